@@ -1,0 +1,33 @@
+"""Gene regulatory networks from single cells and frozen foundation models.
+
+The namespaces follow scanpy: ``grn.pp`` prepares an object, ``grn.models``
+holds foundation models, ``grn.tl`` computes, ``grn.get`` reads results,
+``grn.pl`` draws, ``grn.datasets`` loads data. They are imported on first use,
+so ``import grn`` loads neither torch nor matplotlib nor scanpy.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+from grn._core import errors
+from grn._core.settings import settings
+
+__version__ = "0.1.0"
+
+_NAMESPACES = ("datasets", "get", "models", "pl", "pp", "tl")
+_OBJECTS = {"Network": "grn.network"}
+
+__all__ = ["Network", "__version__", "datasets", "errors", "get", "models", "pl", "pp", "settings", "tl"]  # noqa: F822
+
+
+def __getattr__(name: str) -> ModuleType | type:
+    if name in _NAMESPACES:
+        return import_module(f"grn.{name}")
+    if name in _OBJECTS:
+        found: type = getattr(import_module(_OBJECTS[name]), name)
+        return found
+    raise AttributeError(f"module 'grn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMESPACES, *_OBJECTS})

@@ -1,0 +1,1 @@
+"""Errors, settings, logging, randomness, devices: what every layer may use."""

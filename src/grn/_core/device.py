@@ -1,0 +1,57 @@
+"""Devices and batch sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from grn._core.errors import ParameterError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn ``"auto" | "cpu" | "cuda" | "cuda:1" | "mps"`` into a torch device that exists."""
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ParameterError(f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'mps'.") from error
+    missing = (found.type == "cuda" and not torch.cuda.is_available()) or (
+        found.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise ParameterError(f"device={device!r} was asked for but torch sees no such device; use device='auto'.")
+    return found
+
+
+def rows_per_batch(bytes_per_row: int, budget: int, *, limit: int = 64) -> int:
+    """Rows that fit the memory budget, between 1 and ``limit``."""
+    return max(1, min(limit, budget // max(1, bytes_per_row)))
+
+
+@contextmanager
+def torch_threads(n_jobs: int | None) -> Iterator[None]:
+    """Run torch with a number of threads; ``None`` leaves it, ``-1`` takes all cores."""
+    import os
+
+    import torch
+
+    if n_jobs is None:
+        yield
+        return
+    if n_jobs == 0 or n_jobs < -1:
+        raise ParameterError(f"n_jobs={n_jobs}; use a positive number, -1 for all cores or None.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_jobs if n_jobs > 0 else (os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

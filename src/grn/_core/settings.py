@@ -1,0 +1,80 @@
+"""Package settings: typed, overridable for the length of a ``with`` block."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from grn._core.errors import ParameterError
+
+_LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes"}
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None
+
+
+@dataclass
+class Settings:
+    """Defaults read by the public functions; arguments of a call override them.
+
+    Parameters
+    ----------
+    verbosity
+        Level of the ``grn`` logger: ``"error"``, ``"warning"``, ``"info"`` or ``"debug"``.
+    progress
+        Show progress bars: ``True``, ``False`` or ``None`` (only on a terminal or in a notebook).
+    device
+        Default of ``device="auto"``: ``"auto"`` takes CUDA, then MPS, then the CPU.
+    n_jobs
+        Default number of torch threads; ``None`` leaves torch's own choice.
+    memory_budget
+        Bytes a batch of virtual cells may use; decides batch sizes.
+    data_dir
+        Folder searched for data before any download (environment: ``GRN_DATA_DIR``).
+    offline
+        Never download (environment: ``GRN_OFFLINE=1``).
+    """
+
+    verbosity: str = "warning"
+    progress: bool | None = None
+    device: str = "auto"
+    n_jobs: int | None = None
+    memory_budget: int = 512 * 2**20
+    data_dir: Path | None = field(default_factory=lambda: _path("GRN_DATA_DIR"))
+    offline: bool = field(default_factory=lambda: _flag("GRN_OFFLINE"))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.__dataclass_fields__:
+            valid = ", ".join(f.name for f in fields(self))
+            raise ParameterError(f"grn.settings has no setting {name!r}; valid are: {valid}.")
+        if name == "verbosity":
+            if value not in _LEVELS:
+                raise ParameterError(f"verbosity={value!r} is unknown; use one of {', '.join(_LEVELS)}.")
+            logging.getLogger("grn").setLevel(_LEVELS[str(value)])
+        object.__setattr__(self, name, value)
+
+    @contextmanager
+    def override(self, **values: object) -> Iterator[Settings]:
+        """Set some settings within a ``with`` block and restore them after it."""
+        before = {name: getattr(self, name, None) for name in values}
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+            yield self
+        finally:
+            for name, value in before.items():
+                if name in self.__dataclass_fields__:
+                    setattr(self, name, value)
+
+
+settings = Settings()

@@ -1,0 +1,7 @@
+"""Read-only views of what the functions of ``grn.pp`` and ``grn.tl`` have stored."""
+
+from grn.get._edges import edges, network, regulons
+from grn.get._features import Features, embedding, features
+from grn.get._genes import gene_report
+
+__all__ = ["Features", "edges", "embedding", "features", "gene_report", "network", "regulons"]

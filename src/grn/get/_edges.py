@@ -1,0 +1,230 @@
+"""Edge tables, networks and regulons out of any object that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from grn._core.errors import ParameterError, ResultNotFoundError
+from grn._core.logging import logger
+from grn.network import Network
+from grn.network._filter import Names
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+
+def edges(
+    data: AnnData | MuData | Network | pd.DataFrame,
+    *,
+    key: str = "grn",
+    sources: Names = None,
+    targets: Names = None,
+    group: Names = None,
+    min_abs_weight: float | None = None,
+    min_probability: float | None = None,
+    max_q: float | None = None,
+    min_stability: float | None = None,
+    top: int | None = None,
+    top_per_source: int | None = None,
+    top_per_target: int | None = None,
+    signed_only: bool = False,
+) -> pd.DataFrame:
+    """Edge table, filtered, in the form decoupler takes.
+
+    Edges are not removed when genes are sliced away, so those with an end outside ``var_names`` are hidden here, before
+    the limits on numbers of edges, and their number is logged. decoupler takes each (source, target) once: with several
+    groups choose one. It also drops sources with fewer than ``tmin=5`` targets in the data.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData with a network in ``uns[key]`` (for MuData else in ``mdata["rna"].uns``), a
+        :class:`~grn.Network`, or an edge table with ``source``, ``target``, ``weight``.
+    key
+        Entry of ``uns``; unused for a Network or a table. An entry of ``grn.tl.regulons`` is read too: of its edges
+        only the targets must be in ``var_names``.
+    sources
+        One regulator or several; those the network lacks are logged.
+    targets
+        One target or several; those the network lacks are logged.
+    group
+        One group or several of a network inferred with ``groupby``.
+    min_abs_weight
+        Smallest absolute weight.
+    min_probability
+        Smallest ``probability``; edges without one are removed.
+    max_q
+        Largest ``qval``; edges without one are removed.
+    min_stability
+        Smallest ``stability``; edges without one are removed.
+    top
+        Number of strongest edges per group.
+    top_per_source
+        Number of strongest edges per regulator and group.
+    top_per_target
+        Number of strongest edges per target and group.
+    signed_only
+        Remove edges of unknown sign.
+
+    Returns
+    -------
+    New DataFrame ``source``, ``target``, ``weight`` and the optional columns, sorted by group, then strongest first.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The object holds no network under ``key``.
+    GeneNameError, GroupError, NetworkError, ParameterError
+        See :meth:`grn.Network.filter`.
+
+    Examples
+    --------
+    >>> import grn, numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> adata = AnnData(np.ones((2, 3)), var=pd.DataFrame(index=["SPI1", "CD14", "CD3E"]))
+    >>> table = pd.DataFrame({"source": "SPI1", "target": ["CD14", "CD3E"], "weight": [0.5, -0.9]})
+    >>> grn.Network(table).write(adata)
+    >>> grn.get.edges(adata, top_per_source=1)
+      source target  weight
+    0   SPI1   CD3E    -0.9
+    >>> len(grn.get.edges(adata[:, ["SPI1", "CD14"]]))
+    1
+    """
+    net = network(data, key=key).filter(
+        sources=sources,
+        targets=targets,
+        group=group,
+        min_abs_weight=min_abs_weight,
+        min_probability=min_probability,
+        max_q=max_q,
+        min_stability=min_stability,
+        signed_only=signed_only,
+    )
+    net = _hide(net, data, key)
+    net = net.filter(top=top, top_per_source=top_per_source, top_per_target=top_per_target)
+    if len(net.groups) > 1:
+        logger.info("the table holds %d groups; decoupler takes one: pass group=", len(net.groups))
+    return net.edges
+
+
+def network(
+    data: AnnData | MuData | Network | pd.DataFrame | Sequence[AnnData | MuData | Network | pd.DataFrame],
+    *,
+    key: str = "grn",
+) -> Network:
+    """Return the stored network as a :class:`~grn.Network`.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData with a network in ``uns[key]``, a Network, an edge table, or a list of these. A list is
+        merged: of an edge in several, the strongest row stays; all must be alike in direction and in having groups.
+    key
+        Entry of ``uns``; unused for a Network or a table.
+
+    Returns
+    -------
+    The Network as it was stored, with all its genes; :func:`edges` hides what has been sliced away since.
+
+    Raises
+    ------
+    ResultNotFoundError
+        An object holds no network under ``key``.
+    NetworkError
+        The stored table is damaged, or networks of different kind were to be merged.
+
+    Examples
+    --------
+    >>> import grn, pandas as pd
+    >>> grn.get.network(pd.DataFrame({"source": ["SPI1"], "target": ["CD14"], "weight": [0.5]}))
+    Network: 1 edges, 1 regulators -> 1 targets, 2 genes; directed, unsigned
+    """
+    if isinstance(data, Network):
+        return data
+    if isinstance(data, pd.DataFrame):
+        return Network(data)
+    if isinstance(data, list | tuple):
+        return Network.merge([network(item, key=key) for item in data])
+    return Network.from_anndata(_holder(data, key), key)
+
+
+def regulons(adata: AnnData, *, key: str = "regulons") -> dict[str, dict[str, float]]:
+    """Return the regulons written by ``grn.tl.regulons`` as nested dicts.
+
+    Parameters
+    ----------
+    adata
+        AnnData with regulons in ``uns[key]``.
+    key
+        Entry of ``uns``.
+
+    Returns
+    -------
+    Dict name (``"SPI1(+)"``) -> target -> weight, names sorted, strongest target first. Targets outside ``var_names``
+    are hidden and their number is logged.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is no such entry.
+
+    Examples
+    --------
+    >>> import grn, numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> adata = AnnData(np.ones((2, 3)), var=pd.DataFrame(index=["SPI1", "CD14", "CD3E"]))
+    >>> table = pd.DataFrame({"source": "SPI1", "target": ["CD14", "CD3E"], "weight": [0.5, -0.9]})
+    >>> grn.Network(table).write(adata)
+    >>> grn.tl.regulons(adata, min_targets=1)
+    >>> grn.get.regulons(adata)
+    {'SPI1(+)': {'CD14': 0.5}, 'SPI1(-)': {'CD3E': 0.9}}
+    """
+    uns = getattr(adata, "uns", None)
+    if uns is None:
+        raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
+    if not _is_regulons(adata, key):
+        there = [repr(name) for name in uns if _is_regulons(adata, name)]
+        listed = f" Regulons are stored under {', '.join(there)}." if there else " The object holds no regulons."
+        raise ResultNotFoundError(f"uns has no regulons {key!r}.{listed} Make them with grn.tl.regulons(adata).")
+    return _hide(Network.from_anndata(adata, key), adata, key).regulons(signed=False)
+
+
+def _holder(data: Any, key: str) -> Any:
+    """Return the object whose ``uns`` is meant: of a MuData without the key, its RNA."""
+    modalities = getattr(data, "mod", None)
+    if modalities is not None and key not in data.uns and key in getattr(modalities.get("rna"), "uns", {}):
+        return modalities["rna"]
+    return data
+
+
+def _is_regulons(data: Any, key: str) -> bool:
+    record = getattr(_holder(data, key), "uns", {}).get(key)
+    try:
+        return bool(record["schema"]["kind"] == "regulons")
+    except (KeyError, TypeError, IndexError, ValueError):
+        return False
+
+
+def _names(data: Any) -> Iterable[str] | None:
+    if isinstance(data, Network | pd.DataFrame | list | tuple):
+        return None
+    found = set(data.var_names)
+    for part in getattr(data, "mod", {}).values():
+        found.update(part.var_names)
+    return found
+
+
+def _hide(net: Network, data: Any, key: str) -> Network:
+    names = _names(data)
+    if names is None:
+        return net
+    shown = net.within(names, targets_only=_is_regulons(data, key))
+    if len(shown) < len(net):
+        logger.info("hid %d of %d edges with an end that is not in var_names", len(net) - len(shown), len(net))
+    if len(net) and not len(shown):
+        logger.warning("all %d edges are hidden: none has both ends in var_names", len(net))
+    return shown

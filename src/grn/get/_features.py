@@ -1,0 +1,326 @@
+"""Pair features written by the probes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
+from grn._core.logging import logger
+from grn.network._filter import Names
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding")
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """K numbers per pair of a regulator and a target.
+
+    Parameters
+    ----------
+    values
+        float32 (n_targets, n_sources, K), read-only; NaN for genes the model does not know and on self pairs.
+    targets
+        Names along the first axis.
+    sources
+        Names along the second axis.
+    grid
+        float64 (K,): where along the third axis each number was measured, in units of ``value_scale``.
+    value_scale
+        Name of the scale of ``grid``.
+    groups
+        Names of the groups along the third axis (K,), or ``None`` without groups.
+
+    Examples
+    --------
+    >>> import numpy as np, grn
+    >>> values = np.array([[[1.0, 2.0]]], dtype=np.float32)
+    >>> found = grn.get.Features(values, np.array(["CD14"]), np.array(["SPI1"]), np.array([0.0, 1.0]), "z-score")
+    >>> found.pair("SPI1", "CD14").tolist()
+    [1.0, 2.0]
+    """
+
+    values: np.ndarray
+    targets: np.ndarray
+    sources: np.ndarray
+    grid: np.ndarray
+    value_scale: str
+    groups: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.targets)} targets x {len(self.sources)} sources x {len(self.grid)} points"
+        groups = "" if self.groups is None else f", groups {', '.join(pd.unique(self.groups))}"
+        return f"Features: {shape}, grid on {self.value_scale!r}{groups}"
+
+    def pair(self, source: str, target: str) -> np.ndarray:
+        """Return the K numbers of one pair.
+
+        Parameters
+        ----------
+        source
+            Name of the regulator.
+        target
+            Name of the target.
+
+        Returns
+        -------
+        float32 (K,).
+
+        Raises
+        ------
+        GeneNameError
+            A name is not among the sources or targets.
+        """
+        return self.values[_position(self.targets, target, "target"), _position(self.sources, source, "source")]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long table with one row per source, target and point; T * S * K rows.
+
+        Returns
+        -------
+        DataFrame ``source``, ``target``, ``point`` (grid value), ``value`` and, with groups, ``group``.
+        """
+        n_targets, n_sources, n_points = self.values.shape
+        repeat = np.repeat(np.arange(n_sources), n_targets * n_points)
+        table = {
+            "source": pd.Categorical.from_codes(repeat, categories=list(self.sources)),
+            "target": pd.Categorical.from_codes(
+                np.tile(np.repeat(np.arange(n_targets), n_points), n_sources), categories=list(self.targets)
+            ),
+            "point": np.tile(self.grid, n_sources * n_targets),
+            "value": self.values.transpose(1, 0, 2).ravel(),
+        }
+        if self.groups is not None:
+            table["group"] = pd.Categorical(np.tile(self.groups, n_sources * n_targets), pd.unique(self.groups))
+        return pd.DataFrame(table)
+
+    def drop_missing(self) -> Features:
+        """Leave out the targets and sources for which every number is NaN, and log how many.
+
+        Returns
+        -------
+        New Features.
+        """
+        given = np.isfinite(self.values).any(axis=2)
+        rows, columns = given.any(axis=1), given.any(axis=0)
+        if not (rows.all() and columns.all()):
+            logger.info("left out %d targets and %d sources without values", (~rows).sum(), (~columns).sum())
+        values = _read_only(self.values[rows][:, columns])
+        return replace(self, values=values, targets=self.targets[rows], sources=self.sources[columns])
+
+
+def features(
+    adata: AnnData, *, key: str, sources: Names = None, targets: Names = None, group: str | None = None
+) -> Features:
+    """Return the pair features a probe has stored, with their labels.
+
+    Parameters
+    ----------
+    adata
+        AnnData with features in ``varm[key]`` and their labels in ``uns[key]``.
+    key
+        Name of the features: ``"vvp"``, ``"gradient_trajectory"``, ``"pert"``, ``"attention"`` or the ``key_added``.
+    sources
+        One regulator or several, in the order wanted; default all. Sources sliced away from the object are still here.
+    targets
+        One target or several, in the order wanted; default all genes of the object.
+    group
+        One group, when the probe ran with ``groupby``; default all, side by side along the third axis.
+
+    Returns
+    -------
+    :class:`Features`. Without a selection ``values`` is a view of ``varm[key]``, read-only.
+
+    Raises
+    ------
+    ResultNotFoundError
+        The object holds no such features.
+    GeneNameError
+        A source or target is not there.
+    GroupError
+        The group is not there.
+    ParameterError
+        The stored labels do not fit the stored values.
+
+    Examples
+    --------
+    >>> import grn, numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> adata = AnnData(np.ones((2, 2)), var=pd.DataFrame(index=["SPI1", "CD14"]))
+    >>> adata.varm["vvp"] = np.array([[[np.nan, np.nan]], [[1, 2]]], dtype=np.float32)
+    >>> adata.uns["vvp"] = {"sources": np.array(["SPI1"]), "grid": np.array([-1.0, 1.0]), "value_scale": "z-score"}
+    >>> grn.get.features(adata, key="vvp").drop_missing()
+    Features: 1 targets x 1 sources x 2 points, grid on 'z-score'
+    """
+    _check_type(adata)
+    if not _holds_features(adata, key):
+        raise ResultNotFoundError(_missing_features(adata, key))
+    record = adata.uns[key]
+    values = np.asarray(adata.varm[key], dtype=np.float32)
+    names = np.asarray(record["sources"], dtype=object)
+    grid, labels = _axis(record, values.shape[2], key)
+    if values.shape[1] != len(names):
+        raise ParameterError(_misfit(key, f"{len(names)} sources", f"second axis has {values.shape[1]}"))
+    kept = _points(labels, group)
+    found = Features(
+        values=_read_only(values if kept is None else values[:, :, kept]),
+        targets=adata.var_names.to_numpy(dtype=object),
+        sources=names,
+        grid=grid if kept is None else grid[kept],
+        value_scale=str(record.get("value_scale", "unknown")),
+        groups=labels if kept is None or labels is None else labels[kept],
+    )
+    return _select(found, sources, targets)
+
+
+def embedding(
+    adata: AnnData, *, key: str = "X_mini", pairs: pd.DataFrame | Iterable[Sequence[str]] | None = None
+) -> np.ndarray:
+    """Return gene embeddings, or the features E_i + E_j of pairs, formed on demand.
+
+    Parameters
+    ----------
+    adata
+        AnnData with gene embeddings in ``varm[key]``.
+    key
+        Entry of ``varm``.
+    pairs
+        Pairs (source, target) of names, or a DataFrame with these columns; ``None`` returns one row per gene.
+
+    Returns
+    -------
+    float32 (n_vars, d) in the order of ``var_names``, or (n_pairs, d) in the order of ``pairs``; NaN where the model
+    does not know a gene. The sum is the same for (i, j) and (j, i).
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is no such entry.
+    GeneNameError
+        A name is not in ``var_names``.
+    ParameterError
+        ``pairs`` are not pairs.
+
+    Examples
+    --------
+    >>> import grn, numpy as np, pandas as pd
+    >>> from anndata import AnnData
+    >>> adata = AnnData(np.ones((2, 2)), var=pd.DataFrame(index=["SPI1", "CD14"]))
+    >>> adata.varm["X_mini"] = np.array([[1, 0], [0, 2]], dtype=np.float32)
+    >>> grn.get.embedding(adata, pairs=[("SPI1", "CD14")]).tolist()
+    [[1.0, 2.0]]
+    """
+    _check_type(adata)
+    if key not in adata.varm:
+        there = [repr(name) for name in adata.varm if name.startswith("X_")]
+        listed = f" There are {', '.join(there)}." if there else ""
+        raise ResultNotFoundError(f"varm has no embedding {key!r}.{listed} Make one with grn.tl.embedding(adata).")
+    table = np.asarray(adata.varm[key], dtype=np.float32)
+    if table.ndim != 2:
+        raise ParameterError(f"varm[{key!r}] has {table.ndim} axes; an embedding has two, see grn.get.features.")
+    if pairs is None:
+        return table.copy()
+    source, target = _pair_names(pairs)
+    names = adata.var_names.to_numpy(dtype=object)
+    return table[_positions(names, source, "source")] + table[_positions(names, target, "target")]
+
+
+def _pair_names(pairs: pd.DataFrame | Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:
+    if isinstance(pairs, pd.DataFrame):
+        if not {"source", "target"} <= set(pairs.columns):
+            raise ParameterError("the table of pairs lacks the columns 'source' and 'target'; rename them.")
+        return list(pairs["source"]), list(pairs["target"])
+    listed = list(pairs)
+    if any(isinstance(pair, str) or len(pair) != 2 for pair in listed):
+        raise ParameterError("pairs holds something else than (source, target); pass [('SPI1', 'CD14'), ...].")
+    return [pair[0] for pair in listed], [pair[1] for pair in listed]
+
+
+def _axis(record: Mapping[str, Any], size: int, key: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Grid values and group names along the third axis, whether stored once per group or once per point."""
+    grid = np.asarray(record["grid"], dtype=np.float64).ravel()
+    if not len(grid) or size % len(grid):
+        raise ParameterError(_misfit(key, f"{len(grid)} grid values", f"third axis has {size}"))
+    grid = np.tile(grid, size // len(grid))
+    if "groups" not in record:
+        return grid, None
+    groups = np.asarray(record["groups"], dtype=object).ravel()
+    if not len(groups) or size % len(groups):
+        raise ParameterError(_misfit(key, f"{len(groups)} groups", f"third axis has {size}"))
+    return grid, np.repeat(groups, size // len(groups))
+
+
+def _points(labels: np.ndarray | None, group: str | None) -> np.ndarray | None:
+    if group is None:
+        return None
+    if labels is None:
+        raise GroupError(f"group={group!r} was asked for but the features have no groups; leave group=None.")
+    kept = labels == group
+    if not kept.any():
+        raise GroupError(f"the features have no group {group!r}; they have {', '.join(map(repr, pd.unique(labels)))}.")
+    return kept
+
+
+def _select(found: Features, sources: Names, targets: Names) -> Features:
+    values = found.values
+    if targets is not None:
+        rows = _positions(found.targets, targets, "target")
+        found = replace(found, values=_read_only(values[rows]), targets=found.targets[rows])
+    if sources is not None:
+        columns = _positions(found.sources, sources, "source")
+        found = replace(found, values=_read_only(found.values[:, columns]), sources=found.sources[columns])
+    return found
+
+
+def _positions(names: np.ndarray, wanted: Names, what: str) -> np.ndarray:
+    listed = [wanted] if isinstance(wanted, str) else list(wanted or [])
+    at = pd.Index(names, dtype=object).get_indexer(pd.Index(listed, dtype=object))
+    lost = np.flatnonzero(at < 0)
+    if len(lost):
+        close = difflib.get_close_matches(str(listed[lost[0]]), [str(name) for name in names], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise GeneNameError(f"{len(lost)} of {len(listed)} {what}s are not there ({listed[lost[0]]!r} first).{hint}")
+    return at
+
+
+def _position(names: np.ndarray, name: str, what: str) -> int:
+    return int(_positions(names, name, what)[0])
+
+
+def _holds_features(adata: AnnData, key: str) -> bool:
+    if key not in adata.varm or np.ndim(adata.varm[key]) != 3:
+        return False
+    record = adata.uns.get(key)
+    return isinstance(record, Mapping) and {"sources", "grid"} <= set(record)
+
+
+def _missing_features(adata: AnnData, key: str) -> str:
+    there = [repr(name) for name in adata.varm if _holds_features(adata, name)]
+    listed = f" Features are stored under {', '.join(there)}." if there else " The object holds no pair features."
+    if key in adata.varm and np.ndim(adata.varm[key]) == 2:
+        listed = f" varm[{key!r}] is an embedding: read it with grn.get.embedding(adata, key={key!r})." + listed
+    call = key if key in _PROBES else "vvp"
+    return f"varm and uns have no features {key!r}.{listed} Make them with grn.tl.{call}(adata)."
+
+
+def _misfit(key: str, labels: str, values: str) -> str:
+    return f"uns[{key!r}] names {labels} but varm[{key!r}]'s {values}; compute the features again."
+
+
+def _check_type(adata: Any) -> None:
+    if not (hasattr(adata, "varm") and hasattr(adata, "uns")):
+        raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    view = values.view()
+    view.flags.writeable = False
+    return view

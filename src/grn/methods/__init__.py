@@ -1,0 +1,1 @@
+"""Published systems and plain probes as records: one file each, none imports another."""

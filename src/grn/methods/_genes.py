@@ -1,0 +1,152 @@
+"""From the genes of an object to panels of a model, with a report of what is lost."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
+from grn._core.logging import logger
+from grn.models import FoundationModel, Panel
+from grn.pp._anndata import model_genes, regulator_mask
+
+
+@dataclass(frozen=True)
+class PairGenes:
+    """Rows of the object that act as sources and targets, and their names in the model.
+
+    Parameters
+    ----------
+    ids
+        Model name of every row (n_vars,), ``""`` when the model does not know the gene.
+    sources, targets
+        Rows (positions in ``var``) used as sources and as targets.
+    unknown
+        Names of the object the model does not know.
+    lost_sources
+        Names asked for as sources that the model does not know.
+    """
+
+    ids: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    unknown: np.ndarray
+    lost_sources: np.ndarray
+
+
+def pair_genes(adata, model: FoundationModel, sources: Sequence[str] | None, targets: Sequence[str] | None) -> PairGenes:
+    """Match the genes of an object with the vocabulary of a model.
+
+    Parameters
+    ----------
+    adata
+        Annotated matrix.
+    model
+        Model whose ``gene_id_kind`` and gene lists decide.
+    sources
+        Names from ``var_names``; the annotated regulators by default.
+    targets
+        Names from ``var_names``; all genes by default.
+
+    Raises
+    ------
+    GeneNameError
+        If a name is not in ``var_names``, or two rows stand for one gene of the model.
+    GeneOverlapError
+        If no source or no target is known to the model.
+    """
+    names = np.asarray(adata.var_names, dtype=str)
+    ids = model_genes(adata, model.gene_id_kind)
+    can_source, can_target = set(model.source_genes), set(model.target_genes)
+    ids = np.array([g if g in can_source or g in can_target else "" for g in ids], dtype=object)
+    _check_unique(names, ids)
+    src = np.flatnonzero(regulator_mask(adata)) if sources is None else _rows(names, sources, "sources")
+    tgt = np.arange(len(names)) if targets is None else _rows(names, targets, "targets")
+    known_src = np.array([r for r in src if ids[r] in can_source], dtype=np.int64)
+    known_tgt = np.array([r for r in tgt if ids[r] in can_target], dtype=np.int64)
+    unknown = names[ids == ""]
+    _check_some(known_src, names[src], model, "source", adata)
+    _check_some(known_tgt, names[tgt], model, "target", adata)
+    lost = names[[r for r in src if ids[r] not in can_source]]
+    if len(unknown) or len(lost):
+        logger.info(
+            "%s knows %d of %d genes; %d of %d sources are lost%s",
+            model.name, len(names) - len(unknown), len(names), len(lost), len(src),
+            f" ({', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''})" if len(lost) else "",
+        )
+    return PairGenes(ids, known_src, known_tgt, unknown, lost)
+
+
+def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.ndarray, np.ndarray]]:
+    """Split sources and targets into panels the model can take.
+
+    If all genes fit, there is one panel. Otherwise sources and targets are each divided, in the order of
+    the model's vocabulary and in strides (so that neighbours in the vocabulary, often one gene family, are
+    spread out), into the smallest number of blocks of at most half the limit, and every pair is read from the
+    panel made of its source block and its target block. The rule depends on names only.
+
+    Returns
+    -------
+    list
+        Panel, and the rows of the object behind its sources and its targets (in the panel's order).
+    """
+    order = {gene: i for i, gene in enumerate(dict.fromkeys((*model.source_genes, *model.target_genes)))}
+    src = np.array(sorted(genes.sources, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
+    tgt = np.array(sorted(genes.targets, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
+    if len({*src, *tgt}) <= model.max_genes:
+        parts = [(src, tgt)]
+    else:
+        half = max(1, model.max_genes // 2)
+        parts = [(s, t) for s in _strides(src, half) for t in _strides(tgt, half)]
+    return [(model.panel([genes.ids[r] for r in s], [genes.ids[r] for r in t]), s, t) for s, t in parts]
+
+
+def _strides(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    n = -(-len(rows) // size)
+    return [rows[i::n] for i in range(n)]
+
+
+def _rows(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
+    if isinstance(wanted, str):
+        raise ParameterError(f"{what}={wanted!r} is a single string; pass a list of names from adata.var_names.")
+    index = {name: i for i, name in enumerate(names)}
+    wanted = list(dict.fromkeys(map(str, wanted)))
+    missing = [name for name in wanted if name not in index]
+    if missing:
+        close = difflib.get_close_matches(missing[0], list(names), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise GeneNameError(
+            f"{len(missing)} of {len(wanted)} {what} are not in adata.var_names: {', '.join(missing[:5])}.{hint}"
+        )
+    if not wanted:
+        raise ParameterError(f"{what} is empty; pass names from adata.var_names or None for the default.")
+    return np.array([index[name] for name in wanted], dtype=np.int64)
+
+
+def _check_unique(names: np.ndarray, ids: np.ndarray) -> None:
+    first: dict[str, str] = {}
+    for name, gene in zip(names, ids, strict=True):
+        if gene and gene in first:
+            raise GeneNameError(
+                f"{first[gene]!r} and {name!r} both stand for {gene!r}; keep one of them, or call "
+                "grn.pp.align_genes(adata), which marks such rows as ambiguous."
+            )
+        first[gene] = name
+
+
+def _check_some(rows: np.ndarray, asked: np.ndarray, model: FoundationModel, what: str, adata) -> None:
+    if len(rows):
+        return
+    if what == "source" and len(asked) == 0:
+        raise GeneOverlapError(
+            "no regulator is among the genes of this object; call grn.pp.annotate_regulators(adata, "
+            "organism=...) or pass sources=[...]."
+        )
+    raise GeneOverlapError(
+        f"{model.name!r} knows none of the {len(asked)} {what} genes (for example {', '.join(map(str, asked[:3]))}); "
+        f"it takes {model.gene_id_kind}s such as {', '.join(list(model.source_genes)[:3])}. "
+        "Call grn.pp.align_genes(adata) to map the names."
+    )

@@ -1,0 +1,129 @@
+"""Real cells as training material: one sparse matrix per data set, on its own scale of means and spreads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn._kernels.expression import as_log, detect_kind, moments, row_blocks
+
+
+@dataclass(frozen=True)
+class CellSet:
+    """Cells of one data set over the part of the vocabulary it measures.
+
+    Parameters
+    ----------
+    name
+        Name of the data set.
+    X
+        Log-normalised expression, CSR float32 (cells, genes).
+    tokens
+        Vocabulary position of every column.
+    mean, std
+        Moments of the columns over the cells that may be trained on.
+    detection
+        Fraction of cells with a non-zero value, per column.
+    names
+        Cell names.
+    """
+
+    name: str
+    X: sp.csr_matrix
+    tokens: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    detection: np.ndarray
+    names: np.ndarray
+
+    def z(self, rows: np.ndarray, columns: np.ndarray, lower: float, upper: float) -> np.ndarray:
+        """Z-scores (rows, columns) float32, clipped."""
+        dense = self.X[rows][:, columns].toarray()
+        return np.clip((dense - self.mean[columns]) / self.std[columns], lower, upper).astype(np.float32)
+
+
+def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 200) -> list[CellSet]:
+    """Turn annotated matrices into training sets.
+
+    Parameters
+    ----------
+    adatas
+        One object, a list or a dict by name of objects with ``X``, ``var`` and ``var_names`` (AnnData).
+        Genes are looked up in ``var["grn_symbol"]`` (written by ``grn.pp.align_genes``), else in ``var_names``.
+    vocabulary
+        Gene name to vocabulary position.
+    min_genes
+        Least number of known, varying genes of a data set.
+
+    Raises
+    ------
+    ExpressionError
+        If values are negative, NaN or missing.
+    GeneOverlapError
+        If a data set has fewer than ``min_genes`` genes of the vocabulary that vary.
+    """
+    return [_cell_set(name, adata, vocabulary, min_genes) for name, adata in _named(adatas)]
+
+
+def _named(adatas: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(adatas, Mapping):
+        return [(str(name), adata) for name, adata in adatas.items()]
+    if isinstance(adatas, Sequence):
+        return [(f"set{i}", adata) for i, adata in enumerate(adatas)]
+    if hasattr(adatas, "var_names"):
+        return [("set0", adatas)]
+    raise ParameterError(f"adatas has type {type(adatas).__name__}; pass an AnnData, a list or a dict of AnnData.")
+
+
+def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: int) -> CellSet:
+    kind = detect_kind(adata.X)
+    if kind in ("scaled", "nan", "empty"):
+        raise ExpressionError(
+            f"the matrix of data set {name!r} is {kind}; expected counts or log-normalised values without NaN. "
+            "Look at grn.pp.check_expression(adata) for a layer that fits."
+        )
+    symbols = adata.var["grn_symbol"] if "grn_symbol" in adata.var else adata.var_names
+    first: dict[str, int] = {}
+    for column, symbol in enumerate(map(str, symbols)):
+        if symbol in vocabulary:
+            first.setdefault(symbol, column)
+    columns = np.array(sorted(first.values(), key=lambda c: vocabulary[str(symbols[c] if symbols is adata.var_names
+                                                                           else symbols.iloc[c])]), dtype=np.int64)
+    if len(columns) == 0:
+        raise GeneOverlapError(f"data set {name!r} shares no gene name with the vocabulary; "
+                               "call grn.pp.align_genes(adata) first.")
+    X = sp.vstack([sp.csr_matrix(as_log(block, kind)[:, columns]) for _, block in row_blocks(adata.X)], format="csr")
+    known = np.array(list(map(str, symbols)))[columns]
+    tokens = np.array([vocabulary[g] for g in known], dtype=np.int64)
+    mean, std = moments(X, "log")
+    keep = std > 1e-6
+    if keep.sum() < min_genes:
+        raise GeneOverlapError(f"data set {name!r} has {int(keep.sum())} varying genes of the vocabulary "
+                               f"({len(vocabulary)} genes); at least {min_genes} are needed. "
+                               "Call grn.pp.align_genes(adata) first.")
+    X = X[:, keep]
+    detection = np.asarray((X > 0).mean(axis=0)).ravel()
+    names = np.asarray(adata.obs_names, dtype=str)
+    return CellSet(name, X, tokens[keep], mean[keep], std[keep], detection, names)
+
+
+def hold_out(cells: CellSet, fraction: float) -> tuple[CellSet, CellSet]:
+    """Split off a fraction of the cells by the hash of their names; both parts keep the training part's moments."""
+    hashed = np.array([int.from_bytes(hashlib.sha256(f"{cells.name}\x1f{n}".encode()).digest()[:4], "little")
+                       for n in cells.names])
+    held = hashed < fraction * 2**32
+    if held.all() or not held.any():
+        return cells, replace(cells, X=cells.X[:0], names=cells.names[:0])
+    mean, std = moments(cells.X[~held], "log")
+    keep = std > 1e-6
+    common = replace(cells, tokens=cells.tokens[keep], mean=mean[keep], std=std[keep], detection=cells.detection[keep])
+    return (
+        replace(common, X=cells.X[~held][:, keep], names=cells.names[~held]),
+        replace(common, X=cells.X[held][:, keep], names=cells.names[held]),
+    )

@@ -1,0 +1,170 @@
+"""Continue training of ``mini`` on a user's own cells."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from grn._core.device import resolve_device
+from grn._core.errors import CapabilityError, ParameterError
+from grn._core.logging import logger
+from grn._core.rng import RNGLike, seed_of
+from grn.models._cells import cell_sets, hold_out
+from grn.models._evaluate import masked_error
+from grn.models._pretrain import Schedule, fit
+from grn.models._registry import load
+from grn.models._store import load_mini, save_mini
+from grn.models.mini import Mini
+
+
+def save(model: Mini, path: str | Path) -> Path:
+    """Write a ``mini`` model to one safetensors file that :func:`load` reads.
+
+    Parameters
+    ----------
+    model
+        Model to write.
+    path
+        File to write; an existing one is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ParameterError
+        If the model is not a :class:`Mini`.
+
+    Examples
+    --------
+    >>> import grn, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "copy.safetensors"
+    >>> grn.models.load(grn.models.save(grn.models.load("mini"), path)).name
+    'copy'
+    """
+    if not isinstance(model, Mini):
+        raise ParameterError(f"model has type {type(model).__name__}; only models of class Mini can be saved.")
+    return save_mini(model, path)
+
+
+def pretrain(
+    adatas: Any,
+    *,
+    path: str | Path,
+    model: str | Path | Mini = "mini",
+    steps: int = 1000,
+    batch_size: int = 32,
+    visible: int = 384,
+    queries: int = 384,
+    lr: float = 3e-4,
+    sparse_context: float = 0.3,
+    precision: str = "float32",
+    holdout: float = 0.05,
+    min_genes: int = 200,
+    rng: RNGLike = 0,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> Mini:
+    """Continue the pretraining of a ``mini`` model on your own cells.
+
+    The objective is the mean squared error of masked values: of the genes of a cell, ``visible`` are shown and
+    ``queries`` others are predicted, on z-scores of log1p counts per 10 000 within each data set. The state is
+    written to ``path + ".state"`` every 200 steps; the same call after an interruption goes on from there and gives
+    the weights an uninterrupted run gives.
+
+    Parameters
+    ----------
+    adatas
+        One AnnData, or a list or dict of them, one per data set; ``X`` holds counts or log-normalised values.
+        Genes are read from ``var["grn_symbol"]`` (see ``grn.pp.align_genes``), else from ``var_names``.
+    path
+        File the trained model is written to; load it with ``grn.models.load(path)``.
+    model
+        Model to continue from: a name, a path or a :class:`Mini`. It is not changed.
+    steps
+        Optimiser steps.
+    batch_size
+        Cells per step.
+    visible, queries
+        Genes shown and predicted per step.
+    lr
+        Peak learning rate (AdamW, warm-up over 100 steps, cosine decay).
+    sparse_context
+        Fraction of steps in which most visible values are set to the baseline.
+    precision
+        ``"float32"`` or ``"bfloat16"`` matrix products.
+    holdout
+        Fraction of cells held out for the logged error, chosen by the hash of their names.
+    min_genes
+        Least number of varying genes of the vocabulary a data set must have.
+    rng
+        Seed of the order of batches.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress
+        Show a progress bar; by default only on a terminal.
+
+    Returns
+    -------
+    Mini
+        The trained model. The vocabulary stays that of the start model.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range.
+    CapabilityError
+        If the start model is not a ``mini`` model.
+    ExpressionError, GeneOverlapError
+        If a data set cannot be used.
+    WeightsError
+        If the state file is unreadable or belongs to another call.
+
+    Notes
+    -----
+    Cost: about 0.3 s per step on two cores with the defaults.
+
+    Examples
+    --------
+    >>> import grn, tempfile, pathlib
+    >>> adata = grn.datasets.pbmc68k()
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.safetensors"
+    >>> model = grn.models.pretrain(adata, path=path, steps=2, batch_size=4, visible=64, queries=64)
+    >>> model.name
+    'mine'
+    """
+    _check(steps=steps, batch_size=batch_size, visible=visible, queries=queries, min_genes=min_genes)
+    if not 0 <= sparse_context <= 1 or not 0 <= holdout < 1 or precision not in ("float32", "bfloat16") or lr <= 0:
+        raise ParameterError(
+            f"sparse_context={sparse_context} must lie in [0, 1], holdout={holdout} in [0, 1), lr={lr} above 0, "
+            f"and precision={precision!r} be 'float32' or 'bfloat16'."
+        )
+    start = load(model)
+    if not isinstance(start, Mini):
+        raise CapabilityError(f"only models of class Mini can be pretrained here; {start.name!r} is another.")
+    sets = cell_sets(adatas, {g: i for i, g in enumerate(start.genes)}, min_genes=min_genes)
+    pairs = [hold_out(cells, holdout) for cells in sets]
+    train, held = [a for a, _ in pairs], [b for _, b in pairs]
+    network = copy.deepcopy(start.network)
+    schedule = Schedule(
+        steps=steps, batch_size=batch_size, visible=visible, queries=queries, lr=lr, sparse_context=sparse_context,
+        precision=precision, seed=seed_of(rng),
+    )
+    path = Path(path)
+    state = path.with_suffix(path.suffix + ".state")
+    fit(network, train, schedule, device=resolve_device(device), checkpoint=state, show=progress)
+    network.to("cpu")
+    for row in masked_error(network, train, held):
+        logger.info("%s: masked R2 %.3f (nearest cells %.3f)", row["dataset"], row["r2_model"], row["r2_neighbors"])
+    save_mini(Mini(network, start.genes, name=path.stem, sha256="", max_genes=start.max_genes), path)
+    state.unlink(missing_ok=True)
+    return load_mini(path)
+
+
+def _check(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ParameterError(f"{name}={value!r}; pass a positive integer.")

@@ -1,0 +1,185 @@
+"""What a foundation model is to this package: a frozen function of virtual cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from grn._core.errors import CapabilityError, ParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Capability = str
+CAPABILITIES: frozenset[Capability] = frozenset({"value", "gradient", "attention", "embedding", "flag", "context"})
+
+
+@dataclass(frozen=True)
+class ValueScale:
+    """The scale on which a model takes expression values.
+
+    Parameters
+    ----------
+    name
+        What a value is, with unit (``"z-score of log1p CP10k"``).
+    baseline
+        Virtual baseline v_b of every gene.
+    perturbation_grid
+        Values v_p a regulator is set to by the virtual value perturbation (8).
+    gradient_grid
+        Values v_t at which the gradient trajectory is read (8).
+    lower, upper
+        Range the model was trained on; values are clipped to it when real cells are encoded.
+    """
+
+    name: str
+    baseline: float
+    perturbation_grid: tuple[float, ...]
+    gradient_grid: tuple[float, ...]
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Genes presented to a model together, in an order that depends on the model alone.
+
+    Parameters
+    ----------
+    genes
+        Names of the n genes, in the model's vocabulary order.
+    tokens
+        Their vocabulary positions (n,).
+    src_pos
+        Column of every source in the panel (S,), in the order asked for.
+    tgt_pos
+        Column of every target in the panel (R,), in the order asked for.
+    sources, targets
+        Names behind ``src_pos`` and ``tgt_pos``.
+    unknown
+        Names asked for that the model does not know.
+    """
+
+    genes: tuple[str, ...]
+    tokens: Tensor
+    src_pos: Tensor
+    tgt_pos: Tensor
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    unknown: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.genes)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and population standard deviation per gene of the data set a cell belongs to."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+
+@runtime_checkable
+class FoundationModel(Protocol):
+    """A frozen function of a panel of genes and a batch of virtual cells.
+
+    Implement these members and hand an instance to :func:`grn.models.register`
+    (or to any probe as ``model=``) to use a model of your own.
+    """
+
+    name: str
+    gene_id_kind: str
+    sha256: str
+    max_genes: int
+    value_scale: ValueScale
+    capabilities: frozenset[str]
+    gradient_kind: str
+
+    @property
+    def source_genes(self) -> Sequence[str]:
+        """Genes that can be perturbed."""
+
+    @property
+    def target_genes(self) -> Sequence[str]:
+        """Genes that can be read out."""
+
+    def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
+        """Resolve names to tokens; names the model does not know go to ``Panel.unknown``."""
+
+    def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
+        """Predicted values (B, R) of the targets for B virtual cells (B, n)."""
+
+    def respond_dual(
+        self, panel: Panel, values: Tensor, tangents: Tensor, *, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Prediction and exact directional derivative along ``tangents`` (B, n), both (B, R)."""
+
+    def attention(self, panel: Panel, values: Tensor) -> Tensor:
+        """Attention probabilities (B, L, H, n, n), row is the query, column the key."""
+
+    def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
+        """Gene embeddings (n, d) of the panel."""
+
+    def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:
+        """Log-normalised expression (cells, genes) on the value scale."""
+
+    def to(self, device: object) -> FoundationModel:
+        """Move the weights to a device and return the model."""
+
+
+def need(model: FoundationModel, capability: Capability, purpose: str) -> None:
+    """Raise unless the model offers a capability.
+
+    Parameters
+    ----------
+    model
+        The model.
+    capability
+        One of ``value``, ``gradient``, ``attention``, ``embedding``, ``flag``, ``context``.
+    purpose
+        The call that needs it, for the message.
+
+    Raises
+    ------
+    CapabilityError
+        If the model does not offer it; names what it offers.
+    """
+    if capability not in model.capabilities:
+        offers = ", ".join(sorted(model.capabilities)) or "nothing"
+        raise CapabilityError(
+            f"{purpose} needs a model with the capability {capability!r}; {model.name!r} offers: {offers}. "
+            f"Choose another model, see grn.models.available()."
+        )
+
+
+def resolve_panel(
+    vocabulary: dict[str, int], sources: Sequence[str], targets: Sequence[str], *, max_genes: int
+) -> Panel:
+    """Build a panel in vocabulary order, so that no result depends on the order of the caller's genes.
+
+    Raises
+    ------
+    ParameterError
+        If the panel would exceed ``max_genes``; :func:`grn._kernels.probe.panel_blocks` splits larger requests.
+    """
+    import torch
+
+    unknown = tuple(dict.fromkeys(g for g in (*sources, *targets) if g not in vocabulary))
+    src = tuple(dict.fromkeys(g for g in sources if g in vocabulary))
+    tgt = tuple(dict.fromkeys(g for g in targets if g in vocabulary))
+    genes = tuple(sorted({*src, *tgt}, key=vocabulary.__getitem__))
+    if len(genes) > max_genes:
+        raise ParameterError(f"a panel of {len(genes)} genes was asked for; this model takes {max_genes} at a time.")
+    column = {gene: i for i, gene in enumerate(genes)}
+    return Panel(
+        genes=genes,
+        tokens=torch.tensor([vocabulary[g] for g in genes], dtype=torch.long),
+        src_pos=torch.tensor([column[g] for g in src], dtype=torch.long),
+        tgt_pos=torch.tensor([column[g] for g in tgt], dtype=torch.long),
+        sources=src,
+        targets=tgt,
+        unknown=unknown,
+    )

@@ -1,0 +1,288 @@
+"""``mini``: a small transformer over a panel of genes, trained by this package.
+
+Every measured gene is a token without position: its embedding, modulated by its
+value. Encoder blocks let the tokens see each other; then one query per target,
+carrying the target's embedding and no value, reads the cell through
+cross-attention blocks in which it cannot see the token of its own gene. So the
+prediction for gene j does not copy the value of j, neither when genes are masked
+in training nor when a probe presents the whole panel.
+
+A linear path runs beside the blocks: the factor scores of the cell,
+``s = sum_v e_v z_v / (n + r)``, predict ``e_j W s``. With embeddings that start as
+eigenvectors of the pooled correlation this is ridge regression on co-expression
+factors, and the blocks learn what it misses.
+
+Values are z-scores of log1p counts per 10 000 within a data set: 0 is the mean
+of a gene, which makes data sets of different protocols comparable and puts the
+virtual baseline where the data are centred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from grn._core.errors import ParameterError
+from grn._kernels.attention import attend, attention_weights
+from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
+
+GRID = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0)
+SCALE = ValueScale(
+    name="z-score of log1p CP10k within the data set",
+    baseline=0.0,
+    perturbation_grid=GRID,
+    gradient_grid=GRID,
+    lower=-3.0,
+    upper=6.0,
+)
+
+
+@dataclass(frozen=True)
+class MiniConfig:
+    """Sizes of a ``mini`` network."""
+
+    n_genes: int
+    d: int = 128
+    heads: int = 2
+    encoder_blocks: int = 2
+    decoder_blocks: int = 2
+    d_feedforward: int = 256
+    d_value: int = 32
+
+
+class Attention(nn.Module):
+    """Multi-head attention of x over y on the dual-capable kernel."""
+
+    def __init__(self, d: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(d, d)
+        self.kv = nn.Linear(d, 2 * d)
+        self.out = nn.Linear(d, d)
+
+    def project(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, n, D) of x, keys and values (B, H, m, D) of y."""
+        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        kv = self.kv(y).unflatten(-1, (2, self.heads, -1)).transpose(1, 3)  # (B, H, 2, m, D)
+        return q, kv[:, :, 0], kv[:, :, 1]
+
+    def forward(self, x: Tensor, y: Tensor, exclude: Tensor | None = None) -> Tensor:
+        o = attend(*self.project(x, y), exclude=exclude)
+        return cast(Tensor, self.out(o.transpose(1, 2).flatten(2)))
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward; self-attention when no context is given."""
+
+    def __init__(self, c: MiniConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(c.d)
+        self.attention = Attention(c.d, c.heads)
+        self.norm2 = nn.LayerNorm(c.d)
+        self.feedforward = nn.Sequential(nn.Linear(c.d, c.d_feedforward), nn.GELU(), nn.Linear(c.d_feedforward, c.d))
+
+    def forward(self, x: Tensor, context: Tensor | None = None, exclude: Tensor | None = None) -> Tensor:
+        normed = self.norm1(x)
+        x = x + self.attention(normed, normed if context is None else context, exclude)
+        return cast(Tensor, x + self.feedforward(self.norm2(x)))
+
+
+class MiniNetwork(nn.Module):
+    """The network: values of visible genes in, predicted values of queried genes out."""
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.embedding = nn.Embedding(c.n_genes, c.d)
+        self.identity = nn.Linear(c.d, c.d)
+        self.modulated = nn.Linear(c.d, c.d, bias=False)
+        self.value = nn.Sequential(nn.Linear(1, c.d_value), nn.GELU(), nn.Linear(c.d_value, 2 * c.d))
+        self.log_ridge = nn.Parameter(torch.zeros(c.d))
+        self.factors = nn.Linear(c.d, c.d, bias=False)
+        self.query = nn.Linear(c.d, c.d)
+        self.context = nn.Linear(c.d, c.d)
+        self.encoder = nn.ModuleList(Block(c) for _ in range(c.encoder_blocks))
+        self.norm = nn.LayerNorm(c.d)
+        self.decoder = nn.ModuleList(Block(c) for _ in range(c.decoder_blocks))
+        self.head_norm = nn.LayerNorm(c.d)
+        self.head = nn.Linear(c.d, c.d)
+        self.head_value = nn.Linear(c.d, 1)
+        # the blocks start as a zero correction of the linear path
+        for layer in (self.head, self.head_value):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def start_from(self, embedding: Tensor, seen: Tensor, *, ridge: float) -> None:
+        """Set the embedding, and the linear path to ridge regression on its columns.
+
+        Parameters
+        ----------
+        embedding
+            Initial embedding (n_genes, d); it is rotated so that its columns are orthogonal over visible genes.
+        seen
+            How often each gene is visible in training (n_genes,), summing to 1.
+        ridge
+            Penalty of the regression, in units of the embedding's mean square.
+        """
+        with torch.no_grad():
+            power, basis = torch.linalg.eigh((embedding.T * seen) @ embedding)
+            power = power.clamp(min=float(power.max()) * 1e-4)
+            self.embedding.weight.copy_(embedding @ basis)
+            self.log_ridge.copy_((ridge / power).log())
+            self.factors.weight.copy_(torch.diag(1 / power))
+
+    def tokens(self, genes: Tensor, values: Tensor) -> Tensor:
+        """Input tokens (B, n, d) of genes (n,) with values (B, n)."""
+        e = self.embedding(genes)
+        v = values.unsqueeze(-1)
+        gate, shift = self.value(v).chunk(2, dim=-1)
+        return cast(Tensor, self.identity(e) + self.modulated(e) * (gate + v) + shift)
+
+    def forward(self, genes: Tensor, values: Tensor, queries: Tensor, exclude: Tensor | None = None) -> Tensor:
+        """Predicted values (B, R) of ``queries`` (R,) from ``values`` (B, n) of ``genes`` (n,)."""
+        x = self.encode(genes, values)
+        e = self.embedding(queries)
+        scores = self.scores(genes, values)
+        h = self.query(e) + self.context(scores).unsqueeze(1)
+        for block in self.decoder:
+            h = block(h, x, exclude)
+        h = self.head_norm(h)
+        correction = (self.head(h) * e).sum(-1) / self.config.d**0.5 + self.head_value(h).squeeze(-1)
+        return cast(Tensor, self.linear_path(scores, e, values, exclude, len(genes)) + correction)
+
+    def encode(self, genes: Tensor, values: Tensor) -> Tensor:
+        """Contextual tokens (B, n, d) after the encoder."""
+        x = self.tokens(genes, values)
+        for block in self.encoder:
+            x = block(x)
+        return cast(Tensor, self.norm(x))
+
+    def scores(self, genes: Tensor, values: Tensor) -> Tensor:
+        """Factor scores (B, d) of the cells."""
+        return values @ self.embedding(genes) / (len(genes) + self.log_ridge.exp())  # type: ignore[no-any-return]
+
+    def linear_path(self, scores: Tensor, e: Tensor, values: Tensor, exclude: Tensor | None, n: int) -> Tensor:
+        """Ridge prediction (B, R) from the factor scores, without the contribution of the excluded gene."""
+        y = self.factors(scores) @ e.T
+        if exclude is None:
+            return cast(Tensor, y)
+        own = (self.factors(e / (n + self.log_ridge.exp())) * e).sum(-1)
+        return cast(Tensor, y - torch.where(exclude >= 0, own, 0.0) * values[:, exclude.clamp(min=0)])
+
+    def attention_maps(self, genes: Tensor, values: Tensor) -> Tensor:
+        """Attention probabilities (B, L, H, n, n) of all blocks, every gene both visible and queried."""
+        maps = []
+        own = torch.arange(len(genes), device=genes.device)
+        x = self.tokens(genes, values)
+        for block in self.encoder:
+            normed = block.norm1(x)
+            q, k, _ = block.attention.project(normed, normed)
+            maps.append(attention_weights(q, k))
+            x = block(x)
+        x = self.norm(x)
+        h = self.query(self.embedding(genes)) + self.context(self.scores(genes, values)).unsqueeze(1)
+        for block in self.decoder:
+            q, k, _ = block.attention.project(block.norm1(h), x)
+            maps.append(attention_weights(q, k, exclude=own))
+            h = block(h, x, own)
+        return torch.stack(maps, dim=1)
+
+
+class Mini:
+    """The model protocol on a :class:`MiniNetwork` with a vocabulary of human symbols.
+
+    Parameters
+    ----------
+    network
+        The network; it is frozen and put in evaluation mode.
+    genes
+        Vocabulary, one human gene symbol per row of the embedding.
+    name
+        Name of the model.
+    sha256
+        Hash of the weights.
+    max_genes
+        Largest panel; attention costs grow with its square.
+    """
+
+    gene_id_kind = "symbol"
+    value_scale = SCALE
+    capabilities = frozenset({"value", "gradient", "attention", "embedding"})
+    gradient_kind = "exact"
+
+    def __init__(
+        self, network: MiniNetwork, genes: Sequence[str], *, name: str, sha256: str, max_genes: int = 2048
+    ) -> None:
+        if len(genes) != network.config.n_genes or len(set(genes)) != len(genes):
+            raise ParameterError(
+                f"the vocabulary has {len(genes)} names ({len(set(genes))} distinct); "
+                f"the embedding has {network.config.n_genes} rows. Pass one distinct name per row."
+            )
+        self.network = network.eval().requires_grad_(False)
+        self.genes = tuple(genes)
+        self.name, self.sha256, self.max_genes = name, sha256, max_genes
+        self._vocabulary = {gene: i for i, gene in enumerate(self.genes)}
+
+    def __repr__(self) -> str:
+        c = self.network.config
+        n = sum(p.numel() for p in self.network.parameters())
+        return f"Mini({self.name!r}, {len(self.genes)} genes, {asdict(c)['d']} wide, {n / 1e6:.2f} M parameters)"
+
+    @property
+    def source_genes(self) -> tuple[str, ...]:
+        """Genes that can be perturbed: the vocabulary."""
+        return self.genes
+
+    @property
+    def target_genes(self) -> tuple[str, ...]:
+        """Genes that can be read out: the vocabulary."""
+        return self.genes
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.network.embedding.weight.device
+
+    def to(self, device: object) -> Mini:
+        """Move the weights and return the model."""
+        self.network.to(device)  # type: ignore[call-overload]
+        return self
+
+    def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
+        """See :class:`grn.models.FoundationModel`."""
+        return resolve_panel(self._vocabulary, sources, targets, max_genes=self.max_genes)
+
+    def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
+        """See :class:`grn.models.FoundationModel`; ``context`` is not used."""
+        tokens, targets = panel.tokens.to(self.device), panel.tgt_pos.to(self.device)
+        return cast(Tensor, self.network(tokens, values, tokens[targets], targets))
+
+    def respond_dual(
+        self, panel: Panel, values: Tensor, tangents: Tensor, *, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`grn.models.FoundationModel`; forward-mode automatic differentiation."""
+        with forward_ad.dual_level():
+            dual = forward_ad.unpack_dual(self.respond(panel, forward_ad.make_dual(values, tangents)))
+            tangent = torch.zeros_like(dual.primal) if dual.tangent is None else dual.tangent
+            return dual.primal, tangent
+
+    def attention(self, panel: Panel, values: Tensor) -> Tensor:
+        """See :class:`grn.models.FoundationModel`."""
+        return self.network.attention_maps(panel.tokens.to(self.device), values)
+
+    def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
+        """See :class:`grn.models.FoundationModel`; the input table, independent of ``values``."""
+        return self.network.embedding(panel.tokens.to(self.device)).detach()  # type: ignore[no-any-return]
+
+    def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:
+        """Z-scores (cells, genes), clipped to the range of training; constant genes are 0."""
+        moments = reference or Moments(X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64))
+        std = np.where(moments.std > 0, moments.std, np.inf)
+        z = np.clip((X - moments.mean) / std, self.value_scale.lower, self.value_scale.upper)
+        return torch.as_tensor(z.astype(np.float32), device=self.device)

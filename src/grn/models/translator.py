@@ -1,0 +1,295 @@
+"""The translator: a small MLP from the features of a gene pair to the probability of an edge.
+
+Features come as a cube (targets, sources, K). Because a gene that responds to
+everything lifts a whole row, and a regulator that moves everything a whole
+column, the cube may be double-centred before the MLP: the mean of the row and of
+the column are subtracted, the grand mean added back. Which parts the MLP sees
+(``raw``, ``centred`` or both) is stored with it, as are the mean and spread used to
+standardise each feature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
+from grn.models._store import load_strictly, read_tensors, save_tensors
+
+FORMAT = "grn.translator/1"
+VIEWS = ("raw", "centred", "both")
+
+
+@dataclass(frozen=True)
+class TranslatorConfig:
+    """What a translator was built for.
+
+    Parameters
+    ----------
+    feature
+        Name of the feature (``"vvp"``, ``"gradient_trajectory"``, ...).
+    points
+        Number of features K per pair before the view is applied.
+    view
+        ``"raw"``, ``"centred"`` (double-centred) or ``"both"``.
+    hidden
+        Widths of the hidden layers.
+    members
+        Number of networks whose logits are averaged, one per seed.
+    model, model_sha256
+        Foundation model the features came from, and the hash of its weights.
+    grid
+        Grid the features were read on.
+    """
+
+    feature: str
+    points: int
+    view: str = "both"
+    hidden: tuple[int, ...] = (64, 32)
+    members: int = 1
+    model: str = ""
+    model_sha256: str = ""
+    grid: tuple[float, ...] = ()
+
+
+@dataclass
+class Translator:
+    """A fitted translator; make one with ``grn.tl.fit_translator``, read one with :meth:`load`.
+
+    Parameters
+    ----------
+    config
+        What it was built for.
+    network
+        Standardisation and MLPs.
+    history
+        How the fit went: figures per seed, for people.
+    """
+
+    config: TranslatorConfig
+    network: TranslatorNetwork
+    history: dict[str, object] = field(default_factory=dict)
+
+    def logits(self, cube: np.ndarray) -> np.ndarray:
+        """Edge logits (targets, sources) of a feature cube (targets, sources, K); NaN where a feature is NaN.
+
+        Raises
+        ------
+        ParameterError
+            If the cube has another number of features.
+        """
+        features = view_of(cube, self.config)
+        known = ~np.isnan(features).any(axis=-1)
+        out = np.full(cube.shape[:2], np.nan, dtype=np.float32)
+        with torch.no_grad():
+            parts = torch.as_tensor(features[known]).split(65536)
+            if known.any():
+                out[known] = torch.cat([self.network(part).mean(0) for part in parts]).numpy()
+        return out
+
+    def probability(self, cube: np.ndarray) -> np.ndarray:
+        """Edge probabilities (targets, sources): the logistic function of :meth:`logits`."""
+        return 1.0 / (1.0 + np.exp(-self.logits(cube)))
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``path.safetensors`` and ``path.json``; returns the path without suffix."""
+        base = _base(path)
+        tensors = base.with_name(base.name + ".safetensors")
+        save_tensors(tensors, self.network.state_dict(), {"format": FORMAT})
+        described = {
+            "format": FORMAT,
+            "config": asdict(self.config),
+            "history": self.history,
+            "sha256": hashlib.sha256(tensors.read_bytes()).hexdigest(),
+        }
+        base.with_name(base.name + ".json").write_text(json.dumps(described, indent=1) + "\n")
+        return base
+
+    @classmethod
+    def load(cls, path: str | Path) -> Translator:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        WeightsNotFoundError
+            If one of the two files is missing.
+        WeightsError
+            If they are truncated, foreign, or do not belong together.
+        """
+        base = _base(path)
+        described = base.with_name(base.name + ".json")
+        if not described.is_file():
+            raise WeightsNotFoundError(f"no file {described}; pass the path given to Translator.save.")
+        try:
+            found = json.loads(described.read_text())
+            given = found["config"]
+            config = TranslatorConfig(**{**given, "hidden": tuple(given["hidden"]), "grid": tuple(given["grid"])})
+            digest, kind = found["sha256"], found["format"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{described} does not describe a translator ({error}).") from error
+        tensors_path = base.with_name(base.name + ".safetensors")
+        tensors, header = read_tensors(tensors_path)
+        if kind != FORMAT or header.get("format") != FORMAT:
+            raise WeightsError(f"{described} has format {kind!r}; expected {FORMAT!r}.")
+        if hashlib.sha256(tensors_path.read_bytes()).hexdigest() != digest:
+            raise WeightsError(f"{tensors_path} is not the file {described} was written with; save the translator again.")
+        network = TranslatorNetwork(config)
+        load_strictly(network, tensors, tensors_path)
+        return cls(config, network.eval(), dict(found.get("history", {})))
+
+
+class TranslatorNetwork(nn.Module):
+    """Standardisation followed by ``members`` independent MLPs, evaluated together."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: TranslatorConfig) -> None:
+        super().__init__()
+        width = config.points * (2 if config.view == "both" else 1)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        sizes = (width, *config.hidden, 1)
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            self.weights.append(nn.Parameter(torch.zeros(config.members, fan_in, fan_out)))
+            self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
+
+    def initialise(self, seed: int) -> None:
+        """Draw initial weights from a seed (He initialisation)."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in self.weights:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * (2.0 / weight.shape[1]) ** 0.5)
+
+    def standardise_by(self, features: Tensor) -> None:
+        """Take mean and spread from training features (N, K'); features that do not vary are only centred."""
+        spread = features.std(0)
+        self.mean.copy_(features.mean(0))
+        self.std.copy_(torch.where(spread > 1e-12, spread, torch.ones_like(spread)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (members, N) of features (N, K')."""
+        h = ((features - self.mean) / self.std).clamp(-8, 8).expand(len(self.weights[0]), -1, -1)
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            h = torch.baddbmm(bias, h, weight)
+            if i + 1 < len(self.weights):
+                h = torch.relu(h)
+        return cast(Tensor, h.squeeze(-1))
+
+
+def view_of(cube: np.ndarray, config: TranslatorConfig) -> np.ndarray:
+    """What the MLP sees of a cube (targets, sources, K): (targets, sources, K or 2 K) float32."""
+    if cube.ndim != 3 or cube.shape[-1] != config.points:
+        raise ParameterError(
+            f"the features have shape {cube.shape}; this translator reads {config.points} values of "
+            f"{config.feature!r} per pair: (targets, sources, {config.points})."
+        )
+    if config.view == "raw":
+        return np.ascontiguousarray(cube, dtype=np.float32)
+    centred = double_centred(cube)
+    return centred if config.view == "centred" else np.concatenate([cube, centred], axis=-1).astype(np.float32)
+
+
+def double_centred(cube: np.ndarray) -> np.ndarray:
+    """Subtract the mean over sources and the mean over targets, add the grand mean; NaN entries do not count.
+
+    With a single source or target there is nothing to compare with: that axis is left uncentred.
+    """
+    known = ~np.isnan(cube)
+    filled = np.where(known, cube, 0.0).astype(np.float64)
+
+    def mean(axis: int | tuple[int, int]) -> np.ndarray:
+        n = known.sum(axis=axis, keepdims=True)
+        return cast(np.ndarray, filled.sum(axis=axis, keepdims=True) / np.maximum(n, 1))
+
+    rows = mean(1) if cube.shape[1] > 1 else 0.0
+    columns = mean(0) if cube.shape[0] > 1 else 0.0
+    both = mean((0, 1)) if cube.shape[0] > 1 and cube.shape[1] > 1 else 0.0
+    return (cube - rows - columns + both).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a translator is fitted."""
+
+    epochs: int = 200
+    patience: int = 20
+    lr: float = 2e-3
+    weight_decay: float = 1e-3
+    batch_size: int = 1024
+
+
+def fit_network(
+    network: TranslatorNetwork,
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    settings: FitSettings,
+    seed: int,
+) -> dict[str, Sequence[float] | float]:
+    """Binary cross-entropy with early stopping per member; every member keeps its best epoch.
+
+    Parameters
+    ----------
+    network
+        Network to train in place.
+    train, validation
+        Features (N, K') and labels (N,) in {0, 1}.
+    settings
+        Optimiser settings.
+    seed
+        Seed of weights and batches.
+
+    Returns
+    -------
+    dict
+        Best validation loss per member, their mean, and the number of epochs run.
+    """
+    x, y = (torch.as_tensor(a, dtype=torch.float32) for a in train)
+    vx, vy = (torch.as_tensor(a, dtype=torch.float32) for a in validation)
+    network.initialise(seed)
+    network.standardise_by(x)
+    members = len(network.weights[0])
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    best = torch.full((members,), float("inf"))
+    kept = [p.detach().clone() for p in network.parameters()]
+    waited = epoch = 0
+    for epoch in range(1, settings.epochs + 1):
+        for part in torch.randperm(len(x), generator=generator).split(settings.batch_size):
+            optimizer.zero_grad(set_to_none=True)
+            _loss(network(x[part]), y[part]).sum().backward()
+            optimizer.step()
+        with torch.no_grad():
+            loss = _loss(network(vx), vy)
+            better = loss < best
+            best = torch.minimum(best, loss)
+            for keep, p in zip(kept, network.parameters(), strict=True):
+                keep[better] = p[better]
+        waited = 0 if bool(better.any()) else waited + 1
+        if waited >= settings.patience:
+            break
+    with torch.no_grad():
+        for keep, p in zip(kept, network.parameters(), strict=True):
+            p.copy_(keep)
+    network.eval().requires_grad_(False)
+    return {"validation_loss": [round(float(b), 5) for b in best], "mean": float(best.mean()), "epochs": epoch}
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    losses = nn.functional.binary_cross_entropy_with_logits(logits, labels.expand_as(logits), reduction="none")
+    return losses.mean(dim=1)
+
+
+def _base(path: str | Path) -> Path:
+    path = Path(path)
+    return path.with_suffix("") if path.suffix in (".json", ".safetensors") else path

@@ -1,0 +1,5 @@
+"""The edge table all methods return and all consumers take."""
+
+from grn.network._network import Network
+
+__all__ = ["Network"]

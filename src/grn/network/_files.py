@@ -1,0 +1,204 @@
+"""What a Network can be turned into for other tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from grn._core.errors import ParameterError
+from grn.network import _combine, _convert, _export
+from grn.network._export import PathLike
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Exports:
+    """Conversions of :class:`Network`; mixed into it to keep the class readable."""
+
+    _edges: pd.DataFrame
+    _genes: np.ndarray
+    directed: bool
+    signed: bool
+
+    def _graph_parts(self, *, isolated: bool) -> tuple[pd.DataFrame, list[str]]:
+        edges = _convert.once_per_pair(self._edges, directed=self.directed)
+        return edges, _convert.nodes_of(edges, self._genes, isolated=isolated)
+
+    def to_networkx(self, *, isolated: bool = False) -> Any:
+        """Convert to a networkx graph.
+
+        Parameters
+        ----------
+        isolated
+            Also add the genes without edges.
+
+        Returns
+        -------
+        DiGraph (Graph when undirected; the Multi variant, keyed by group, when there are groups). Nodes carry
+        ``regulator``, edges all columns; values that are not finite are left out. In an undirected graph the
+        stronger of ``A -> B`` and ``B -> A`` stands for the pair.
+
+        Raises
+        ------
+        MissingDependencyError
+            networkx is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from grn import Network
+        >>> net = Network(pd.DataFrame({"source": ["A"], "target": ["B"], "weight": [2.0]}))
+        >>> net.to_networkx()["A"]["B"]["weight"]
+        2.0
+        """
+        edges, nodes = self._graph_parts(isolated=isolated)
+        return _convert.build_networkx(edges, nodes, directed=self.directed, multi="group" in edges)
+
+    def to_igraph(self, *, isolated: bool = False) -> Any:
+        """Convert to an igraph graph.
+
+        Parameters
+        ----------
+        isolated
+            Also add the genes without edges.
+
+        Returns
+        -------
+        ``igraph.Graph`` with vertex attributes ``name`` and ``regulator`` and all columns as edge attributes; with
+        groups it has parallel edges.
+
+        Raises
+        ------
+        MissingDependencyError
+            igraph is not installed.
+        """
+        edges, nodes = self._graph_parts(isolated=isolated)
+        return _convert.build_igraph(edges, nodes, directed=self.directed)
+
+    def to_graphml(self, path: PathLike, *, isolated: bool = False) -> None:
+        """Write GraphML, which Cytoscape, Gephi, networkx and igraph open.
+
+        Parameters
+        ----------
+        path
+            File to write.
+        isolated
+            Also write the genes without edges.
+
+        Returns
+        -------
+        None. Nodes carry ``name`` and ``regulator``, edges all columns; values that are not finite are left out.
+        """
+        edges, nodes = self._graph_parts(isolated=isolated)
+        _export.write_graphml(path, edges, nodes, directed=self.directed)
+
+    def to_cytoscape(self, path: PathLike, *, isolated: bool = False) -> None:
+        """Write Cytoscape.js JSON (``.cyjs``).
+
+        Parameters
+        ----------
+        path
+            File to write.
+        isolated
+            Also write the genes without edges.
+
+        Returns
+        -------
+        None. The file has ``elements`` with ``nodes`` and ``edges``, as Cytoscape and ``cytoscape.js`` take them.
+        """
+        edges, nodes = self._graph_parts(isolated=isolated)
+        _export.write_cytoscape(path, edges, nodes, directed=self.directed, multi="group" in edges)
+
+    def regulon_edges(self, *, min_targets: int = 1, signed: bool = True) -> pd.DataFrame:
+        """Edges as named gene sets, in the form decoupler takes.
+
+        Parameters
+        ----------
+        min_targets
+            Smallest number of targets of a set; smaller ones are left out.
+        signed
+            Split each regulator into ``"SPI1(+)"`` (targets it activates) and ``"SPI1(-)"`` (targets it represses),
+            with strengths as weights, so that the score of a set says how strongly its targets are expressed. Edges of
+            unknown sign form ``"SPI1"``. If false, one set per regulator with the weights as they are.
+
+        Returns
+        -------
+        DataFrame ``source`` (name of the set), ``target``, ``weight``; strings and float64. Edges of weight 0 are
+        left out.
+
+        Raises
+        ------
+        GroupError
+            The network has several groups.
+        """
+        if isinstance(min_targets, bool) or not isinstance(min_targets, int) or min_targets < 1:
+            raise ParameterError(f"min_targets={min_targets!r}; pass a positive integer.")
+        edges = _combine.single_group(self, "a set of regulons")  # type: ignore[arg-type]
+        table = _export.regulon_table(edges, _combine.known_signs(edges, signed=self.signed), signed=signed)
+        size = table.groupby("source")["source"].transform("size")
+        return table[size >= min_targets].reset_index(drop=True)
+
+    def regulons(self, *, min_targets: int = 1, signed: bool = True) -> dict[str, dict[str, float]]:
+        """Targets and weights by name of the gene set.
+
+        Parameters
+        ----------
+        min_targets
+            Smallest number of targets of a set; smaller ones are left out.
+        signed
+            Split into ``"SPI1(+)"`` and ``"SPI1(-)"``; see :meth:`regulon_edges`.
+
+        Returns
+        -------
+        Dict of dicts: name -> target -> weight, names sorted, strongest target first.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from grn import Network
+        >>> net = Network(pd.DataFrame({"source": ["A", "A"], "target": ["B", "C"], "weight": [1.0, -2.0]}))
+        >>> net.regulons()
+        {'A(+)': {'B': 1.0}, 'A(-)': {'C': 2.0}}
+        """
+        table = self.regulon_edges(min_targets=min_targets, signed=signed)
+        parts = table.groupby("source", sort=True)
+        return {name: dict(zip(part["target"], part["weight"].tolist(), strict=True)) for name, part in parts}
+
+    def to_gmt(self, path: PathLike, *, min_targets: int = 1, signed: bool = True) -> None:
+        """Write the regulons as gene sets without weights (GMT), strongest target first.
+
+        Parameters
+        ----------
+        path
+            File to write.
+        min_targets
+            Smallest number of targets of a set.
+        signed
+            Split into ``"SPI1(+)"`` and ``"SPI1(-)"``; see :meth:`regulon_edges`.
+
+        Returns
+        -------
+        None.
+        """
+        _export.write_gmt(path, self.regulons(min_targets=min_targets, signed=signed))
+
+    def to_adjacency_csv(self, path: PathLike) -> None:
+        """Write the adjacency table of pySCENIC: ``TF``, ``target``, ``importance`` (absolute weight).
+
+        Parameters
+        ----------
+        path
+            File to write; ``.tsv`` and ``.txt`` are tab separated, others comma separated.
+
+        Returns
+        -------
+        None.
+
+        Raises
+        ------
+        GroupError
+            The network has several groups.
+        """
+        _export.write_adjacency(path, _combine.single_group(self, "an adjacency table"))  # type: ignore[arg-type]

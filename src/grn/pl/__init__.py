@@ -1,0 +1,14 @@
+"""Figures of networks, probes and regulon activity, drawn with matplotlib.
+
+Every function returns the Axes it drew on, never shows or saves a figure and
+leaves ``rcParams`` alone. Blue is activation, red is repression, grey is a sign
+that is not known; sizes fit a journal column of 89 mm.
+"""
+
+from grn.pl._activity import activity
+from grn.pl._heatmap import heatmap
+from grn.pl._network import network
+from grn.pl._regulon import regulon
+from grn.pl._response import response
+
+__all__ = ["activity", "heatmap", "network", "regulon", "response"]

@@ -1,0 +1,219 @@
+"""Positions of the nodes of a network, in points on the page.
+
+Each connected component gets a cell of the page with an area that grows with its
+size (a squarified treemap), is laid out in it by stress majorisation, and is then
+relaxed until nodes with their labels, and nodes with foreign edges, keep apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, shortest_path
+
+from grn._core.rng import child
+
+Rectangle = tuple[float, float, float, float]
+_STARTS, _STEPS, _RELAX = 10, 120, 240
+
+
+def place_nodes(
+    names: list[str], ends: np.ndarray, *, page: Rectangle, boxes: np.ndarray, radii: np.ndarray, seed: int
+) -> np.ndarray:
+    """Return positions (n, 2) of nodes within a page.
+
+    Parameters
+    ----------
+    names
+        Node names, sorted; the layout depends on them and the seed only.
+    ends
+        Positions of source and target of every edge, shape (m, 2).
+    page
+        Left, bottom, width, height in points.
+    boxes
+        Width and height a node and its label need, shape (n, 2).
+    radii
+        Radii of the nodes in points.
+    seed
+        Seed of the starting positions.
+    """
+    positions = np.zeros((len(names), 2))
+    parts = _components(len(names), ends)
+    cells = squarify([len(part) + 2.0 for part in parts], page)
+    for part, cell in zip(parts, cells, strict=True):
+        local = np.full(len(names), -1)
+        local[part] = np.arange(len(part))
+        inside = local[ends[np.isin(ends[:, 0], part)]].reshape(-1, 2)
+        positions[part] = _best([names[i] for i in part], inside, cell, boxes[part], radii[part], seed)
+    return positions
+
+
+def _components(n: int, ends: np.ndarray) -> list[np.ndarray]:
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    count, label = connected_components(graph, directed=False)
+    parts = [np.flatnonzero(label == i) for i in range(count)]
+    return sorted(parts, key=lambda part: (-len(part), part[0]))
+
+
+def squarify(weights: list[float], page: Rectangle) -> list[Rectangle]:
+    """Split a rectangle into cells of given relative areas, as square as possible; weights descend."""
+    left, bottom, width, height = page
+    scale = width * height / sum(weights)
+    todo = [weight * scale for weight in weights]
+    cells: list[Rectangle] = []
+    while todo:
+        side = min(width, height)
+        row = 1
+        while row < len(todo) and _worst(todo[: row + 1], side) <= _worst(todo[:row], side):
+            row += 1
+        depth = sum(todo[:row]) / side
+        offset = 0.0
+        for area in todo[:row]:
+            length = area / depth
+            if width >= height:
+                cells.append((left, bottom + height - offset - length, depth, length))
+            else:
+                cells.append((left + offset, bottom + height - depth, length, depth))
+            offset += length
+        if width >= height:
+            left, width = left + depth, width - depth
+        else:
+            height -= depth
+        todo = todo[row:]
+    return cells
+
+
+def _worst(areas: list[float], side: float) -> float:
+    depth = sum(areas) / side
+    return max(max(depth * depth / area, area / (depth * depth)) for area in areas)
+
+
+def _best(
+    names: list[str], ends: np.ndarray, cell: Rectangle, boxes: np.ndarray, radii: np.ndarray, seed: int
+) -> np.ndarray:
+    """Of a few starts, the layout with the fewest crossings, edges under foreign nodes and narrow angles."""
+    starts = _STARTS if len(names) <= 80 else 1
+    best, lowest = np.zeros((len(names), 2)), np.inf
+    for shape in stress_layouts(names, ends, seed=seed, starts=starts if len(names) > 3 else 1):
+        here = _relax(_fit(shape, cell, boxes), ends, cell, boxes, radii)
+        hidden = int((np.abs(_edge_push(here, ends, radii)).sum(axis=1) > 0.3).sum())
+        cost = crossings(here, ends) + 2 * hidden + _narrow(here, ends)
+        if cost < lowest:
+            best, lowest = here, cost
+    return best
+
+
+def crossings(here: np.ndarray, ends: np.ndarray) -> int:
+    """Count pairs of edges that cross."""
+    first, second = here[ends[:, 0]], here[ends[:, 1]]
+
+    def side(point: np.ndarray) -> np.ndarray:
+        along, away = second - first, point[None] - first[:, None]
+        return np.sign(along[:, None, 0] * away[:, :, 1] - along[:, None, 1] * away[:, :, 0])
+
+    splits = side(first) * side(second) < 0
+    shared = (ends[:, None, :, None] == ends[None, :, None, :]).any(axis=(2, 3))
+    return int((splits & splits.T & ~shared).sum() // 2)
+
+
+def _narrow(here: np.ndarray, ends: np.ndarray) -> int:
+    """Count neighbouring edges of a node that leave it at less than 12 degrees."""
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    pairs = np.unique(np.concatenate([ends, ends[:, ::-1]]), axis=0)
+    away = here[pairs[:, 1]] - here[pairs[:, 0]]
+    angle = np.arctan2(away[:, 1], away[:, 0])
+    count = 0
+    for node in np.unique(pairs[:, 0]):
+        turns = np.sort(angle[pairs[:, 0] == node])
+        if len(turns) > 1:
+            count += int((np.diff(np.append(turns, turns[0] + 2 * np.pi)) < np.deg2rad(12)).sum())
+    return count
+
+
+def stress_layouts(names: list[str], ends: np.ndarray, *, seed: int, starts: int) -> Iterator[np.ndarray]:
+    """Yield positions whose distances follow the graph distances (stress majorisation from several starts)."""
+    n = len(names)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    distance = shortest_path(graph.tocsr(), directed=False, unweighted=True)
+    weight = 1.0 / np.maximum(distance, 1) ** 2
+    np.fill_diagonal(weight, 0)
+    inverse = np.linalg.pinv(np.diag(weight.sum(axis=1)) - weight)
+    for start in range(starts):
+        shape = np.array([child(seed, str(start), name).normal(size=2) for name in names])
+        for _ in range(_STEPS):
+            ratio = weight * distance / np.maximum(_gaps(shape), 1e-9)
+            shape = inverse @ ((np.diag(ratio.sum(axis=1)) - ratio) @ shape)
+        yield shape
+
+
+def _gaps(shape: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(shape[:, None] - shape[None], axis=2)
+
+
+def _fit(shape: np.ndarray, cell: Rectangle, boxes: np.ndarray) -> np.ndarray:
+    """Turn a shape so that it is long where the cell has room, and scale it to fill the cell."""
+    left, bottom, width, height = cell
+    centred = shape - shape.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=True)[2]
+    turned = centred @ axes.T
+    room = np.maximum(np.array([width, height]) - boxes.mean(axis=0) * [1.0, 1.2], 1.0)
+    if room[1] > room[0]:
+        turned = turned[:, ::-1]
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    scale = room / np.maximum(high - low, 1e-9)
+    # unequal stretching fills the cell, too much of it flattens the shape
+    scale = np.minimum(scale, 1.7 * scale.min())
+    longest = 60.0 if len(shape) == 2 else np.inf
+    scale = np.minimum(scale, longest / max(float((high - low).max()), 1e-9))
+    middle = np.array([left + width / 2, bottom + height / 2])
+    return middle + (turned - (low + high) / 2) * scale
+
+
+def _relax(start: np.ndarray, ends: np.ndarray, cell: Rectangle, boxes: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Push apart nodes with their labels, and nodes from edges they do not belong to, within the cell."""
+    left, bottom, width, height = cell
+    # a label stands on one side of its node, so a node at the edge needs more than half its box
+    margin = np.minimum(boxes * [0.5, 0.7] + 1, np.array([width, height]) / 2)
+    low = np.array([left, bottom]) + margin
+    high = np.array([left + width, bottom + height]) - margin
+    here = np.clip(start, low, high)
+    for step in range(_RELAX):
+        pull = 0.02 * max(0.0, 1 - 1.5 * step / _RELAX)
+        move = _box_push(here, boxes) + _edge_push(here, ends, radii) + pull * (start - here)
+        here = np.clip(here + move, low, high)
+        if pull == 0 and np.abs(move).max() < 0.01:
+            break
+    return here
+
+
+def _box_push(here: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    n = len(here)
+    delta = here[:, None] - here[None]
+    order = np.sign(np.arange(n)[:, None] - np.arange(n)[None])
+    side = np.where(np.abs(delta) > 1e-6, np.sign(delta), order[:, :, None])
+    depth = (boxes[:, None] + boxes[None]) / 2 - np.abs(delta)
+    touching = (depth > 0).all(axis=2) & ~np.eye(n, dtype=bool)
+    along_x = depth[:, :, 0] < depth[:, :, 1]
+    push = np.where(touching, np.minimum(depth[:, :, 0], depth[:, :, 1]), 0.0) * 0.3
+    return np.stack(
+        [(push * along_x * side[:, :, 0]).sum(axis=1), (push * ~along_x * side[:, :, 1]).sum(axis=1)], axis=1
+    ).clip(-12, 12)
+
+
+def _edge_push(here: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    if not len(ends):
+        return np.zeros_like(here)
+    start, span = here[ends[:, 0]], here[ends[:, 1]] - here[ends[:, 0]]
+    length = np.maximum((span**2).sum(axis=1), 1e-9)
+    along = ((here[:, None] - start[None]) * span[None]).sum(axis=2) / length
+    foot = start[None] + np.clip(along, 0, 1)[:, :, None] * span[None]
+    away = here[:, None] - foot
+    gap = np.linalg.norm(away, axis=2)
+    own = (np.arange(len(here))[:, None] == ends[None, :, 0]) | (np.arange(len(here))[:, None] == ends[None, :, 1])
+    short = np.where(own, 0.0, np.maximum(radii[:, None] + 4 - gap, 0.0))
+    normal = np.stack([-span[:, 1], span[:, 0]], axis=1) / np.sqrt(length)[:, None]
+    direction = np.where(gap[:, :, None] > 1e-6, away / np.maximum(gap, 1e-6)[:, :, None], normal[None])
+    return (0.25 * short[:, :, None] * direction).sum(axis=1).clip(-6, 6)

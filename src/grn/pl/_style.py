@@ -1,0 +1,105 @@
+"""Colours, sizes and axes shared by all figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from grn._core.errors import ParameterError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+
+ACTIVATE, REPRESS, UNSIGNED = "#2166AC", "#B2182B", "#7F7F7F"
+INK, MUTED, FAINT, FOCUS = "#1A1A1A", "#6B6B6B", "#C8C8C8", "#E69F00"
+ABSENT = "#ECECEC"
+SIGN_NAMES = {1: "activation", -1: "repression", 0: "sign unknown"}
+SIGN_COLORS = {1: ACTIVATE, -1: REPRESS, 0: UNSIGNED}
+# Okabe and Ito, without yellow, which is too light for lines
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+SMALL, TEXT = 6.0, 7.0
+POINTS_PER_MM = 72 / 25.4
+COLUMN_MM = 89.0
+
+
+def new_axes(width_mm: float, height_mm: float, *, rows: int = 1, managed: bool = True) -> np.ndarray:
+    """Open a figure of a size in millimetres with a column of axes that share x."""
+    import matplotlib.pyplot as plt
+
+    size = (width_mm / 25.4, height_mm / 25.4)
+    figure, axes = plt.subplots(
+        rows, 1, figsize=size, sharex=True, squeeze=False, layout="constrained" if managed else None
+    )
+    if managed:
+        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
+    return axes[:, 0]
+
+
+def check_axes(ax: object) -> None:
+    """Raise unless ``ax`` is a matplotlib Axes or None."""
+    from matplotlib.axes import Axes
+
+    if ax is not None and not isinstance(ax, Axes):
+        raise ParameterError(f"ax has type {type(ax).__name__}; pass a matplotlib Axes or None for a new figure.")
+
+
+def check_count(name: str, value: object, *, least: int = 1) -> int:
+    """Return an integer argument, or raise if it is not one or too small."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ParameterError(f"{name}={value!r}; pass an integer of at least {least}.")
+    return int(value)
+
+
+def tidy(ax: Axes, *, keep: tuple[str, ...] = ("left", "bottom")) -> None:
+    """Small ticks, thin spines, only those spines that carry a scale."""
+    ax.grid(visible=False)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in keep)
+        spine.set_linewidth(0.6)
+        spine.set_color(INK)
+    ax.tick_params(labelsize=SMALL, width=0.6, length=2.5, pad=2, color=INK, labelcolor=INK)
+
+
+def blank(ax: Axes, message: str) -> Axes:
+    """Leave an axes without a frame that says why it is empty."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, message, transform=ax.transAxes, ha="center", va="center", fontsize=TEXT, color=MUTED)
+    return ax
+
+
+def settle(ax: Axes) -> None:
+    """Run the layout engine of the figure, so that the size of the axes is the one it will be drawn with."""
+    figure = ax.figure.get_figure(root=True)
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+
+
+def size_points(ax: Axes) -> tuple[float, float]:
+    """Width and height of an axes in points."""
+    figure = ax.figure.get_figure(root=True)
+    box = ax.get_window_extent()
+    return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
+
+
+def color_scale(values: np.ndarray, *, diverging: bool, name: str = "RdBu") -> tuple[Colormap, Normalize]:
+    """Colour map and norm: symmetric around 0 when diverging, else from 0 to the maximum."""
+    import matplotlib as mpl
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    finite = np.abs(values[np.isfinite(values)])
+    top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    if diverging:
+        # the ends of the full map are nearly black and hide the hue
+        shades = mpl.colormaps[name](np.linspace(0.06, 0.94, 256))
+        norm = Normalize(-top, top)
+    else:
+        shades = mpl.colormaps["viridis_r"](np.linspace(0.05, 1, 256))
+        norm = Normalize(0, top)
+    return LinearSegmentedColormap.from_list(f"grn_{name}", shades).with_extremes(bad=ABSENT), norm
+
+
+def tick_size(points_per_cell: float, *, least: float = 4.0) -> float:
+    """Font size of tick labels that do not touch each other."""
+    return float(np.clip(points_per_cell * 0.95, least, SMALL))

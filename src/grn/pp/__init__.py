@@ -1,0 +1,7 @@
+"""From an object as it comes to an object that models and methods can use."""
+
+from grn.pp.align import align_genes
+from grn.pp.check import ExpressionReport, check_expression
+from grn.pp.regulators import annotate_regulators
+
+__all__ = ["ExpressionReport", "align_genes", "annotate_regulators", "check_expression"]

@@ -1,0 +1,237 @@
+"""What every function needs to know of an AnnData before it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grn import genes
+from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
+from grn._core.logging import logger
+from grn.pp._expression import Expression, label, remedy, scan, select
+
+KINDS = ("symbol", "ensembl")
+
+
+def check_type(adata: object) -> None:
+    """Accept an AnnData only."""
+    if not isinstance(adata, AnnData):
+        hint = "pass mdata['rna']" if type(adata).__name__ == "MuData" else "build one with anndata.AnnData(X)"
+        raise ParameterError(f"adata has type {type(adata).__name__}; expected an AnnData: {hint}.")
+
+
+def validate(adata: AnnData) -> None:
+    """Check the type of the object and that its gene names are unique and not empty."""
+    check_type(adata)
+    names = adata.var_names
+    empty = [position for position, name in enumerate(names) if not str(name).strip()]
+    if empty:
+        raise GeneNameError(
+            f"{len(empty)} of {len(names)} gene names are empty, at positions {empty[:5]}; "
+            "remove them: adata = adata[:, adata.var_names != ''].copy()."
+        )
+    if not names.is_unique:
+        twice = list(dict.fromkeys(names[names.duplicated()]))
+        raise GeneNameError(
+            f"{len(twice)} gene names occur more than once, for example {twice[:5]}; keep the first of each: "
+            "adata = adata[:, ~adata.var_names.duplicated()].copy(), or run adata.var_names_make_unique()."
+        )
+
+
+def target(adata: AnnData, *, copy: bool) -> AnnData:
+    """Return the object that results are written to."""
+    if copy:
+        return adata.to_memory() if adata.isbacked else adata.copy()
+    if adata.is_view and adata.isbacked:
+        raise ParameterError("adata is a view of a file and cannot be written to; call adata = adata.to_memory().")
+    return adata
+
+
+def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = False) -> Expression:
+    """Give a lazy view on log-normalised values of the genes in ``adata.var_names``.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    layer
+        Layer to read; ``None`` reads ``adata.X``.
+    use_raw
+        Read ``adata.raw``, restricted to ``adata.var_names`` after normalising over all its genes.
+
+    Raises
+    ------
+    ExpressionError
+        For scaled or negative values, NaN, only zeros, or no cells; names the matrix that fits.
+    LayerError
+        If the layer or ``.raw`` does not exist, or ``.raw`` lacks genes of the object.
+    """
+    validate(adata)
+    matrix = select(adata, layer, use_raw=use_raw)
+    where = label(layer, use_raw=use_raw)
+    if 0 in matrix.shape:
+        raise ExpressionError(
+            f"{where} has {matrix.shape[0]} cells and {matrix.shape[1]} genes; both must be at least 1."
+        )
+    columns = _raw_columns(adata) if use_raw else None
+    seen = scan(matrix)
+    fix = ("log", "counts", "linear")
+    if seen.n_nan or seen.n_infinite:
+        raise ExpressionError(
+            f"{where} holds {seen.n_nan} NaN and {seen.n_infinite} infinite values; expected finite expression. "
+            f"{remedy(adata, fix, layer, use_raw=use_raw)}"
+        )
+    if seen.kind == "scaled":
+        raise ExpressionError(
+            f"{where} holds negative values (minimum {seen.low:.3g}), so it is scaled or centred; expected counts or "
+            f"log-normalised values. {remedy(adata, fix, layer, use_raw=use_raw)}"
+        )
+    if seen.kind == "empty":
+        raise ExpressionError(
+            f"{where} holds only zeros; expected expression. {remedy(adata, fix, layer, use_raw=use_raw)}"
+        )
+    if seen.kind == "linear":
+        logger.info("%s is linear (maximum %.3g): normalised and log-transformed like counts", where, seen.high)
+    return Expression(matrix, "log" if seen.kind == "log" else "counts", columns)
+
+
+def _raw_columns(adata: AnnData) -> np.ndarray | None:
+    names = pd.Index(adata.raw.var_names)
+    if names.equals(adata.var_names):
+        return None
+    if not names.is_unique:
+        raise GeneNameError("adata.raw has duplicated gene names; use layer= instead of use_raw=True.")
+    columns = names.get_indexer(adata.var_names)
+    missing = adata.var_names[columns < 0]
+    if len(missing):
+        raise LayerError(
+            f"adata.raw lacks {len(missing)} genes of adata.var_names, for example {list(missing[:5])}; "
+            "use layer= instead, or adata = adata[:, adata.var_names.isin(adata.raw.var_names)]."
+        )
+    return columns
+
+
+def groups(adata: AnnData, groupby: str, *, min_cells: int = 3) -> list[tuple[str, np.ndarray]]:
+    """Give the groups of cells of a column of ``obs`` as names and masks.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    groupby
+        Column of ``adata.obs``. Groups come in category order; categories without cells are ignored.
+    min_cells
+        Fewest cells a group may have.
+
+    Raises
+    ------
+    GroupError
+        If the column is missing, holds NaN, or a group has too few cells.
+    """
+    check_type(adata)
+    if groupby not in adata.obs:
+        columns = ", ".join(map(str, adata.obs.columns)) or "none"
+        raise GroupError(f"adata.obs has no column {groupby!r}; columns: {columns}.")
+    values = adata.obs[groupby]
+    missing = int(values.isna().sum())
+    if missing:
+        raise GroupError(
+            f"{missing} of {adata.n_obs} cells have no value in obs[{groupby!r}]; "
+            f"drop them: adata = adata[adata.obs[{groupby!r}].notna()].copy()."
+        )
+    values = values.astype("category").cat.remove_unused_categories()
+    codes = values.cat.codes.to_numpy()
+    found = [(str(name), codes == code) for code, name in enumerate(values.cat.categories)]
+    small = [f"{name} ({int(mask.sum())})" for name, mask in found if mask.sum() < min_cells]
+    if small:
+        raise GroupError(
+            f"{len(small)} of {len(found)} groups of obs[{groupby!r}] have fewer than {min_cells} cells: "
+            f"{', '.join(small[:5])}. Leave them out or merge them into larger groups."
+        )
+    if not found:
+        raise GroupError(f"the object has no cells, so obs[{groupby!r}] has no groups.")
+    return found
+
+
+def organism_of(adata: AnnData, organism: str) -> str:
+    """Resolve ``"auto"`` to what :func:`grn.pp.align_genes` found earlier, else leave it to the names."""
+    stored = adata.uns.get("grn_genes")
+    if organism == "auto" and isinstance(stored, dict) and "organism" in stored:
+        return str(stored["organism"])
+    return organism
+
+
+def model_genes(adata: AnnData, kind: str = "symbol", *, vocabulary: Iterable[str] | None = None) -> np.ndarray:
+    """Give the id of every gene in the kind a model uses, "" when unknown.
+
+    Parameters
+    ----------
+    adata
+        The object; ``var["grn_symbol"]`` and ``var["grn_ensembl"]`` are used when present.
+    kind
+        ``"symbol"`` or ``"ensembl"`` (human).
+    vocabulary
+        Ids the model knows. Approved symbols that it lacks are replaced by the older name it has for the gene,
+        and genes of the object it does not know become "".
+
+    Returns
+    -------
+    ndarray of str
+        Shape (n_vars,).
+    """
+    validate(adata)
+    if kind not in KINDS:
+        raise ParameterError(f"kind={kind!r} is unknown; use one of {', '.join(KINDS)}.")
+    column = f"grn_{kind}"
+    if column in adata.var:
+        ids = np.array(["" if pd.isna(name) else str(name) for name in adata.var[column]], dtype=str)
+    else:
+        table = genes.resolve(adata.var_names, organism=organism_of(adata, "auto"))
+        counts = table["status"].value_counts()
+        logger.info("genes: %s", ", ".join(f"{counts[name]} {name}" for name in ("kept", "ambiguous", "lost")))
+        ids = table[kind].to_numpy(dtype=str)
+    return ids if vocabulary is None else to_vocabulary(ids, adata.var_names, kind, vocabulary)
+
+
+def to_vocabulary(ids: np.ndarray, names: Iterable[str], kind: str, vocabulary: Iterable[str]) -> np.ndarray:
+    """Express ids by the names of a vocabulary, which may be older than the tables."""
+    known = [str(name) for name in vocabulary]
+    direct = set(known)
+    wanted = set(ids[ids != ""]) - direct
+    older: dict[str, str] = {}
+    if wanted:
+        unused = sorted(direct - set(ids))
+        for name, found in zip(unused, genes.resolve(unused, organism="human")[kind], strict=True):
+            if found in wanted:
+                older[found] = name
+    own = [str(name).partition(".")[0] if kind == "ensembl" else "" for name in names]
+    taken = set(ids) & direct
+    result = []
+    for gene, name in zip(ids, own, strict=True):
+        if gene in direct:
+            result.append(str(gene))
+        elif name in direct and name not in taken:
+            result.append(name)
+        else:
+            result.append(older.get(gene, "") if gene else "")
+    return np.array(result, dtype=str)
+
+
+def regulator_mask(adata: AnnData) -> np.ndarray:
+    """Mark the regulators: ``var["is_regulator"]`` when present, else computed from the gene names."""
+    validate(adata)
+    if "is_regulator" in adata.var:
+        column = adata.var["is_regulator"]
+        return column.fillna(value=False).astype(bool).to_numpy()
+    organism = organism_of(adata, "auto")
+    organism = genes.detect_organism(adata.var_names) if organism == "auto" else organism
+    return known_regulators(adata.var_names, organism)
+
+
+def known_regulators(names: Iterable[str], organism: str) -> np.ndarray:
+    """Mark the names that stand for a gene of the regulator list of their organism."""
+    native = genes.resolve(names, organism=organism)["native"]
+    return native.isin(genes.regulators(organism)).to_numpy()

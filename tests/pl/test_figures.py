@@ -1,0 +1,94 @@
+"""All figures: axes in, axes out, nothing else touched."""
+
+import anndata as ad
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+import grn
+
+
+@pytest.fixture
+def adata(tiny) -> ad.AnnData:
+    genes = sorted({*tiny["source"], *tiny["target"]})
+    cells = [f"cell{i}" for i in range(6)]
+    made = ad.AnnData(np.zeros((6, len(genes)), dtype="float32"), var=pd.DataFrame(index=genes))
+    made.obs_names = cells
+    made.obs["type"] = pd.Categorical(list("BBTTMM"))
+    scores = np.random.default_rng(0).normal(size=(6, 3))
+    made.obsm["score_ulm"] = pd.DataFrame(scores, index=cells, columns=["SPI1", "PAX5", "GATA3"])
+    made.varm["vvp"] = np.ones((len(genes), 1, 4), dtype="float32")
+    made.uns["vvp"] = {
+        "sources": np.array(["SPI1"]), "grid": np.array([-2.0, -1, 1, 2]), "value_scale": "z-score", "params": {},
+    }  # fmt: skip
+    made.uns["grn"] = {"edges": tiny, "params": {}, "schema": {"version": 1, "directed": True, "signed": True}}
+    return made
+
+
+CALLS = {
+    "network": lambda adata, ax: grn.pl.network(adata, ax=ax),
+    "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),
+    "regulon": lambda adata, ax: grn.pl.regulon(adata, source="SPI1", ax=ax),
+    "activity": lambda adata, ax: grn.pl.activity(adata, groupby="type", ax=ax),
+    "response": lambda adata, ax: grn.pl.response(adata, pairs=("SPI1", "LYZ"), keys="vvp", ax=ax)[0],
+}
+
+
+def test_every_public_figure_is_tested_here():
+    assert set(CALLS) == set(grn.pl.__all__)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_new_figure_leaves_everything_else_alone(adata, name):
+    figure, mine = plt.subplots()
+    mine.plot([0, 1])
+    before = dict(mpl.rcParams)
+    ax = CALLS[name](adata, None)
+    assert isinstance(ax, Axes)
+    assert ax.figure is not figure
+    assert len(plt.get_fignums()) == 2
+    assert figure.axes == [mine]
+    assert len(mine.lines) == 1
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_given_axes_are_used_and_no_figure_is_opened(adata, name):
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    other = plt.figure()
+    assert CALLS[name](adata, axes[1]) is axes[1]
+    assert plt.gcf() is other
+    assert plt.get_fignums() == [figure.number, other.number]
+    assert not axes[0].has_data()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_text_is_clipped_by_the_figure(adata, name):
+    figure = CALLS[name](adata, None).figure
+    figure.canvas.draw()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 >= -0.01
+    assert box.y0 >= -0.01
+    assert box.x1 <= width + 0.01
+    assert box.y1 <= height + 0.01
+    assert width * 25.4 == pytest.approx(89, abs=1)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_object_is_not_changed(adata, name):
+    edges, scores = adata.uns["grn"]["edges"].copy(), adata.obsm["score_ulm"].copy()
+    CALLS[name](adata, None)
+    pd.testing.assert_frame_equal(adata.uns["grn"]["edges"], edges)
+    pd.testing.assert_frame_equal(adata.obsm["score_ulm"], scores)
+    assert set(adata.uns) == {"vvp", "grn"}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_users_grid_style_is_not_drawn_over_the_figure(adata, name):
+    with mpl.rc_context({"axes.grid": True}):
+        ax = CALLS[name](adata, None)
+    ax.figure.canvas.draw()
+    assert not any(line.get_visible() for line in ax.get_xgridlines()) or not ax.axison

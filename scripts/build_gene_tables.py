@@ -133,7 +133,8 @@ def ncbi_aliases(folder: Path, organism: str, genes: set[str]) -> tuple[dict[str
     own = set(listed["symbol"])
     entrez = pd.to_numeric(table["entrez"], errors="coerce").fillna(0)
     pairs = dict(zip(table["alias"], zip(table["symbol"], entrez, strict=True), strict=True))
-    stems, artefacts = numbered_series(pairs, used_names(folder, organism))
+    used = used_names(folder, organism)
+    stems, artefacts = numbered_series(pairs, used)
     found: dict[str, set[str]] = defaultdict(set)
     older: dict[str, set[str]] = defaultdict(set)
     for alias, (symbol, _) in pairs.items():
@@ -151,7 +152,7 @@ def ncbi_aliases(folder: Path, organism: str, genes: set[str]) -> tuple[dict[str
     kept = {
         alias: symbols
         for alias, symbols in result.items()
-        if 0 < len(symbols) <= MAX_CANDIDATES and not ACCESSION.match(alias)
+        if 0 < len(symbols) <= MAX_CANDIDATES and not ACCESSION.match(alias) and (len(alias) > 1 or alias in used)
     }
     return kept, own - set(renamed)
 

@@ -21,7 +21,7 @@ import torch
 from grn.genes import regulators, resolve
 from grn.models._cells import CellSet, cell_sets, hold_out
 from grn.models._evaluate import masked_error
-from grn.models._pretrain import Schedule, fit, initial_embedding
+from grn.models._pretrain import Schedule, fit, initial_embedding, visibility
 from grn.models._store import load_mini, save_mini
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
@@ -35,6 +35,7 @@ HELD_OUT_SETS = (
 )
 HELD_OUT_CELLS = 0.05
 MIN_DETECTION, MIN_SETS = 0.02, 18
+RIDGE = 1000.0
 
 
 def read(data: Path) -> dict[str, ad.AnnData]:
@@ -80,8 +81,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("src/grn/models/weights"))
     parser.add_argument("--state", type=Path, default=None, help="training state to resume from")
-    parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--sparse-context", type=float, default=0.3)
     parser.add_argument("--evaluate", action="store_true")
     args = parser.parse_args()
@@ -106,14 +107,17 @@ def main() -> None:
         network = MiniNetwork(MiniConfig(n_genes=len(genes)))
         if args.state is None or not args.state.exists():
             embedding, _ = initial_embedding(train, len(genes), network.config.d)
-            with torch.no_grad():
-                network.embedding.weight.copy_(torch.as_tensor(embedding))
+            seen = torch.as_tensor(visibility(train, len(genes)))
+            network.start_from(torch.as_tensor(embedding), seen, ridge=RIDGE)
         recent: list[float] = []
 
         def report(step: int, loss: float) -> None:
             recent.append(loss)
             if (step + 1) % 100 == 0:
                 print(f"step {step + 1}: mean loss {np.mean(recent[-100:]):.4f}", flush=True)
+            if (step + 1) % 500 == 0:
+                rows = masked_error(network, train, held, max_cells=20)
+                print(f"  masked R2 of held-out cells {np.mean([float(r['r2_model']) for r in rows]):.4f}", flush=True)
 
         fit(network, train, schedule, device=torch.device("cpu"), checkpoint=args.state, on_step=report)
 

@@ -9,7 +9,7 @@ so ``import grn`` loads neither torch nor matplotlib nor scanpy.
 from importlib import import_module
 from types import ModuleType
 
-from grn._core import errors
+from grn import errors
 from grn._core.settings import settings
 
 __version__ = "0.1.0"

@@ -36,6 +36,7 @@ def test_genuine_series_stay(build, pairs, used):
     assert build.numbered_series(pairs, used)[1] == set()
 
 
+@pytest.mark.slow
 def test_the_shipped_tables_are_those_of_the_script(build, shared_dir, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["build", "--data", str(shared_dir / "data"), "--out", str(tmp_path)])
     build.main()

@@ -21,7 +21,7 @@ _MIXED_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Evidence:
-    """How many of ``n`` names speak for an organism: as symbol or id, or only as alias."""
+    """How many of ``n`` names speak for an organism: as symbol or id, or only as alias of one gene."""
 
     n: int
     exact: dict[str, int]
@@ -53,13 +53,14 @@ def as_names(names: Iterable[str]) -> list[str]:
 
 def gather(names: Iterable[str]) -> Evidence:
     """Count the evidence for each organism."""
-    unique = set(as_names(names)) - {""}
+    unique = {name for name in as_names(names) if name}
+    telling = {name for name in unique if len(name) > 1}  # one letter (a mouse coat colour) proves nothing
     hits: dict[str, set[str]] = {}
     alias: dict[str, int] = {}
     for organism in tables.ORGANISMS:
         known, other, pattern = tables.symbols(organism), tables.aliases(organism), ENSEMBL[organism]
-        hits[organism] = {name for name in unique if name in known or pattern.match(name)}
-        alias[organism] = sum(name in other for name in unique - hits[organism])
+        hits[organism] = {name for name in telling if name in known or pattern.match(name)}
+        alias[organism] = sum(len(other.get(name, ())) == 1 for name in telling - hits[organism])
     only = {"human": hits["human"] - hits["mouse"], "mouse": hits["mouse"] - hits["human"]}
     return Evidence(
         n=len(unique),

@@ -14,7 +14,6 @@ from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import logger
 from grn.pp._anndata import KINDS, target, to_vocabulary, validate
 
-
 _WAYS = {"exact": "symbol", "ensembl": "Ensembl id", "alias": "alias", "ortholog": "ortholog", "none": "name"}
 
 

@@ -1,0 +1,27 @@
+"""Shared paragraphs of docstrings, written once."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def document(**snippets: str) -> Callable[[F], F]:
+    """Replace ``%(name)s`` on a line of its own by a shared paragraph, keeping the indentation."""
+
+    def apply(function: F) -> F:
+        text = inspect.cleandoc(function.__doc__ or "")
+        for name, snippet in snippets.items():
+            text = re.sub(rf"^( *)%\({name}\)s$", lambda m, s=snippet: _indent(s, m[1]), text, flags=re.MULTILINE)
+        function.__doc__ = text
+        return function
+
+    return apply
+
+
+def _indent(snippet: str, by: str) -> str:
+    return "\n".join(by + line if line.strip() else "" for line in inspect.cleandoc(snippet).splitlines())

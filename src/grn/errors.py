@@ -1,0 +1,35 @@
+"""The errors of the package, importable as ``from grn.errors import GrnError``."""
+
+from grn._core.errors import (
+    CapabilityError,
+    DataNotFoundError,
+    ExpressionError,
+    GeneNameError,
+    GeneOverlapError,
+    GrnError,
+    GroupError,
+    LayerError,
+    MissingDependencyError,
+    NetworkError,
+    ParameterError,
+    ResultNotFoundError,
+    WeightsError,
+    WeightsNotFoundError,
+)
+
+__all__ = [
+    "CapabilityError",
+    "DataNotFoundError",
+    "ExpressionError",
+    "GeneNameError",
+    "GeneOverlapError",
+    "GrnError",
+    "GroupError",
+    "LayerError",
+    "MissingDependencyError",
+    "NetworkError",
+    "ParameterError",
+    "ResultNotFoundError",
+    "WeightsError",
+    "WeightsNotFoundError",
+]

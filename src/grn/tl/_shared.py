@@ -1,0 +1,128 @@
+"""Arguments that every probe takes: their documentation, their checks, their way into the object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from grn._core.device import resolve_device
+from grn._core.settings import settings
+from grn.methods._features import PairFeatures, Request
+from grn.models import FoundationModel, load
+from grn.network._schema import storable
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SNIPPETS = {
+    "adata": """
+        adata
+            Annotated matrix (cells, genes). Names of genes may be symbols, Ensembl ids or mouse symbols, see
+            ``grn.pp.align_genes``.
+        """,
+    "pairs": """
+        model
+            Foundation model: a name from ``grn.models.available()``, a path, or a model.
+        sources
+            Regulators (list of ``var_names``); by default the genes marked in ``var["is_regulator"]``, or, without
+            that column, those in the embedded list of transcription factors.
+        targets
+            Targets (list of ``var_names``); all genes by default.
+        """,
+    "cells": """
+        layer
+            Layer with counts or log-normalised values; ``None`` reads ``X``.
+        use_raw
+            Read ``.raw`` instead of ``X``.
+        """,
+    "run": """
+        batch_size
+            Virtual cells per pass; decided from ``grn.settings.memory_budget`` by default. Changes speed only.
+        device
+            ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        n_jobs
+            Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+        progress
+            Show a progress bar; by default only on a terminal or in a notebook.
+        copy
+            Return a new object instead of writing into ``adata``.
+        """,
+    "raises": """
+        GeneNameError
+            If gene names are duplicated or empty, or ``sources``/``targets`` are not in ``var_names``.
+        GeneOverlapError
+            If the model knows none of the sources or targets.
+        CapabilityError
+            If the model does not offer the probe.
+        ParameterError
+            If an argument is out of its range.
+        """,
+    "uns": """
+        ``uns[key_added]``
+            Dict: ``sources`` (names along axis 1), ``grid`` (values along axis 2), ``value_scale``, ``unknown``
+            (genes the model does not know), ``params`` (every argument, the model's name and sha256, the package
+            version), and ``groups`` when read per group.
+        """,
+}
+
+
+def request_for(model: FoundationModel | str | Any, device: str, **arguments: Any) -> Request:
+    """Load the model onto its device and bundle the arguments of a probe."""
+    device = settings.device if device == "auto" else device
+    loaded = load(model)
+    loaded = loaded.to(resolve_device(device))
+    budget = settings.memory_budget
+    show = arguments.pop("progress", None)
+    show = settings.progress if show is None else show
+    return Request(model=loaded, memory_budget=budget, show=show, **arguments)
+
+
+def jobs(n_jobs: int | None) -> int | None:
+    """The number of threads asked for, else the setting."""
+    return settings.n_jobs if n_jobs is None else n_jobs
+
+
+def write_features(
+    adata: AnnData, key: str, found: PairFeatures, model: FoundationModel, params: Mapping[str, Any]
+) -> None:
+    """Store a feature cube in ``varm[key]`` and its axes and provenance in ``uns[key]``."""
+    entry = feature_entry(adata, found, model, params)
+    adata.varm[key] = found.values
+    adata.uns[key] = entry
+
+
+def feature_entry(
+    adata: AnnData, found: PairFeatures, model: FoundationModel, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What ``uns[key]`` says about a feature cube."""
+    names = np.asarray(adata.var_names, dtype=str)
+    entry: dict[str, Any] = {
+        "sources": names[found.sources],
+        "grid": np.asarray(found.grid, dtype=np.float64),
+        "value_scale": model.value_scale.name,
+        "unknown": np.asarray(found.genes.unknown, dtype=str),
+        "params": storable({**params, **provenance(model), **gene_counts(names, found)}),
+    }
+    if found.groups != ("",):
+        entry["groups"] = np.array(found.groups, dtype=str)
+    return entry
+
+
+def provenance(model: FoundationModel) -> dict[str, str]:
+    """What made a result: model, weights, package."""
+    from grn import __version__
+
+    return {"model": model.name, "model_sha256": model.sha256, "grn_version": __version__}
+
+
+def gene_counts(names: Sequence[str] | np.ndarray, found: PairFeatures) -> dict[str, int]:
+    """How many genes took part."""
+    return {
+        "n_genes": len(names),
+        "n_sources": len(found.sources),
+        "n_targets": len(found.genes.targets),
+        "n_unknown": len(found.genes.unknown),
+        "n_lost_sources": len(found.genes.lost_sources),
+    }

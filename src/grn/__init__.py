@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _NAMESPACES = ("datasets", "get", "models", "pl", "pp", "tl")
 _OBJECTS = {"Network": "grn.network"}
 
-__all__ = ["Network", "__version__", "datasets", "errors", "get", "models", "pl", "pp", "settings", "tl"]  # noqa: F822
+__all__ = ["Network", "__version__", "datasets", "errors", "get", "models", "pl", "pp", "settings", "tl"]
 
 
 def __getattr__(name: str) -> ModuleType | type:

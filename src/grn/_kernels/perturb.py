@@ -51,7 +51,9 @@ def grid_cells(base: Tensor, columns: Tensor, grid: Tensor, *, moving: bool = Fa
     return values, tangents
 
 
-def blocks(base: Tensor, columns: Tensor, grid: Tensor, batch: int, *, moving: bool = False) -> Iterator[tuple[int, Tensor, Tensor]]:
+def blocks(
+    base: Tensor, columns: Tensor, grid: Tensor, batch: int, *, moving: bool = False
+) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Batches of whole sources: (first source, values, tangents), at least one source each."""
     step = max(1, batch // grid.shape[-1])
     for start in range(0, len(columns), step):
@@ -60,7 +62,9 @@ def blocks(base: Tensor, columns: Tensor, grid: Tensor, batch: int, *, moving: b
         yield start, values, tangents
 
 
-def perturb(respond: Respond, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int) -> Iterator[tuple[int, Tensor]]:
+def perturb(
+    respond: Respond, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int
+) -> Iterator[tuple[int, Tensor]]:
     """Virtual value perturbation ``M(v, g_i <- v_p) - M(v)``.
 
     Yields
@@ -74,7 +78,9 @@ def perturb(respond: Respond, base: Tensor, columns: Tensor, grid: Tensor, *, ba
         yield start, _cube(out - origin, grid.shape[-1])
 
 
-def gradient(respond_dual: RespondDual, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int, moving: bool = False) -> Iterator[tuple[int, Tensor]]:
+def gradient(
+    respond_dual: RespondDual, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int, moving: bool = False
+) -> Iterator[tuple[int, Tensor]]:
     """Gradient trajectory ``d M(v, g_i <- v_t) / d v_i``, exact.
 
     Yields

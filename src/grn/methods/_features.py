@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -129,7 +130,9 @@ def gradient_trajectory(
     def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
         respond_dual = lambda v, t: request.model.respond_dual(panel, v, t)  # noqa: E731
         columns = panel.src_pos.to(base.device)
-        return perturb.gradient(respond_dual, base, columns, _on(points, base), batch=batch, moving=background == "moving")
+        return perturb.gradient(
+            respond_dual, base, columns, _on(points, base), batch=batch, moving=background == "moving"
+        )
 
     return _collect(adata, request, points, pieces, "gradient trajectory")
 
@@ -144,7 +147,10 @@ def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tup
         found = perturb.perturb_and_gradient(
             lambda values: request.model.respond(panel, values),
             lambda v, t: request.model.respond_dual(panel, v, t),
-            base, panel.src_pos.to(base.device), _on(points, base), batch=batch,
+            base,
+            panel.src_pos.to(base.device),
+            _on(points, base),
+            batch=batch,
         )
         return ((start, torch.cat([value, slope], dim=-1)) for start, value, slope in found)
 
@@ -170,6 +176,14 @@ def pert(adata, request: Request) -> PairFeatures:
     return _collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "zero-out perturbation", cells=cells)
 
 
+def refuse_groups(groupby: str) -> NoReturn:
+    """Say why what uses no measurement cannot differ between groups."""
+    raise ParameterError(
+        f"groupby={groupby!r} was given, but virtual cells and embeddings use no measurement, so every group would get "
+        "the same network; pass context='mean' to read the probes at each group's mean cell."
+    )
+
+
 class _Cells:
     """Base cells of a request: virtual, or the mean real cell of every group."""
 
@@ -182,10 +196,7 @@ class _Cells:
         self.names: tuple[str, ...] = ("",)
         if request.context == "virtual":
             if request.groupby is not None:
-                raise ParameterError(
-                    "virtual cells use no measurement, so every group would get the same network; "
-                    "pass context='mean' to read the probes at each group's mean cell."
-                )
+                refuse_groups(request.groupby)
             return
         values = expression(adata, layer=request.layer, use_raw=request.use_raw)
         self.reference = Moments(*values.moments())

@@ -37,7 +37,9 @@ class PairGenes:
     lost_sources: np.ndarray
 
 
-def pair_genes(adata, model: FoundationModel, sources: Sequence[str] | None, targets: Sequence[str] | None) -> PairGenes:
+def pair_genes(
+    adata, model: FoundationModel, sources: Sequence[str] | None, targets: Sequence[str] | None
+) -> PairGenes:
     """Match the genes of an object with the vocabulary of a model.
 
     Parameters
@@ -59,9 +61,8 @@ def pair_genes(adata, model: FoundationModel, sources: Sequence[str] | None, tar
         If no source or no target is known to the model.
     """
     names = np.asarray(adata.var_names, dtype=str)
-    ids = model_genes(adata, model.gene_id_kind)
     can_source, can_target = set(model.source_genes), set(model.target_genes)
-    ids = np.array([g if g in can_source or g in can_target else "" for g in ids], dtype=object)
+    ids = model_genes(adata, model.gene_id_kind, vocabulary=can_source | can_target)
     _check_unique(names, ids)
     src = np.flatnonzero(regulator_mask(adata)) if sources is None else _rows(names, sources, "sources")
     tgt = np.arange(len(names)) if targets is None else _rows(names, targets, "targets")
@@ -74,7 +75,11 @@ def pair_genes(adata, model: FoundationModel, sources: Sequence[str] | None, tar
     if len(unknown) or len(lost):
         logger.info(
             "%s knows %d of %d genes; %d of %d sources are lost%s",
-            model.name, len(names) - len(unknown), len(names), len(lost), len(src),
+            model.name,
+            len(names) - len(unknown),
+            len(names),
+            len(lost),
+            len(src),
             f" ({', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''})" if len(lost) else "",
         )
     return PairGenes(ids, known_src, known_tgt, unknown, lost)

@@ -93,20 +93,27 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
     for column, symbol in enumerate(map(str, symbols)):
         if symbol in vocabulary:
             first.setdefault(symbol, column)
-    columns = np.array(sorted(first.values(), key=lambda c: vocabulary[str(symbols[c] if symbols is adata.var_names
-                                                                           else symbols.iloc[c])]), dtype=np.int64)
+    columns = np.array(
+        sorted(
+            first.values(), key=lambda c: vocabulary[str(symbols[c] if symbols is adata.var_names else symbols.iloc[c])]
+        ),
+        dtype=np.int64,
+    )
     if len(columns) == 0:
-        raise GeneOverlapError(f"data set {name!r} shares no gene name with the vocabulary; "
-                               "call grn.pp.align_genes(adata) first.")
+        raise GeneOverlapError(
+            f"data set {name!r} shares no gene name with the vocabulary; call grn.pp.align_genes(adata) first."
+        )
     X = sp.vstack([sp.csr_matrix(as_log(block, kind)[:, columns]) for _, block in row_blocks(adata.X)], format="csr")
     known = np.array(list(map(str, symbols)))[columns]
     tokens = np.array([vocabulary[g] for g in known], dtype=np.int64)
     mean, std = moments(X, "log")
     keep = std > 1e-6
     if keep.sum() < min_genes:
-        raise GeneOverlapError(f"data set {name!r} has {int(keep.sum())} varying genes of the vocabulary "
-                               f"({len(vocabulary)} genes); at least {min_genes} are needed. "
-                               "Call grn.pp.align_genes(adata) first.")
+        raise GeneOverlapError(
+            f"data set {name!r} has {int(keep.sum())} varying genes of the vocabulary "
+            f"({len(vocabulary)} genes); at least {min_genes} are needed. "
+            "Call grn.pp.align_genes(adata) first."
+        )
     X = X[:, keep]
     detection = np.asarray((X > 0).mean(axis=0)).ravel()
     names = np.asarray(adata.obs_names, dtype=str)
@@ -115,8 +122,9 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
 
 def hold_out(cells: CellSet, fraction: float) -> tuple[CellSet, CellSet]:
     """Split off a fraction of the cells by the hash of their names; both parts keep the training part's moments."""
-    hashed = np.array([int.from_bytes(hashlib.sha256(f"{cells.name}\x1f{n}".encode()).digest()[:4], "little")
-                       for n in cells.names])
+    hashed = np.array(
+        [int.from_bytes(hashlib.sha256(f"{cells.name}\x1f{n}".encode()).digest()[:4], "little") for n in cells.names]
+    )
     held = hashed < fraction * 2**32
     if held.all() or not held.any():
         return cells, replace(cells, X=cells.X[:0], names=cells.names[:0])

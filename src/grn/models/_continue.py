@@ -150,8 +150,14 @@ def pretrain(
     train, held = [a for a, _ in pairs], [b for _, b in pairs]
     network = copy.deepcopy(start.network)
     schedule = Schedule(
-        steps=steps, batch_size=batch_size, visible=visible, queries=queries, lr=lr, sparse_context=sparse_context,
-        precision=precision, seed=seed_of(rng),
+        steps=steps,
+        batch_size=batch_size,
+        visible=visible,
+        queries=queries,
+        lr=lr,
+        sparse_context=sparse_context,
+        precision=precision,
+        seed=seed_of(rng),
     )
     path = Path(path)
     state = path.with_suffix(path.suffix + ".state")

@@ -134,7 +134,7 @@ def fit(
     list of float
         Loss of every step run in this call.
     """
-    network.to(device).train().requires_grad_(True)
+    network.to(device).train().requires_grad_(requires_grad=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     start = 0
     if checkpoint is not None and checkpoint.exists():
@@ -157,7 +157,7 @@ def fit(
             on_step(step, losses[-1])
         if checkpoint is not None and ((step + 1) % save_every == 0 or step + 1 == schedule.steps):
             _save_state(network, optimizer, schedule, step + 1, checkpoint)
-    network.eval().requires_grad_(False)
+    network.eval().requires_grad_(requires_grad=False)
     return losses
 
 
@@ -192,6 +192,8 @@ def _resume(
     except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
         raise WeightsError(f"{path} is not a readable training state ({error}); delete it to start anew.") from error
     if not same:
-        raise WeightsError(f"{path} was written with another schedule ({state['schedule']}); "
-                           "repeat that call to resume, or pass another checkpoint path.")
+        raise WeightsError(
+            f"{path} was written with another schedule ({state['schedule']}); "
+            "repeat that call to resume, or pass another checkpoint path."
+        )
     return int(state["step"])

@@ -49,10 +49,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsNotFoundError(f"no file {path}; pass the path of a checkpoint or see grn.models.available().")
     try:
         with safe_open(path, framework="pt") as handle:
-            return {key: handle.get_tensor(key) for key in handle.keys()}, dict(handle.metadata() or {})  # noqa: SIM118
+            return {key: handle.get_tensor(key) for key in handle.keys()}, dict(handle.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file ({error}); it may be truncated. "
-                           "Fetch or train it again.") from error
+        raise WeightsError(
+            f"{path} is not a readable safetensors file ({error}); it may be truncated. Fetch or train it again."
+        ) from error
 
 
 def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: object) -> None:
@@ -72,10 +73,15 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
         if tensors[key].shape != expected[key].shape
     ]
     if missing or extra or shapes:
-        told = [f"missing keys {missing[:5]}" if missing else "", f"unexpected keys {extra[:5]}" if extra else "",
-                f"wrong shapes {shapes[:5]}" if shapes else ""]
-        raise WeightsError(f"{source} does not fit {type(module).__name__}: {'; '.join(t for t in told if t)}. "
-                           "Use the checkpoint that belongs to this architecture.")
+        told = [
+            f"missing keys {missing[:5]}" if missing else "",
+            f"unexpected keys {extra[:5]}" if extra else "",
+            f"wrong shapes {shapes[:5]}" if shapes else "",
+        ]
+        raise WeightsError(
+            f"{source} does not fit {type(module).__name__}: {'; '.join(t for t in told if t)}. "
+            "Use the checkpoint that belongs to this architecture."
+        )
     module.load_state_dict(tensors)
 
 
@@ -103,8 +109,9 @@ def load_mini(path: str | Path, *, name: str | None = None) -> Mini:
     path = Path(path)
     tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
-        raise WeightsError(f"{path} has format {header.get('format', 'none')!r}; expected {FORMAT!r}, "
-                           "as written by grn.models.save().")
+        raise WeightsError(
+            f"{path} has format {header.get('format', 'none')!r}; expected {FORMAT!r}, as written by grn.models.save()."
+        )
     try:
         config = MiniConfig(**json.loads(header["config"]))
         genes = header["genes"].split("\n")

@@ -224,7 +224,7 @@ class Mini:
                 f"the vocabulary has {len(genes)} names ({len(set(genes))} distinct); "
                 f"the embedding has {network.config.n_genes} rows. Pass one distinct name per row."
             )
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.eval().requires_grad_(requires_grad=False)
         self.genes = tuple(genes)
         self.name, self.sha256, self.max_genes = name, sha256, max_genes
         self._vocabulary = {gene: i for i, gene in enumerate(self.genes)}

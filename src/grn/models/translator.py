@@ -11,6 +11,7 @@ standardise each feature.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -140,7 +141,9 @@ class Translator:
         if kind != FORMAT or header.get("format") != FORMAT:
             raise WeightsError(f"{described} has format {kind!r}; expected {FORMAT!r}.")
         if hashlib.sha256(tensors_path.read_bytes()).hexdigest() != digest:
-            raise WeightsError(f"{tensors_path} is not the file {described} was written with; save the translator again.")
+            raise WeightsError(
+                f"{tensors_path} is not the file {described} was written with; save the translator again."
+            )
         network = TranslatorNetwork(config)
         load_strictly(network, tensors, tensors_path)
         return cls(config, network.eval(), dict(found.get("history", {})))
@@ -160,7 +163,7 @@ class TranslatorNetwork(nn.Module):
         sizes = (width, *config.hidden, 1)
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             self.weights.append(nn.Parameter(torch.zeros(config.members, fan_in, fan_out)))
             self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
 
@@ -263,8 +266,9 @@ def fit_network(
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     best = torch.full((members,), float("inf"))
     kept = [p.detach().clone() for p in network.parameters()]
-    waited = epoch = 0
-    for epoch in range(1, settings.epochs + 1):
+    waited = epochs = 0
+    while epochs < settings.epochs and waited < settings.patience:
+        epochs += 1
         for part in torch.randperm(len(x), generator=generator).split(settings.batch_size):
             optimizer.zero_grad(set_to_none=True)
             _loss(network(x[part]), y[part]).sum().backward()
@@ -276,13 +280,11 @@ def fit_network(
             for keep, p in zip(kept, network.parameters(), strict=True):
                 keep[better] = p[better]
         waited = 0 if bool(better.any()) else waited + 1
-        if waited >= settings.patience:
-            break
     with torch.no_grad():
         for keep, p in zip(kept, network.parameters(), strict=True):
             p.copy_(keep)
-    network.eval().requires_grad_(False)
-    return {"validation_loss": [round(float(b), 5) for b in best], "mean": float(best.mean()), "epochs": epoch}
+    network.eval().requires_grad_(requires_grad=False)
+    return {"validation_loss": [round(float(b), 5) for b in best], "mean": float(best.mean()), "epochs": epochs}
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,85 @@
+"""Command line: ``python -m grn demo`` and ``grn infer``; thin over the functions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from grn import __version__
+from grn._core.errors import GrnError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    argv
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 on success, 2 when the input cannot be used.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except GrnError as error:
+        print(f"grn: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="grn", description="Gene regulatory networks from single cells.")
+    parser.add_argument("--version", action="version", version=f"grn {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="from 700 real blood cells to a network, offline")
+    demo.add_argument("--out", type=Path, default=Path("grn_demo"), help="folder for the results (default: grn_demo)")
+    demo.set_defaults(run=_demo)
+
+    infer = commands.add_parser("infer", help="infer a network from an .h5ad file")
+    infer.add_argument("input", type=Path, help="AnnData with counts or log-normalised values")
+    infer.add_argument("--method", default="ugrn", help="method, see grn.tl.methods() (default: ugrn)")
+    infer.add_argument("--model", default="mini", help="foundation model: name or path (default: mini)")
+    infer.add_argument("--groupby", default=None, help="column of obs: one network per group")
+    infer.add_argument("--organism", default="auto", choices=["auto", "human", "mouse"])
+    infer.add_argument("--layer", default=None, help="layer to read instead of X")
+    infer.add_argument("--top", type=int, default=None, help="strongest edges to write (default: all)")
+    infer.add_argument("--out", type=Path, default=Path("edges.csv"), help="edge table (default: edges.csv)")
+    infer.add_argument("--h5ad", type=Path, default=None, help="also write the object with everything computed")
+    infer.set_defaults(run=_infer)
+    return parser
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from grn._demo import demo
+
+    print(demo(args.out))
+
+
+def _infer(args: argparse.Namespace) -> None:
+    import anndata as ad
+
+    import grn
+
+    if not args.input.is_file():
+        raise grn.errors.DataNotFoundError(f"no file {args.input}; pass the path of an .h5ad file.")
+    adata = ad.read_h5ad(args.input)
+    grn.pp.align_genes(adata, organism=args.organism)
+    grn.pp.annotate_regulators(adata, organism=args.organism)
+    grn.tl.infer_network(adata, method=args.method, model=args.model, groupby=args.groupby, layer=args.layer)
+    edges = grn.get.edges(adata, top=args.top)
+    edges.to_csv(args.out, index=False)
+    print(f"{len(edges)} edges of {edges['source'].nunique()} regulators written to {args.out}")
+    if args.h5ad is not None:
+        adata.write_h5ad(args.h5ad)
+        print(f"object written to {args.h5ad}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""A method is a record: a function from an object to a Network, and what it promises."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from grn._core.errors import ParameterError
+from grn._core.registry import Registry
+from grn.models import FoundationModel
+from grn.network import Network
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every method is asked.
+
+    Parameters
+    ----------
+    model
+        Foundation model (methods without one ignore it).
+    sources, targets
+        Names from ``var_names``, or ``None`` for regulators and all genes.
+    groupby, layer, use_raw
+        Groups of cells and the values to read.
+    seed
+        Seed of all randomness.
+    batch_size, memory_budget, show
+        Size of batches, bytes they may take, progress bar.
+    """
+
+    model: FoundationModel
+    sources: Sequence[str] | None = None
+    targets: Sequence[str] | None = None
+    groupby: str | None = None
+    layer: str | None = None
+    use_raw: bool = False
+    seed: int = 0
+    batch_size: int | None = None
+    memory_budget: int = 512 * 2**20
+    show: bool | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published system or a plain probe.
+
+    Parameters
+    ----------
+    name
+        Name for ``grn.tl.infer_network(method=...)``.
+    fit
+        ``fit(adata, task, *, ...) -> Network``; its keyword-only parameters are the method's own.
+    description
+        One line for people.
+    signed, probability
+        Whether edges carry a sign and a probability.
+    needs
+        What the object must hold beside gene names: ``"cells"``, ...
+    reference
+        Citation.
+    """
+
+    name: str
+    fit: Callable[..., Network]
+    description: str
+    signed: bool
+    probability: bool
+    needs: tuple[str, ...] = field(default=())
+    reference: str = "arXiv 2605.08128"
+
+    def parameters(self) -> dict[str, Any]:
+        """The method's own parameters with their defaults."""
+        found = inspect.signature(self.fit).parameters.values()
+        return {p.name: p.default for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Refuse parameters the method does not have."""
+        valid = self.parameters()
+        unknown = sorted(set(params) - set(valid))
+        if unknown:
+            raise ParameterError(
+                f"method {self.name!r} has no parameter {', '.join(map(repr, unknown))}; valid are: "
+                f"{', '.join(f'{k}={v!r}' for k, v in valid.items()) or 'none'}."
+            )
+
+
+METHODS: Registry[Method] = Registry("method")

@@ -1,0 +1,52 @@
+"""Translators shipped with the package, by foundation model, feature and training network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from grn._core.errors import CapabilityError, ParameterError
+from grn.models._protocol import FoundationModel
+from grn.models.translator import Translator
+
+# labels of BEELINE's hESC data set the shipped translators were trained on
+NETWORKS = ("string", "chip")
+
+
+def embedded(model: FoundationModel, feature: str, network: str) -> Translator:
+    """Return the shipped translator for a model's feature.
+
+    Parameters
+    ----------
+    model
+        Model the features come from; its weights must be those the translator was trained on.
+    feature
+        ``"vvp"``, ``"gradient_trajectory"`` or ``"embedding"``.
+    network
+        ``"string"`` (STRING associations) or ``"chip"`` (non-specific ChIP-seq).
+
+    Raises
+    ------
+    ParameterError
+        If there is no such network.
+    CapabilityError
+        If no translator is shipped for the model and feature.
+    """
+    if network not in NETWORKS:
+        raise ParameterError(f"translator={network!r} is unknown; use one of {', '.join(NETWORKS)}.")
+    path = Path(str(files("grn.models") / "weights" / f"{model.name}-{network}-{feature}.json"))
+    if path.is_file():
+        found = _load(path)
+        if found.config.model_sha256 == model.sha256:
+            return found
+    raise CapabilityError(
+        f"no translator is shipped for feature {feature!r} of model {model.name!r} with these weights; fit one with "
+        f"grn.tl.fit_translator(adata, labels, key={feature!r}) and pass translator=..., or pass translator=None for "
+        "the raw strength."
+    )
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path) -> Translator:
+    return Translator.load(path)

@@ -1,0 +1,25 @@
+"""Everything that computes: probes, translators, networks, regulons."""
+
+from grn.tl._attention import attention
+from grn.tl._embedding import embedding
+from grn.tl._fit_translator import fit_translator
+from grn.tl._gradient import gradient_trajectory
+from grn.tl._infer import infer_network, methods, ugrn
+from grn.tl._pert import pert
+from grn.tl._probe import probe
+from grn.tl._regulons import regulons
+from grn.tl._vvp import vvp
+
+__all__ = [
+    "attention",
+    "embedding",
+    "fit_translator",
+    "gradient_trajectory",
+    "infer_network",
+    "methods",
+    "pert",
+    "probe",
+    "regulons",
+    "ugrn",
+    "vvp",
+]

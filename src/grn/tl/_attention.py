@@ -1,0 +1,117 @@
+"""Attention probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anndata import AnnData
+
+from grn._core.device import torch_threads
+from grn._core.docs import document
+from grn._core.rng import RNGLike, seed_of
+from grn.methods._attention import attention as read_attention
+from grn.models import FoundationModel
+from grn.pp._anndata import target, validate
+from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+
+
+@document(**SNIPPETS)
+def attention(
+    adata: AnnData,
+    *,
+    model: str | FoundationModel = "mini",
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    groupby: str | None = None,
+    max_cells: int = 32,
+    layer: str | None = None,
+    use_raw: bool = False,
+    key_added: str = "attention",
+    rng: RNGLike = 0,
+    batch_size: int | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Attention that target j pays to regulator i, per layer and head, averaged over real cells.
+
+    .. math:: e_{ij}[l, h] = \frac{1}{|C|} \sum_{c \in C} A^{(l, h)}(c)_{ji}
+
+    Row j is the query (the target), column i the key (the source). Without cells (0 x genes) the virtual baseline
+    cell is read.
+
+    Parameters
+    ----------
+    %(adata)s
+    %(pairs)s
+    groupby
+        Column of ``obs``: averages per group, in category order.
+    max_cells
+        Cells averaged, per group; drawn by the hash of their names, so that their order does not matter.
+    %(cells)s
+    key_added
+        Slot of the result.
+    rng
+        Seed of the draw of cells.
+    %(run)s
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes
+
+        ``varm[key_added]``
+            float32 (n_vars targets, n_sources, layers x heads), group-major when grouped; ``grid`` numbers the
+            heads. NaN for genes the model does not know and on self pairs.
+        %(uns)s
+
+    Raises
+    ------
+    %(raises)s
+    ExpressionError, LayerError, GroupError
+        If the expression values, the layer or the groups cannot be used.
+
+    Notes
+    -----
+    Cost: one pass per cell, with the attention matrices (layers x heads x n x n) held. A baseline: the literature
+    finds attention little better than chance at telling regulation.
+
+    Source: the baseline "Attn" of arXiv 2605.08128.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.pbmc68k()[:, ["SPI1", "LYZ", "CD79A", "CST3"]].copy()
+    >>> grn.tl.attention(adata, sources=["SPI1"], max_cells=4)
+    >>> adata.varm["attention"].shape
+    (4, 1, 8)
+    """
+    validate(adata)
+    request = request_for(
+        model,
+        device,
+        sources=sources,
+        targets=targets,
+        context="mean",
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    seed = seed_of(rng)
+    with torch_threads(jobs(n_jobs)):
+        found = read_attention(adata, request, max_cells=max_cells, seed=seed)
+    out = target(adata, copy=copy)
+    params = {
+        "function": "attention",
+        "context": "mean",
+        "groupby": groupby,
+        "layer": layer,
+        "use_raw": use_raw,
+        "max_cells": max_cells,
+        "seed": seed,
+    }
+    write_features(out, key_added, found, request.model, params)
+    return out if copy else None

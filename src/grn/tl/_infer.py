@@ -1,0 +1,298 @@
+"""Networks from an object, by any registered method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grn._core.device import resolve_device, torch_threads
+from grn._core.docs import document
+from grn._core.logging import logger
+from grn._core.rng import RNGLike, seed_of
+from grn._core.settings import settings
+from grn.methods import METHODS, Method, Task
+from grn.methods._genes import pair_genes
+from grn.models import FoundationModel, load
+from grn.models.translator import Translator
+from grn.network import Network
+from grn.pp._anndata import target, validate
+from grn.tl._reuse import stored_features
+from grn.tl._shared import SNIPPETS, jobs, provenance
+
+_SNIPPETS = {
+    **SNIPPETS,
+    "network": """
+        ``uns[key_added]["edges"]``
+            DataFrame ``source, target, weight`` and, where the method gives them, ``sign`` (+1, -1, NaN when
+            unknown), ``probability``, ``score``, ``group``; sorted by group, then by falling absolute weight. Every
+            pair of a source and another gene known to the model is listed.
+        ``uns[key_added]["params"]``, ``["schema"]``
+            Every argument, the model's name and sha256, the package version, the genes lost; the layout.
+        """,
+}
+
+
+@document(**_SNIPPETS)
+def infer_network(
+    adata: AnnData,
+    *,
+    method: str = "ugrn",
+    model: str | FoundationModel = "mini",
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    groupby: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    params: Mapping[str, Any] | None = None,
+    key_added: str = "grn",
+    rng: RNGLike = 0,
+    batch_size: int | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Infer a gene regulatory network with any method of :func:`grn.tl.methods`.
+
+    Parameters
+    ----------
+    %(adata)s
+    method
+        Name of the method: ``"ugrn"`` (both probes, translated and averaged), ``"vvp"``,
+        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, or one registered later.
+    %(pairs)s
+    groupby
+        Column of ``obs``: one network per group in one table with a ``group`` column.
+    %(cells)s
+    params
+        Parameters of the method itself, such as ``{"translator": "chip"}``; :func:`grn.tl.methods` lists them. An
+        unknown one is an error.
+    key_added
+        Slot of the result.
+    rng
+        Seed of everything random in the method.
+    %(run)s
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes
+
+        %(network)s
+
+    Raises
+    ------
+    %(raises)s
+    ExpressionError, LayerError, GroupError
+        If the method reads cells and the values, the layer or the groups cannot be used.
+
+    Notes
+    -----
+    ``probability`` is calibrated to the balanced sample of pairs the translator saw, not to the density of real
+    networks: read it as a rank. Without ``groupby``, ``ugrn``, ``vvp`` and ``gradient_trajectory`` use virtual
+    cells and describe what the model knows, not what is special about your cells. Cost: that of the probes.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.pbmc68k()[:, ["SPI1", "LYZ", "CD79A", "CST3", "S100A8"]].copy()
+    >>> grn.tl.infer_network(adata, sources=["SPI1"])
+    >>> list(grn.get.edges(adata).columns[:3])
+    ['source', 'target', 'weight']
+    """
+    validate(adata)
+    record = METHODS[method]
+    own = dict(params or {})
+    record.check(own)
+    task = _task(model, sources, targets, groupby, layer, use_raw, rng, batch_size, device, progress)
+    with torch_threads(jobs(n_jobs)):
+        network = _fit(adata, record, task, own)
+    out = target(adata, copy=copy)
+    _described(network, out, record, task).write(out, key_added)
+    logger.info("%s: %d edges in uns[%r]", method, len(network), key_added)
+    return out if copy else None
+
+
+@document(**_SNIPPETS)
+def ugrn(
+    adata: AnnData,
+    *,
+    model: str | FoundationModel = "mini",
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    translator: str | Translator | dict[str, Translator] = "string",
+    context: str | None = None,
+    groupby: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    key_added: str = "grn",
+    batch_size: int | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Universal network inference: VVP and gradient trajectory, translated, their logits averaged.
+
+    .. math:: p_{ij} = \sigma\left(\tfrac12 (f_{VVP}(e_{ij}) + f_{GDT}(e'_{ij}))\right)
+
+    The sign of an edge is that of the mean gradient; the weight is sign times probability.
+
+    Parameters
+    ----------
+    %(adata)s
+    %(pairs)s
+    translator
+        ``"string"`` or ``"chip"``: the shipped translators, trained on BEELINE's hESC labels of STRING or of
+        non-specific ChIP-seq; or a dict of your own for ``"vvp"`` and ``"gradient_trajectory"``.
+    context
+        ``"virtual"``, ``"mean"``, or ``None``: the mean cell of each group with ``groupby``, else virtual cells.
+    groupby
+        Column of ``obs``: one network per group.
+    %(cells)s
+    key_added
+        Slot of the result.
+    %(run)s
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes
+
+        %(network)s
+
+    Raises
+    ------
+    %(raises)s
+    ExpressionError, LayerError, GroupError
+        With groups or ``context="mean"``, if the values, the layer or the groups cannot be used.
+
+    Notes
+    -----
+    Features that :func:`grn.tl.probe` left in ``varm`` for the same model, genes and context are used instead of
+    computing them again. Cost: that of :func:`grn.tl.probe`. Source: arXiv 2605.08128.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.pbmc68k()[:, ["SPI1", "LYZ", "CD79A", "CST3", "S100A8"]].copy()
+    >>> grn.tl.ugrn(adata, sources=["SPI1"], translator="chip")
+    >>> grn.get.edges(adata)["source"].unique().tolist()
+    ['SPI1']
+    """
+    return infer_network(
+        adata,
+        method="ugrn",
+        model=model,
+        sources=sources,
+        targets=targets,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        params={"translator": translator, "context": context},
+        key_added=key_added,
+        batch_size=batch_size,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
+        copy=copy,
+    )
+
+
+def methods() -> pd.DataFrame:
+    """Methods that :func:`grn.tl.infer_network` knows.
+
+    Returns
+    -------
+    DataFrame
+        One row per method: ``description``, ``signed``, ``probability``, ``needs``, ``parameters``, ``reference``.
+
+    Examples
+    --------
+    >>> import grn
+    >>> "ugrn" in grn.tl.methods().index
+    True
+    """
+    rows = {
+        name: {
+            "description": METHODS[name].description,
+            "signed": METHODS[name].signed,
+            "probability": METHODS[name].probability,
+            "needs": ", ".join(METHODS[name].needs),
+            "parameters": ", ".join(f"{k}={v!r}" for k, v in METHODS[name].parameters().items() if k != "stored"),
+            "reference": METHODS[name].reference,
+        }
+        for name in METHODS
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def _task(
+    model: Any,
+    sources: Sequence[str] | None,
+    targets: Sequence[str] | None,
+    groupby: str | None,
+    layer: str | None,
+    use_raw: bool,  # noqa: FBT001
+    rng: RNGLike,
+    batch_size: int | None,
+    device: str,
+    progress: bool | None,  # noqa: FBT001
+) -> Task:
+    loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
+    return Task(
+        model=loaded,
+        sources=sources,
+        targets=targets,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        seed=seed_of(rng),
+        batch_size=batch_size,
+        memory_budget=settings.memory_budget,
+        show=settings.progress if progress is None else progress,
+    )
+
+
+def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Network:
+    if "stored" in record.parameters():
+        found = stored_features(adata, task, own.get("context"))
+        if found is not None:
+            logger.info("%s: using the features stored in varm", record.name)
+            own = {**own, "stored": found}
+    return record.fit(adata, task, **own)
+
+
+def _described(network: Network, adata: AnnData, record: Method, task: Task) -> Network:
+    genes = pair_genes(adata, task.model, task.sources, task.targets)
+    names = np.asarray(adata.var_names, dtype=str)
+    params = {
+        **network.params,
+        "method": record.name,
+        **provenance(task.model),
+        "groupby": task.groupby,
+        "layer": task.layer,
+        "use_raw": task.use_raw,
+        "seed": task.seed,
+        "sources": names[genes.sources],
+        "n_genes": len(names),
+        "n_unknown": len(genes.unknown),
+        "unknown": genes.unknown,
+        "lost_sources": genes.lost_sources,
+    }
+    if task.groupby is not None:
+        params["n_cells"] = {
+            str(name).replace("/", "_"): int(n) for name, n in adata.obs[task.groupby].value_counts().items() if n
+        }
+    return Network(
+        network.edges,
+        genes=network.genes,
+        directed=network.directed,
+        signed=network.signed,
+        tested=network.tested,
+        params=params,
+    )

@@ -1,0 +1,104 @@
+"""Zero-out perturbation of the real mean cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anndata import AnnData
+
+from grn._core.device import torch_threads
+from grn._core.docs import document
+from grn.methods import _features as features
+from grn.models import FoundationModel
+from grn.pp._anndata import target, validate
+from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+
+
+@document(**SNIPPETS)
+def pert(
+    adata: AnnData,
+    *,
+    model: str | FoundationModel = "mini",
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    groupby: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    key_added: str = "pert",
+    batch_size: int | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""In-silico deletion: what the prediction for j loses when i is silenced in the mean real cell.
+
+    .. math:: e_{ij} = M(\bar x)_j - M(\bar x, g_i \leftarrow 0)_j
+
+    :math:`\bar x` is the mean expression of all cells, or of each group; "silenced" means an expression of zero
+    counts, expressed on the model's value scale. Positive values say that i raises j.
+
+    Parameters
+    ----------
+    %(adata)s
+    %(pairs)s
+    groupby
+        Column of ``obs``: one mean cell per group, in category order.
+    %(cells)s
+    key_added
+        Slot of the result.
+    %(run)s
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes
+
+        ``varm[key_added]``
+            float32 (n_vars targets, n_sources, 1), or one entry per group along the last axis. NaN for genes the
+            model does not know and on self pairs.
+        %(uns)s
+
+    Raises
+    ------
+    %(raises)s
+    ExpressionError, LayerError
+        If there are no cells, or the values are scaled, negative or NaN.
+    GroupError
+        If a group is missing or too small.
+
+    Notes
+    -----
+    Cost: n_sources + 1 forward passes per group. This is the usual read-out of published models, kept as a
+    baseline: the literature finds it little better than chance. A gene that is not expressed in a group has nothing
+    to lose there, and its features are 0.
+
+    Source: the baseline "Pert" of arXiv 2605.08128.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.pbmc68k()[:, ["SPI1", "LYZ", "CD79A", "CST3"]].copy()
+    >>> grn.tl.pert(adata, sources=["SPI1"], groupby="bulk_labels")
+    >>> adata.varm["pert"].shape[-1] == adata.obs["bulk_labels"].nunique()
+    True
+    """
+    validate(adata)
+    request = request_for(
+        model,
+        device,
+        sources=sources,
+        targets=targets,
+        context="mean",
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    with torch_threads(jobs(n_jobs)):
+        found = features.pert(adata, request)
+    out = target(adata, copy=copy)
+    params = {"function": "pert", "context": "mean", "groupby": groupby, "layer": layer, "use_raw": use_raw}
+    write_features(out, key_added, found, request.model, params)
+    return out if copy else None

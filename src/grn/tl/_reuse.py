@@ -1,0 +1,43 @@
+"""Features already on the object, when they are exactly what a method would compute."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+
+from grn.methods import Task
+from grn.methods._features import PairFeatures
+from grn.methods._genes import PairGenes, pair_genes
+from grn.methods._score import context_of
+from grn.methods.ugrn import FEATURES
+
+
+def stored_features(adata: AnnData, task: Task, context: str | None) -> dict[str, PairFeatures] | None:
+    """Both probes as :func:`grn.tl.probe` stored them, or ``None`` unless everything agrees.
+
+    Model weights, sources, known genes, grid, context, groups and the values read must be those of the task; the
+    cells behind ``context="mean"`` cannot be compared, so only virtual cells are ever reused.
+    """
+    if context_of(task, context) != "virtual" or any(name not in adata.varm for name in FEATURES):
+        return None
+    genes = pair_genes(adata, task.model, task.sources, task.targets)
+    found = {name: _stored(adata, name, task, genes) for name in FEATURES}
+    return None if any(item is None for item in found.values()) else {k: v for k, v in found.items() if v is not None}
+
+
+def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeatures | None:
+    entry, cube = adata.uns.get(name, {}), np.asarray(adata.varm[name])
+    params = entry.get("params", {})
+    grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
+    names = np.asarray(adata.var_names, dtype=str)
+    agrees = (
+        params.get("model_sha256") == task.model.sha256
+        and params.get("context") == "virtual"
+        and params.get("background", "fixed") == "fixed"
+        and np.array_equal(np.asarray(entry.get("grid", ()), dtype=np.float32), grid)
+        and np.array_equal(np.asarray(entry.get("sources", ()), dtype=str), names[genes.sources])
+        and params.get("n_genes") == len(names)
+        and params.get("n_targets") == len(genes.targets)
+        and cube.shape == (len(names), len(genes.sources), len(grid))
+    )
+    return PairFeatures(cube, genes.sources, grid, ("",), genes) if agrees else None

@@ -1,0 +1,117 @@
+"""Virtual value perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anndata import AnnData
+
+from grn._core.device import torch_threads
+from grn._core.docs import document
+from grn.methods import _features as features
+from grn.models import FoundationModel
+from grn.pp._anndata import target, validate
+from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+
+
+@document(**SNIPPETS)
+def vvp(
+    adata: AnnData,
+    *,
+    model: str | FoundationModel = "mini",
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    grid: Sequence[float] | None = None,
+    context: str = "virtual",
+    groupby: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    key_added: str = "vvp",
+    batch_size: int | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Virtual value perturbation: what the model predicts for j when i takes other values.
+
+    .. math:: e_{ij}[p] = M(v, g_i \leftarrow v_p)_j - M(v, g_i \leftarrow v_b)_j
+
+    All genes sit at the model's virtual baseline :math:`v_b`; the regulator i takes each value :math:`v_p` of the
+    grid. No measurement is used, so an object without cells (0 x genes) will do, and the same pair of genes among
+    the same genes has the same features in every data set.
+
+    Parameters
+    ----------
+    %(adata)s
+    %(pairs)s
+    grid
+        Values v_p on the model's value scale (M,); the model's own grid of 8 by default.
+    context
+        ``"virtual"``: all genes at v_b. ``"mean"``: the other genes at their mean real expression.
+    groupby
+        Column of ``obs``; with ``context="mean"`` the features are read at the mean cell of each group.
+    %(cells)s
+    key_added
+        Slot of the result.
+    %(run)s
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes
+
+        ``varm[key_added]``
+            float32 (n_vars targets, n_sources, M), or groups x M along the last axis, group-major. NaN for genes
+            the model does not know and on self pairs.
+        %(uns)s
+
+    Raises
+    ------
+    %(raises)s
+    ExpressionError, LayerError, GroupError
+        With ``context="mean"``, if the expression values, the layer or the groups cannot be used.
+
+    Notes
+    -----
+    Cost: n_sources x M + 1 forward passes over the panel of sources and targets, per group. If the panel exceeds
+    the model's limit, sources and targets are divided into blocks in the model's vocabulary order and every pair is
+    read from the panel of its two blocks. The genes of a panel are the context of every prediction: another choice
+    of ``targets`` changes the numbers a little.
+
+    Source: arXiv 2605.08128.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.pbmc68k()[:, ["SPI1", "LYZ", "CD79A", "CST3"]].copy()
+    >>> grn.tl.vvp(adata, sources=["SPI1"])
+    >>> adata.varm["vvp"].shape
+    (4, 1, 8)
+    """
+    validate(adata)
+    request = request_for(
+        model,
+        device,
+        sources=sources,
+        targets=targets,
+        context=context,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    with torch_threads(jobs(n_jobs)):
+        found = features.vvp(adata, request, grid=grid)
+    out = target(adata, copy=copy)
+    params = {
+        "function": "vvp",
+        "context": context,
+        "groupby": groupby,
+        "layer": layer,
+        "use_raw": use_raw,
+        "baseline": request.model.value_scale.baseline,
+    }
+    write_features(out, key_added, found, request.model, params)
+    return out if copy else None

@@ -1,0 +1,88 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from grn._core.errors import GrnError, ParameterError
+from grn._core.settings import Settings
+
+
+@pytest.fixture
+def fresh():
+    logger = logging.getLogger("grn")
+    before = logger.level
+    yield Settings()
+    logger.setLevel(before)
+
+
+def test_override_sets_and_restores(fresh):
+    fresh.n_jobs = 3
+    with fresh.override(n_jobs=1, progress=False) as inside:
+        assert inside is fresh
+        assert (fresh.n_jobs, fresh.progress) == (1, False)
+    assert (fresh.n_jobs, fresh.progress) == (3, None)
+
+
+def test_override_restores_after_an_error(fresh):
+    with pytest.raises(KeyError), fresh.override(verbosity="debug", memory_budget=1):
+        assert logging.getLogger("grn").level == logging.DEBUG
+        raise KeyError("user code")
+    assert (fresh.verbosity, fresh.memory_budget) == ("warning", 512 * 2**20)
+    assert logging.getLogger("grn").level == logging.WARNING
+
+
+def test_overrides_nest(fresh):
+    with fresh.override(device="cpu"):
+        with fresh.override(device="cuda"):
+            assert fresh.device == "cuda"
+        assert fresh.device == "cpu"
+    assert fresh.device == "auto"
+
+
+@pytest.mark.parametrize("bad", [{"n_jobs": 2, "devices": "cpu"}, {"n_jobs": 2, "verbosity": "loud"}])
+def test_a_bad_override_changes_nothing(fresh, bad):
+    with pytest.raises(ParameterError), fresh.override(**bad):
+        pytest.fail("the block must not run")
+    assert fresh.n_jobs is None
+    assert fresh.verbosity == "warning"
+    assert not hasattr(fresh, "devices")
+
+
+def test_an_unknown_setting_names_the_valid_ones(fresh):
+    with pytest.raises(ParameterError, match=r"no setting 'n_job'.*n_jobs.*memory_budget"):
+        fresh.n_job = 2
+    assert not hasattr(fresh, "n_job")
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("error", logging.ERROR), ("warning", logging.WARNING), ("info", logging.INFO), ("debug", logging.DEBUG)],
+)
+def test_verbosity_is_the_level_of_the_logger(fresh, name, level):
+    fresh.verbosity = name
+    assert logging.getLogger("grn").level == level
+
+
+@pytest.mark.parametrize("bad", ["loud", "INFO", 3, None, ["info"]])
+def test_a_bad_verbosity_is_refused_and_changes_nothing(fresh, bad):
+    with pytest.raises(ParameterError, match="error, warning, info, debug"):
+        fresh.verbosity = bad
+    assert fresh.verbosity == "warning"
+
+
+@pytest.mark.parametrize(("value", "offline"), [("1", True), ("true", True), (" YES ", True), ("0", False), ("", False)])
+def test_the_environment_sets_offline(monkeypatch, value, offline):
+    monkeypatch.setenv("GRN_OFFLINE", value)
+    assert Settings().offline is offline
+
+
+def test_the_environment_sets_the_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRN_DATA_DIR", str(tmp_path))
+    assert Settings().data_dir == Path(tmp_path)
+    monkeypatch.delenv("GRN_DATA_DIR")
+    assert Settings().data_dir is None
+
+
+def test_settings_errors_belong_to_the_package(fresh):
+    with pytest.raises(GrnError), fresh.override(nothing=1):
+        pass

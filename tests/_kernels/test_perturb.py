@@ -1,0 +1,139 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grn._kernels.perturb import blocks, gradient, grid_cells, perturb, perturb_and_gradient
+
+N, R = 6, 4
+GRID = torch.tensor([-2.0, -0.5, 1.0, 3.0, 4.0], dtype=torch.float64)
+COLUMNS = torch.tensor([4, 0, 3, 5])
+
+
+class Toy:
+    """respond(v) = tanh(v W), whose Jacobian is known; counts the rows of every call."""
+
+    def __init__(self):
+        g = torch.Generator().manual_seed(0)
+        self.W = torch.randn(N, R, generator=g, dtype=torch.float64)
+        self.base = torch.randn(N, generator=g, dtype=torch.float64)
+        self.plain, self.dual = [], []
+
+    def respond(self, values):
+        self.plain.append(len(values))
+        return torch.tanh(values @ self.W)
+
+    def respond_dual(self, values, tangents):
+        self.dual.append(len(values))
+        out = torch.tanh(values @ self.W)
+        return out, (1 - out**2) * (tangents @ self.W)
+
+    def cell(self, column, value, moving):
+        values = torch.full_like(self.base, value) if moving else self.base.clone()
+        values[column] = value
+        return values
+
+    def expected(self, grid, moving=False):
+        """Responses and derivatives (S, R, M), one virtual cell at a time."""
+        grid = grid.expand(len(COLUMNS), -1)
+        response = torch.empty(len(COLUMNS), R, grid.shape[1], dtype=torch.float64)
+        slope = torch.empty_like(response)
+        origin = torch.tanh(self.base @ self.W)
+        for s, column in enumerate(COLUMNS):
+            for m, value in enumerate(grid[s]):
+                out = torch.tanh(self.cell(column, float(value), moving) @ self.W)
+                response[s, :, m] = out - origin
+                slope[s, :, m] = (1 - out**2) * self.W[column]
+        return response, slope
+
+
+@pytest.fixture
+def toy():
+    return Toy()
+
+
+def collect(parts):
+    """Concatenated cubes, after checking that the blocks follow each other."""
+    starts, cubes, position = [], [], 0
+    for start, *cube in parts:
+        starts.append(start)
+        assert start == position
+        position += len(cube[0])
+        cubes.append(cube)
+    assert position == len(COLUMNS)
+    return [torch.cat(kind) for kind in zip(*cubes, strict=True)]
+
+
+per_source = torch.stack([GRID, GRID + 1, 2 * GRID, -GRID])
+
+
+@pytest.mark.parametrize("grid", [GRID, per_source, GRID[:1]], ids=["shared", "per source", "one point"])
+@pytest.mark.parametrize("batch", [*range(1, 26), 40, 100])
+def test_perturb_for_every_batch_size(toy, grid, batch):
+    (found,) = collect(perturb(toy.respond, toy.base, COLUMNS, grid, batch=batch))
+    torch.testing.assert_close(found, toy.expected(grid)[0], rtol=1e-12, atol=1e-12)
+    assert max(toy.plain) <= batch
+    assert sum(toy.plain) == len(COLUMNS) * grid.shape[-1] + 1
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("grid", [GRID, per_source], ids=["shared", "per source"])
+@pytest.mark.parametrize("batch", [1, 2, 4, 5, 6, 9, 10, 19, 20, 21, 100])
+def test_gradient_for_every_batch_size(toy, grid, moving, batch):
+    (found,) = collect(gradient(toy.respond_dual, toy.base, COLUMNS, grid, batch=batch, moving=moving))
+    torch.testing.assert_close(found, toy.expected(grid, moving)[1], rtol=1e-12, atol=1e-12)
+    assert max(toy.dual) <= batch
+    assert sum(toy.dual) == len(COLUMNS) * grid.shape[-1]
+
+
+def test_the_backgrounds_differ(toy):
+    fixed, moving = (toy.expected(GRID, background)[1] for background in (False, True))
+    assert (fixed - moving).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("grid", [GRID, per_source], ids=["shared", "per source"])
+@pytest.mark.parametrize("batch", [1, 3, 5, 10, 100])
+def test_joint_probes_equal_separate_ones(toy, grid, batch):
+    joint = collect(perturb_and_gradient(toy.respond, toy.respond_dual, toy.base, COLUMNS, grid, batch=batch))
+    assert toy.plain == [1]
+    (response,) = collect(perturb(toy.respond, toy.base, COLUMNS, grid, batch=batch))
+    (slope,) = collect(gradient(toy.respond_dual, toy.base, COLUMNS, grid, batch=batch))
+    torch.testing.assert_close(joint[0], response, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(joint[1], slope, rtol=1e-12, atol=1e-12)
+
+
+def test_a_perturbation_to_the_base_value_is_no_perturbation(toy):
+    grid = toy.base[COLUMNS][:, None].expand(-1, 2)
+    (found,) = collect(perturb(toy.respond, toy.base, COLUMNS, grid, batch=8))
+    assert found.abs().max() < 1e-14
+
+
+@given(S=st.integers(1, 6), M=st.integers(1, 4), moving=st.booleans(), own=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_virtual_cells_differ_from_the_base_in_one_gene(S, M, moving, own):
+    g = torch.Generator().manual_seed(S * 10 + M)
+    base, columns = torch.randn(6, generator=g), torch.randperm(6, generator=g)[:S]
+    grid = torch.randn(*((S, M) if own else (M,)), generator=g)
+    values, tangents = grid_cells(base, columns, grid, moving=moving)
+    assert values.shape == tangents.shape == (S * M, 6)
+    for row, (s, m) in enumerate((s, m) for s in range(S) for m in range(M)):
+        point = grid[s, m] if own else grid[m]
+        rest = point.expand(6) if moving else base
+        others = torch.arange(6) != columns[s]
+        assert values[row, columns[s]] == point
+        assert torch.equal(values[row, others], rest[others])
+        assert tangents[row].nonzero().flatten().tolist() == [int(columns[s])]
+        assert tangents[row, columns[s]] == 1
+
+
+def test_the_base_and_the_grid_stay_as_they_are(toy):
+    base, grid = toy.base.clone(), GRID.clone()
+    for moving in (False, True):
+        collect(gradient(toy.respond_dual, toy.base, COLUMNS, grid, batch=3, moving=moving))
+    assert torch.equal(base, toy.base)
+    assert torch.equal(grid, GRID)
+
+
+def test_no_sources_give_no_blocks(toy):
+    assert list(blocks(toy.base, COLUMNS[:0], GRID, 4)) == []
+    assert list(perturb(toy.respond, toy.base, COLUMNS[:0], GRID, batch=4)) == []

@@ -1,0 +1,273 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grn._core.errors import CapabilityError, ParameterError
+from grn._kernels.perturb import gradient, grid_cells
+from grn.models import FoundationModel, Mini, Moments
+from grn.models._protocol import need
+from grn.models.mini import GRID, SCALE, MiniConfig, MiniNetwork
+
+SOURCES, TARGETS = ["G07", "G41", "G03"], ["G50", "G03", "G22", "G11", "G59"]
+
+
+def cells(n, width, dtype=torch.float32, seed=1):
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def trajectory(model, panel, base, moving):
+    """Reverse-mode Jacobian at every virtual cell, (S, R, T)."""
+    grid = torch.tensor(GRID, dtype=base.dtype)
+    values, _ = grid_cells(base, panel.src_pos, grid, moving=moving)
+    values.requires_grad_(requires_grad=True)
+    out = model.respond(panel, values)
+    rows = torch.arange(len(values))
+    own = panel.src_pos.repeat_interleave(len(grid))
+    by_target = [torch.autograd.grad(out[:, r].sum(), values, retain_graph=True)[0][rows, own] for r in range(5)]
+    return torch.stack(by_target).unflatten(1, (len(panel.src_pos), len(grid))).transpose(0, 1)
+
+
+def forward_mode(model, panel, base, moving, batch=7):
+    grid = torch.tensor(GRID, dtype=base.dtype)
+    dual = lambda v, t: model.respond_dual(panel, v, t)  # noqa: E731
+    return torch.cat([g for _, g in gradient(dual, base, panel.src_pos, grid, batch=batch, moving=moving)])
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("encoder_blocks", [0, 2])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_the_gradient_equals_reverse_mode(make_mini, moving, encoder_blocks, dtype, tolerance):
+    model = make_mini(dtype=dtype, encoder_blocks=encoder_blocks)
+    panel = model.panel(SOURCES, TARGETS)
+    base = cells(1, len(panel), dtype)[0]
+    expected = trajectory(model, panel, base, moving)
+    found = forward_mode(model, panel, base, moving)
+    assert found.dtype == dtype
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_the_gradient_equals_central_differences(make_mini, moving):
+    model = make_mini(dtype=torch.float64)
+    panel = model.panel(SOURCES, TARGETS)
+    values, tangents = grid_cells(
+        cells(1, len(panel), torch.float64)[0], panel.src_pos, torch.tensor(GRID).double(), moving=moving
+    )
+    h = 1e-5
+    differences = (model.respond(panel, values + h * tangents) - model.respond(panel, values - h * tangents)) / (2 * h)
+    primal, tangent = model.respond_dual(panel, values, tangents)
+    assert (tangent - differences).abs().max() <= 1e-3 * differences.abs().max()
+    torch.testing.assert_close(primal, model.respond(panel, values), rtol=1e-10, atol=1e-10)
+
+
+def test_the_blocks_take_part_in_the_gradient(tiny):
+    panel = tiny.panel(SOURCES, TARGETS)
+    slopes = forward_mode(tiny, panel, torch.zeros(len(panel)), moving=False)
+    assert (slopes.std(dim=-1) > 1e-3).all(), "a linear path alone would give the same slope at every value"
+
+
+def test_results_carry_no_graph(tiny):
+    panel = tiny.panel(SOURCES, TARGETS)
+    values = cells(2, len(panel))
+    found = [tiny.respond(panel, values), *tiny.respond_dual(panel, values, torch.ones_like(values))]
+    assert not any(x.requires_grad for x in (*found, tiny.embed(panel), tiny.attention(panel, values)))
+
+
+@given(sources=st.permutations(SOURCES), targets=st.permutations(TARGETS))
+@settings(max_examples=20, deadline=None)
+def test_the_order_asked_for_changes_nothing(_tiny, sources, targets):
+    expected, found = _tiny.panel(SOURCES, TARGETS), _tiny.panel(sources, targets)
+    assert found.genes == expected.genes
+    values, tangents = cells(3, len(expected)), cells(3, len(expected), seed=2)
+    back = [targets.index(t) for t in TARGETS]
+    for a, b in zip(
+        _tiny.respond_dual(expected, values, tangents), _tiny.respond_dual(found, values, tangents), strict=True
+    ):
+        torch.testing.assert_close(a, b[:, back], rtol=1e-6, atol=1e-6)
+    first, second = (_tiny.respond(p, values) for p in (expected, _tiny.panel(sources, TARGETS)))
+    assert torch.equal(first, second)
+    again = _tiny.respond(found, values)[:, back]
+    torch.testing.assert_close(first, again, rtol=1e-6, atol=1e-6)
+
+
+def test_a_cell_does_not_depend_on_its_batch(tiny):
+    panel = tiny.panel(SOURCES, TARGETS)
+    values, tangents = cells(9, len(panel)), cells(9, len(panel), seed=2)
+    together = (tiny.respond(panel, values), *tiny.respond_dual(panel, values, tangents))
+    for i in range(9):
+        one = slice(i, i + 1)
+        alone = (tiny.respond(panel, values[one]), *tiny.respond_dual(panel, values[one], tangents[one]))
+        for a, b in zip(alone, together, strict=True):
+            torch.testing.assert_close(a, b[one], rtol=1e-5, atol=1e-5)
+
+
+def test_genes_have_no_position(make_mini):
+    """A network whose embedding rows are permuted with the names answers the same."""
+    model = make_mini(dtype=torch.float64)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    network = MiniNetwork(model.network.config).double()
+    state = model.network.state_dict()
+    network.load_state_dict(state | {"embedding.weight": state["embedding.weight"][order]})
+    other = Mini(network, [model.genes[i] for i in order], name="permuted", sha256="")
+    panel, moved = model.panel(SOURCES, TARGETS), other.panel(SOURCES, TARGETS)
+    values = cells(2, len(panel), torch.float64)
+    column = [panel.genes.index(g) for g in moved.genes]
+    torch.testing.assert_close(model.respond(panel, values), other.respond(moved, values[:, column]))
+
+
+def test_a_gene_is_not_predicted_from_its_own_value(make_mini):
+    model = make_mini(dtype=torch.float64, encoder_blocks=0)
+    panel = model.panel(SOURCES, TARGETS)
+    values = cells(1, len(panel), torch.float64).repeat(2, 1)
+    for r, column in enumerate(panel.tgt_pos):
+        moved = values.clone()
+        moved[1, column] += 3.0
+        out = model.respond(panel, moved)
+        torch.testing.assert_close(out[0, r], out[1, r], rtol=1e-10, atol=1e-10)
+        others = [k for k in range(len(TARGETS)) if k != r]
+        assert ((out[0] - out[1])[others].abs() > 1e-3).all()
+
+
+def test_the_own_slope_is_zero_without_an_encoder(make_mini):
+    model = make_mini(dtype=torch.float64, encoder_blocks=0)
+    panel = model.panel(TARGETS, TARGETS)
+    base = cells(1, len(panel), torch.float64)[0]
+    slopes = forward_mode(model, panel, base, moving=True).abs()
+    own = torch.eye(len(TARGETS), dtype=bool)
+    assert slopes[own].max() < 1e-10
+    assert slopes[~own].min() > 1e-6
+
+
+@pytest.mark.parametrize("encoder_blocks", [0, 2])
+def test_a_panel_of_one_gene_gives_numbers(make_mini, encoder_blocks):
+    model = make_mini(encoder_blocks=encoder_blocks)
+    panel = model.panel(["G01"], ["G01"])
+    out, tangent = model.respond_dual(panel, torch.ones(2, 1), torch.ones(2, 1))
+    torch.testing.assert_close(out, model.respond(panel, torch.ones(2, 1)), rtol=1e-5, atol=1e-5)
+    assert torch.isfinite(tangent).all()
+    assert torch.isfinite(model.attention(panel, torch.ones(2, 1))).all()
+
+
+def test_attention_maps_are_probabilities(tiny):
+    panel = tiny.panel(SOURCES, TARGETS)
+    n = len(panel)
+    maps = tiny.attention(panel, cells(2, n))
+    assert maps.shape == (2, 3, 2, n, n)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 3, 2, n))
+    own = maps.diagonal(dim1=-2, dim2=-1)
+    assert (own[:, 0] > 0).all(), "encoder tokens see themselves"
+    assert (own[:, 1:] == 0).all(), "queries never see their own gene"
+
+
+def test_rows_are_queries_and_columns_keys(make_mini):
+    model = make_mini(encoder_blocks=0, decoder_blocks=1, dtype=torch.float64)
+    panel = model.panel(TARGETS, TARGETS)
+    values = torch.zeros(1, 5, dtype=torch.float64)
+    moved = values.clone()
+    moved[0, 2] = 2.0
+    tokens = model.network.norm(model.network.tokens(panel.tokens, moved))
+    scores = model.network.scores(panel.tokens, moved)
+    e = model.network.embedding(panel.tokens)
+    block = model.network.decoder[0]
+    query = 4
+    start = model.network.query(e[query]) + model.network.context(scores - scores_of(model, panel, moved, query))
+    q, k, _ = block.attention.project(block.norm1(start[:, None]), tokens)
+    logits = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5)[0, :, 0]
+    logits[:, query] = -torch.inf
+    torch.testing.assert_close(model.attention(panel, moved)[0, 0, :, query], logits.softmax(-1))
+
+
+def scores_of(model, panel, values, column):
+    """What one gene adds to the factor scores."""
+    e = model.network.embedding(panel.tokens[column])
+    return values[:, column, None] * e / (len(panel) + model.network.log_ridge.exp())
+
+
+def test_embed_is_the_table_whatever_the_values(tiny):
+    panel = tiny.panel(SOURCES, TARGETS)
+    found = tiny.embed(panel)
+    assert found.shape == (len(panel), 16)
+    assert torch.equal(found, tiny.network.embedding.weight[panel.tokens])
+    assert torch.equal(found, tiny.embed(panel, cells(2, len(panel))))
+
+
+def test_start_from_is_ridge_regression(make_mini):
+    n, d, ridge = 60, 16, 7.0
+    rng = np.random.default_rng(0)
+    E, z = rng.normal(size=(n, d)), rng.normal(size=(4, n))
+    network = MiniNetwork(MiniConfig(n_genes=n, d=d, heads=2, encoder_blocks=0, decoder_blocks=0)).double()
+    network.start_from(torch.as_tensor(E), torch.full((n,), 1 / n, dtype=torch.float64), ridge=ridge)
+    expected = z @ E @ np.linalg.solve(E.T @ E + ridge * np.eye(d), E.T)
+    every = torch.arange(n)
+    found = network(every, torch.as_tensor(z), every)
+    np.testing.assert_allclose(found.detach(), expected, atol=1e-8)
+
+
+def test_a_new_network_starts_as_its_linear_path():
+    torch.manual_seed(0)
+    network = MiniNetwork(MiniConfig(n_genes=9, d=8, heads=2, d_feedforward=8, d_value=4))
+    tokens, values = torch.arange(5), cells(3, 5)
+    scores, e = network.scores(tokens, values), network.embedding(torch.arange(5, 9))
+    linear = network.linear_path(scores, e, values, None, 5)
+    torch.testing.assert_close(network(tokens, values, torch.arange(5, 9)), linear, rtol=0, atol=0)
+
+
+def test_encode_cells_gives_clipped_z_scores(tiny):
+    X = np.random.default_rng(0).gamma(0.3, 2.0, size=(40, 6)).astype(np.float32)
+    X[0, 0], X[:, 3] = 90.0, 0.1
+    z = tiny.encode_cells(X, tiny.genes[:6])
+    assert z.dtype == torch.float32
+    X64 = X.astype(float)
+    expected = np.clip((X64 - X64.mean(0)) / X64.std(0), SCALE.lower, SCALE.upper)
+    rest = [0, 1, 2, 4, 5]
+    np.testing.assert_allclose(z[:, rest], expected[:, rest], atol=1e-5)
+    assert z.max() == SCALE.upper
+    assert (z[:, 3] == 0).all()
+
+
+@given(value=st.floats(0, 20, width=32), n=st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_a_constant_gene_is_at_the_baseline(_tiny, value, n):
+    z = _tiny.encode_cells(np.full((n, 1), value, dtype=np.float32), ["G00"])
+    assert (z == SCALE.baseline).all()
+
+
+def test_encode_cells_uses_the_moments_of_a_reference(tiny):
+    X = np.array([[1.0, 5.0, -9.0], [3.0, 5.0, 9.0]], dtype=np.float32)
+    reference = Moments(np.array([1.0, 4.0, 0.0]), np.array([2.0, 0.0, 1.0]))
+    z = tiny.encode_cells(X, tiny.genes[:3], reference=reference)
+    np.testing.assert_allclose(z, [[0, 0, -3], [1, 0, 6]])
+
+
+def test_the_model_is_frozen_and_fits_the_protocol(tiny):
+    assert isinstance(tiny, FoundationModel)
+    assert not tiny.network.training
+    assert not any(p.requires_grad for p in tiny.network.parameters())
+    assert tiny.source_genes == tiny.target_genes == tiny.genes
+    assert tiny.to("cpu") is tiny
+    assert str(tiny.device) == "cpu"
+    assert "60 genes" in repr(tiny)
+    assert "16 wide" in repr(tiny)
+
+
+@pytest.mark.parametrize("genes", [["A", "B"], ["A", "B", "B"], ["A", "B", "C", "D"]])
+def test_the_vocabulary_must_fit_the_embedding(genes):
+    network = MiniNetwork(MiniConfig(n_genes=3, d=8, d_feedforward=8, d_value=4))
+    with pytest.raises(ParameterError, match=f"{len(genes)} names.*3 rows"):
+        Mini(network, genes, name="x", sha256="")
+
+
+def test_need_says_what_a_model_offers(tiny):
+    need(tiny, "gradient", "grn.tl.gradient_trajectory")
+    with pytest.raises(CapabilityError, match=r"grn.tl.flags needs .*'flag'; 'tiny' offers: attention, embedding"):
+        need(tiny, "flag", "grn.tl.flags")
+
+
+def test_the_scale_is_sound():
+    for grid in (SCALE.perturbation_grid, SCALE.gradient_grid):
+        assert len(grid) == 8
+        assert list(grid) == sorted(set(grid))
+        assert SCALE.baseline not in grid
+        assert SCALE.lower <= grid[0] < SCALE.baseline < grid[-1] <= SCALE.upper

@@ -4,11 +4,11 @@ import os
 
 import grn
 
-os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # kernels inherit it; else no figures
 
 project = "grn"
 author = "grn contributors"
-copyright = author  # noqa: A001
+copyright = author
 version = release = grn.__version__
 
 extensions = [
@@ -22,12 +22,14 @@ extensions = [
 ]
 exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints", "generated/**/README.md"]
 
-# every page with code runs in every build; one that fails is a warning with its traceback, which -W turns into a failure
+# every page with code runs in every build; a failure is a warning with its traceback, which -W turns into an error
 nb_execution_mode = "force"
 nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
+nb_render_markdown_format = "gfm"  # tables
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

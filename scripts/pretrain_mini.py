@@ -77,11 +77,12 @@ def figures(network: MiniNetwork, train: list[CellSet], held: list[CellSet], new
 
 
 def main() -> None:
+    """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("src/grn/models/weights"))
     parser.add_argument("--state", type=Path, default=None, help="training state to resume from")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--sparse-context", type=float, default=0.3)
     parser.add_argument("--evaluate", action="store_true")
@@ -95,7 +96,9 @@ def main() -> None:
     pairs = [hold_out(s, HELD_OUT_CELLS) for s in sets if s.name not in HELD_OUT_SETS]
     train, held = [a for a, _ in pairs], [b for _, b in pairs]
     new = [s for s in sets if s.name in HELD_OUT_SETS]
-    schedule = Schedule(steps=args.steps, lr=args.lr, sparse_context=args.sparse_context)
+    schedule = Schedule(
+        steps=args.steps, lr=args.lr, horizon=4000, cooldown=600, sparse_context=args.sparse_context
+    )
     print(
         f"{len(genes)} genes, {sum(s.X.shape[0] for s in train)} training cells of {len(train)} data sets", flush=True
     )

@@ -70,7 +70,9 @@ def test_a_bad_verbosity_is_refused_and_changes_nothing(fresh, bad):
     assert fresh.verbosity == "warning"
 
 
-@pytest.mark.parametrize(("value", "offline"), [("1", True), ("true", True), (" YES ", True), ("0", False), ("", False)])
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("true", True), (" YES ", True), ("0", False), ("", False)]
+)
 def test_the_environment_sets_offline(monkeypatch, value, offline):
     monkeypatch.setenv("GRN_OFFLINE", value)
     assert Settings().offline is offline

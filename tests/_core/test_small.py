@@ -59,6 +59,22 @@ def test_document_replaces_a_line_and_keeps_the_indentation():
     )
 
 
+def test_document_takes_snippets_in_triple_quotes():
+    inside = """
+        device
+            Where it runs.
+        """
+
+    @document(device=inside)
+    def f():
+        """Do it.
+
+        %(device)s
+        """
+
+    assert f.__doc__ == "Do it.\n\ndevice\n    Where it runs."
+
+
 def test_document_takes_backslashes_literally_and_functions_without_text():
     @document(math=r"a\nb \1 \g<x>")
     def f():

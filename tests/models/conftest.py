@@ -32,7 +32,7 @@ def planted(n_cells=90, n_genes=60, *, rank=2, seed=0) -> tuple[np.ndarray, np.n
 def annotated(values: np.ndarray, genes=GENES, prefix="cell") -> ad.AnnData:
     adata = ad.AnnData(values)
     adata.var_names = list(genes)
-    adata.obs_names = [f"{prefix}{i}" for i in range(len(values))]
+    adata.obs_names = [f"{prefix}{i}" for i in range(values.shape[0])]
     return adata
 
 

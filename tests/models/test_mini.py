@@ -65,7 +65,9 @@ def test_the_gradient_equals_central_differences(make_mini, moving):
 def test_the_blocks_take_part_in_the_gradient(tiny):
     panel = tiny.panel(SOURCES, TARGETS)
     slopes = forward_mode(tiny, panel, torch.zeros(len(panel)), moving=False)
-    assert (slopes.std(dim=-1) > 1e-3).all(), "a linear path alone would give the same slope at every value"
+    assert (slopes.std(dim=-1) > 1e-2 * slopes.abs().mean()).all(), (
+        "the linear path alone has the same slope everywhere"
+    )
 
 
 def test_results_carry_no_graph(tiny):
@@ -220,9 +222,9 @@ def test_encode_cells_gives_clipped_z_scores(tiny):
     z = tiny.encode_cells(X, tiny.genes[:6])
     assert z.dtype == torch.float32
     X64 = X.astype(float)
-    expected = np.clip((X64 - X64.mean(0)) / X64.std(0), SCALE.lower, SCALE.upper)
     rest = [0, 1, 2, 4, 5]
-    np.testing.assert_allclose(z[:, rest], expected[:, rest], atol=1e-5)
+    expected = np.clip((X64 - X64.mean(0))[:, rest] / X64.std(0)[rest], SCALE.lower, SCALE.upper)
+    np.testing.assert_allclose(z[:, rest], expected, atol=1e-5)
     assert z.max() == SCALE.upper
     assert (z[:, 3] == 0).all()
 

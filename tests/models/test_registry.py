@@ -77,3 +77,13 @@ def test_what_a_factory_returns_is_checked():
     register("broken", lambda: 3)
     with pytest.raises(ParameterError, match=r"'broken'.*int.*FoundationModel"):
         load("broken")
+
+
+def test_the_embedded_model_of_one_caller_is_not_that_of_another(make_mini, monkeypatch):
+    monkeypatch.setattr(registry, "load_mini", lambda path, name: make_mini())
+    registry._embedded.cache_clear()
+    try:
+        load("mini").to("meta")
+        assert str(load("mini").device) == "cpu"
+    finally:
+        registry._embedded.cache_clear()

@@ -160,7 +160,14 @@ def test_a_vocabulary_with_a_name_twice_is_refused(saved):
 
 @pytest.mark.parametrize(
     "header",
-    [{"config": None}, {"genes": None}, {"config": "{"}, {"config": "[1]"}, {"config": "3"}, {"config": '{"width": 3}'}],
+    [
+        {"config": None},
+        {"genes": None},
+        {"config": "{"},
+        {"config": "[1]"},
+        {"config": "3"},
+        {"config": '{"width": 3}'},
+    ],
 )
 def test_a_broken_header_is_refused(saved, header):
     with pytest.raises(WeightsError, match="header"):

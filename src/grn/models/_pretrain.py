@@ -32,7 +32,12 @@ class Schedule:
     visible, queries
         Genes shown and genes to predict per step.
     lr
-        Peak learning rate of AdamW, warmed up over 100 steps, then cosine to a twentieth.
+        Peak learning rate of AdamW, warmed up over 100 steps, then falling as a cosine that would reach a
+        twentieth at step ``horizon``.
+    horizon
+        Length of the cosine; ``0`` is ``steps``. A longer one keeps the rate up, so that a run can be prolonged.
+    cooldown
+        Last steps, over which the rate falls linearly to zero on top of the cosine.
     sparse_context
         Fraction of steps in which most visible values are replaced by the baseline 0, so that the
         baseline means "nothing known" and virtual cells are no surprise to the network.
@@ -47,6 +52,8 @@ class Schedule:
     visible: int = 384
     queries: int = 384
     lr: float = 1e-3
+    horizon: int = 0
+    cooldown: int = 0
     sparse_context: float = 0.5
     precision: str = "bfloat16"
     seed: int = 0
@@ -143,7 +150,7 @@ def fit(
     losses = []
     for step in progress(range(start, schedule.steps), desc="pretraining", show=show):
         for group in optimizer.param_groups:
-            group["lr"] = schedule.lr * _rate(step, schedule.steps)
+            group["lr"] = schedule.lr * _rate(step, schedule)
         tokens, values, queries, truth = batch(sets, schedule, step, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=schedule.precision == "bfloat16"):
             predicted = network(tokens, values, queries)
@@ -161,9 +168,10 @@ def fit(
     return losses
 
 
-def _rate(step: int, steps: int) -> float:
+def _rate(step: int, s: Schedule) -> float:
     warm = min(1.0, (step + 1) / 100)
-    return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / max(1, steps))))
+    cool = min(1.0, (s.steps - step) / s.cooldown) if s.cooldown else 1.0
+    return warm * cool * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / max(1, s.horizon or s.steps))))
 
 
 def _save_state(

@@ -19,7 +19,7 @@ virtual baseline where the data are centred.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -73,6 +73,7 @@ class Attention(nn.Module):
         return q, kv[:, :, 0], kv[:, :, 1]
 
     def forward(self, x: Tensor, y: Tensor, exclude: Tensor | None = None) -> Tensor:
+        """Attended values (B, n, d) of x over y, without the excluded key of each query."""
         o = attend(*self.project(x, y), exclude=exclude)
         return cast(Tensor, self.out(o.transpose(1, 2).flatten(2)))
 
@@ -88,9 +89,24 @@ class Block(nn.Module):
         self.feedforward = nn.Sequential(nn.Linear(c.d, c.d_feedforward), nn.GELU(), nn.Linear(c.d_feedforward, c.d))
 
     def forward(self, x: Tensor, context: Tensor | None = None, exclude: Tensor | None = None) -> Tensor:
+        """Updated tokens (B, n, d)."""
         normed = self.norm1(x)
         x = x + self.attention(normed, normed if context is None else context, exclude)
         return cast(Tensor, x + self.feedforward(self.norm2(x)))
+
+
+    def weights(self, x: Tensor, context: Tensor | None = None, exclude: Tensor | None = None) -> Tensor:
+        """Attention probabilities (B, H, n, m) of the block."""
+        normed = self.norm1(x)
+        q, k, _ = self.attention.project(normed, normed if context is None else context)
+        return attention_weights(q, k, exclude=exclude)
+
+
+class Blocks(nn.ModuleList):
+    """A list of blocks, typed."""
+
+    def __iter__(self) -> Iterator[Block]:
+        return cast("Iterator[Block]", super().__iter__())
 
 
 class MiniNetwork(nn.Module):
@@ -107,9 +123,9 @@ class MiniNetwork(nn.Module):
         self.factors = nn.Linear(c.d, c.d, bias=False)
         self.query = nn.Linear(c.d, c.d)
         self.context = nn.Linear(c.d, c.d)
-        self.encoder = nn.ModuleList(Block(c) for _ in range(c.encoder_blocks))
+        self.encoder = Blocks(Block(c) for _ in range(c.encoder_blocks))
         self.norm = nn.LayerNorm(c.d)
-        self.decoder = nn.ModuleList(Block(c) for _ in range(c.decoder_blocks))
+        self.decoder = Blocks(Block(c) for _ in range(c.decoder_blocks))
         self.head_norm = nn.LayerNorm(c.d)
         self.head = nn.Linear(c.d, c.d)
         self.head_value = nn.Linear(c.d, 1)
@@ -181,15 +197,12 @@ class MiniNetwork(nn.Module):
         own = torch.arange(len(genes), device=genes.device)
         x = self.tokens(genes, values)
         for block in self.encoder:
-            normed = block.norm1(x)
-            q, k, _ = block.attention.project(normed, normed)
-            maps.append(attention_weights(q, k))
+            maps.append(block.weights(x))
             x = block(x)
         x = self.norm(x)
         h = self.query(self.embedding(genes)) + self.context(self.scores(genes, values)).unsqueeze(1)
         for block in self.decoder:
-            q, k, _ = block.attention.project(block.norm1(h), x)
-            maps.append(attention_weights(q, k, exclude=own))
+            maps.append(block.weights(h, x, own))
             h = block(h, x, own)
         return torch.stack(maps, dim=1)
 

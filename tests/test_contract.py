@@ -1,0 +1,206 @@
+"""One contract for every public callable: signature, documentation, errors, untouched objects."""
+
+import inspect
+import re
+from importlib import import_module
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import grn
+from grn.errors import GrnError
+
+NAMESPACES = ("pp", "tl", "get", "pl", "datasets", "models")
+# what a call is about when that is two things: a name and its record, an object and its file or its labels
+LEADING = {"models.register": 2, "models.save": 2, "tl.fit_translator": 2}
+
+
+def public(module: str) -> dict[str, object]:
+    namespace = import_module(f"grn.{module}")
+    return {f"{module}.{name}": getattr(namespace, name) for name in namespace.__all__}
+
+
+OBJECTS = {name: thing for module in NAMESPACES for name, thing in public(module).items()}
+FUNCTIONS = {name: thing for name, thing in OBJECTS.items() if inspect.isfunction(thing)}
+CLASSES = {name: thing for name, thing in OBJECTS.items() if inspect.isclass(thing)}
+METHODS = {
+    f"{owner}.{name}": thing
+    for owner, cls in {**CLASSES, "Network": grn.Network}.items()
+    for name, thing in inspect.getmembers(cls, lambda member: inspect.isfunction(member) or inspect.ismethod(member))
+    if not name.startswith("_")
+}
+functions = pytest.mark.parametrize("name", FUNCTIONS)
+everything = pytest.mark.parametrize("name", {**FUNCTIONS, **METHODS})
+ON_ADATA = [n for n, f in FUNCTIONS.items() if next(iter(inspect.signature(f).parameters), "") in ("adata", "data")]
+COMPUTING = [name for name in ON_ADATA if name.startswith(("pp.", "tl."))]
+COPYING = [name for name in COMPUTING if "copy" in inspect.signature(FUNCTIONS[name]).parameters]
+
+
+def parameters(function: object) -> list[inspect.Parameter]:
+    found = inspect.signature(function).parameters.values()
+    return [p for p in found if p.name not in ("self", "cls")]
+
+
+def sections(function: object) -> dict[str, str]:
+    """Sections of a numpydoc docstring by title; the summary under an empty title."""
+    parts = re.split(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", inspect.getdoc(function) or "", flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def documented(text: str) -> list[str]:
+    """Names that head an entry: lines without indentation, ``a, b`` counting as two."""
+    heads = [line.partition(" : ")[0] for line in text.splitlines() if line and not line.startswith(" ")]
+    return [name.strip() for head in heads for name in head.split(",")]
+
+
+def test_there_is_something_to_check():
+    assert len(FUNCTIONS) >= 25 and len(COMPUTING) >= 10
+    assert all(module in {name.split(".")[0] for name in FUNCTIONS} for module in NAMESPACES)
+
+
+def test_public_names_are_functions_classes_or_constants():
+    assert [name for name in OBJECTS if name not in FUNCTIONS and name not in CLASSES] == ["models.CAPABILITIES"]
+
+
+@everything
+def test_signature_is_explicit(name):
+    found = parameters({**FUNCTIONS, **METHODS}[name])
+    kinds = {p.name: p.kind for p in found}
+    assert inspect.Parameter.VAR_KEYWORD not in kinds.values(), "no **kwargs"
+    assert inspect.Parameter.VAR_POSITIONAL not in kinds.values(), "no *args"
+    for p in found:
+        if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            assert not isinstance(p.default, bool) and p.annotation not in ("bool", bool), f"{p.name} must be a keyword"
+
+
+@functions
+def test_everything_after_the_object_is_keyword_only(name):
+    found = parameters(FUNCTIONS[name])
+    leading = [p for p in found if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    assert len(leading) <= LEADING.get(name, 1)
+
+
+@everything
+def test_annotations_are_complete(name):
+    function = {**FUNCTIONS, **METHODS}[name]
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    missing = [p.name for p in parameters(function) if p.annotation is inspect.Parameter.empty]
+    assert missing == []
+
+
+@functions
+def test_copy_is_off_by_default_and_returned(name):
+    found = {p.name: p for p in parameters(FUNCTIONS[name])}
+    if "copy" in found:
+        assert found["copy"].kind is inspect.Parameter.KEYWORD_ONLY and found["copy"].default is False
+        assert "None" in str(inspect.signature(FUNCTIONS[name]).return_annotation)
+
+
+@everything
+def test_every_parameter_is_documented(name):
+    function = {**FUNCTIONS, **METHODS}[name]
+    owner = name.rpartition(".")[0]
+    if owner in ("models.Mini", "models.FoundationModel"):
+        assert (inspect.getdoc(function) or "").strip(), "members of the protocol are described in one line"
+        return
+    wanted = [p.name for p in parameters(function)]
+    described = documented(sections(function).get("Parameters", ""))
+    assert described == wanted
+
+
+@functions
+def test_sections_of_the_docstring(name):
+    found = sections(FUNCTIONS[name])
+    assert re.match(r"\S.*\.$", found[""].strip().splitlines()[0]), "a summary line that ends with a full stop"
+    assert {"Returns", "Examples"} <= set(found) or name == "models.register"
+    assert ">>>" in found["Examples"]
+    if parameters(FUNCTIONS[name]):
+        assert "Raises" in found
+        for error in documented(found["Raises"]):
+            assert issubclass(getattr(grn.errors, error), GrnError)
+    assert "%(" not in FUNCTIONS[name].__doc__, "a snippet was not filled in"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_are_documented(name):
+    cls = CLASSES[name]
+    found = sections(cls)
+    assert found[""].strip()
+    if not getattr(cls, "_is_protocol", False):
+        assert documented(found.get("Parameters", "")) == [p.name for p in parameters(cls)] or name == "models.Moments"
+
+
+def snapshot(adata: ad.AnnData) -> dict[str, object]:
+    """Contents in a form that compares by value."""
+    X = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
+    return {
+        "X": X.tobytes(),
+        "obs": adata.obs.to_csv(),
+        "var": adata.var.to_csv(),
+        "uns": repr(sorted(adata.uns)),
+        **{slot: repr(sorted(getattr(adata, slot))) for slot in ("obsm", "varm", "obsp", "varp", "layers")},
+    }
+
+
+def cells() -> ad.AnnData:
+    return grn.datasets.toy(n_cells=40, n_regulators=3, n_targets=8)
+
+
+def duplicated() -> ad.AnnData:
+    adata = cells()
+    adata.var_names = [*adata.var_names[:-1], adata.var_names[0]]
+    return adata
+
+
+def scaled() -> ad.AnnData:
+    adata = cells()
+    adata.X = adata.X.toarray() - 1.0
+    return adata
+
+
+LABELS = pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]})
+# functions that read no gene names fail for another reason; the rest is given duplicated names
+BAD = {"pp.check_expression": (scaled, {"expect": "log"}), "tl.regulons": (cells, {})}
+NEEDED = {
+    "pl.activity": {"groupby": "group"},
+    "pl.regulon": {"source": "SPI1"},
+    "pl.response": {"pairs": ("SPI1", "GATA1")},
+    "get.features": {"key": "vvp"},
+    "tl.fit_translator": {"labels": LABELS},
+}
+
+
+@pytest.mark.parametrize("name", ON_ADATA)
+@pytest.mark.parametrize("thing", [None, 3, "cells.h5ad", {"X": 1}], ids=repr)
+def test_other_objects_are_refused_by_name(name, thing):
+    with pytest.raises(GrnError, match=type(thing).__name__):
+        FUNCTIONS[name](thing, **NEEDED.get(name, {}))
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_a_failing_call_leaves_the_object_as_it_was(name):
+    make, arguments = BAD.get(name, (duplicated, {}))
+    adata = make()
+    before = snapshot(adata)
+    with pytest.raises(GrnError):
+        FUNCTIONS[name](adata, **NEEDED.get(name, {}), **arguments)
+    assert snapshot(adata) == before
+
+
+@pytest.mark.parametrize("name", COPYING)
+def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place(name):
+    adata = cells()
+    if name == "tl.regulons":
+        grn.Network(adata.uns["truth"]).write(adata)
+    arguments = {"min_targets": 1} if name == "tl.regulons" else {}
+    before = snapshot(adata)
+    changed = FUNCTIONS[name](adata, copy=True, **arguments)
+    assert isinstance(changed, ad.AnnData) and changed is not adata
+    assert snapshot(adata) == before != snapshot(changed)
+    assert FUNCTIONS[name](adata, **arguments) is None
+    assert snapshot(adata) == snapshot(changed)
+

@@ -1,0 +1,108 @@
+"""The pages agree with the package: every public name is listed, links lead somewhere, commands are the real ones."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import grn
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [
+    path
+    for folder, pattern in ((ROOT, "*.md"), (DOCS, "**/*.md"), (ROOT / "tutorials", "*.md"))
+    for path in sorted(folder.glob(pattern))
+    if "_build" not in path.parts and "generated" not in path.parts
+]
+NAMESPACES = ("pp", "tl", "get", "pl", "models", "datasets", "genes")
+
+
+def listed() -> list[str]:
+    """Names in the autosummaries of the API page."""
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    return re.findall(r"^   ([A-Za-z_][\w.]*)$", text, flags=re.MULTILINE)
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^(```|~~~).*?^\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of the headings, as GitHub and MyST make them, and the explicit ones."""
+    text = without_code(path.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+    return slugs | set(re.findall(r"^\(([\w-]+)\)=$", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_every_public_name_is_on_the_api_page(namespace):
+    names = [f"{namespace}.{name}" for name in import_module(f"grn.{namespace}").__all__]
+    assert [name for name in names if name not in listed()] == []
+
+
+def test_the_api_page_lists_nothing_twice_and_nothing_that_is_not_there():
+    names = listed()
+    assert len(names) == len(set(names)) > 30
+    for name in names:
+        found = grn
+        for number, part in enumerate(name.split("."), start=1):
+            inside = ".".join(name.split(".")[:number])
+            found = getattr(found, part) if hasattr(found, part) else import_module(f"grn.{inside}")
+
+
+def test_network_and_settings_are_on_the_api_page():
+    assert {"Network", "settings"} <= set(listed())
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(path):
+    text = without_code(path.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (path.parent / name).resolve() if name else path
+        found = found if found.exists() else found.with_name(found.name + ".md")
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def test_every_page_is_in_a_table_of_contents():
+    trees = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    entries = {line.strip() for tree in trees for line in tree.splitlines() if line and not line.startswith(":")}
+    pages = {str(p.relative_to(DOCS).with_suffix("")) for p in PAGES if p.is_relative_to(DOCS)}
+    tutorials = {f"tutorials/{p.stem}" for p in (ROOT / "tutorials").glob("*.md")}
+    assert entries >= (pages - {"index"}) | tutorials
+
+
+def test_citations_are_in_the_bibliography():
+    keys = set(re.findall(r"^@\w+\{(\w+),", (DOCS / "references.bib").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    cited = {key for path in PAGES for key in re.findall(r"\{cite:[pt]\}`(\w+)`", path.read_text(encoding="utf-8"))}
+    assert cited == keys
+
+
+def test_the_changelog_and_the_citation_name_this_version():
+    assert f"## [{grn.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"version: {grn.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "docs/installation.md"])
+def test_python_blocks_of_plain_pages_run(name, tmp_path, monkeypatch):
+    """Pages that no notebook executes; the blocks of a page share their variables."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(grn.settings, "verbosity", grn.settings.verbosity)
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert blocks
+    variables: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, name, "exec"), variables)  # noqa: S102
+
+
+def test_the_readme_and_ci_run_the_same_commands():
+    readme, script = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".ci/run"))
+    assert "python -m grn demo" in readme and "-m grn demo" in script
+    assert "pytest" in readme and "-m pytest" in script

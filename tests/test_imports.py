@@ -1,0 +1,77 @@
+"""What importing the package costs and offers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import grn
+from grn.errors import GrnError
+
+NAMESPACES = ("datasets", "get", "models", "pl", "pp", "tl")
+HEAVY = ("anndata", "decoupler", "matplotlib", "mudata", "numba", "pandas", "scanpy", "scipy", "sklearn", "torch")
+
+
+def in_new_process(code: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    where = str(Path(grn.__file__).parents[1])
+    setup = f"import sys; sys.path.insert(0, {where!r}); "
+    found = subprocess.run([sys.executable, *flags, "-c", setup + code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found
+
+
+def test_import_loads_nothing_heavy():
+    code = f"import grn; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    assert in_new_process(code).stdout.split() == []
+
+
+def test_import_of_the_command_line_loads_nothing_heavy():
+    code = f"import grn.__main__; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    assert in_new_process(code).stdout.split() == []
+
+
+def import_time(code: str) -> dict[str, tuple[int, int]]:
+    """Microseconds per module: its own, and with all it imports."""
+    lines = in_new_process(code, "-X", "importtime").stderr.splitlines()[1:]
+    rows = (line.removeprefix("import time:").split("|") for line in lines)
+    return {name.strip(): (int(own), int(whole)) for own, whole, name in rows}
+
+
+def test_import_is_cheaper_than_importing_numpy():
+    runs = [import_time("import grn, numpy") for _ in range(3)]
+    assert sum(name == "grn" or name.startswith("grn.") for name in runs[0]) <= 10
+    assert min(run["grn"][1] for run in runs) < min(run["numpy"][1] for run in runs)
+
+
+@pytest.mark.parametrize("name", NAMESPACES)
+def test_namespaces_load_on_first_use(name):
+    code = f"import grn; print('grn.{name}' in sys.modules); grn.{name}; print('grn.{name}' in sys.modules)"
+    assert in_new_process(code).stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMESPACES if name != "pl"])
+def test_only_pl_loads_matplotlib(name):
+    code = f"import grn; grn.{name}.__all__; print('matplotlib.pyplot' in sys.modules)"
+    without = "import anndata; print('matplotlib.pyplot' in sys.modules)"
+    assert in_new_process(code).stdout in (in_new_process(without).stdout, "False\n")
+
+
+def test_names_are_listed_and_unknown_ones_are_refused():
+    assert set(NAMESPACES) <= set(dir(grn)) and set(NAMESPACES) <= set(grn.__all__)
+    assert grn.Network.__name__ == "Network"
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        grn.no_such_thing  # noqa: B018
+
+
+def test_all_errors_share_one_base():
+    for name in grn.errors.__all__:
+        assert issubclass(getattr(grn.errors, name), GrnError)
+
+
+def test_import_leaves_the_root_logger_and_warnings_alone():
+    code = (
+        "import logging, warnings; before = (list(logging.getLogger().handlers), list(warnings.filters)); "
+        "import grn; after = (list(logging.getLogger().handlers), list(warnings.filters)); print(before == after)"
+    )
+    assert in_new_process(code).stdout.strip() == "True"

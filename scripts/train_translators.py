@@ -19,13 +19,14 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 import grn
+from grn.methods._embedding import pair_sums
 from grn.methods._labels import labelled_pairs
 from grn.models.translator import Translator
 
 NETWORKS = {"string": "STRING", "chip": "Non-Specific"}
 FEATURES = ("vvp", "gradient_trajectory", "X_mini")
 TRAIN, TESTS = "hESC", ("hHEP", "mDC", "mESC")
-MAX_REGULATORS = 120
+MAX_REGULATORS = 80
 
 
 def probed(data: Path, dataset: str, size: int, limit: int | None) -> ad.AnnData:
@@ -56,11 +57,12 @@ def positives(data: Path, network: str, dataset: str, size: int) -> pd.DataFrame
     return edges[edges["source"] != edges["target"]].drop_duplicates()
 
 
-def cube_of(adata: ad.AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features (targets, sources, K) and the names of the sources."""
-    from grn.tl._fit_translator import _features
-
-    return _features(adata, key)
+def cube_of(adata: ad.AnnData, key: str) -> np.ndarray:
+    """Features (targets, sources, K) of the sources that were probed."""
+    if key.startswith("X_"):
+        rows = adata.var_names.get_indexer(adata.uns["vvp"]["sources"])
+        return pair_sums(np.asarray(adata.varm[key]), rows)
+    return np.asarray(adata.varm[key])
 
 
 def scores(
@@ -75,8 +77,8 @@ def scores(
     """AUPRC of every feature and of the ensemble on one test data set; strict leaves out genes seen in training."""
     logits = {}
     for key in FEATURES:
-        cube, sources = cube_of(adata, key)
-        logits[key] = chosen[key].logits(cube)
+        logits[key] = chosen[key].logits(cube_of(adata, key))
+    sources = np.asarray(adata.uns["vvp"]["sources"], dtype=str)
     names = np.asarray(adata.var_names, dtype=str)
     usable = ~np.isnan(np.stack(list(logits.values()))).any(axis=0)
     if strict:
@@ -103,6 +105,7 @@ def main() -> None:
     parser.add_argument("--negatives", default="uniform", choices=["uniform", "degree_matched"])
     args = parser.parse_args()
 
+    args.out.mkdir(parents=True, exist_ok=True)
     objects = {}
     for name in (TRAIN, *TESTS):
         kept = None if args.cache is None else args.cache / f"{name}-{args.size}.h5ad"

@@ -99,7 +99,7 @@ def test_python_blocks_of_plain_pages_run(name, tmp_path, monkeypatch):
     assert blocks
     variables: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, name, "exec"), variables)  # noqa: S102
+        exec(compile(block, name, "exec"), variables)
 
 
 def test_the_readme_and_ci_run_the_same_commands():

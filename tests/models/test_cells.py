@@ -98,8 +98,8 @@ def test_genes_that_do_not_vary_are_left_out(make_adata, counts):
 
 def test_names_of_the_sets(make_adata, counts):
     a, b = make_adata(counts), make_adata(counts[:20])
-    for given, names in (({"x": a, "y": b}, ["x", "y"]), ([a, b], ["set0", "set1"]), ((a,), ["set0"]), (a, ["set0"])):
-        assert [c.name for c in cell_sets(given, VOCABULARY, min_genes=5)] == names
+    for adatas, names in (({"x": a, "y": b}, ["x", "y"]), ([a, b], ["set0", "set1"]), ((a,), ["set0"]), (a, ["set0"])):
+        assert [c.name for c in cell_sets(adatas, VOCABULARY, min_genes=5)] == names
 
 
 @pytest.mark.parametrize(("value", "kind"), [(-0.5, "scaled"), (np.nan, "nan"), (np.inf, "nan")])
@@ -117,7 +117,7 @@ def test_no_cells_are_refused(make_adata, counts):
 def test_an_object_without_a_matrix_is_refused():
     import anndata as ad
 
-    with pytest.raises(ExpressionError, match="no matrix|empty|None"):
+    with pytest.raises(ExpressionError, match="no matrix"):
         cell_sets(ad.AnnData(var=pd.DataFrame(index=GENES), obs=pd.DataFrame(index=["a", "b"])), VOCABULARY)
 
 

@@ -136,7 +136,7 @@ def test_numpy_integers_are_integers(tiny, adata, tmp_path):
 
 
 def test_one_gene_is_too_few_to_show_and_to_ask(tiny, adata, tmp_path):
-    with pytest.raises((GeneOverlapError, ParameterError), match="min_genes|varying genes"):
+    with pytest.raises((GeneOverlapError, ParameterError), match=r"min_genes|varying genes"):
         pretrain(adata[:, :1].copy(), path=tmp_path / "m", model=tiny, **SHORT | {"min_genes": 1})
 
 

@@ -6,7 +6,7 @@ import torch
 
 from grn._core.errors import WeightsError
 from grn.models._cells import cell_sets
-from grn.models._pretrain import Schedule, batch, fit, initial_embedding, visibility
+from grn.models._pretrain import Schedule, batch, fit, initial_embedding
 from grn.models.mini import MiniConfig, MiniNetwork
 
 CPU = torch.device("cpu")
@@ -45,6 +45,7 @@ def test_a_step_depends_on_seed_and_number_only(sets):
     other_step = batch(sets, SCHEDULE, 6, CPU)
     other_seed = batch(sets, dataclasses.replace(SCHEDULE, seed=4), 5, CPU)
     assert not any(torch.equal(first[0], other[0]) for other in (other_step, other_seed))
+    assert len({tuple(batch(sets, SCHEDULE, step, CPU)[0].tolist()) for step in range(20)}) == 20
 
 
 @pytest.mark.parametrize(("visible", "queries"), [(1, 1000), (1000, 1), (30, 30), (1000, 1000)])
@@ -72,7 +73,7 @@ def test_twenty_steps_reduce_the_loss(sets):
     torch.manual_seed(0)
     network = MiniNetwork(MiniConfig(n_genes=60, d=4, encoder_blocks=1, d_feedforward=16, d_value=8))
     embedding, _ = initial_embedding(sets, 60, 4)
-    network.start_from(torch.as_tensor(embedding), torch.as_tensor(visibility(sets, 60)), ridge=1.0)
+    network.start_from(torch.as_tensor(embedding), ridge=1.0)
     torch.nn.init.zeros_(network.factors.weight)
     unseen = [batch(sets, schedule, step, CPU) for step in range(1000, 1010)]
 
@@ -123,7 +124,7 @@ def test_a_finished_run_is_read_back(make_mini, sets, tmp_path):
 def test_the_global_generator_plays_no_part(make_mini, sets):
     first = train(make_mini, sets)[1]
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     assert train(make_mini, sets)[1] == first
 
 
@@ -146,14 +147,14 @@ def test_a_broken_state_is_refused(make_mini, sets, tmp_path, kind):
             kind, state.read_bytes()[:-500]
         )
         state.write_bytes(data)
-    with pytest.raises(WeightsError, match="run.state is not a readable training state"):
+    with pytest.raises(WeightsError, match=r"run\.state is not a readable training state"):
         train(make_mini, sets, dataclasses.replace(SCHEDULE, steps=1), checkpoint=state)
 
 
 def test_a_state_of_another_network_is_refused(make_mini, sets, tmp_path):
     state = tmp_path / "run.state"
     train(make_mini, sets, checkpoint=state)
-    with pytest.raises(WeightsError, match="run.state"):
+    with pytest.raises(WeightsError, match=r"run\.state"):
         fit(make_mini(d=32).network, sets, SCHEDULE, device=CPU, checkpoint=state, show=False)
 
 
@@ -183,8 +184,13 @@ def test_the_initial_embedding_is_pooled_over_pairs_measured_together(make_plant
     assert (np.linalg.norm(embedding, axis=1) > 0).all()
 
 
-def test_visibility_follows_detection(sets):
-    seen = visibility(sets, 61)
-    np.testing.assert_allclose(seen.sum(), 1, rtol=1e-6)
-    assert seen[60] == 0
-    assert seen[:10].max() < seen[10:60].min(), "the first ten genes are measured by one of two data sets"
+def test_eigenvalues_are_those_of_the_mean_correlation(make_planted, make_adata):
+    values, _ = make_planted(n_cells=80)
+    vocabulary = {f"G{i:02d}": i for i in range(60)}
+    parts = {"a": make_adata(values[:20]), "b": make_adata(values[20:])}
+    sets = cell_sets(parts, vocabulary, min_genes=5)
+    weights = np.sqrt([20, 60])
+    mean = np.average([np.corrcoef(values[:20].T), np.corrcoef(values[20:].T)], axis=0, weights=weights)
+    np.fill_diagonal(mean, 0)
+    expected = np.linalg.eigvalsh(mean)[::-1][:5]
+    np.testing.assert_allclose(initial_embedding(sets, 60, 5)[1], expected, rtol=0.02)

@@ -1,8 +1,8 @@
 import pytest
 
 from grn._core.errors import ParameterError, WeightsNotFoundError
-from grn.models import available, load, register, save
 from grn.models import _registry as registry
+from grn.models import available, load, register, save
 
 
 @pytest.fixture(autouse=True)

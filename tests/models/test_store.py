@@ -103,7 +103,7 @@ def test_all_misfits_are_told_at_once(saved):
 
 
 def test_another_type_of_number_is_refused(saved):
-    with pytest.raises(WeightsError, match="norm.bias"):
+    with pytest.raises(WeightsError, match=r"norm.bias"):
         load_mini(rewrite(saved, tensors={"norm.bias": torch.zeros(16, dtype=torch.int64)}))
 
 
@@ -154,7 +154,7 @@ def test_a_vocabulary_of_another_length_is_refused(saved, header):
 
 
 def test_a_vocabulary_with_a_name_twice_is_refused(saved):
-    with pytest.raises(WeightsError, match="twice|distinct"):
+    with pytest.raises(WeightsError, match=r"twice|distinct"):
         load_mini(rewrite(saved, genes="\n".join(["G00", *(f"G{i:02d}" for i in range(59))])))
 
 

@@ -30,7 +30,9 @@ class Planted:
     gene_id_kind = "symbol"
     capabilities = frozenset({"value", "gradient", "attention", "embedding"})
     gradient_kind = "exact"
-    value_scale = ValueScale("z-score", 0.0, (-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2), (-2, -1, -0.5, 0, 0.5, 1, 2, 3), -4, 4)
+    value_scale = ValueScale(
+        "z-score", 0.0, (-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2), (-2, -1, -0.5, 0, 0.5, 1, 2, 3), -4, 4
+    )
 
     def __init__(self, weights, *, kind="additive", max_genes=1000, name="planted", sha256="a" * 64):
         self.weights = weights.reindex(index=VOCABULARY, columns=VOCABULARY, fill_value=0.0)  # row regulates column
@@ -107,7 +109,7 @@ def random_mini(seed=0, genes=VOCABULARY, max_genes=2048):
 
 def equal(a, b):
     """Deep equality of what an AnnData may hold; NaN equals NaN."""
-    if isinstance(a, dict) or hasattr(a, "keys") and not isinstance(a, pd.DataFrame):
+    if isinstance(a, dict) or (hasattr(a, "keys") and not isinstance(a, pd.DataFrame)):
         return set(a) == set(b) and all(equal(a[k], b[k]) for k in a)
     if isinstance(a, pd.DataFrame):
         return a.equals(b) and list(a.dtypes) == list(b.dtypes)

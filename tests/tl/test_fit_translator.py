@@ -6,8 +6,16 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 import grn
-from grn.errors import CapabilityError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
-from grn.errors import ResultNotFoundError, WeightsError, WeightsNotFoundError
+from grn.errors import (
+    CapabilityError,
+    GeneNameError,
+    GeneOverlapError,
+    NetworkError,
+    ParameterError,
+    ResultNotFoundError,
+    WeightsError,
+    WeightsNotFoundError,
+)
 from grn.models.translator import Translator
 
 QUICK = {"members": 1, "epochs": 60, "hidden": (16,), "lr": 1e-2}
@@ -40,7 +48,7 @@ def test_learns_edges_of_unseen_regulators(probed, weights, edges, key, view, ne
     found = probability[:, 6:]
     known = np.isfinite(found)
     assert ((found[known] >= 0) & (found[known] <= 1)).all()
-    assert average_precision_score(truth[known], found[known]) > 0.95
+    assert average_precision_score(truth[known], found[known]) > (0.9 if view == "centred" else 0.95)
 
 
 def test_does_not_learn_from_shuffled_labels(probed, weights, edges):
@@ -52,7 +60,7 @@ def test_does_not_learn_from_shuffled_labels(probed, weights, edges):
     found = translator.probability(probed.varm["vvp"])[:, :6]
     truth = weights.loc[probed.var_names[:6], probed.var_names].T.to_numpy() != 0
     known = np.isfinite(found)
-    assert average_precision_score(truth[known], found[known]) < 0.95
+    assert average_precision_score(truth[known], found[known]) < 0.9
 
 
 def test_own_negatives(probed, weights, edges):
@@ -79,7 +87,8 @@ def test_order_of_genes_and_labels_does_not_matter(planted, toy, edges, negative
     logits = []
     for adata, table in ((toy, edges), (other, edges.sample(frac=1, random_state=0))):
         grn.tl.vvp(adata, model=planted())
-        translator = grn.tl.fit_translator(adata, table, negatives=negatives, members=1, epochs=3, validation=0.4)
+        arguments = {"negatives": negatives, "members": 1, "epochs": 3, "batch_size": 16, "validation": 0.4}
+        translator = grn.tl.fit_translator(adata, table, **arguments)
         columns = np.argsort(adata.uns["vvp"]["sources"])
         logits.append(translator.logits(adata.varm["vvp"])[np.argsort(adata.var_names)][:, columns])
     assert np.allclose(*logits, rtol=1e-3, atol=1e-4, equal_nan=True)
@@ -116,6 +125,12 @@ def test_saved_and_loaded(probed, edges, tmp_path):
     (tmp_path / "mine.safetensors").write_bytes((tmp_path / "later.safetensors").read_bytes())
     with pytest.raises(WeightsError, match="not the file"):
         Translator.load(tmp_path / "mine")
+
+
+def test_features_from_a_file(probed, edges, reread):
+    translators = [grn.tl.fit_translator(adata, edges, **QUICK) for adata in (probed, reread(probed))]
+    logits = [translator.logits(probed.varm["vvp"]) for translator in translators]
+    assert np.array_equal(*logits, equal_nan=True)
 
 
 def test_features_with_other_names_and_embeddings(probed, edges, planted):
@@ -158,9 +173,11 @@ def test_labels_that_do_not_fit(refuses, probed, edges):
 
 
 def test_one_pair_with_two_labels_is_refused(refuses, probed, edges):
-    table = pd.concat([edges.assign(label=1), edges.head(3).assign(label=0)])
+    table = edges.assign(label=np.arange(len(edges)) % 2)
+    table = pd.concat([table, table.head(3).assign(label=1 - table["label"].head(3))])
     message = refuses(NetworkError, grn.tl.fit_translator, probed, labels=table)
-    assert "both" in message
+    first = table.iloc[0]
+    assert "3 pairs" in message and f"{first['source']} -> {first['target']}" in message
 
 
 @pytest.mark.parametrize(
@@ -200,8 +217,9 @@ class TestUse:
 
     def test_other_weights(self, refuses, probed, planted, translators):
         other = planted(sha256="c" * 64, name="other")
-        for method, params in (("ugrn", {"translator": translators}), ("gradient_trajectory", {"translator": translators})):
-            message = refuses(CapabilityError, grn.tl.infer_network, probed, model=other, method=method, params=params)
+        for method in ("ugrn", "gradient_trajectory"):
+            arguments = {"model": other, "method": method, "params": {"translator": translators}}
+            message = refuses(CapabilityError, grn.tl.infer_network, probed, **arguments)
             assert "other weights" in message and "'other'" in message
 
     def test_what_is_no_translator(self, refuses, probed, planted, translators):
@@ -221,13 +239,21 @@ class TestUse:
         arguments = {"model": planted(), "method": "ugrn", "params": {"translator": swapped}}
         assert "'vvp'" in refuses(ParameterError, grn.tl.infer_network, probed, **arguments)
 
-    def test_of_another_grid(self, refuses, probed, planted, edges):
-        """The probes of infer_network run on the grid of the model."""
+    @pytest.mark.parametrize("method", ["vvp", "ugrn"])
+    def test_of_another_grid(self, probed, planted, edges, translators, method):
+        """A translator is never shown values at other points than it was fitted on, unless that is said."""
         model = planted()
         grn.tl.vvp(probed, model=model, grid=np.linspace(0.1, 0.8, 8), key_added="near")
-        translator = grn.tl.fit_translator(probed, edges, key="near", **QUICK)
-        arguments = {"model": model, "method": "vvp", "params": {"translator": translator}}
-        assert "grid" in refuses((ParameterError, CapabilityError), grn.tl.infer_network, probed, **arguments)
+        near = grn.tl.fit_translator(probed, edges, key="near", **QUICK)
+        params = {"translator": {**translators, "vvp": near}}
+        try:
+            grn.tl.infer_network(probed, model=model, method=method, params=params)
+        except (ParameterError, CapabilityError) as error:
+            assert "grid" in str(error) and "grn" not in probed.uns
+            return
+        assert method == "vvp"
+        expected = near.probability(probed.varm["near"])
+        assert np.allclose(np.sort(grn.get.edges(probed)["probability"]), np.sort(expected[~np.isnan(expected)]))
 
     def test_nothing_is_shipped_for_other_models(self, refuses, probed, planted):
         for method in ("ugrn", "vvp", "gradient_trajectory", "embedding"):

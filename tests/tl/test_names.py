@@ -14,7 +14,9 @@ PAIR_FUNCTIONS = (*PROBES, "infer_network")
 
 
 def mouse_names(symbols):
-    found = {pair.symbol: mouse for mouse, pairs in tables.orthologs().items() for pair in pairs if pair.kind == "one2one"}
+    found = {
+        pair.symbol: mouse for mouse, pairs in tables.orthologs().items() for pair in pairs if pair.kind == "one2one"
+    }
     return [found[symbol] for symbol in symbols]
 
 
@@ -130,7 +132,13 @@ def test_lost_genes_in_a_network(planted, toy):
 
 @pytest.mark.parametrize(
     ("function", "capability"),
-    [("vvp", "value"), ("pert", "value"), ("probe", "gradient"), ("attention", "attention"), ("embedding", "embedding")],
+    [
+        ("vvp", "value"),
+        ("pert", "value"),
+        ("probe", "gradient"),
+        ("attention", "attention"),
+        ("embedding", "embedding"),
+    ],
 )
 def test_missing_capability_names_what_there_is(refuses, planted, toy, function, capability):
     model = planted(name="poor")

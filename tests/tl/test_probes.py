@@ -99,7 +99,7 @@ def test_order_of_names_and_batches_does_not_matter(make_random, toy, function, 
     model, f = make_random(max_genes=max_genes), getattr(grn.tl, function)
     sources, targets = ["SPI1", "GATA1", "KLF1"], ["MYB", "VAC14", "GATA1", "CST6", "AMPH"]
     f(toy, model=model, sources=sources, targets=targets, key_added="a")
-    f(toy, model=model, sources=sources[::-1], targets=targets[::-1] + ["MYB"], key_added="b", batch_size=1)
+    f(toy, model=model, sources=sources[::-1], targets=[*targets[::-1], "MYB"], key_added="b", batch_size=1)
     f(toy, model=model, sources=[*sources, "SPI1"], targets=targets, key_added="c", batch_size=1000, n_jobs=2)
     assert toy.uns["b"]["sources"].tolist() == sources[::-1]
     assert toy.uns["c"]["sources"].tolist() == sources, "a name given twice counts once"

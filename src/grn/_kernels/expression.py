@@ -10,9 +10,9 @@ import scipy.sparse as sp
 
 Kind = Literal["counts", "linear", "log", "scaled", "nan", "empty"]
 
-_TARGET_SUM = 1e4
-# log1p of any count per 10 000 stays below 10; log2(TPM + 1) below 20; the rest is linear
-_LARGEST_LOG = 25.0
+TARGET_SUM = 1e4
+# log1p of counts per 10 000 stays below 10 and log2(TPM + 1) below 20; what is larger is linear
+LINEAR_ABOVE = 50.0
 
 
 def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
@@ -28,7 +28,7 @@ def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
 def detect_kind(X: Any) -> Kind:
     """Scale of an expression matrix.
 
-    ``scaled`` has negative values, ``counts`` only integers, ``log`` values up to 25, ``linear`` the rest
+    ``scaled`` has negative values, ``counts`` only integers, ``log`` values up to 50, ``linear`` the rest
     (FPKM, TPM, corrected counts); ``nan`` holds NaN or infinity, ``empty`` has no cells or genes.
     """
     if 0 in X.shape:
@@ -46,35 +46,57 @@ def detect_kind(X: Any) -> Kind:
         return "scaled"
     if integer:
         return "counts"
-    return "linear" if high > _LARGEST_LOG else "log"
+    return "linear" if high > LINEAR_ABOVE else "log"
 
 
-def log_normalize(block: Any, *, totals: np.ndarray | None = None) -> Any:
-    """log1p of values per 10 000 of the cell's total, dense or sparse float32; cells without counts stay zero."""
-    total = np.asarray(block.sum(axis=1), dtype=np.float64).ravel() if totals is None else totals
-    factor = (_TARGET_SUM / np.where(total > 0, total, np.inf)).astype(np.float32)
+def log_normalize(block: Any) -> Any:
+    """log1p of values per 10 000 of the cell's total, dense or CSR float64; cells without counts stay zero."""
+    totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
+    scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
     if sp.issparse(block):
-        out = sp.csr_matrix(block, dtype=np.float32, copy=True)
-        out.data *= np.repeat(factor, np.diff(out.indptr))
-        np.log1p(out.data, out=out.data)
+        out = block.astype(np.float64, copy=True)
+        out.data = np.log1p(out.data * np.repeat(scale, np.diff(out.indptr)))
         return out
-    return np.log1p(np.asarray(block, dtype=np.float32) * factor[:, None])
+    return np.log1p(np.asarray(block, dtype=np.float64) * scale[:, None])
 
 
 def as_log(block: Any, kind: Kind) -> Any:
-    """A block of rows as log-normalised float32 values; the log kind passes through."""
-    if kind in ("counts", "linear"):
-        return log_normalize(block)
-    return block.astype(np.float32)
+    """A block of rows as log-normalised values; the log kind passes through."""
+    return log_normalize(block) if kind in ("counts", "linear") else block
 
 
-def sums(block: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Column sums of values and of squares, float64."""
-    if sp.issparse(block):
-        wide = block.astype(np.float64)
-        return np.asarray(wide.sum(axis=0)).ravel(), np.asarray(wide.multiply(wide).sum(axis=0)).ravel()
-    wide = np.asarray(block, dtype=np.float64)
-    return wide.sum(axis=0), np.square(wide).sum(axis=0)
+class RunningMoments:
+    """Mean and spread per gene, accumulated over blocks of cells without loss of precision.
+
+    Blocks are merged by the update of Chan, Golub and LeVeque (1979).
+
+    Parameters
+    ----------
+    n_vars
+        Number of genes.
+    """
+
+    def __init__(self, n_vars: int) -> None:
+        self.count = 0
+        self._mean = np.zeros(n_vars)
+        self._squares = np.zeros(n_vars)
+
+    def add(self, block: Any) -> None:
+        """Take in a dense or CSR block (cells, genes)."""
+        size = block.shape[0]
+        if size == 0:
+            return
+        mean, squares = _block_moments(block)
+        delta, total = mean - self._mean, self.count + size
+        self._mean += delta * size / total
+        self._squares += squares + delta**2 * self.count * size / total
+        self.count = total
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and population standard deviation, float64; exactly zero spread for constant genes."""
+        std = np.sqrt(self._squares / max(self.count, 1))
+        std[std <= 1e-9 * np.abs(self._mean)] = 0.0
+        return self._mean, std
 
 
 def moments(X: Any, kind: Kind, *, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -89,17 +111,20 @@ def moments(X: Any, kind: Kind, *, mask: np.ndarray | None = None) -> tuple[np.n
     mask
         Cells to use (cells,) bool; all by default.
     """
-    total, square, n = np.zeros(X.shape[1]), np.zeros(X.shape[1]), 0
+    running = RunningMoments(X.shape[1])
     for where, block in row_blocks(X):
         rows = as_log(block, kind)
-        if mask is not None:
-            rows = rows[mask[where]]
-        s, q = sums(rows)
-        total, square, n = total + s, square + q, n + rows.shape[0]
-    if n == 0:
-        return total, square
-    mean = total / n
-    variance = square / n - mean**2
-    # a constant gene must have exactly zero spread, not the rounding error of the subtraction
-    variance[variance < 1e-10 * np.maximum(square / n, 1e-300)] = 0.0
-    return mean, np.sqrt(variance)
+        running.add(rows if mask is None else rows[mask[where]])
+    return running.result()
+
+
+def _block_moments(block: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sum of squared deviations per column."""
+    size, n_vars = block.shape
+    if not sp.issparse(block):
+        mean = block.mean(axis=0, dtype=np.float64)
+        return mean, np.square(block - mean).sum(axis=0)
+    data, columns = block.data.astype(np.float64), block.indices
+    mean = np.bincount(columns, weights=data, minlength=n_vars) / size
+    squares = np.bincount(columns, weights=(data - mean[columns]) ** 2, minlength=n_vars)
+    return mean, squares + (size - np.bincount(columns, minlength=n_vars)) * mean**2

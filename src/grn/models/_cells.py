@@ -103,7 +103,10 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
         raise GeneOverlapError(
             f"data set {name!r} shares no gene name with the vocabulary; call grn.pp.align_genes(adata) first."
         )
-    X = sp.vstack([sp.csr_matrix(as_log(block, kind)[:, columns]) for _, block in row_blocks(adata.X)], format="csr")
+    X = sp.vstack(
+        [sp.csr_matrix(as_log(block, kind)[:, columns], dtype=np.float32) for _, block in row_blocks(adata.X)],
+        format="csr",
+    )
     known = np.array(list(map(str, symbols)))[columns]
     tokens = np.array([vocabulary[g] for g in known], dtype=np.int64)
     mean, std = moments(X, "log")

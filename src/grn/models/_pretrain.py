@@ -88,15 +88,6 @@ def initial_embedding(sets: Sequence[CellSet], n_genes: int, d: int) -> tuple[np
     return (embedding / np.sqrt(np.square(embedding).mean())).astype(np.float32), values[order]
 
 
-def visibility(sets: Sequence[CellSet], n_genes: int) -> np.ndarray:
-    """How often a training step shows each gene (n_genes,), relative, summing to 1."""
-    seen = np.zeros(n_genes)
-    for cells, p in zip(sets, _set_probability(sets), strict=True):
-        draw = np.sqrt(cells.detection)
-        seen[cells.tokens] += p * draw / draw.sum()
-    return (seen / seen.sum()).astype(np.float32)
-
-
 def _set_probability(sets: Sequence[CellSet]) -> np.ndarray:
     size = np.array([min(len(c.names), 3000) for c in sets], dtype=float) ** 0.75
     return size / size.sum()

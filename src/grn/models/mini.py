@@ -7,10 +7,11 @@ cross-attention blocks in which it cannot see the token of its own gene. So the
 prediction for gene j does not copy the value of j, neither when genes are masked
 in training nor when a probe presents the whole panel.
 
-A linear path runs beside the blocks: the factor scores of the cell,
-``s = sum_v e_v z_v / (n + r)``, predict ``e_j W s``. With embeddings that start as
-eigenvectors of the pooled correlation this is ridge regression on co-expression
-factors, and the blocks learn what it misses.
+A linear path runs beside the blocks: ridge regression of the cell on the
+embeddings of the panel gives its factor scores ``s = (E'E + R)^-1 E'z``, and
+``e_j W s`` is the prediction, with the contribution of gene j itself taken out
+exactly. With embeddings that start as eigenvectors of the pooled correlation
+this is co-expression factor analysis, and the blocks learn what it misses.
 
 Values are z-scores of log1p counts per 10 000 within a data set: 0 is the mean
 of a gene, which makes data sets of different protocols comparable and puts the
@@ -19,6 +20,7 @@ virtual baseline where the data are centred.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -94,7 +96,6 @@ class Block(nn.Module):
         x = x + self.attention(normed, normed if context is None else context, exclude)
         return cast(Tensor, x + self.feedforward(self.norm2(x)))
 
-
     def weights(self, x: Tensor, context: Tensor | None = None, exclude: Tensor | None = None) -> Tensor:
         """Attention probabilities (B, H, n, m) of the block."""
         normed = self.norm1(x)
@@ -134,24 +135,12 @@ class MiniNetwork(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def start_from(self, embedding: Tensor, seen: Tensor, *, ridge: float) -> None:
-        """Set the embedding, and the linear path to ridge regression on its columns.
-
-        Parameters
-        ----------
-        embedding
-            Initial embedding (n_genes, d); it is rotated so that its columns are orthogonal over visible genes.
-        seen
-            How often each gene is visible in training (n_genes,), summing to 1.
-        ridge
-            Penalty of the regression, in units of the embedding's mean square.
-        """
+    def start_from(self, embedding: Tensor, *, ridge: float) -> None:
+        """Set the embedding (n_genes, d), and the linear path to ridge regression on it."""
         with torch.no_grad():
-            power, basis = torch.linalg.eigh((embedding.T * seen) @ embedding)
-            power = power.clamp(min=float(power.max()) * 1e-4)
-            self.embedding.weight.copy_(embedding @ basis)
-            self.log_ridge.copy_((ridge / power).log())
-            self.factors.weight.copy_(torch.diag(1 / power))
+            self.embedding.weight.copy_(embedding)
+            self.log_ridge.fill_(math.log(ridge))
+            self.factors.weight.copy_(torch.eye(self.config.d))
 
     def tokens(self, genes: Tensor, values: Tensor) -> Tensor:
         """Input tokens (B, n, d) of genes (n,) with values (B, n)."""
@@ -170,7 +159,10 @@ class MiniNetwork(nn.Module):
             h = block(h, x, exclude)
         h = self.head_norm(h)
         correction = (self.head(h) * e).sum(-1) / self.config.d**0.5 + self.head_value(h).squeeze(-1)
-        return cast(Tensor, self.linear_path(scores, e, values, exclude, len(genes)) + correction)
+        linear = self.factors(scores) @ e.T
+        if exclude is not None:
+            linear = linear + self.without_own(genes, values, e, scores, exclude)
+        return cast(Tensor, linear + correction)
 
     def encode(self, genes: Tensor, values: Tensor) -> Tensor:
         """Contextual tokens (B, n, d) after the encoder."""
@@ -179,17 +171,28 @@ class MiniNetwork(nn.Module):
             x = block(x)
         return cast(Tensor, self.norm(x))
 
-    def scores(self, genes: Tensor, values: Tensor) -> Tensor:
-        """Factor scores (B, d) of the cells."""
-        return values @ self.embedding(genes) / (len(genes) + self.log_ridge.exp())  # type: ignore[no-any-return]
+    def gram(self, genes: Tensor) -> Tensor:
+        """Regularised Gram matrix (d, d) of the panel's embeddings."""
+        e = self.embedding(genes)
+        return cast(Tensor, e.T @ e + torch.diag(self.log_ridge.exp()))
 
-    def linear_path(self, scores: Tensor, e: Tensor, values: Tensor, exclude: Tensor | None, n: int) -> Tensor:
-        """Ridge prediction (B, R) from the factor scores, without the contribution of the excluded gene."""
-        y = self.factors(scores) @ e.T
-        if exclude is None:
-            return cast(Tensor, y)
-        own = (self.factors(e / (n + self.log_ridge.exp())) * e).sum(-1)
-        return cast(Tensor, y - torch.where(exclude >= 0, own, 0.0) * values[:, exclude.clamp(min=0)])
+    def scores(self, genes: Tensor, values: Tensor) -> Tensor:
+        """Factor scores (B, d) of the cells: ridge regression of their values on the embeddings of the panel."""
+        with torch.autocast(values.device.type, enabled=False):
+            moment = values @ self.embedding(genes)
+            return torch.linalg.solve(self.gram(genes), moment, left=False)
+
+    def without_own(self, genes: Tensor, values: Tensor, e: Tensor, scores: Tensor, exclude: Tensor) -> Tensor:
+        """What changes (B, R) in the linear path when every query's own gene is left out of the regression.
+
+        Removing row j from a ridge regression is a rank-one update (Sherman and Morrison 1950).
+        """
+        solved = torch.linalg.solve(self.gram(genes), e, left=False)
+        leverage, weight = (solved * e).sum(-1), (self.factors(solved) * e).sum(-1)
+        own = values[:, exclude.clamp(min=0)]
+        fitted = scores @ e.T
+        change = weight * (fitted - leverage * own) / (1 - leverage) - weight * own
+        return torch.where(exclude >= 0, change, 0.0)
 
     def attention_maps(self, genes: Tensor, values: Tensor) -> Tensor:
         """Attention probabilities (B, L, H, n, n) of all blocks, every gene both visible and queried."""

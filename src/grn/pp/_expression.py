@@ -11,9 +11,8 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import ExpressionError, LayerError, ParameterError
+from grn._kernels.expression import LINEAR_ABOVE, RunningMoments, log_normalize
 
-TARGET_SUM = 1e4
-LINEAR_ABOVE = 50.0
 _BLOCK_VALUES = 2**24
 _PEEK_CELLS = 512
 
@@ -190,26 +189,17 @@ class Expression:
     def moments(self, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and population standard deviation per gene, float64 (n_vars,), over all cells or those of a mask."""
         keep = None if mask is None else self._positions(mask)
-        count, mean, squares = 0, np.zeros(self.n_vars), np.zeros(self.n_vars)
+        running = RunningMoments(self.n_vars)
         for rows in slices(self.n_cells, self._matrix.shape[1]):
             if keep is None:
-                block = self._block(rows)
-            else:
-                inside = keep[np.searchsorted(keep, rows.start) : np.searchsorted(keep, rows.stop)]
-                if len(inside) == 0:
-                    continue
-                block = self._block(inside)
-            size = block.shape[0]
-            block_mean, block_squares = _moments(block)
-            delta, total = block_mean - mean, count + size
-            mean += delta * size / total
-            squares += block_squares + delta**2 * count * size / total
-            count = total
-        if count == 0:
+                running.add(self._block(rows))
+                continue
+            inside = keep[np.searchsorted(keep, rows.start) : np.searchsorted(keep, rows.stop)]
+            if len(inside):
+                running.add(self._block(inside))
+        if running.count == 0:
             raise ExpressionError("the mask selects no cells; mean and deviation need at least one.")
-        std = np.sqrt(squares / count)
-        std[std <= 1e-9 * np.abs(mean)] = 0.0
-        return mean, std
+        return running.result()
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Values of some cells, float32 dense (k, n_vars), in the order of ``index`` (positions or a mask)."""
@@ -233,22 +223,5 @@ class Expression:
     def _block(self, rows: slice | np.ndarray) -> sparse.csr_array | np.ndarray:
         block = take(self._matrix, rows)
         if self.kind == "counts":
-            totals = np.asarray(block.sum(axis=1)).ravel()
-            scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
-            if sparse.issparse(block):
-                block.data = np.log1p(block.data * np.repeat(scale, np.diff(block.indptr)))
-            else:
-                block = np.log1p(block * scale[:, None])
+            block = log_normalize(block)
         return block if self._columns is None else block[:, self._columns]
-
-
-def _moments(block: sparse.csr_array | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sum of squared deviations per column."""
-    size, n_vars = block.shape
-    if not sparse.issparse(block):
-        mean = block.mean(axis=0)
-        return mean, ((block - mean) ** 2).sum(axis=0)
-    columns = block.indices
-    mean = np.bincount(columns, weights=block.data, minlength=n_vars) / size
-    squares = np.bincount(columns, weights=(block.data - mean[columns]) ** 2, minlength=n_vars)
-    return mean, squares + (size - np.bincount(columns, minlength=n_vars)) * mean**2

@@ -20,6 +20,12 @@ def test_every_translator_is_there(_mini, network, feature):
         assert np.allclose(config.grid, _mini.value_scale.gradient_grid)
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_embeddings_are_read_raw(_mini, network):
+    """Centring leaves nothing of E_i + E_j but a trace of what was missing when it was fitted."""
+    assert embedded(_mini, "embedding", network).config.view == "raw"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_networks_without_an_argument(blood, method):
     adata = blood[:0].copy()

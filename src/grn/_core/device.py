@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from grn._core.errors import ParameterError
@@ -24,8 +25,10 @@ def resolve_device(device: str) -> torch.device:
         found = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ParameterError(f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'mps'.") from error
-    missing = (found.type == "cuda" and not torch.cuda.is_available()) or (
-        found.type == "mps" and not torch.backends.mps.is_available()
+    if found.type not in ("cpu", "cuda", "mps"):
+        raise ParameterError(f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'mps'.")
+    missing = (found.type == "mps" and not torch.backends.mps.is_available()) or (
+        found.type == "cuda" and (not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count())
     )
     if missing:
         raise ParameterError(f"device={device!r} was asked for but torch sees no such device; use device='auto'.")
@@ -47,10 +50,10 @@ def torch_threads(n_jobs: int | None) -> Iterator[None]:
     if n_jobs is None:
         yield
         return
-    if n_jobs == 0 or n_jobs < -1:
-        raise ParameterError(f"n_jobs={n_jobs}; use a positive number, -1 for all cores or None.")
+    if not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs < -1:
+        raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
     before = torch.get_num_threads()
-    torch.set_num_threads(n_jobs if n_jobs > 0 else (os.cpu_count() or 1))
+    torch.set_num_threads(int(n_jobs) if n_jobs > 0 else (os.cpu_count() or 1))
     try:
         yield
     finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,12 +18,13 @@ def document(**snippets: str) -> Callable[[F], F]:
     def apply(function: F) -> F:
         text = inspect.cleandoc(function.__doc__ or "")
         for name, snippet in snippets.items():
-            text = re.sub(rf"^( *)%\({name}\)s$", lambda m, s=snippet: _indent(s, m[1]), text, flags=re.MULTILINE)
+            text = re.sub(rf"^( *)%\({name}\)s$", partial(_indent, snippet), text, flags=re.MULTILINE)
         function.__doc__ = text
         return function
 
     return apply
 
 
-def _indent(snippet: str, by: str) -> str:
-    return "\n".join(by + line if line.strip() else "" for line in inspect.cleandoc(snippet).splitlines())
+def _indent(snippet: str, found: re.Match[str]) -> str:
+    lines = textwrap.dedent(snippet).strip().splitlines()
+    return "\n".join(found[1] + line if line.strip() else "" for line in lines)

@@ -58,9 +58,9 @@ class Settings:
             valid = ", ".join(f.name for f in fields(self))
             raise ParameterError(f"grn.settings has no setting {name!r}; valid are: {valid}.")
         if name == "verbosity":
-            if value not in _LEVELS:
+            if not isinstance(value, str) or value not in _LEVELS:
                 raise ParameterError(f"verbosity={value!r} is unknown; use one of {', '.join(_LEVELS)}.")
-            logging.getLogger("grn").setLevel(_LEVELS[str(value)])
+            logging.getLogger("grn").setLevel(_LEVELS[value])
         object.__setattr__(self, name, value)
 
     @contextmanager

@@ -44,9 +44,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, exclude: Tensor | None = None) ->
     (q0, dq), (k0, dk), (v0, dv) = (forward_ad.unpack_dual(x) for x in (q, k, v))
     if dq is None and dk is None and dv is None:
         mask = None if exclude is None else _mask(exclude, k.shape[-2], q)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    out, tangent = attend_dual(q0, k0, v0, dq, dk, dv, exclude=exclude)
-    return forward_ad.make_dual(out, tangent)
+        out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return out
+    dual: Tensor = forward_ad.make_dual(*attend_dual(q0, k0, v0, dq, dk, dv, exclude=exclude))
+    return dual
 
 
 def attend_dual(
@@ -94,9 +95,7 @@ def attend_dual(
         for r in range(0, n, rows):
             rs = slice(r, r + rows)
             A = torch.bmm(q[hs, rs], keys[hs])
-            if exclude is not None:
-                A = A + _mask(exclude[rs], m, A)
-            A = torch.softmax(A, dim=-1)
+            A = _softmax(A, None if exclude is None else exclude[rs])
             P = torch.bmm(queries[hs, rs], pair[hs]).mul_(A)
             o = torch.bmm(A, v[hs])
             out[hs, rs] = o
@@ -107,10 +106,16 @@ def attend_dual(
 
 def attention_weights(q: Tensor, k: Tensor, *, exclude: Tensor | None = None) -> Tensor:
     """Attention probabilities (B, H, n, m) as one matrix: row is the query, column the key."""
-    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-    if exclude is not None:
-        scores = scores + _mask(exclude, k.shape[-2], scores)
-    return torch.softmax(scores, dim=-1)
+    return _softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), exclude)
+
+
+def _softmax(scores: Tensor, exclude: Tensor | None) -> Tensor:
+    if exclude is None:
+        return torch.softmax(scores, dim=-1)
+    m = scores.shape[-1]
+    weights = torch.softmax(scores + _mask(exclude, m, scores), dim=-1)
+    # a query whose only key is excluded reads nothing, as in torch's own kernels
+    return torch.nan_to_num(weights, nan=0.0) if m == 1 else weights
 
 
 def _mask(exclude: Tensor, m: int, like: Tensor) -> Tensor:

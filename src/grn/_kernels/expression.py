@@ -22,7 +22,14 @@ def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
     for start in range(0, X.shape[0], rows):
         where = slice(start, min(start + rows, X.shape[0]))
         block = X[where]
-        yield where, (block.tocsr() if sp.issparse(block) else np.asarray(block))
+        yield where, (_canonical(block.tocsr()) if sp.issparse(block) else np.asarray(block))
+
+
+def _canonical(block: Any) -> Any:
+    if not block.has_canonical_format:
+        block = block.copy()
+        block.sum_duplicates()
+    return block
 
 
 def detect_kind(X: Any) -> Kind:

@@ -110,13 +110,14 @@ def perturb_and_gradient(
 
 
 def _chunked(respond: Respond, values: Tensor, batch: int) -> Tensor:
-    return torch.cat([respond(part) for part in values.split(batch)])
+    return torch.cat([respond(part) for part in torch.split(values, batch)])
 
 
 def _chunked_dual(respond_dual: RespondDual, values: Tensor, tangents: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    parts = [respond_dual(v, t) for v, t in zip(values.split(batch), tangents.split(batch), strict=True)]
+    pairs = zip(torch.split(values, batch), torch.split(tangents, batch), strict=True)
+    parts = [respond_dual(v, t) for v, t in pairs]
     return torch.cat([p for p, _ in parts]), torch.cat([t for _, t in parts])
 
 
 def _cube(rows: Tensor, points: int) -> Tensor:
-    return rows.unflatten(0, (-1, points)).transpose(1, 2)
+    return rows.reshape(-1, points, rows.shape[1]).transpose(1, 2)

@@ -44,8 +44,9 @@ class CellSet:
 
     def z(self, rows: np.ndarray, columns: np.ndarray, lower: float, upper: float) -> np.ndarray:
         """Z-scores (rows, columns) float32, clipped."""
-        dense = self.X[rows][:, columns].toarray()
-        return np.clip((dense - self.mean[columns]) / self.std[columns], lower, upper).astype(np.float32)
+        dense: np.ndarray = self.X[rows][:, columns].toarray()
+        z: np.ndarray = np.clip((dense - self.mean[columns]) / self.std[columns], lower, upper)
+        return z.astype(np.float32)
 
 
 def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 200) -> list[CellSet]:
@@ -73,15 +74,23 @@ def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 20
 
 def _named(adatas: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(adatas, Mapping):
-        return [(str(name), adata) for name, adata in adatas.items()]
-    if isinstance(adatas, Sequence):
-        return [(f"set{i}", adata) for i, adata in enumerate(adatas)]
-    if hasattr(adatas, "var_names"):
-        return [("set0", adatas)]
-    raise ParameterError(f"adatas has type {type(adatas).__name__}; pass an AnnData, a list or a dict of AnnData.")
+        named = [(str(name), adata) for name, adata in adatas.items()]
+    else:
+        listed = adatas if isinstance(adatas, Sequence) and not isinstance(adatas, str) else [adatas]
+        named = [(f"set{i}", adata) for i, adata in enumerate(listed)]
+    for name, adata in named:
+        if not all(hasattr(adata, member) for member in ("X", "var", "var_names", "obs_names")):
+            raise ParameterError(
+                f"data set {name!r} has type {type(adata).__name__}; pass an AnnData, a list or a dict of AnnData."
+            )
+    if not named:
+        raise ParameterError("adatas is empty; pass an AnnData, a list or a dict of AnnData.")
+    return named
 
 
 def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: int) -> CellSet:
+    if adata.X is None:
+        raise ExpressionError(f"data set {name!r} has no matrix X; set adata.X to counts or log-normalised values.")
     kind = detect_kind(adata.X)
     if kind in ("scaled", "nan", "empty"):
         raise ExpressionError(
@@ -93,12 +102,8 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
     for column, symbol in enumerate(map(str, symbols)):
         if symbol in vocabulary:
             first.setdefault(symbol, column)
-    columns = np.array(
-        sorted(
-            first.values(), key=lambda c: vocabulary[str(symbols[c] if symbols is adata.var_names else symbols.iloc[c])]
-        ),
-        dtype=np.int64,
-    )
+    known = sorted(first, key=vocabulary.__getitem__)
+    columns = np.array([first[symbol] for symbol in known], dtype=np.int64)
     if len(columns) == 0:
         raise GeneOverlapError(
             f"data set {name!r} shares no gene name with the vocabulary; call grn.pp.align_genes(adata) first."
@@ -107,7 +112,6 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
         [sp.csr_matrix(as_log(block, kind)[:, columns], dtype=np.float32) for _, block in row_blocks(adata.X)],
         format="csr",
     )
-    known = np.array(list(map(str, symbols)))[columns]
     tokens = np.array([vocabulary[g] for g in known], dtype=np.int64)
     mean, std = moments(X, "log")
     keep = std > 1e-6

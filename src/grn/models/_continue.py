@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import math
+from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,12 @@ from grn._core.device import resolve_device
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
-from grn.models._cells import cell_sets, hold_out
+from grn.models._cells import CellSet, cell_sets, hold_out
 from grn.models._evaluate import masked_error
 from grn.models._pretrain import Schedule, fit
 from grn.models._registry import load
 from grn.models._store import load_mini, save_mini
-from grn.models.mini import Mini
+from grn.models.mini import Mini, MiniNetwork
 
 
 def save(model: Mini, path: str | Path) -> Path:
@@ -99,7 +103,7 @@ def pretrain(
     holdout
         Fraction of cells held out for the logged error, chosen by the hash of their names.
     min_genes
-        Least number of varying genes of the vocabulary a data set must have.
+        Least number of varying genes of the vocabulary a data set must have, at least 2.
     rng
         Seed of the order of batches.
     device
@@ -137,12 +141,16 @@ def pretrain(
     'mine'
     """
     _check(steps=steps, batch_size=batch_size, visible=visible, queries=queries, min_genes=min_genes)
-    if not 0 <= sparse_context <= 1 or not 0 <= holdout < 1 or precision not in ("float32", "bfloat16") or lr <= 0:
+    fractions_ok = 0 <= sparse_context <= 1 and 0 <= holdout < 1 and 0 < lr < math.inf
+    if not fractions_ok or precision not in ("float32", "bfloat16"):
         raise ParameterError(
-            f"sparse_context={sparse_context} must lie in [0, 1], holdout={holdout} in [0, 1), lr={lr} above 0, "
-            f"and precision={precision!r} be 'float32' or 'bfloat16'."
+            f"sparse_context={sparse_context} must lie in [0, 1], holdout={holdout} in [0, 1), "
+            f"lr={lr} be positive and finite, and precision={precision!r} be 'float32' or 'bfloat16'."
         )
-    start = load(model)
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ParameterError(f"cannot write {path}: there is no folder {path.parent}; create it first.")
+    start, where = load(model), resolve_device(device)
     if not isinstance(start, Mini):
         raise CapabilityError(f"only models of class Mini can be pretrained here; {start.name!r} is another.")
     sets = cell_sets(adatas, {g: i for i, g in enumerate(start.genes)}, min_genes=min_genes)
@@ -150,18 +158,17 @@ def pretrain(
     train, held = [a for a, _ in pairs], [b for _, b in pairs]
     network = copy.deepcopy(start.network)
     schedule = Schedule(
-        steps=steps,
-        batch_size=batch_size,
-        visible=visible,
-        queries=queries,
-        lr=lr,
+        steps=int(steps),
+        batch_size=int(batch_size),
+        visible=int(visible),
+        queries=int(queries),
+        lr=float(lr),
         sparse_context=sparse_context,
         precision=precision,
         seed=seed_of(rng),
     )
-    path = Path(path)
     state = path.with_suffix(path.suffix + ".state")
-    fit(network, train, schedule, device=resolve_device(device), checkpoint=state, show=progress)
+    fit(network, train, schedule, device=where, checkpoint=state, origin=_origin(network, train), show=progress)
     network.to("cpu")
     for row in masked_error(network, train, held):
         logger.info("%s: masked R2 %.3f (nearest cells %.3f)", row["dataset"], row["r2_model"], row["r2_neighbors"])
@@ -172,5 +179,18 @@ def pretrain(
 
 def _check(**numbers: int) -> None:
     for name, value in numbers.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ParameterError(f"{name}={value!r}; pass a positive integer.")
+    if numbers["min_genes"] < 2:
+        raise ParameterError("min_genes=1; pass at least 2, so that one gene can be shown and another predicted.")
+
+
+def _origin(network: MiniNetwork, sets: Sequence[CellSet]) -> str:
+    """Hash of the start weights and of the training cells."""
+    digest = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        digest.update(tensor.cpu().numpy().tobytes())
+    for cells in sets:
+        digest.update("\x1f".join([cells.name, *cells.names]).encode())
+        digest.update(cells.tokens.tobytes() + cells.X.data.tobytes())
+    return digest.hexdigest()

@@ -77,7 +77,7 @@ def _one(
     near = _nearest_mean(known.z(pool, columns, SCALE.lower, SCALE.upper), shown, cut, neighbors, same=known is cells)
     tokens = torch.as_tensor(cells.tokens[columns])
     with torch.no_grad():
-        parts = torch.as_tensor(shown).split(16)
+        parts = torch.split(torch.as_tensor(shown), 16)
         predicted = torch.cat([network(tokens[:cut], part, tokens[cut:]) for part in parts]).numpy()
     mean_error = float(np.square(truth).mean())
     error, near_error = float(np.square(truth - predicted).mean()), float(np.square(truth - near).mean())
@@ -98,7 +98,7 @@ def _nearest_mean(pool: np.ndarray, shown: np.ndarray, cut: int, neighbors: int,
     distance = np.square(shown).sum(1)[:, None] + np.square(seen).sum(1) - 2 * shown @ seen.T
     if same:  # a cell must not be its own neighbour
         distance[distance < 1e-3] = np.inf
-    k = min(neighbors, len(pool) - 1)
+    k = min(neighbors, max(1, len(pool) - same))
     nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
     mean: np.ndarray = pool[nearest, cut:].mean(axis=1)
     return mean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ def initial_embedding(sets: Sequence[CellSet], n_genes: int, d: int) -> tuple[np
 
 def _set_probability(sets: Sequence[CellSet]) -> np.ndarray:
     size = np.array([min(len(c.names), 3000) for c in sets], dtype=float) ** 0.75
-    return size / size.sum()
+    share: np.ndarray = size / size.sum()
+    return share
 
 
 def batch(
@@ -121,11 +123,14 @@ def fit(
     *,
     device: torch.device,
     checkpoint: Path | None = None,
+    origin: str = "",
     save_every: int = 200,
     show: bool | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Train in place; resume from ``checkpoint`` when it exists and write it every ``save_every`` steps.
+
+    ``origin`` names the start weights and the data; a checkpoint of another origin is refused.
 
     Returns
     -------
@@ -136,7 +141,7 @@ def fit(
     optimizer = torch.optim.AdamW(network.parameters(), lr=schedule.lr, weight_decay=1e-4, betas=(0.9, 0.98))
     start = 0
     if checkpoint is not None and checkpoint.exists():
-        start = _resume(network, optimizer, schedule, checkpoint, device)
+        start = _resume(network, optimizer, _key(schedule, origin), checkpoint, device)
         logger.info("resuming pretraining at step %d of %d from %s", start, schedule.steps, checkpoint)
     losses = []
     for step in progress(range(start, schedule.steps), desc="pretraining", show=show):
@@ -147,14 +152,14 @@ def fit(
             predicted = network(tokens, values, queries)
         loss = torch.nn.functional.mse_loss(predicted.float(), truth)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         losses.append(float(loss.detach()))
         if on_step is not None:
             on_step(step, losses[-1])
         if checkpoint is not None and ((step + 1) % save_every == 0 or step + 1 == schedule.steps):
-            _save_state(network, optimizer, schedule, step + 1, checkpoint)
+            _save_state(network, optimizer, _key(schedule, origin), step + 1, checkpoint)
     network.eval().requires_grad_(requires_grad=False)
     return losses
 
@@ -165,34 +170,34 @@ def _rate(step: int, s: Schedule) -> float:
     return warm * cool * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / max(1, s.horizon or s.steps))))
 
 
-def _save_state(
-    network: MiniNetwork, optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, path: Path
-) -> None:
+def _key(schedule: Schedule, origin: str) -> str:
+    return json.dumps(asdict(schedule) | ({"origin": origin} if origin else {}), sort_keys=True)
+
+
+def _save_state(network: MiniNetwork, optimizer: torch.optim.Optimizer, key: str, step: int, path: Path) -> None:
     state = {
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
-        "schedule": json.dumps(asdict(schedule)),
+        "schedule": key,
     }
     part = path.with_suffix(path.suffix + ".part")
     torch.save(state, part)
     part.replace(path)
 
 
-def _resume(
-    network: MiniNetwork, optimizer: torch.optim.Optimizer, schedule: Schedule, path: Path, device: torch.device
-) -> int:
+def _resume(network: MiniNetwork, optimizer: torch.optim.Optimizer, key: str, path: Path, device: torch.device) -> int:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        same = json.loads(state["schedule"]) == asdict(schedule)
+        same = json.loads(state["schedule"]) == json.loads(key)
         if same:
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path} is not a readable training state ({error}); delete it to start anew.") from error
     if not same:
         raise WeightsError(
-            f"{path} was written with another schedule ({state['schedule']}); "
-            "repeat that call to resume, or pass another checkpoint path."
+            f"{path} was written with another schedule, start model or data ({state['schedule']}); "
+            "repeat that call to resume, delete the file to start anew, or choose another path."
         )
     return int(state["step"])

@@ -163,7 +163,7 @@ def resolve_panel(
     Raises
     ------
     ParameterError
-        If the panel would exceed ``max_genes``; :func:`grn._kernels.probe.panel_blocks` splits larger requests.
+        If the panel would exceed ``max_genes``.
     """
     import torch
 
@@ -172,7 +172,10 @@ def resolve_panel(
     tgt = tuple(dict.fromkeys(g for g in targets if g in vocabulary))
     genes = tuple(sorted({*src, *tgt}, key=vocabulary.__getitem__))
     if len(genes) > max_genes:
-        raise ParameterError(f"a panel of {len(genes)} genes was asked for; this model takes {max_genes} at a time.")
+        raise ParameterError(
+            f"a panel of {len(genes)} genes was asked for; this model takes {max_genes} at a time. "
+            "Pass fewer targets= (or sources=) per call, or raise model.max_genes."
+        )
     column = {gene: i for i, gene in enumerate(genes)}
     return Panel(
         genes=genes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,7 +103,9 @@ def load(model: str | Path | FoundationModel = "mini") -> FoundationModel:
     Raises
     ------
     ParameterError
-        If the name is unknown and no such file exists.
+        If the name is unknown, or an object is no model.
+    WeightsNotFoundError
+        If a path is given and no such file exists.
     WeightsError
         If the file is truncated, foreign or does not fit its header.
 
@@ -121,13 +124,23 @@ def load(model: str | Path | FoundationModel = "mini") -> FoundationModel:
             "grn.models.FoundationModel."
         )
     if isinstance(model, str) and model in _RECORDS:
-        return _RECORDS[model].factory()
+        return _made(model)
     path = Path(model)
     if path.is_file():
         return load_mini(path)
     if path.suffix or isinstance(model, Path) or "/" in str(model):
         raise WeightsNotFoundError(f"no file {path}; known names are: {', '.join(_RECORDS)}.")
-    return _RECORDS[str(model)].factory()
+    return _made(str(model))
+
+
+def _made(name: str) -> FoundationModel:
+    model = _RECORDS[name].factory()
+    if not isinstance(model, FoundationModel):
+        raise ParameterError(
+            f"the factory of model {name!r} returned an object of type {type(model).__name__}; it must return one "
+            "with the members of grn.models.FoundationModel."
+        )
+    return model
 
 
 @lru_cache(maxsize=1)
@@ -135,4 +148,9 @@ def _embedded() -> FoundationModel:
     return load_mini(Path(str(files("grn.models") / "weights" / "mini.safetensors")), name="mini")
 
 
-register("mini", _embedded, description="small transformer trained by this package; human symbols; in the wheel")
+# a copy, so that moving one caller's model to a device leaves the next caller's on the CPU
+register(
+    "mini",
+    lambda: copy.deepcopy(_embedded()),
+    description="small transformer trained by this package; human symbols; in the wheel",
+)

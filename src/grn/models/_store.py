@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from grn._core.errors import WeightsError, WeightsNotFoundError
+from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
 FORMAT = "grn.mini/1"
@@ -29,9 +29,18 @@ def sha256_file(path: Path) -> str:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write tensors and a text header; a reader never sees half a file."""
+    """Write tensors and a text header; equal content gives equal bytes, and a reader never sees half a file."""
+    if not path.parent.is_dir():
+        raise ParameterError(f"cannot write {path}: there is no folder {path.parent}; create it first.")
+    data = to_bytes({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata=dict(header))
+    # safetensors writes the header's entries in random order, which would change the hash at every save
+    size = int.from_bytes(data[:8], "little")
+    entries = json.loads(data[8 : 8 + size])
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
     part = path.with_suffix(path.suffix + ".part")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, metadata=dict(header))
+    part.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
     part.replace(path)
 
 
@@ -57,7 +66,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: object) -> None:
-    """Load tensors into a module; every key and shape must fit.
+    """Load tensors into a module; every key, shape and kind of number must fit.
 
     Raises
     ------
@@ -68,9 +77,9 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
     missing = sorted(set(expected) - set(tensors))
     extra = sorted(set(tensors) - set(expected))
     shapes = [
-        f"{key}: found {tuple(tensors[key].shape)}, expected {tuple(expected[key].shape)}"
+        f"{key}: found {_told(tensors[key])}, expected {_told(expected[key])}"
         for key in sorted(set(expected) & set(tensors))
-        if tensors[key].shape != expected[key].shape
+        if _told(tensors[key]) != _told(expected[key])
     ]
     if missing or extra or shapes:
         told = [
@@ -85,6 +94,11 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
     module.load_state_dict(tensors)
 
 
+def _told(tensor: Tensor) -> str:
+    kind = "floating" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+    return f"{tuple(tensor.shape)}" if kind == "floating" else f"{tuple(tensor.shape)} {kind}"
+
+
 def save_mini(model: Mini, path: str | Path, *, card: Mapping[str, object] | None = None) -> Path:
     """Write a ``mini`` model to one safetensors file and return its path."""
     path = Path(path)
@@ -92,6 +106,7 @@ def save_mini(model: Mini, path: str | Path, *, card: Mapping[str, object] | Non
         "format": FORMAT,
         "config": json.dumps(asdict(model.network.config)),
         "genes": "\n".join(model.genes),
+        "max_genes": str(model.max_genes),
         "card": json.dumps(dict(card or {})),
     }
     save_tensors(path, model.network.state_dict(), header)
@@ -115,11 +130,25 @@ def load_mini(path: str | Path, *, name: str | None = None) -> Mini:
     try:
         config = MiniConfig(**json.loads(header["config"]))
         genes = header["genes"].split("\n")
-        sizes_ok = all(isinstance(getattr(config, f.name), int) for f in fields(config))
+        max_genes = int(header.get("max_genes", 2048))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"the header of {path} cannot be read ({error}).") from error
-    if not sizes_ok or len(genes) != config.n_genes:
-        raise WeightsError(f"{path} names {len(genes)} genes but its embedding has {config.n_genes} rows.")
+    _check_sizes(config, path)
+    if len(genes) != config.n_genes or len(set(genes)) != len(genes):
+        raise WeightsError(
+            f"{path} names {len(genes)} genes but its embedding has {config.n_genes} rows."
+            if len(genes) != config.n_genes
+            else f"{path} names {len(genes) - len(set(genes))} genes twice; names must be distinct."
+        )
     network = MiniNetwork(config)
     load_strictly(network, tensors, path)
-    return Mini(network, genes, name=name or path.stem, sha256=sha256_file(path))
+    return Mini(network, genes, name=name or path.stem, sha256=sha256_file(path), max_genes=max_genes)
+
+
+def _check_sizes(config: MiniConfig, path: Path) -> None:
+    least = {"encoder_blocks": 0, "decoder_blocks": 0}
+    for name, size in asdict(config).items():
+        if type(size) is not int or size < least.get(name, 1):
+            raise WeightsError(f"the header of {path} has {name}={size!r}; expected a positive integer.")
+    if config.d % config.heads:
+        raise WeightsError(f"the header of {path} has heads={config.heads}, which does not divide d={config.d}.")

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -155,13 +155,15 @@ class MiniNetwork(nn.Module):
         e = self.embedding(queries)
         scores = self.scores(genes, values)
         h = self.query(e) + self.context(scores).unsqueeze(1)
+        linear = self.factors(scores) @ e.T
+        if exclude is not None:
+            step, change = self.without_own(genes, values, e, scores, exclude)
+            h = h + change.unsqueeze(-1) * nn.functional.linear(step, self.context.weight)
+            linear = linear + change * (self.factors(step) * e).sum(-1)
         for block in self.decoder:
             h = block(h, x, exclude)
         h = self.head_norm(h)
         correction = (self.head(h) * e).sum(-1) / self.config.d**0.5 + self.head_value(h).squeeze(-1)
-        linear = self.factors(scores) @ e.T
-        if exclude is not None:
-            linear = linear + self.without_own(genes, values, e, scores, exclude)
         return cast(Tensor, linear + correction)
 
     def encode(self, genes: Tensor, values: Tensor) -> Tensor:
@@ -180,19 +182,21 @@ class MiniNetwork(nn.Module):
         """Factor scores (B, d) of the cells: ridge regression of their values on the embeddings of the panel."""
         with torch.autocast(values.device.type, enabled=False):
             moment = values @ self.embedding(genes)
-            return torch.linalg.solve(self.gram(genes), moment, left=False)
+            return cast(Tensor, torch.linalg.solve(self.gram(genes), moment, left=False))
 
-    def without_own(self, genes: Tensor, values: Tensor, e: Tensor, scores: Tensor, exclude: Tensor) -> Tensor:
-        """What changes (B, R) in the linear path when every query's own gene is left out of the regression.
+    def without_own(
+        self, genes: Tensor, values: Tensor, e: Tensor, scores: Tensor, exclude: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """How factor scores change when every query's own gene is left out: directions (R, d), amounts (B, R).
 
         Removing row j from a ridge regression is a rank-one update (Sherman and Morrison 1950).
         """
         solved = torch.linalg.solve(self.gram(genes), e, left=False)
-        leverage, weight = (solved * e).sum(-1), (self.factors(solved) * e).sum(-1)
+        leverage = (solved * e).sum(-1)
         own = values[:, exclude.clamp(min=0)]
         fitted = scores @ e.T
-        change = weight * (fitted - leverage * own) / (1 - leverage) - weight * own
-        return torch.where(exclude >= 0, change, 0.0)
+        change = (fitted - leverage * own) / (1 - leverage) - own
+        return solved, torch.where(exclude >= 0, change, 0.0)
 
     def attention_maps(self, genes: Tensor, values: Tensor) -> Tensor:
         """Attention probabilities (B, L, H, n, n) of all blocks, every gene both visible and queried."""
@@ -203,7 +207,10 @@ class MiniNetwork(nn.Module):
             maps.append(block.weights(x))
             x = block(x)
         x = self.norm(x)
-        h = self.query(self.embedding(genes)) + self.context(self.scores(genes, values)).unsqueeze(1)
+        e, scores = self.embedding(genes), self.scores(genes, values)
+        step, change = self.without_own(genes, values, e, scores, own)
+        h = self.query(e) + self.context(scores).unsqueeze(1)
+        h = h + change.unsqueeze(-1) * nn.functional.linear(step, self.context.weight)
         for block in self.decoder:
             maps.append(block.weights(h, x, own))
             h = block(h, x, own)
@@ -248,7 +255,7 @@ class Mini:
     def __repr__(self) -> str:
         c = self.network.config
         n = sum(p.numel() for p in self.network.parameters())
-        return f"Mini({self.name!r}, {len(self.genes)} genes, {asdict(c)['d']} wide, {n / 1e6:.2f} M parameters)"
+        return f"Mini({self.name!r}, {len(self.genes)} genes, {c.d} wide, {n / 1e6:.2f} M parameters)"
 
     @property
     def source_genes(self) -> tuple[str, ...]:
@@ -299,6 +306,7 @@ class Mini:
     def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:
         """Z-scores (cells, genes), clipped to the range of training; constant genes are 0."""
         moments = reference or Moments(X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64))
-        std = np.where(moments.std > 0, moments.std, np.inf)
+        # the spread of a constant gene is rounding error of its mean, not always exactly 0
+        std = np.where(moments.std > 1e-9 * np.abs(moments.mean), moments.std, np.inf)
         z = np.clip((X - moments.mean) / std, self.value_scale.lower, self.value_scale.upper)
         return torch.as_tensor(z.astype(np.float32), device=self.device)

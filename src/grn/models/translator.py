@@ -20,6 +20,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
@@ -91,20 +92,20 @@ class Translator:
         known = ~np.isnan(features).any(axis=-1)
         out = np.full(cube.shape[:2], np.nan, dtype=np.float32)
         with torch.no_grad():
-            parts = torch.as_tensor(features[known]).split(65536)
+            parts = torch.split(torch.as_tensor(features[known]), 65536)
             if known.any():
                 out[known] = torch.cat([self.network(part).mean(0) for part in parts]).numpy()
         return out
 
     def probability(self, cube: np.ndarray) -> np.ndarray:
         """Edge probabilities (targets, sources): the logistic function of :meth:`logits`."""
-        return 1.0 / (1.0 + np.exp(-self.logits(cube)))
+        return np.asarray(expit(self.logits(cube)))
 
     def save(self, path: str | Path) -> Path:
         """Write ``path.safetensors`` and ``path.json``; returns the path without suffix."""
         base = _base(path)
         tensors = base.with_name(base.name + ".safetensors")
-        save_tensors(tensors, self.network.state_dict(), {"format": FORMAT})
+        save_tensors(tensors, self.network.state_dict(), {"format": FORMAT, "config": json.dumps(asdict(self.config))})
         described = {
             "format": FORMAT,
             "config": asdict(self.config),
@@ -144,6 +145,10 @@ class Translator:
             raise WeightsError(
                 f"{tensors_path} is not the file {described} was written with; save the translator again."
             )
+        if "config" in header and json.loads(header["config"]) != json.loads(json.dumps(asdict(config))):
+            raise WeightsError(
+                f"{described} and {tensors_path} differ in their configuration; save the translator again."
+            )
         network = TranslatorNetwork(config)
         load_strictly(network, tensors, tensors_path)
         return cls(config, network.eval(), dict(found.get("history", {})))
@@ -168,11 +173,13 @@ class TranslatorNetwork(nn.Module):
             self.biases.append(nn.Parameter(torch.zeros(config.members, 1, fan_out)))
 
     def initialise(self, seed: int) -> None:
-        """Draw initial weights from a seed (He initialisation)."""
+        """Draw initial weights from a seed (He initialisation); biases are 0."""
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for weight in self.weights:
                 weight.copy_(torch.randn(weight.shape, generator=generator) * (2.0 / weight.shape[1]) ** 0.5)
+            for bias in self.biases:
+                bias.zero_()
 
     def standardise_by(self, features: Tensor) -> None:
         """Take mean and spread from training features (N, K'); features that do not vary are only centred."""
@@ -187,7 +194,7 @@ class TranslatorNetwork(nn.Module):
             h = torch.baddbmm(bias, h, weight)
             if i + 1 < len(self.weights):
                 h = torch.relu(h)
-        return cast(Tensor, h.squeeze(-1))
+        return h.squeeze(-1)
 
 
 def view_of(cube: np.ndarray, config: TranslatorConfig) -> np.ndarray:
@@ -259,6 +266,7 @@ def fit_network(
     """
     x, y = (torch.as_tensor(a, dtype=torch.float32) for a in train)
     vx, vy = (torch.as_tensor(a, dtype=torch.float32) for a in validation)
+    network.train().requires_grad_(requires_grad=True)
     network.initialise(seed)
     network.standardise_by(x)
     members = len(network.weights[0])
@@ -269,9 +277,9 @@ def fit_network(
     waited = epochs = 0
     while epochs < settings.epochs and waited < settings.patience:
         epochs += 1
-        for part in torch.randperm(len(x), generator=generator).split(settings.batch_size):
+        for part in torch.split(torch.randperm(len(x), generator=generator), settings.batch_size):
             optimizer.zero_grad(set_to_none=True)
-            _loss(network(x[part]), y[part]).sum().backward()
+            torch.autograd.backward(_loss(network(x[part]), y[part]).sum())
             optimizer.step()
         with torch.no_grad():
             loss = _loss(network(vx), vy)

@@ -203,4 +203,3 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
     assert snapshot(adata) == before != snapshot(changed)
     assert FUNCTIONS[name](adata, **arguments) is None
     assert snapshot(adata) == snapshot(changed)
-

@@ -69,7 +69,12 @@ def _infer(args: argparse.Namespace) -> None:
 
     if not args.input.is_file():
         raise grn.errors.DataNotFoundError(f"no file {args.input}; pass the path of an .h5ad file.")
-    adata = ad.read_h5ad(args.input)
+    for path in filter(None, (args.out, args.h5ad)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        adata = ad.read_h5ad(args.input)
+    except OSError as error:
+        raise grn.errors.ParameterError(f"{args.input} cannot be read as an .h5ad file ({error}).") from error
     grn.pp.align_genes(adata, organism=args.organism)
     grn.pp.annotate_regulators(adata, organism=args.organism)
     grn.tl.infer_network(adata, method=args.method, model=args.model, groupby=args.groupby, layer=args.layer)

@@ -169,9 +169,11 @@ def pert(adata, request: Request) -> PairFeatures:
     def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
         zero = cells.encode(np.zeros((1, adata.n_vars)), panel)[0]
         columns = panel.src_pos.to(base.device)
+        changed = (zero != base)[columns]
         respond = lambda values: request.model.respond(panel, values)  # noqa: E731
         found = perturb.perturb(respond, base, columns, zero[columns][:, None], batch=batch)
-        return ((start, -block) for start, block in found)
+        # a gene that is silent already loses exactly nothing, not the rounding of another batch
+        return ((start, -block * changed[start : start + len(block), None, None]) for start, block in found)
 
     return _collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "zero-out perturbation", cells=cells)
 

@@ -117,11 +117,12 @@ def _strides(rows: np.ndarray, size: int) -> list[np.ndarray]:
 def _rows(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
     if isinstance(wanted, str):
         raise ParameterError(f"{what}={wanted!r} is a single string; pass a list of names from adata.var_names.")
-    index = {name: i for i, name in enumerate(names)}
+    known = [str(name) for name in names]
+    index = {name: i for i, name in enumerate(known)}
     wanted = list(dict.fromkeys(map(str, wanted)))
     missing = [name for name in wanted if name not in index]
     if missing:
-        close = difflib.get_close_matches(missing[0], list(names), n=1)
+        close = difflib.get_close_matches(missing[0], known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise GeneNameError(
             f"{len(missing)} of {len(wanted)} {what} are not in adata.var_names: {', '.join(missing[:5])}.{hint}"
@@ -133,7 +134,7 @@ def _rows(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
 
 def _check_unique(names: np.ndarray, ids: np.ndarray) -> None:
     first: dict[str, str] = {}
-    for name, gene in zip(names, ids, strict=True):
+    for name, gene in zip(names.tolist(), ids.tolist(), strict=True):
         if gene and gene in first:
             raise GeneNameError(
                 f"{first[gene]!r} and {name!r} both stand for {gene!r}; keep one of them, or call "

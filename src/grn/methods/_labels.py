@@ -87,11 +87,17 @@ def labelled_pairs(
         raise NetworkError("the column label holds other values than 0 and 1; pass 1 for edges and 0 for non-edges.")
     matrix = np.full(usable.shape, -1, dtype=np.int8)
     matrix[t[given == 0], s[given == 0]] = 0
+    twice = (given == 1) & (matrix[t, s] == 0)
+    if twice.any():
+        pairs = ", ".join(f"{sources[j]} -> {targets[i]}" for i, j in zip(t[twice][:3], s[twice][:3], strict=True))
+        raise NetworkError(f"{int(twice.sum())} pairs have both label 0 and label 1 ({pairs}); keep one row of each.")
     matrix[t[given == 1], s[given == 1]] = 1
     matrix[~usable] = -1
     if "label" not in labels:
         _draw(matrix, usable, targets, sources, negatives, seed)
     rows, columns = np.nonzero(matrix >= 0)
+    order = np.lexsort((targets[rows].astype(str), sources[columns].astype(str)))
+    rows, columns = rows[order], columns[order]
     pairs = LabelledPairs(rows, columns, matrix[rows, columns].astype(np.int64))
     if len(np.unique(pairs.labels)) < 2:
         raise NetworkError(

@@ -72,9 +72,14 @@ class Method:
     reference: str = "arXiv 2605.08128"
 
     def parameters(self) -> dict[str, Any]:
-        """The method's own parameters with their defaults."""
+        """The method's own parameters with their defaults; ``stored`` is the caller's, not the user's."""
         found = inspect.signature(self.fit).parameters.values()
-        return {p.name: p.default for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        return {p.name: p.default for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != "stored"}
+
+    @property
+    def reuses(self) -> bool:
+        """Whether ``fit`` takes features computed before, as ``stored=``."""
+        return "stored" in inspect.signature(self.fit).parameters
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Refuse parameters the method does not have."""

@@ -49,16 +49,31 @@ def translators_for(model: FoundationModel, given: object, features: tuple[str, 
             f"grn.tl.fit_translator(adata, labels, key={missing[0]!r})."
         )
     for feature in features:
-        _check_origin(found[feature], model)
+        _check_origin(found[feature], feature, model)
     return {feature: found[feature] for feature in features}
 
 
-def _check_origin(translator: Translator, model: FoundationModel) -> None:
+def _check_origin(translator: Translator, feature: str, model: FoundationModel) -> None:
+    if translator.config.feature != feature:
+        raise ParameterError(
+            f"the translator given for {feature!r} was fitted on {translator.config.feature!r}; fit one with "
+            f"grn.tl.fit_translator(adata, labels, key={feature!r})."
+        )
     made_for = translator.config.model_sha256
     if made_for and made_for != model.sha256:
         raise CapabilityError(
             f"this translator was fitted on features of {translator.config.model!r} with other weights "
             f"({made_for[:12]}) than {model.name!r} has ({model.sha256[:12]}); fit one on features of this model."
+        )
+
+
+def check_grid(translator: Translator, grid: np.ndarray) -> None:
+    """Refuse features read at other points than the translator was fitted on."""
+    fitted = np.asarray(translator.config.grid, dtype=np.float32)
+    if len(fitted) and not np.array_equal(fitted, np.asarray(grid, dtype=np.float32)):
+        raise ParameterError(
+            f"the translator for {translator.config.feature!r} was fitted on the grid {fitted.tolist()}, the method "
+            f"reads the grid {np.asarray(grid).tolist()}; fit one on features of the model's own grid."
         )
 
 

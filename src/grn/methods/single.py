@@ -13,7 +13,7 @@ from grn.methods._edges import to_network
 from grn.methods._embedding import gene_embeddings, pair_sums
 from grn.methods._genes import pair_genes
 from grn.methods._record import METHODS, Method, Task
-from grn.methods._score import context_of, logistic, request_of, slope, translators_for
+from grn.methods._score import check_grid, context_of, logistic, request_of, slope, translators_for
 from grn.models.translator import Translator
 from grn.network import Network
 
@@ -33,13 +33,13 @@ def fit_gradient(
     """Gradient trajectory; without translator the mean derivative."""
     context = context_of(task, context)
     read = partial(features.gradient_trajectory, adata, request_of(task, context), background=background)
-    return _translated(adata, task, "gradient_trajectory", read, translator, context)
+    return _translated(adata, task, "gradient_trajectory", read, translator, context, background=background)
 
 
 def fit_pert(adata, task: Task) -> Network:
     """Zero-out on the mean cell: the signed change is the weight."""
-    found = features.pert(adata, request_of(task, "mean"))
-    return _translated(adata, task, "pert", lambda: found, None, "mean")
+    read = partial(features.pert, adata, request_of(task, "mean"))
+    return _translated(adata, task, "pert", read, None, "mean")
 
 
 def fit_attention(adata, task: Task, *, max_cells: int = 32) -> Network:
@@ -74,10 +74,18 @@ def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network
 
 
 def _translated(
-    adata, task: Task, feature: str, read: Callable[[], features.PairFeatures], given: Given, context: str
+    adata,
+    task: Task,
+    feature: str,
+    read: Callable[[], features.PairFeatures],
+    given: Given,
+    context: str,
+    **told: str,
 ) -> Network:
     chosen = None if given is None else translators_for(task.model, given, (feature,))[feature]
     found = read()
+    if chosen is not None:
+        check_grid(chosen, found.grid)
     parts = []
     for i, group in enumerate(found.groups):
         cube = found.of_group(i)
@@ -89,7 +97,7 @@ def _translated(
             columns |= {"weight": sign * probability, "probability": probability, "score": effect}
         parts.append((group, columns))
     names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, found.sources, parts, params={**_told(given), "context": context}, signed=True)
+    return to_network(names, found.sources, parts, params={**_told(given), "context": context, **told}, signed=True)
 
 
 def _told(given: Given) -> dict[str, str]:

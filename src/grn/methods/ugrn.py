@@ -10,7 +10,7 @@ import numpy as np
 from grn.methods import _features as features
 from grn.methods._edges import to_network
 from grn.methods._record import METHODS, Method, Task
-from grn.methods._score import context_of, logistic, request_of, slope, translators_for
+from grn.methods._score import check_grid, context_of, logistic, request_of, slope, translators_for
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
@@ -45,6 +45,8 @@ def fit(
     context = context_of(task, context)
     if stored is None:
         stored = dict(zip(FEATURES, features.both(adata, request_of(task, context)), strict=True))
+    for name in FEATURES:
+        check_grid(chosen[name], stored[name].grid)
     parts = [(group, score(stored, chosen, i, task.model)) for i, group in enumerate(stored["vvp"].groups)]
     params = {"translator": translator if isinstance(translator, str) else "given", "context": context}
     names = np.asarray(adata.var_names, dtype=str)

@@ -42,8 +42,8 @@ def embedded(model: FoundationModel, feature: str, network: str) -> Translator:
             return found
     raise CapabilityError(
         f"no translator is shipped for feature {feature!r} of model {model.name!r} with these weights; fit one with "
-        f"grn.tl.fit_translator(adata, labels, key={feature!r}) and pass translator=..., or pass translator=None for "
-        "the raw strength."
+        f"grn.tl.fit_translator(adata, labels, key={feature!r}) and pass translator=..., or use its raw "
+        f"strength: grn.tl.infer_network(adata, method={feature!r}, params={{'translator': None}})."
     )
 
 

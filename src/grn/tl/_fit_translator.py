@@ -58,7 +58,7 @@ def fit_translator(
         paper's), ``"degree_matched"`` (as many per regulator as it has edges) or ``"all"``.
     view
         What the MLP sees: ``"raw"`` features, ``"centred"`` (their mean per target and per regulator subtracted) or
-        ``"both"``.
+        ``"both"``. Of embeddings always ``"raw"``: in a sum E_i + E_j centring leaves nothing but what is missing.
     hidden
         Widths of the hidden layers.
     members
@@ -114,6 +114,7 @@ def fit_translator(
     seed = seed_of(rng)
     usable = ~np.isnan(cube).any(axis=-1)
     pairs = labelled_pairs(labels, names, sources, usable, negatives=negatives, seed=seed)
+    view = "raw" if np.ndim(adata.varm[key]) == 2 else view
     config = _config(adata, key, cube, view, hidden, members)
     network = TranslatorNetwork(config)
     train, held = split_by_source(pairs, sources, validation, seed)
@@ -141,7 +142,7 @@ def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
         )
     values = np.asarray(adata.varm[key], dtype=np.float32)
     if values.ndim == 3:
-        return values, np.asarray(adata.uns[key]["sources"], dtype=str)
+        return values, np.array([str(source) for source in adata.uns[key]["sources"]])
     rows = np.flatnonzero(regulator_mask(adata))
     cube = pair_sums(values, rows)
     cube[rows, np.arange(len(rows))] = np.nan
@@ -170,6 +171,8 @@ def _xy(features: np.ndarray, pairs: LabelledPairs) -> tuple[np.ndarray, np.ndar
 
 
 def _check(*, view: str, hidden: Sequence[int], members: int, validation: float, epochs: int, patience: int) -> None:
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+        raise ParameterError(f"hidden={hidden!r}; pass a list of widths such as (64, 32).")
     if view not in VIEWS:
         raise ParameterError(f"view={view!r}; use one of {', '.join(VIEWS)}.")
     if not 0 < validation < 1:

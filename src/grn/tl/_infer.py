@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from grn._core.device import resolve_device, torch_threads
 from grn._core.docs import document
+from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
@@ -106,6 +107,8 @@ def infer_network(
     """
     validate(adata)
     record = METHODS[method]
+    if params is not None and not isinstance(params, Mapping):
+        raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
     own = dict(params or {})
     record.check(own)
     task = _task(model, sources, targets, groupby, layer, use_raw, rng, batch_size, device, progress)
@@ -223,7 +226,7 @@ def methods() -> pd.DataFrame:
             "signed": METHODS[name].signed,
             "probability": METHODS[name].probability,
             "needs": ", ".join(METHODS[name].needs),
-            "parameters": ", ".join(f"{k}={v!r}" for k, v in METHODS[name].parameters().items() if k != "stored"),
+            "parameters": ", ".join(f"{k}={v!r}" for k, v in METHODS[name].parameters().items()),
             "reference": METHODS[name].reference,
         }
         for name in METHODS
@@ -259,7 +262,7 @@ def _task(
 
 
 def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Network:
-    if "stored" in record.parameters():
+    if record.reuses:
         found = stored_features(adata, task, own.get("context"))
         if found is not None:
             logger.info("%s: using the features stored in varm", record.name)
@@ -267,8 +270,21 @@ def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Net
     return record.fit(adata, task, **own)
 
 
+def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
+    """What the model knows of the genes; nothing for a method that got by without the model's genes."""
+    try:
+        genes = pair_genes(adata, task.model, task.sources, task.targets)
+    except (GeneNameError, GeneOverlapError):
+        return {}
+    return {
+        "sources": np.asarray(adata.var_names, dtype=str)[genes.sources],
+        "n_unknown": len(genes.unknown),
+        "unknown": genes.unknown,
+        "lost_sources": genes.lost_sources,
+    }
+
+
 def _described(network: Network, adata: AnnData, record: Method, task: Task) -> Network:
-    genes = pair_genes(adata, task.model, task.sources, task.targets)
     names = np.asarray(adata.var_names, dtype=str)
     params = {
         **network.params,
@@ -278,11 +294,8 @@ def _described(network: Network, adata: AnnData, record: Method, task: Task) -> 
         "layer": task.layer,
         "use_raw": task.use_raw,
         "seed": task.seed,
-        "sources": names[genes.sources],
         "n_genes": len(names),
-        "n_unknown": len(genes.unknown),
-        "unknown": genes.unknown,
-        "lost_sources": genes.lost_sources,
+        **_matched(adata, task),
     }
     if task.groupby is not None:
         params["n_cells"] = {

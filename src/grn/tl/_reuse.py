@@ -30,14 +30,24 @@ def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeat
     params = entry.get("params", {})
     grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
     names = np.asarray(adata.var_names, dtype=str)
+    sources = [str(source) for source in entry.get("sources", ())]
     agrees = (
-        params.get("model_sha256") == task.model.sha256
+        params.get("model") == task.model.name
+        and params.get("model_sha256") == task.model.sha256
         and params.get("context") == "virtual"
         and params.get("background", "fixed") == "fixed"
         and np.array_equal(np.asarray(entry.get("grid", ()), dtype=np.float32), grid)
-        and np.array_equal(np.asarray(entry.get("sources", ()), dtype=str), names[genes.sources])
+        and sources == names[genes.sources].tolist()
         and params.get("n_genes") == len(names)
-        and params.get("n_targets") == len(genes.targets)
         and cube.shape == (len(names), len(genes.sources), len(grid))
+        and np.array_equal(~np.isnan(cube).any(axis=-1), _pairs(genes, len(names)))
     )
     return PairFeatures(cube, genes.sources, grid, ("",), genes) if agrees else None
+
+
+def _pairs(genes: PairGenes, n_vars: int) -> np.ndarray:
+    """Pairs (n_vars, S) that have features: known targets but for the source itself."""
+    known = np.zeros((n_vars, len(genes.sources)), dtype=bool)
+    known[genes.targets] = True
+    known[genes.sources, np.arange(len(genes.sources))] = False
+    return known

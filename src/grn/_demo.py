@@ -67,7 +67,7 @@ def _pictures(adata: AnnData, out: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
-    grn.pl.network(adata, max_edges=50, ax=ax)
+    grn.pl.network(adata, max_edges=60, width_by="score", ax=ax)
     figure.savefig(out / "network.png", dpi=200)
     pairs = _strongest_pairs(grn.get.edges(adata), 4)
     axes = grn.pl.response(adata, pairs=pairs)
@@ -91,10 +91,10 @@ def _report(adata: AnnData, edges: pd.DataFrame, out: Path, seconds: float) -> s
         f"  regulators lost:   {_names(genes['lost_regulators'])}",
         f"Regulators {len(adata.uns['vvp']['sources'])}: {_names(adata.uns['vvp']['sources'], 12)}",
         "",
-        f"Strongest of {len(edges)} edges (sign: + raises, - lowers; probability ranks, it is not a frequency)",
+        f"Strongest of {len(edges)} edges: sign (+ raises, - lowers), probability (a rank, not a frequency), effect",
     ]
     lines += [
-        f"  {e.source:>9} {'+' if e.sign > 0 else '-'}> {e.target:<10} {e.probability:.3f}"
+        f"  {e.source:>9} {'+' if e.sign > 0 else '-'}> {e.target:<10} {e.probability:.4f} {e.score:+.3f}"
         for e in edges.head(12).itertuples()
     ]
     lines += ["", "Most active regulators (decoupler ulm, mean score against all cells)"]

@@ -56,14 +56,15 @@ def fit(
 def score(
     found: dict[str, features.PairFeatures], chosen: dict[str, Translator], group: int, model: FoundationModel
 ) -> dict[str, np.ndarray]:
-    """Matrices (n_vars, S) of one group: probability, sign of the mean gradient, and their product as weight."""
+    """Matrices (n_vars, S) of one group: probability, sign of the mean gradient, their product, the gradient itself."""
     cubes = {name: found[name].of_group(group) for name in FEATURES}
     logits = np.mean([chosen[name].logits(cubes[name]) for name in FEATURES], axis=0)
     trajectory = found["gradient_trajectory"]
     gradient = slope("gradient_trajectory", cubes["gradient_trajectory"], trajectory.grid, model.value_scale.baseline)
     probability = logistic(logits)
     sign = np.where(gradient == 0, np.nan, np.sign(gradient))
-    return {"weight": np.where(np.isnan(sign), 1.0, sign) * probability, "sign": sign, "probability": probability}
+    weight = np.where(np.isnan(sign), 1.0, sign) * probability
+    return {"weight": weight, "sign": sign, "probability": probability, "score": gradient}
 
 
 METHODS.add(

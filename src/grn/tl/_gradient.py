@@ -51,7 +51,8 @@ def gradient_trajectory(
         ``"fixed"``: the other genes stay at the baseline while i moves. ``"moving"``: all genes are at v_t.
     context
         ``"virtual"``: the baseline is the model's virtual value. ``"mean"``: the mean real cell (needs
-        ``background="fixed"``).
+        ``background="fixed"``). On a z-score scale, as that of ``mini``, the mean of all cells is the virtual
+        baseline itself; groups differ.
     groupby
         Column of ``obs``; with ``context="mean"`` the features are read at the mean cell of each group.
     %(cells)s

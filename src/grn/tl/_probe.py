@@ -45,7 +45,8 @@ def probe(
     grid
         Values on the model's value scale (K,); the model's gradient grid by default.
     context
-        ``"virtual"``: all other genes at the virtual baseline. ``"mean"``: at their mean real expression.
+        ``"virtual"``: all other genes at the virtual baseline. ``"mean"``: at their mean real expression. On a
+        z-score scale, as that of ``mini``, the mean of all cells is the virtual baseline itself; groups differ.
     groupby
         Column of ``obs``; with ``context="mean"`` the features are read at the mean cell of each group.
     %(cells)s

@@ -29,7 +29,7 @@ SNIPPETS = {
             Regulators (list of ``var_names``); by default the genes marked in ``var["is_regulator"]``, or, without
             that column, those in the embedded list of transcription factors.
         targets
-            Targets (list of ``var_names``); all genes by default.
+            Targets (list of ``var_names``); all genes by default. Rows of other genes are NaN.
         """,
     "cells": """
         layer

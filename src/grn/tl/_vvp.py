@@ -48,7 +48,8 @@ def vvp(
     grid
         Values v_p on the model's value scale (M,); the model's own grid of 8 by default.
     context
-        ``"virtual"``: all genes at v_b. ``"mean"``: the other genes at their mean real expression.
+        ``"virtual"``: all genes at v_b. ``"mean"``: the other genes at their mean real expression. On a z-score
+        scale, as that of ``mini``, the mean of all cells is the virtual baseline itself; groups differ.
     groupby
         Column of ``obs``; with ``context="mean"`` the features are read at the mean cell of each group.
     %(cells)s

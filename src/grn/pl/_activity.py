@@ -11,6 +11,7 @@ from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn.pl._data import near
 from grn.pl._heatmap import draw_matrix, leaf_order
 from grn.pl._style import COLUMN_MM, INK, TEXT, check_axes, check_count, color_scale, new_axes
+from grn.pp._anndata import check_type
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -62,7 +63,8 @@ def activity(
     GroupError
         ``obs`` has no such column, or some cells have no group.
     ParameterError
-        ``obsm[key]`` is not a DataFrame of finite numbers, or ``n_sources`` is not a positive integer.
+        ``adata`` is no AnnData, ``obsm[key]`` is not a DataFrame of finite numbers, or ``n_sources`` is not a
+        positive integer.
 
     Examples
     --------
@@ -75,6 +77,7 @@ def activity(
     >>> sorted(tick.get_text() for tick in ax.get_yticklabels())
     ['PAX5', 'SPI1']
     """
+    check_type(adata)
     check_axes(ax)
     n_sources = check_count("n_sources", n_sources)
     scores = _scores(adata, key)

@@ -1,5 +1,4 @@
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -68,21 +67,6 @@ def test_a_bad_verbosity_is_refused_and_changes_nothing(fresh, bad):
     with pytest.raises(ParameterError, match="error, warning, info, debug"):
         fresh.verbosity = bad
     assert fresh.verbosity == "warning"
-
-
-@pytest.mark.parametrize(
-    ("value", "offline"), [("1", True), ("true", True), (" YES ", True), ("0", False), ("", False)]
-)
-def test_the_environment_sets_offline(monkeypatch, value, offline):
-    monkeypatch.setenv("GRN_OFFLINE", value)
-    assert Settings().offline is offline
-
-
-def test_the_environment_sets_the_data_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("GRN_DATA_DIR", str(tmp_path))
-    assert Settings().data_dir == Path(tmp_path)
-    monkeypatch.delenv("GRN_DATA_DIR")
-    assert Settings().data_dir is None
 
 
 def test_settings_errors_belong_to_the_package(fresh):

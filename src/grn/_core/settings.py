@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 
 from grn._core.errors import ParameterError
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
-
-
-def _flag(name: str) -> bool:
-    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes"}
-
-
-def _path(name: str) -> Path | None:
-    value = os.environ.get(name)
-    return Path(value) if value else None
 
 
 @dataclass
@@ -39,10 +28,6 @@ class Settings:
         Default number of torch threads; ``None`` leaves torch's own choice.
     memory_budget
         Bytes a batch of virtual cells may use; decides batch sizes.
-    data_dir
-        Folder searched for data before any download (environment: ``GRN_DATA_DIR``).
-    offline
-        Never download (environment: ``GRN_OFFLINE=1``).
     """
 
     verbosity: str = "warning"
@@ -50,8 +35,6 @@ class Settings:
     device: str = "auto"
     n_jobs: int | None = None
     memory_budget: int = 512 * 2**20
-    data_dir: Path | None = field(default_factory=lambda: _path("GRN_DATA_DIR"))
-    offline: bool = field(default_factory=lambda: _flag("GRN_OFFLINE"))
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self.__dataclass_fields__:

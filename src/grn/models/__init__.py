@@ -4,6 +4,7 @@ from grn.models._continue import pretrain, save
 from grn.models._protocol import CAPABILITIES, FoundationModel, Moments, Panel, ValueScale
 from grn.models._registry import available, load, register
 from grn.models.mini import Mini
+from grn.models.translator import Translator
 
 __all__ = [
     "CAPABILITIES",
@@ -11,6 +12,7 @@ __all__ = [
     "Mini",
     "Moments",
     "Panel",
+    "Translator",
     "ValueScale",
     "available",
     "load",

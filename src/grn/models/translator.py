@@ -81,7 +81,17 @@ class Translator:
     history: dict[str, object] = field(default_factory=dict)
 
     def logits(self, cube: np.ndarray) -> np.ndarray:
-        """Edge logits (targets, sources) of a feature cube (targets, sources, K); NaN where a feature is NaN.
+        """Edge logits of a feature cube; NaN where a feature is NaN.
+
+        Parameters
+        ----------
+        cube
+            Features (targets, sources, K), as in ``varm``.
+
+        Returns
+        -------
+        ndarray
+            Logits (targets, sources) float32.
 
         Raises
         ------
@@ -98,11 +108,33 @@ class Translator:
         return out
 
     def probability(self, cube: np.ndarray) -> np.ndarray:
-        """Edge probabilities (targets, sources): the logistic function of :meth:`logits`."""
+        """Edge probabilities: the logistic function of :meth:`logits`.
+
+        Parameters
+        ----------
+        cube
+            Features (targets, sources, K), as in ``varm``.
+
+        Returns
+        -------
+        ndarray
+            Probabilities (targets, sources) float32.
+        """
         return np.asarray(expit(self.logits(cube)))
 
     def save(self, path: str | Path) -> Path:
-        """Write ``path.safetensors`` and ``path.json``; returns the path without suffix."""
+        """Write ``path.safetensors`` and ``path.json``.
+
+        Parameters
+        ----------
+        path
+            Where to; a suffix ``.json`` or ``.safetensors`` is dropped.
+
+        Returns
+        -------
+        Path
+            The path without suffix.
+        """
         base = _base(path)
         tensors = base.with_name(base.name + ".safetensors")
         save_tensors(tensors, self.network.state_dict(), {"format": FORMAT, "config": json.dumps(asdict(self.config))})
@@ -118,6 +150,16 @@ class Translator:
     @classmethod
     def load(cls, path: str | Path) -> Translator:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path
+            Path given to :meth:`save`, with or without suffix.
+
+        Returns
+        -------
+        Translator
+            The translator.
 
         Raises
         ------

@@ -94,9 +94,12 @@ def infer_network(
 
     Notes
     -----
-    ``probability`` is calibrated to the balanced sample of pairs the translator saw, not to the density of real
-    networks: read it as a rank. Without ``groupby``, ``ugrn``, ``vvp`` and ``gradient_trajectory`` use virtual
-    cells and describe what the model knows, not what is special about your cells. Cost: that of the probes.
+    ``probability`` was learned on a balanced sample of pairs and is overconfident on panels unlike it; it says
+    nothing of the density of real networks: read it as a rank. Without ``groupby``, ``ugrn``, ``vvp`` and
+    ``gradient_trajectory`` use virtual cells and describe what the model knows, not what is special about your cells.
+    With ``groupby`` they are read at the mean cell of each group; a model that is nearly linear, as ``mini`` is, gives
+    groups nearly the same network. ``pert`` weighs every regulator by its expression in the group. Cost: that of the
+    probes.
 
     Examples
     --------

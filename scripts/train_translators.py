@@ -4,7 +4,8 @@
 
 DATA is a folder with ``beeline/edges.parquet`` and ``beeline/genes.parquet``. Writes one translator per network and
 feature and ``translators.json`` with the figures. Virtual cells need no expression, so only names and labels are
-read. Gene names of the mouse data sets are upper-cased by BEELINE itself and are looked up as they are.
+read. Negatives are degree-matched, or the translators would learn which genes are hubs. Gene names of the mouse data
+sets are upper-cased by BEELINE itself and are looked up as they are.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=500)
     parser.add_argument("--cache", type=Path, default=None, help="folder that keeps probed objects between runs")
     parser.add_argument("--view", default="both", choices=["raw", "centred", "both"])
-    parser.add_argument("--negatives", default="uniform", choices=["uniform", "degree_matched"])
+    parser.add_argument("--negatives", default="degree_matched", choices=["uniform", "degree_matched"])
     args = parser.parse_args()
 
     args.out.mkdir(parents=True, exist_ok=True)

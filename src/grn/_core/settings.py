@@ -43,7 +43,9 @@ class Settings:
         if name == "verbosity":
             if not isinstance(value, str) or value not in _LEVELS:
                 raise ParameterError(f"verbosity={value!r} is unknown; use one of {', '.join(_LEVELS)}.")
-            logging.getLogger("grn").setLevel(_LEVELS[value])
+            # the default leaves alone a level that the user's own logging set before the import
+            if name in self.__dict__:
+                logging.getLogger("grn").setLevel(_LEVELS[value])
         object.__setattr__(self, name, value)
 
     @contextmanager

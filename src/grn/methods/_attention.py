@@ -40,7 +40,7 @@ def attention(adata, request: Request, *, max_cells: int, seed: int) -> PairFeat
     if out is None:
         raise ParameterError("there is no pair of genes to read; pass sources and targets known to the model.")
     out[genes.sources, np.arange(len(genes.sources))] = np.nan
-    return PairFeatures(out, genes.sources, np.arange(m, dtype=np.float32), names, genes)
+    return PairFeatures(out, genes.sources, np.arange(m, dtype=np.float32), names, genes, "attention")
 
 
 def _cells(adata, request: Request, max_cells: int, seed: int) -> tuple[tuple[str, ...], list]:

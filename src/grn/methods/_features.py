@@ -38,6 +38,8 @@ class PairFeatures:
         Names of the groups; one empty name when there is no grouping.
     genes
         How names were matched.
+    feature
+        Name of the feature, as translators know it.
     """
 
     values: np.ndarray
@@ -45,6 +47,7 @@ class PairFeatures:
     grid: np.ndarray
     groups: tuple[str, ...]
     genes: PairGenes
+    feature: str
 
     def of_group(self, i: int) -> np.ndarray:
         """The cube (n_vars, S, M) of one group."""
@@ -113,7 +116,7 @@ def vvp(adata, request: Request, *, grid: Sequence[float] | None = None) -> Pair
         respond = lambda values: request.model.respond(panel, values)  # noqa: E731
         return perturb.perturb(respond, base, panel.src_pos.to(base.device), _on(points, base), batch=batch)
 
-    return _collect(adata, request, points, pieces, "virtual value perturbation")
+    return _collect(adata, request, points, pieces, "vvp")
 
 
 def gradient_trajectory(
@@ -134,7 +137,7 @@ def gradient_trajectory(
             respond_dual, base, columns, _on(points, base), batch=batch, moving=background == "moving"
         )
 
-    return _collect(adata, request, points, pieces, "gradient trajectory")
+    return _collect(adata, request, points, pieces, "gradient_trajectory")
 
 
 def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tuple[PairFeatures, PairFeatures]:
@@ -154,10 +157,13 @@ def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tup
         )
         return ((start, torch.cat([value, slope], dim=-1)) for start, value, slope in found)
 
-    joint = _collect(adata, request, np.concatenate([points, points]), pieces, "both probes")
+    joint = _collect(adata, request, np.concatenate([points, points]), pieces, "probe")
     cubes = joint.values.reshape(*joint.values.shape[:2], len(joint.groups), 2, m)
     parts = [np.ascontiguousarray(cubes[:, :, :, i].reshape(*cubes.shape[:2], -1)) for i in (0, 1)]
-    first, second = (PairFeatures(part, joint.sources, points, joint.groups, joint.genes) for part in parts)
+    first, second = (
+        PairFeatures(part, joint.sources, points, joint.groups, joint.genes, name)
+        for part, name in zip(parts, ("vvp", "gradient_trajectory"), strict=True)
+    )
     return first, second
 
 
@@ -175,7 +181,7 @@ def pert(adata, request: Request) -> PairFeatures:
         # a gene that is silent already loses exactly nothing, not the rounding of another batch
         return ((start, -block * changed[start : start + len(block), None, None]) for start, block in found)
 
-    return _collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "zero-out perturbation", cells=cells)
+    return _collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "pert", cells=cells)
 
 
 def refuse_groups(groupby: str) -> NoReturn:
@@ -227,7 +233,7 @@ def _collect(
     request: Request,
     points: np.ndarray,
     pieces: Callable[[Panel, Tensor, int], Iterator[tuple[int, Tensor]]],
-    desc: str,
+    feature: str,
     *,
     cells: _Cells | None = None,
 ) -> PairFeatures:
@@ -244,7 +250,7 @@ def _collect(
             for group in range(len(cells.names))
             for start, block in pieces(panel, cells.base(group, panel), request.batch(panel))
         )
-        bar = progress(range(total), desc=desc, show=request.show)
+        bar = progress(range(total), desc=feature, show=request.show)
         for group, rows, tgt, block in blocks:
             columns = [slot[r] for r in rows]
             cube = block.transpose(0, 1).cpu().numpy()
@@ -252,7 +258,7 @@ def _collect(
             for _ in rows:
                 next(bar, None)
     out[genes.sources, np.arange(len(genes.sources))] = np.nan
-    return PairFeatures(out, genes.sources, points, cells.names, genes)
+    return PairFeatures(out, genes.sources, points, cells.names, genes, feature)
 
 
 def _on(points: np.ndarray, like: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
 from grn._kernels.expression import as_log, detect_kind, moments, row_blocks
 
 
@@ -66,6 +67,8 @@ def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 20
     ------
     ExpressionError
         If values are negative, NaN or missing.
+    GeneNameError
+        If two columns of a data set stand for one gene of the vocabulary.
     GeneOverlapError
         If a data set has fewer than ``min_genes`` genes of the vocabulary that vary.
     """
@@ -98,12 +101,16 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
             "Look at grn.pp.check_expression(adata) for a layer that fits."
         )
     symbols = adata.var["grn_symbol"] if "grn_symbol" in adata.var else adata.var_names
-    first: dict[str, int] = {}
-    for column, symbol in enumerate(map(str, symbols)):
-        if symbol in vocabulary:
-            first.setdefault(symbol, column)
-    known = sorted(first, key=vocabulary.__getitem__)
-    columns = np.array([first[symbol] for symbol in known], dtype=np.int64)
+    found = [(str(symbol), column) for column, symbol in enumerate(symbols) if str(symbol) in vocabulary]
+    known = sorted({symbol for symbol, _ in found}, key=vocabulary.__getitem__)
+    if len(known) < len(found):
+        twice = sorted(symbol for symbol, n in Counter(symbol for symbol, _ in found).items() if n > 1)
+        raise GeneNameError(
+            f"in data set {name!r} {len(twice)} genes stand in several columns, for example {twice[:3]}; keep one of "
+            "each, or call grn.pp.align_genes(adata), which marks such columns as ambiguous."
+        )
+    position = dict(found)
+    columns = np.array([position[symbol] for symbol in known], dtype=np.int64)
     if len(columns) == 0:
         raise GeneOverlapError(
             f"data set {name!r} shares no gene name with the vocabulary; call grn.pp.align_genes(adata) first."

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.rng import RNGLike, seed_of
 from grn.methods._attention import attention as read_attention
 from grn.models import FoundationModel
-from grn.pp._anndata import target, validate
-from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+from grn.pp._anndata import validate
+from grn.tl._shared import SNIPPETS, request_for, run_probe
 
 
 @document(**SNIPPETS)
@@ -101,17 +100,6 @@ def attention(
         progress=progress,
     )
     seed = seed_of(rng)
-    with torch_threads(jobs(n_jobs)):
-        found = read_attention(adata, request, max_cells=max_cells, seed=seed)
-    out = target(adata, copy=copy)
-    params = {
-        "function": "attention",
-        "context": "mean",
-        "groupby": groupby,
-        "layer": layer,
-        "use_raw": use_raw,
-        "max_cells": max_cells,
-        "seed": seed,
-    }
-    write_features(out, key_added, found, request.model, params)
-    return out if copy else None
+    read = lambda: {key_added: read_attention(adata, request, max_cells=max_cells, seed=seed)}  # noqa: E731
+    params = {"max_cells": max_cells, "seed": seed}
+    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params=params)

@@ -55,7 +55,7 @@ def fit_translator(
         Slot of the features: ``"vvp"``, ``"gradient_trajectory"``, ``"pert"``, ``"attention"`` or ``"X_<model>"``.
     negatives
         How non-edges are drawn among regulators with at least one edge: ``"uniform"`` (as many as edges, the
-        paper's), ``"degree_matched"`` (as many per regulator as it has edges) or ``"all"``.
+        paper's), ``"degree_matched"`` (every regulator and target as often as among the edges) or ``"all"``.
     view
         What the MLP sees: ``"raw"`` features, ``"centred"`` (their mean per target and per regulator subtracted) or
         ``"both"``. Of embeddings always ``"raw"``: in a sum E_i + E_j centring leaves nothing but what is missing.

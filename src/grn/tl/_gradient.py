@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
-from grn.pp._anndata import target, validate
-from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+from grn.pp._anndata import validate
+from grn.tl._shared import SNIPPETS, request_for, run_probe
 
 
 @document(**SNIPPETS)
@@ -104,18 +103,8 @@ def gradient_trajectory(
         batch_size=batch_size,
         progress=progress,
     )
-    with torch_threads(jobs(n_jobs)):
-        found = features.gradient_trajectory(adata, request, grid=grid, background=background)
-    out = target(adata, copy=copy)
-    params = {
-        "function": "gradient_trajectory",
-        "background": background,
-        "context": context,
-        "groupby": groupby,
-        "layer": layer,
-        "use_raw": use_raw,
-        "baseline": request.model.value_scale.baseline,
-        "gradient_kind": request.model.gradient_kind,
+    params = {"background": background, "gradient_kind": request.model.gradient_kind}
+    read = lambda: {  # noqa: E731
+        key_added: features.gradient_trajectory(adata, request, grid=grid, background=background)
     }
-    write_features(out, key_added, found, request.model, params)
-    return out if copy else None
+    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params=params)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
-from grn.pp._anndata import target, validate
-from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+from grn.pp._anndata import validate
+from grn.tl._shared import SNIPPETS, request_for, run_probe
 
 
 @document(**SNIPPETS)
@@ -96,9 +95,5 @@ def pert(
         batch_size=batch_size,
         progress=progress,
     )
-    with torch_threads(jobs(n_jobs)):
-        found = features.pert(adata, request)
-    out = target(adata, copy=copy)
-    params = {"function": "pert", "context": "mean", "groupby": groupby, "layer": layer, "use_raw": use_raw}
-    write_features(out, key_added, found, request.model, params)
-    return out if copy else None
+    read = lambda: {key_added: features.pert(adata, request)}  # noqa: E731
+    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
-from grn.pp._anndata import target, validate
-from grn.tl._shared import SNIPPETS, feature_entry, jobs, request_for
+from grn.pp._anndata import validate
+from grn.tl._shared import SNIPPETS, request_for, run_probe
 
 
 @document(**SNIPPETS)
@@ -91,24 +90,7 @@ def probe(
         batch_size=batch_size,
         progress=progress,
     )
-    with torch_threads(jobs(n_jobs)):
-        pair = features.both(adata, request, grid=grid)
-    out = target(adata, copy=copy)
-    params = {
-        "background": "fixed",
-        "context": context,
-        "groupby": groupby,
-        "layer": layer,
-        "use_raw": use_raw,
-        "baseline": request.model.value_scale.baseline,
-        "gradient_kind": request.model.gradient_kind,
-    }
-    names = ("vvp", "gradient_trajectory")
-    entries = [
-        feature_entry(out, found, request.model, {"function": name, **params})
-        for name, found in zip(names, pair, strict=True)
-    ]
-    for name, found, entry in zip(names, pair, entries, strict=True):
-        out.varm[key_added + name] = found.values
-        out.uns[key_added + name] = entry
-    return out if copy else None
+    names = [key_added + name for name in ("vvp", "gradient_trajectory")]
+    read = lambda: dict(zip(names, features.both(adata, request, grid=grid), strict=True))  # noqa: E731
+    params = {"background": "fixed", "gradient_kind": request.model.gradient_kind}
+    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params=params)

@@ -42,7 +42,7 @@ def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeat
         and cube.shape == (len(names), len(genes.sources), len(grid))
         and np.array_equal(~np.isnan(cube).any(axis=-1), _pairs(genes, len(names)))
     )
-    return PairFeatures(cube, genes.sources, grid, ("",), genes) if agrees else None
+    return PairFeatures(cube, genes.sources, grid, ("",), genes, name) if agrees else None
 
 
 def _pairs(genes: PairGenes, n_vars: int) -> np.ndarray:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grn._core.device import resolve_device
+from grn._core.device import resolve_device, torch_threads
 from grn._core.settings import settings
 from grn.methods._features import PairFeatures, Request
 from grn.models import FoundationModel, load
 from grn.network._schema import storable
+from grn.pp._anndata import target
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -84,13 +85,36 @@ def jobs(n_jobs: int | None) -> int | None:
     return settings.n_jobs if n_jobs is None else n_jobs
 
 
-def write_features(
-    adata: AnnData, key: str, found: PairFeatures, model: FoundationModel, params: Mapping[str, Any]
-) -> None:
-    """Store a feature cube in ``varm[key]`` and its axes and provenance in ``uns[key]``."""
-    entry = feature_entry(adata, found, model, params)
-    adata.varm[key] = found.values
-    adata.uns[key] = entry
+def run_probe(
+    adata: AnnData,
+    read: Callable[[], Mapping[str, PairFeatures]],
+    request: Request,
+    *,
+    n_jobs: int | None,
+    copy: bool,
+    params: Mapping[str, Any],
+) -> AnnData | None:
+    """Compute features, then store each cube in ``varm[key]`` and its axes and provenance in ``uns[key]``.
+
+    Nothing is written before everything is computed. ``params`` are the arguments of the public function; the
+    baseline of virtual cells is added to them.
+    """
+    with torch_threads(jobs(n_jobs)):
+        found = read()
+    out = target(adata, copy=copy)
+    given = {
+        **params,
+        "context": request.context,
+        "groupby": request.groupby,
+        "layer": request.layer,
+        "use_raw": request.use_raw,
+        "baseline": request.model.value_scale.baseline,
+    }
+    entries = {key: feature_entry(out, cube, request.model, given) for key, cube in found.items()}
+    for key, cube in found.items():
+        out.varm[key] = cube.values
+        out.uns[key] = entries[key]
+    return out if copy else None
 
 
 def feature_entry(
@@ -103,7 +127,7 @@ def feature_entry(
         "grid": np.asarray(found.grid, dtype=np.float64),
         "value_scale": model.value_scale.name,
         "unknown": np.asarray(found.genes.unknown, dtype=str),
-        "params": storable({**params, **provenance(model), **gene_counts(names, found)}),
+        "params": storable({"function": found.feature, **params, **provenance(model), **gene_counts(names, found)}),
     }
     if found.groups != ("",):
         entry["groups"] = np.array(found.groups, dtype=str)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from anndata import AnnData
 
-from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
-from grn.pp._anndata import target, validate
-from grn.tl._shared import SNIPPETS, jobs, request_for, write_features
+from grn.pp._anndata import validate
+from grn.tl._shared import SNIPPETS, request_for, run_probe
 
 
 @document(**SNIPPETS)
@@ -103,16 +102,5 @@ def vvp(
         batch_size=batch_size,
         progress=progress,
     )
-    with torch_threads(jobs(n_jobs)):
-        found = features.vvp(adata, request, grid=grid)
-    out = target(adata, copy=copy)
-    params = {
-        "function": "vvp",
-        "context": context,
-        "groupby": groupby,
-        "layer": layer,
-        "use_raw": use_raw,
-        "baseline": request.model.value_scale.baseline,
-    }
-    write_features(out, key_added, found, request.model, params)
-    return out if copy else None
+    read = lambda: {key_added: features.vvp(adata, request, grid=grid)}  # noqa: E731
+    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})

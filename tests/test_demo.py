@@ -37,7 +37,11 @@ def test_edges(ran):
     stored = grn.get.edges(adata)
     assert len(stored) == len(edges) and stored["source"].astype(str).tolist() == edges["source"].tolist()
     best = edges.iloc[0]
-    assert f"{best['probability']:.4f} {best['score']:+.3f}" in report and best["source"] in report and best["target"] in report
+    assert (
+        f"{best['probability']:.4f} {best['score']:+.3f}" in report
+        and best["source"] in report
+        and best["target"] in report
+    )
     assert set(edges["source"]) == set(adata.uns["vvp"]["sources"])
 
 

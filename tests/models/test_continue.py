@@ -46,6 +46,23 @@ def test_the_seed_decides(tiny, adata, tmp_path):
     assert not torch.equal(a["embedding.weight"], c["embedding.weight"])
 
 
+def test_the_order_of_cells_genes_and_data_sets_does_not_matter(tiny, adata, tmp_path):
+    rng = np.random.default_rng(0)
+    cells, genes = rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)
+    half = adata.n_obs // 2
+    other = adata[:half].copy()
+    long = {**SHORT, "steps": 6, "lr": 0.3}
+
+    def run(name, adatas):
+        return weights(pretrain(adatas, path=tmp_path / name, model=tiny, **long))
+
+    a = run("a", {"x": adata, "y": other})
+    b = run("b", {"y": other, "x": adata[cells][:, genes].copy()})
+    moved = {key: (a[key] - value).abs().max() for key, value in weights(tiny).items()}
+    assert max(moved.values()) > 1e-2
+    assert all((a[key] - b[key]).abs().max() <= 0.01 * max(moved.values()) for key in a)
+
+
 def test_an_interrupted_call_goes_on(tiny, adata, tmp_path, monkeypatch):
     whole = weights(pretrain(adata, path=tmp_path / "whole", model=tiny, **SHORT))
     fit, save_state = _pretrain.fit, _pretrain._save_state

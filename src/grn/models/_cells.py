@@ -134,6 +134,15 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
     return CellSet(name, X, tokens[keep], mean[keep], std[keep], detection, names)
 
 
+def in_order(sets: Sequence[CellSet]) -> list[CellSet]:
+    """Sort data sets by name and their cells by name, so that training draws the same cells whatever their order."""
+    ordered = []
+    for cells in sorted(sets, key=lambda found: found.name):
+        order = np.argsort(cells.names, kind="stable")
+        ordered.append(replace(cells, X=cells.X[order], names=cells.names[order]))
+    return ordered
+
+
 def hold_out(cells: CellSet, fraction: float) -> tuple[CellSet, CellSet]:
     """Split off a fraction of the cells by the hash of their names; both parts keep the training part's moments."""
     hashed = np.array(

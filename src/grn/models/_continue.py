@@ -14,7 +14,7 @@ from grn._core.device import resolve_device
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
-from grn.models._cells import CellSet, cell_sets, hold_out
+from grn.models._cells import CellSet, cell_sets, hold_out, in_order
 from grn.models._evaluate import masked_error
 from grn.models._pretrain import Schedule, fit
 from grn.models._registry import load
@@ -153,7 +153,7 @@ def pretrain(
     start, where = load(model), resolve_device(device)
     if not isinstance(start, Mini):
         raise CapabilityError(f"only models of class Mini can be pretrained here; {start.name!r} is another.")
-    sets = cell_sets(adatas, {g: i for i, g in enumerate(start.genes)}, min_genes=min_genes)
+    sets = in_order(cell_sets(adatas, {g: i for i, g in enumerate(start.genes)}, min_genes=min_genes))
     pairs = [hold_out(cells, holdout) for cells in sets]
     train, held = [a for a, _ in pairs], [b for _, b in pairs]
     network = copy.deepcopy(start.network)

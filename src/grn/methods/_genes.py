@@ -72,16 +72,6 @@ def pair_genes(
     _check_some(known_src, names[src], model, "source", adata)
     _check_some(known_tgt, names[tgt], model, "target", adata)
     lost = names[[r for r in src if ids[r] not in can_source]]
-    if len(unknown) or len(lost):
-        logger.info(
-            "%s knows %d of %d genes; %d of %d sources are lost%s",
-            model.name,
-            len(names) - len(unknown),
-            len(names),
-            len(lost),
-            len(src),
-            f" ({', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''})" if len(lost) else "",
-        )
     return PairGenes(ids, known_src, known_tgt, unknown, lost)
 
 
@@ -98,6 +88,7 @@ def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.nda
     list
         Panel, and the rows of the object behind its sources and its targets (in the panel's order).
     """
+    _tell(model, genes)
     order = {gene: i for i, gene in enumerate(dict.fromkeys((*model.source_genes, *model.target_genes)))}
     src = np.array(sorted(genes.sources, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
     tgt = np.array(sorted(genes.targets, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
@@ -107,6 +98,20 @@ def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.nda
         half = max(1, model.max_genes // 2)
         parts = [(s, t) for s in _strides(src, half) for t in _strides(tgt, half)]
     return [(model.panel([genes.ids[r] for r in s], [genes.ids[r] for r in t]), s, t) for s, t in parts]
+
+
+def _tell(model: FoundationModel, genes: PairGenes) -> None:
+    lost = genes.lost_sources
+    if len(genes.unknown) or len(lost):
+        logger.info(
+            "%s knows %d of %d genes; %d of %d sources are lost%s",
+            model.name,
+            len(genes.ids) - len(genes.unknown),
+            len(genes.ids),
+            len(lost),
+            len(genes.sources) + len(lost),
+            f" ({', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''})" if len(lost) else "",
+        )
 
 
 def _strides(rows: np.ndarray, size: int) -> list[np.ndarray]:

@@ -99,7 +99,7 @@ def _told(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}" if kind == "floating" else f"{tuple(tensor.shape)} {kind}"
 
 
-def save_mini(model: Mini, path: str | Path, *, card: Mapping[str, object] | None = None) -> Path:
+def save_mini(model: Mini, path: str | Path) -> Path:
     """Write a ``mini`` model to one safetensors file and return its path."""
     path = Path(path)
     header = {
@@ -107,7 +107,6 @@ def save_mini(model: Mini, path: str | Path, *, card: Mapping[str, object] | Non
         "config": json.dumps(asdict(model.network.config)),
         "genes": "\n".join(model.genes),
         "max_genes": str(model.max_genes),
-        "card": json.dumps(dict(card or {})),
     }
     save_tensors(path, model.network.state_dict(), header)
     return path

@@ -5,7 +5,8 @@ value. Encoder blocks let the tokens see each other; then one query per target,
 carrying the target's embedding and no value, reads the cell through
 cross-attention blocks in which it cannot see the token of its own gene. So the
 prediction for gene j does not copy the value of j, neither when genes are masked
-in training nor when a probe presents the whole panel.
+in training nor when a probe presents the whole panel; only what other tokens
+took up of it in the encoder can reach it.
 
 A linear path runs beside the blocks: ridge regression of the cell on the
 embeddings of the panel gives its factor scores ``s = (E'E + R)^-1 E'z``, and

@@ -9,9 +9,10 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.rng import RNGLike, seed_of
 from grn.methods._attention import attention as read_attention
+from grn.methods._features import Request
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, request_for, run_probe
+from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
 @document(**SNIPPETS)
@@ -87,9 +88,8 @@ def attention(
     (4, 1, 8)
     """
     validate(adata)
-    request = request_for(
-        model,
-        device,
+    request = Request(
+        **environment(model, device, progress),
         sources=sources,
         targets=targets,
         context="mean",
@@ -97,7 +97,6 @@ def attention(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        progress=progress,
     )
     seed = seed_of(rng)
     read = lambda: {key_added: read_attention(adata, request, max_cells=max_cells, seed=seed)}  # noqa: E731

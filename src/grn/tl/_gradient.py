@@ -10,7 +10,7 @@ from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, request_for, run_probe
+from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
 @document(**SNIPPETS)
@@ -91,9 +91,8 @@ def gradient_trajectory(
     (4, 1, 8)
     """
     validate(adata)
-    request = request_for(
-        model,
-        device,
+    request = features.Request(
+        **environment(model, device, progress),
         sources=sources,
         targets=targets,
         context=context,
@@ -101,7 +100,6 @@ def gradient_trajectory(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        progress=progress,
     )
     params = {"background": background, "gradient_kind": request.model.gradient_kind}
     read = lambda: {  # noqa: E731

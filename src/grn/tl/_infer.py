@@ -9,20 +9,19 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.device import resolve_device, torch_threads
+from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
-from grn._core.settings import settings
 from grn.methods import METHODS, Method, Task
 from grn.methods._genes import pair_genes
-from grn.models import FoundationModel, load
+from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
 from grn.pp._anndata import target, validate
 from grn.tl._reuse import stored_features
-from grn.tl._shared import SNIPPETS, jobs, provenance
+from grn.tl._shared import SNIPPETS, environment, jobs, provenance
 
 _SNIPPETS = {
     **SNIPPETS,
@@ -115,7 +114,16 @@ def infer_network(
         raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
     own = dict(params or {})
     record.check(own)
-    task = _task(model, sources, targets, groupby, layer, use_raw, rng, batch_size, device, progress)
+    task = Task(
+        **environment(model, device, progress),
+        sources=sources,
+        targets=targets,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        seed=seed_of(rng),
+        batch_size=batch_size,
+    )
     with torch_threads(jobs(n_jobs)):
         network = _fit(adata, record, task, own)
     out = target(adata, copy=copy)
@@ -236,33 +244,6 @@ def methods() -> pd.DataFrame:
         for name in METHODS
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
-
-
-def _task(
-    model: Any,
-    sources: Sequence[str] | None,
-    targets: Sequence[str] | None,
-    groupby: str | None,
-    layer: str | None,
-    use_raw: bool,  # noqa: FBT001
-    rng: RNGLike,
-    batch_size: int | None,
-    device: str,
-    progress: bool | None,  # noqa: FBT001
-) -> Task:
-    loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
-    return Task(
-        model=loaded,
-        sources=sources,
-        targets=targets,
-        groupby=groupby,
-        layer=layer,
-        use_raw=use_raw,
-        seed=seed_of(rng),
-        batch_size=batch_size,
-        memory_budget=settings.memory_budget,
-        show=settings.progress if progress is None else progress,
-    )
 
 
 def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Network:

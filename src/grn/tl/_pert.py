@@ -10,7 +10,7 @@ from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, request_for, run_probe
+from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
 @document(**SNIPPETS)
@@ -83,9 +83,8 @@ def pert(
     True
     """
     validate(adata)
-    request = request_for(
-        model,
-        device,
+    request = features.Request(
+        **environment(model, device, progress),
         sources=sources,
         targets=targets,
         context="mean",
@@ -93,7 +92,6 @@ def pert(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        progress=progress,
     )
     read = lambda: {key_added: features.pert(adata, request)}  # noqa: E731
     return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})

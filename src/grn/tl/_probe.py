@@ -10,7 +10,7 @@ from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, request_for, run_probe
+from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
 @document(**SNIPPETS)
@@ -78,9 +78,8 @@ def probe(
     ['gradient_trajectory', 'vvp']
     """
     validate(adata)
-    request = request_for(
-        model,
-        device,
+    request = features.Request(
+        **environment(model, device, progress),
         sources=sources,
         targets=targets,
         context=context,
@@ -88,7 +87,6 @@ def probe(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        progress=progress,
     )
     names = [key_added + name for name in ("vvp", "gradient_trajectory")]
     read = lambda: dict(zip(names, features.both(adata, request, grid=grid), strict=True))  # noqa: E731

@@ -69,15 +69,11 @@ SNIPPETS = {
 }
 
 
-def request_for(model: FoundationModel | str | Any, device: str, **arguments: Any) -> Request:
-    """Load the model onto its device and bundle the arguments of a probe."""
-    device = settings.device if device == "auto" else device
-    loaded = load(model)
-    loaded = loaded.to(resolve_device(device))
-    budget = settings.memory_budget
-    show = arguments.pop("progress", None)
-    show = settings.progress if show is None else show
-    return Request(model=loaded, memory_budget=budget, show=show, **arguments)
+def environment(model: FoundationModel | str | Any, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """The model on its device, the memory budget and whether to show progress: arguments first, then settings."""
+    loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
+    show = settings.progress if progress is None else progress
+    return {"model": loaded, "memory_budget": settings.memory_budget, "show": show}
 
 
 def jobs(n_jobs: int | None) -> int | None:

@@ -10,7 +10,7 @@ from grn._core.docs import document
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, request_for, run_probe
+from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
 @document(**SNIPPETS)
@@ -90,9 +90,8 @@ def vvp(
     (4, 1, 8)
     """
     validate(adata)
-    request = request_for(
-        model,
-        device,
+    request = features.Request(
+        **environment(model, device, progress),
         sources=sources,
         targets=targets,
         context=context,
@@ -100,7 +99,6 @@ def vvp(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        progress=progress,
     )
     read = lambda: {key_added: features.vvp(adata, request, grid=grid)}  # noqa: E731
     return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})

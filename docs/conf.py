@@ -20,7 +20,16 @@ extensions = [
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
 ]
-exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints", "generated/**/README.md"]
+# the last three are parts of other pages
+exclude_patterns = [
+    "_build",
+    "jupyter_execute",
+    "**.ipynb_checkpoints",
+    "generated/**/README.md",
+    "bench/labels.md",
+    "bench/perturbation_table.md",
+    "bench/verdict.md",
+]
 
 # every page with code runs in every build; a failure is a warning with its traceback, which -W turns into an error
 nb_execution_mode = "force"

@@ -2,8 +2,9 @@
 
 The namespaces follow scanpy: ``grn.pp`` prepares an object, ``grn.models``
 holds foundation models, ``grn.tl`` computes, ``grn.get`` reads results,
-``grn.pl`` draws, ``grn.datasets`` loads data. They are imported on first use,
-so ``import grn`` loads neither torch nor matplotlib nor scanpy.
+``grn.pl`` draws, ``grn.datasets`` loads data, ``grn.bench`` tests what
+generalizes. They are imported on first use, so ``import grn`` loads neither
+torch nor matplotlib nor scanpy.
 """
 
 from importlib import import_module
@@ -14,10 +15,10 @@ from grn._core.settings import settings
 
 __version__ = "0.1.0"
 
-_NAMESPACES = ("datasets", "get", "models", "pl", "pp", "tl")
+_NAMESPACES = ("bench", "datasets", "get", "models", "pl", "pp", "tl")
 _OBJECTS = {"Network": "grn.network"}
 
-__all__ = ["Network", "__version__", "datasets", "errors", "get", "models", "pl", "pp", "settings", "tl"]
+__all__ = ["Network", "__version__", "bench", "datasets", "errors", "get", "models", "pl", "pp", "settings", "tl"]
 
 
 def __getattr__(name: str) -> ModuleType | type:

@@ -1,4 +1,4 @@
-"""Command line: ``python -m grn demo`` and ``grn infer``; thin over the functions."""
+"""Command line: ``grn demo``, ``grn infer`` and ``grn bench``, or ``python -m grn ...``; thin over the functions."""
 
 from __future__ import annotations
 
@@ -53,6 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--out", type=Path, default=Path("edges.csv"), help="edge table (default: edges.csv)")
     infer.add_argument("--h5ad", type=Path, default=None, help="also write the object with everything computed")
     infer.set_defaults(run=_infer)
+
+    bench = commands.add_parser("bench", help="run the generalization benchmark; needs BEELINE's data")
+    bench.add_argument("--quick", action="store_true", help="100 regulators per data set: under an hour")
+    bench.add_argument("--labels", action="store_true", help="only what labels alone give away: minutes, no model")
+    bench.add_argument("--out", type=Path, default=Path("grn_bench"), help="folder for the results")
+    bench.add_argument("--data", type=Path, default=None, help="folder with beeline/ (default: GRN_DATA_DIR)")
+    bench.add_argument("--model", default="mini", help="foundation model: name or path (default: mini)")
+    bench.add_argument("--sizes", type=int, nargs="+", default=[500], choices=[500, 1000], help="genes beside TFs")
+    bench.add_argument("--cache", type=Path, default=None, help="folder that a stopped run goes on from (in --out)")
+    bench.add_argument("--jobs", type=int, default=None, help="processes")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -60,6 +71,23 @@ def _demo(args: argparse.Namespace) -> None:
     from grn._demo import demo
 
     print(demo(args.out))
+
+
+def _bench(args: argparse.Namespace) -> None:
+    from grn._benchmark import benchmark
+
+    told = benchmark(
+        args.out,
+        quick=args.quick,
+        labels=args.labels,
+        model=args.model,
+        sizes=tuple(args.sizes),
+        data=args.data,
+        cache=args.cache,
+        n_jobs=args.jobs,
+    )
+    for line in told:
+        print(line, flush=True)
 
 
 def _infer(args: argparse.Namespace) -> None:

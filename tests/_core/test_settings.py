@@ -1,7 +1,12 @@
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import grn
 from grn._core.errors import GrnError, ParameterError
 from grn._core.settings import Settings
 
@@ -72,3 +77,35 @@ def test_a_bad_verbosity_is_refused_and_changes_nothing(fresh, bad):
 def test_settings_errors_belong_to_the_package(fresh):
     with pytest.raises(GrnError), fresh.override(nothing=1):
         pass
+
+
+def data_dir_of_a_new_process(**environment):
+    where = str(Path(grn.__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {where!r}); import grn; print(repr(grn.settings.data_dir))"
+    inherited = {name: value for name, value in os.environ.items() if name != "GRN_DATA_DIR"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**inherited, **environment}, capture_output=True, text=True, check=True
+    )
+    return found.stdout.strip()
+
+
+def test_data_dir_is_taken_from_the_environment(tmp_path):
+    assert data_dir_of_a_new_process() == "None"
+    assert data_dir_of_a_new_process(GRN_DATA_DIR=" ") == "None"
+    assert data_dir_of_a_new_process(GRN_DATA_DIR=str(tmp_path)) == repr(tmp_path)
+
+
+def test_data_dir_is_a_path_or_none(fresh, tmp_path):
+    fresh.data_dir = str(tmp_path)
+    assert fresh.data_dir == tmp_path
+    with fresh.override(data_dir=None):
+        assert fresh.data_dir is None
+    assert fresh.data_dir == tmp_path
+
+
+@pytest.mark.parametrize("bad", ["", "  ", 3, True, ["folder"]])
+def test_a_bad_data_dir_is_refused_and_changes_nothing(fresh, tmp_path, bad):
+    fresh.data_dir = tmp_path
+    with pytest.raises(ParameterError, match=r"data_dir=.*pass the path of a folder, or None"):
+        fresh.data_dir = bad
+    assert fresh.data_dir == tmp_path

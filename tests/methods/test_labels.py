@@ -52,7 +52,7 @@ def test_degree_matched_negatives_have_the_degrees_of_the_edges(seed):
     t, s = np.nonzero(matrix)
     table = pd.DataFrame({"source": SOURCES[s], "target": TARGETS[t]})
     pairs = draw(table, np.ones((30, 6), dtype=bool), negatives="degree_matched", seed=seed)
-    assert (pairs.labels == 1).sum() > len(table) / 2
+    assert (pairs.labels == 1).sum() > 10
     for end, n in ((pairs.sources, 6), (pairs.targets, 30)):
         counts = [np.bincount(end[pairs.labels == label], minlength=n) for label in (0, 1)]
         assert counts[0].tolist() == counts[1].tolist()

@@ -28,7 +28,16 @@ def adata(tiny) -> ad.AnnData:
     return made
 
 
+RESULTS = pd.DataFrame(
+    {"method": ["vvp", "degree"], "kind": ["method", "floor"], "test": "hHEP", "network": "STRING", "protocol": "paper",
+     "metric": "auprc", "value": [0.61, 0.70], "low": [0.58, 0.66], "high": [0.64, 0.73], "floor": 0.70}
+)  # fmt: skip
+PAIRS = pd.DataFrame({
+    "source": list("AAABBBCCC"), "target": list("XYZXYZXYZ"), "label": [1, 1, 0, 1, 0, 0, 1, 1, 1], "score": range(9),
+})  # fmt: skip
 CALLS = {
+    "benchmark": lambda adata, ax: grn.pl.benchmark(RESULTS, ax=ax)[0, 0],
+    "degree_bias": lambda adata, ax: grn.pl.degree_bias(PAIRS, roles="regulator", ax=ax)[0],
     "network": lambda adata, ax: grn.pl.network(adata, ax=ax),
     "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),
     "regulon": lambda adata, ax: grn.pl.regulon(adata, source="SPI1", ax=ax),

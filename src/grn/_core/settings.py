@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from grn._core.errors import ParameterError
 
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+
+
+def _data_dir() -> Path | None:
+    """Folder that the environment names, if it does."""
+    named = os.environ.get("GRN_DATA_DIR", "").strip()
+    return Path(named) if named else None
+
+
+def _as_folder(value: object) -> Path | None:
+    if value is None:
+        return None
+    if isinstance(value, str | Path) and str(value).strip():
+        return Path(value)
+    raise ParameterError(f"data_dir={value!r}; pass the path of a folder, or None for no folder.")
 
 
 @dataclass
@@ -28,6 +44,9 @@ class Settings:
         Default number of torch threads; ``None`` leaves torch's own choice.
     memory_budget
         Bytes a batch of virtual cells may use; decides batch sizes.
+    data_dir
+        Folder in which ``grn.datasets`` looks for data that are not in the package, or ``None``. The default is the
+        environment variable ``GRN_DATA_DIR``, read when the package is imported.
     """
 
     verbosity: str = "warning"
@@ -35,6 +54,7 @@ class Settings:
     device: str = "auto"
     n_jobs: int | None = None
     memory_budget: int = 512 * 2**20
+    data_dir: Path | str | None = field(default_factory=_data_dir)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self.__dataclass_fields__:
@@ -46,7 +66,7 @@ class Settings:
             # the default leaves alone a level that the user's own logging set before the import
             if name in self.__dict__:
                 logging.getLogger("grn").setLevel(_LEVELS[value])
-        object.__setattr__(self, name, value)
+        object.__setattr__(self, name, _as_folder(value) if name == "data_dir" else value)
 
     @contextmanager
     def override(self, **values: object) -> Iterator[Settings]:

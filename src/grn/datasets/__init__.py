@@ -1,6 +1,22 @@
-"""Small data that come with the package: nothing here uses the network."""
+"""Data in the package, and readers for data that users keep on disk: nothing here uses the network."""
 
+from grn.datasets._beeline import beeline
 from grn.datasets._bundled import pbmc68k, tfs
+from grn.datasets._perturbation import dream4, nkx2_1_knockout, papalexi2021, replogle2022
+from grn.datasets._priors import collectri, dorothea, omnipath, trrust
 from grn.datasets._toy import toy
 
-__all__ = ["pbmc68k", "tfs", "toy"]
+__all__ = [
+    "beeline",
+    "collectri",
+    "dorothea",
+    "dream4",
+    "nkx2_1_knockout",
+    "omnipath",
+    "papalexi2021",
+    "pbmc68k",
+    "replogle2022",
+    "tfs",
+    "toy",
+    "trrust",
+]

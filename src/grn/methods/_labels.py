@@ -10,6 +10,7 @@ import pandas as pd
 from grn._core.errors import GeneOverlapError, NetworkError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import child
+from grn._kernels.rewire import degree_matched
 
 NEGATIVES = ("uniform", "degree_matched", "all")
 
@@ -53,9 +54,9 @@ def labelled_pairs(
         Pairs (targets, sources) that have features.
     negatives
         ``"uniform"``: as many non-edges as edges, drawn per regulator and gene at random among the regulators with
-        at least one edge. ``"degree_matched"``: edges exchange their targets two by two, so that every regulator and
-        every target occurs as often among non-edges as among edges and its degree tells nothing (edges of hubs that
-        find no partner go unlabelled). ``"all"``: every non-edge of those regulators.
+        at least one edge. ``"degree_matched"``: edges exchange their targets, so that every regulator and every
+        target occurs as often among non-edges as among edges and its degree tells nothing (edges of hubs that find
+        no partner go unlabelled). ``"all"``: every non-edge of those regulators.
     seed
         Seed; draws are keyed by names, so the order of genes does not matter.
 
@@ -117,16 +118,16 @@ def _draw(
     if negatives == "all":
         matrix[free] = 0
     elif negatives == "degree_matched":
-        drawn, alone = _switched(matrix == 1, free, targets, sources, seed)
-        if len(drawn) == 0:
+        kept, drawn = _matched(matrix == 1, free, targets, sources, seed)
+        if not drawn.any():
             raise NetworkError(
                 f"no non-edge keeps the degrees of the {int((matrix == 1).sum())} edges, as one regulator or one set "
                 "of targets takes part in all; negatives='degree_matched' needs more regulators, or use 'uniform'."
             )
-        matrix[tuple(alone.T)] = -1
-        matrix[tuple(drawn.T)] = 0
-        if len(alone):
-            logger.info("degree-matched negatives: %d edges of hubs have no match and go unlabelled", len(alone))
+        alone = (matrix == 1) & ~kept
+        matrix[alone], matrix[drawn] = -1, 0
+        if alone.any():
+            logger.info("degree-matched negatives: %d edges of hubs have no match and go unlabelled", alone.sum())
     else:
         keys = np.full(matrix.shape, np.inf)
         order = np.argsort(targets.astype(str))
@@ -139,45 +140,15 @@ def _draw(
         matrix.reshape(-1)[chosen] = 0
 
 
-def _switched(
+def _matched(
     edges: np.ndarray, free: np.ndarray, targets: np.ndarray, sources: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Non-edges with the degrees of the edges, and the edges without match, both (n, 2) of target and source.
-
-    Edges are taken two by two in random order: if exchanging the targets of (i, j) and (k, l) gives two pairs that are
-    neither edges nor drawn yet, those become non-edges. So edges that found a partner and the drawn non-edges have
-    exactly the same degrees. Cost: quadratic in the number of edges at worst, linear for sparse networks.
-    """
-    pairs = np.argwhere(edges)
-    pairs = pairs[np.lexsort((targets[pairs[:, 0]].astype(str), sources[pairs[:, 1]].astype(str)))]
-    pairs = pairs[child(seed, "degree_matched").permutation(len(pairs))]
-    open_, waiting = free.copy(), np.ones(len(pairs), dtype=bool)
-    drawn, alone = [], []
-    for i, (t, s) in enumerate(pairs):
-        if not waiting[i]:
-            continue
-        waiting[i] = False
-        partner = _partner(t, s, pairs, i + 1, waiting, open_)
-        if partner is None:
-            alone.append((t, s))
-            continue
-        waiting[partner] = False
-        for pair in ((t, pairs[partner, 1]), (pairs[partner, 0], s)):
-            open_[pair] = False
-            drawn.append(pair)
-    return np.array(drawn, dtype=np.int64).reshape(-1, 2), np.array(alone, dtype=np.int64).reshape(-1, 2)
-
-
-def _partner(
-    t: int, s: int, pairs: np.ndarray, start: int, waiting: np.ndarray, open_: np.ndarray, *, block: int = 512
-) -> int | None:
-    """First waiting edge whose exchange with (t, s) gives two open pairs."""
-    for first in range(start, len(pairs), block):
-        rows, columns = pairs[first : first + block].T
-        fits = waiting[first : first + block] & open_[t, columns] & open_[rows, s]
-        if fits.any():
-            return first + int(np.argmax(fits))
-    return None
+    """Edges with a partner and their non-edges (targets, sources), drawn in the order of names."""
+    order = np.ix_(np.argsort(targets.astype(str)), np.argsort(sources.astype(str)))
+    found = degree_matched(edges[order].T, free[order].T, child(seed, "degree_matched"))
+    kept, drawn = np.zeros_like(edges), np.zeros_like(edges)
+    kept[order], drawn[order] = found[0].T, found[1].T
+    return kept, drawn
 
 
 def split_by_source(

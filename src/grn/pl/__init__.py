@@ -1,4 +1,4 @@
-"""Figures of networks, probes and regulon activity, drawn with matplotlib.
+"""Figures of networks, probes, regulon activity and benchmarks, drawn with matplotlib.
 
 Every function returns the Axes it drew on, never shows or saves a figure and
 leaves ``rcParams`` alone. Blue is activation, red is repression, grey is a sign
@@ -6,9 +6,11 @@ that is not known; sizes fit a journal column of 89 mm.
 """
 
 from grn.pl._activity import activity
+from grn.pl._benchmark import benchmark
+from grn.pl._degree_bias import degree_bias
 from grn.pl._heatmap import heatmap
 from grn.pl._network import network
 from grn.pl._regulon import regulon
 from grn.pl._response import response
 
-__all__ = ["activity", "heatmap", "network", "regulon", "response"]
+__all__ = ["activity", "benchmark", "degree_bias", "heatmap", "network", "regulon", "response"]

@@ -125,7 +125,7 @@ def fit_translator(
         "pairs": len(pairs),
         "edges": int(pairs.labels.sum()),
         "regulators": len(np.unique(pairs.sources)),
-        "negatives": negatives,
+        "negatives": "given" if "label" in labels else negatives,
         "seed": seed,
         **history,
     }

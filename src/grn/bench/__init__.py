@@ -1,0 +1,32 @@
+"""The generalization benchmark: splits, negatives, metrics, floors and audits as objects, and runs over them."""
+
+from grn.bench import audit, floors, metrics, negatives, perturbation, splits
+from grn.bench._edges import score_edges
+from grn.bench._labels_only import label_floors, leakage
+from grn.bench._pairs import scored_pairs
+from grn.bench._recipes import RECIPES
+from grn.bench._run import run
+from grn.bench._tables import leaderboard, markdown
+from grn.bench._verdict import verdict
+from grn.datasets._reference import Reference
+
+METHODS: tuple[str, ...] = tuple(RECIPES)
+
+__all__ = [
+    "METHODS",
+    "Reference",
+    "audit",
+    "floors",
+    "label_floors",
+    "leaderboard",
+    "leakage",
+    "markdown",
+    "metrics",
+    "negatives",
+    "perturbation",
+    "run",
+    "score_edges",
+    "scored_pairs",
+    "splits",
+    "verdict",
+]

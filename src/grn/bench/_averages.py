@@ -1,0 +1,95 @@
+"""Averages over regulators, with intervals and gains over the best floor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from grn._core.rng import child
+from grn.bench._targets import METRICS
+
+FEWEST = 5
+_N_BOOT = 2000
+COLUMNS = [
+    *("data", "regulators", "method", "kind", "metric", "value", "low", "high", "n_regulators", "n_targets", "n_pos"),
+    *("prevalence", "coverage", "best_floor", "floor", "gain", "gain_low", "gain_high", "note"),
+]
+
+
+def summarise(table: pd.DataFrame, *, data: str, seed: int) -> pd.DataFrame:
+    """Average figures of single regulators, with intervals and gains over the best floor.
+
+    Parameters
+    ----------
+    table
+        Of :func:`by_regulator`; the names of regulators are unique within a method.
+    data
+        Name of the data.
+    seed
+        Seed of the bootstrap.
+    """
+    kinds = table.drop_duplicates("method").set_index("method")["kind"]
+    rows: list[dict[str, object]] = []
+    for metric in METRICS:
+        part = table[table["metric"] == metric]
+        wide = part.pivot(index="source", columns="method", values="value").sort_index()
+        wide = wide[[name for name in kinds.index if name in wide]].dropna(axis=0, how="all").dropna(axis=1, how="all")
+        counts = part.drop_duplicates("source").set_index("source")
+        for which, chosen in _subsets(wide).items():
+            facts = {"data": data, "regulators": which, "metric": metric}
+            listed = part[part["source"].isin(chosen.index)].groupby("method")["coverage"].mean()
+            facts |= _counts(counts.loc[chosen.index])
+            rows += [
+                {**facts, **row, "coverage": listed[row["method"]]} for row in _averages(chosen, kinds, seed)
+            ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _subsets(wide: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All regulators with the columns that have them all, and the regulators that all columns have."""
+    if wide.empty:
+        return {}
+    partial = wide.isna().any(axis=0)
+    found = {"all": wide.loc[:, ~partial]}
+    whole = wide.dropna(axis=0)
+    if partial.any() and len(whole):
+        found["measured"] = whole
+    return found
+
+
+def _counts(counts: pd.DataFrame) -> dict[str, object]:
+    return {
+        "n_regulators": len(counts),
+        "n_targets": int(counts["n_targets"].median()),
+        "n_pos": int(counts["n_pos"].sum()),
+        "prevalence": float((counts["n_pos"] / counts["n_targets"]).mean()),
+    }
+
+
+def _averages(wide: pd.DataFrame, kinds: pd.Series, seed: int) -> list[dict[str, object]]:
+    """Means over regulators with intervals; the same resampled regulators for all columns."""
+    n = len(wide)
+    times = child(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=_N_BOOT) / n
+    means = wide.mean(axis=0)
+    draws = {name: times @ wide[name].to_numpy() for name in wide}
+    floors = [name for name in wide if kinds[name] == "floor"]
+    best = max(floors, key=lambda name: means[name]) if floors else ""
+    rows = []
+    for name in wide:
+        low, high = _interval(draws[name], n)
+        row = {"method": name, "kind": kinds[name], "value": means[name], "low": low, "high": high, "best_floor": best}
+        row["floor"] = means[best] if best else np.nan
+        row |= {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
+        if best and kinds[name] != "floor":
+            row["gain"] = means[name] - means[best]
+            row["gain_low"], row["gain_high"] = _interval(draws[name] - draws[best], n)
+        row["note"] = "" if n >= FEWEST else f"{n} regulator{'s' if n > 1 else ''}: too few for an interval"
+        rows.append(row)
+    return rows
+
+
+def _interval(draws: np.ndarray, n: int) -> tuple[float, float]:
+    if n < FEWEST:
+        return float("nan"), float("nan")
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)

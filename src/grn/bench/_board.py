@@ -1,0 +1,221 @@
+"""A reference as one backbone sees it: which pairs it can score, and what it says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grn import tl
+from grn._core.errors import GeneOverlapError
+from grn._core.rng import child, sample_names
+from grn.bench._ablate import modules, shuffled_weights
+from grn.bench._features import READERS, Features
+from grn.bench._recipes import Recipe
+from grn.bench.negatives import Sample
+from grn.bench.splits import own_pairs
+from grn.datasets._reference import Reference
+from grn.methods._embedding import pair_sums
+from grn.methods._score import slope
+from grn.models import FoundationModel
+from grn.models.translator import Translator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all boards of one run have in common.
+
+    Parameters
+    ----------
+    model
+        The backbone; without one all genes are asked about.
+    cache
+        Folder of features.
+    max_regulators
+        Most regulators per data set, drawn by name; all by default.
+    stand_in
+        Cells (log-normalised, human symbols) for data sets that come without expression.
+    epochs
+        Most epochs of a translator.
+    show
+        Progress bars.
+    """
+
+    model: FoundationModel | None
+    cache: Path
+    max_regulators: int | None = None
+    stand_in: AnnData | None = None
+    epochs: int = 200
+    show: bool | None = None
+
+
+class Board:
+    """One reference and one backbone.
+
+    Parameters
+    ----------
+    reference
+        The reference.
+    setting
+        Backbone, cache and limits.
+    """
+
+    def __init__(self, reference: Reference, setting: Setting) -> None:
+        self.reference, self.setting = reference, setting
+        self.cells, self.cells_are = _cells(reference, setting.stand_in)
+        self._features: dict[str, Features] = {}
+        self._cubes: dict[tuple[str, str], np.ndarray] = {}
+        rows = np.searchsorted(reference.genes, reference.evidence)
+        known = np.ones(len(rows), dtype=bool) if setting.model is None else self.features("").sources[rows]
+        able = [str(name) for name in reference.evidence[known]]
+        if not able:
+            raise GeneOverlapError(
+                f"{setting.model.name} knows none of the {len(reference.evidence)} regulators with evidence in "
+                f"{reference.name}; check organism= of the reference ({reference.organism})."
+            )
+        self._able = np.searchsorted(reference.regulators, able)
+        limit = setting.max_regulators
+        self.regulators = able if limit is None else sorted(able[i] for i in sample_names(able, limit, 0))
+        self.rows = np.searchsorted(reference.regulators, self.regulators)
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Pairs the backbone can score: bool (regulators, genes)."""
+        mask = own_pairs(self.reference)
+        if self.setting.model is not None:
+            mask &= self.features("").targets[None, :]
+        used = np.zeros(len(mask), dtype=bool)
+        used[self.rows] = True
+        return mask & used[:, None]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the edges between genes the backbone knows, whatever the limit on regulators."""
+        labels = self.reference.labels
+        targets = slice(None) if self.setting.model is None else self.features("").targets
+        return float(labels[self._able][:, targets].sum() / labels.sum())
+
+    def features(self, variant: str) -> Features:
+        """Features of the backbone, or of its shuffled weights."""
+        kind = variant if variant == "shuffled weights" else ""
+        if kind not in self._features:
+            model = shuffled_weights(self.setting.model) if kind else self.setting.model
+            self._features[kind] = Features(
+                model,
+                self.reference.genes,
+                self.reference.organism,
+                cells=self.cells,
+                cache=self.setting.cache,
+                show=self.setting.show,
+            )
+        return self._features[kind]
+
+    def missing(self, recipe: Recipe) -> str:
+        """Why a recipe cannot be followed here; an empty string if it can."""
+        found = self.features("")
+        if recipe.variant == "shuffled weights" and not modules(found.model):
+            return f"{found.model.name} holds no torch module"
+        for feature in recipe.features:
+            lacks = "" if "embedding" in found.model.capabilities else f"{found.model.name} has no embeddings"
+            reason = found.can(feature) if feature in READERS else lacks
+            if reason:
+                return reason
+        return ""
+
+    def cube(self, feature: str, variant: str) -> np.ndarray:
+        """Features (genes, regulators in use, K); NaN where the backbone knows nothing."""
+        key = (feature, variant)
+        if key not in self._cubes:
+            cube = self._cube(feature, variant)
+            if feature == "embedding":  # large, and quickly formed anew
+                return cube
+            self._cubes[key] = cube
+        return self._cubes[key]
+
+    def _cube(self, feature: str, variant: str) -> np.ndarray:
+        found = self.features(variant)
+        if feature == "embedding":
+            values = pair_sums(found.embeddings, np.searchsorted(self.reference.genes, self.regulators))
+        else:
+            values = found.cube(feature, self.regulators)
+        if variant == "shuffled names":
+            order = self._other_names()
+            place = {row: i for i, row in enumerate(np.searchsorted(self.reference.genes, self.regulators))}
+            sources = [place[order[row]] for row in place]
+            values = values[order][:, sources]
+        return values
+
+    def _other_names(self) -> np.ndarray:
+        """A permutation of the known genes, regulators in use among themselves and all others among themselves."""
+        used = np.searchsorted(self.reference.genes, self.regulators)
+        others = np.setdiff1d(np.flatnonzero(self.features("").targets), used)
+        order = np.arange(len(self.reference.genes))
+        for rows in (used, others):
+            order[rows] = child(0, "shuffled names", self.reference.dataset).permutation(rows)
+        return order
+
+    def grid(self, values: np.ndarray) -> np.ndarray:
+        """Scores (genes, regulators in use) as a table (regulators, genes) of the reference."""
+        full = np.full((len(self.reference.regulators), len(self.reference.genes)), np.nan, dtype=np.float32)
+        full[self.rows] = values.T
+        return full
+
+    def untranslated(self, recipe: Recipe) -> np.ndarray:
+        """The strength that the feature itself gives: absolute mean effect, or mean attention (regulators, genes)."""
+        scale = self.setting.model.value_scale
+        grid = np.asarray(scale.perturbation_grid, dtype=np.float64)
+        parts = []
+        for feature in recipe.features:
+            cube = self.cube(feature, recipe.variant)
+            strength = slope(feature, cube, grid if feature == "vvp" else np.zeros(1), scale.baseline)
+            parts.append(np.abs(strength))
+        return self.grid(np.mean(parts, axis=0))
+
+    def fit(self, feature: str, variant: str, sample: Sample, *, seed: int, members: int = 1) -> Translator:
+        """Train a translator on sampled pairs of this reference."""
+        model = self.features(variant).model
+        grid = model.value_scale.perturbation_grid if "vvp" in feature else model.value_scale.gradient_grid
+        adata = AnnData(
+            np.zeros((0, len(self.reference.genes)), dtype=np.float32), var=pd.DataFrame(index=self.reference.genes)
+        )
+        adata.varm["feature"] = self.cube(feature, variant)
+        adata.uns["feature"] = {
+            "sources": np.array(self.regulators),
+            "grid": np.array(grid if "vvp" in feature or "gradient" in feature else ()),
+            "params": {"function": feature, "model": model.name, "model_sha256": model.sha256},
+        }
+        view = "raw" if feature == "embedding" else "both"
+        return tl.fit_translator(
+            adata, sample.pairs, key="feature", view=view, members=members, epochs=self.setting.epochs, rng=seed
+        )
+
+    def translated(self, recipe: Recipe, translators: Mapping[tuple[str, str], Translator]) -> np.ndarray:
+        """Mean logit over the features of a recipe: (regulators, genes)."""
+        parts = [translators[recipe.variant, f].logits(self.cube(f, recipe.variant)) for f in recipe.features]
+        return self.grid(np.mean(parts, axis=0))
+
+
+def _cells(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:
+    """Cells of the data set if they cover its genes, else stand-ins, and which they are."""
+    own = reference.expression
+    if own is not None and own.n_obs >= 3 and np.isin(reference.genes, np.asarray(own.var_names, dtype=str)).all():
+        return own, "own"
+    if stand_in is None:
+        return None, "none"
+    return _stand_in(reference, stand_in), "stand-in"
+
+
+def _stand_in(reference: Reference, cells: AnnData) -> AnnData:
+    """Stand-in cells under the names of the reference; genes they lack are constant and respond to nothing."""
+    from grn.genes import resolve
+
+    symbols = resolve(reference.genes, organism=reference.organism, orthologs="syntenic")["symbol"].to_numpy(dtype=str)
+    columns = pd.Index(cells.var_names).get_indexer(symbols)
+    values = cells.X.toarray() if hasattr(cells.X, "toarray") else np.asarray(cells.X)
+    picked = np.where(columns >= 0, values[:, columns], 0.0).astype(np.float32)
+    return AnnData(picked, obs=cells.obs.copy(), var=pd.DataFrame(index=reference.genes))

@@ -1,0 +1,107 @@
+"""The data sets of a corpus: their names, where they lie, and their cells over wanted genes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from grn._core.errors import ExpressionError, ParameterError
+from grn._kernels.expression import Kind, as_log, detect_kind, row_blocks
+from grn.datasets._files import locate
+from grn.genes import detect_organism, resolve
+from grn.genes.tables import ORGANISMS
+
+
+def training_sets() -> tuple[str, ...]:
+    """Names of the data sets that ``mini`` was trained on, from its card.
+
+    Returns
+    -------
+    tuple of str
+        Sorted.
+
+    Examples
+    --------
+    >>> len(training_sets()) > 20
+    True
+    """
+    card = json.loads(files("grn.models").joinpath("weights", "mini.json").read_text(encoding="utf-8"))
+    return tuple(sorted(entry["name"] for entry in card["training_sets"]))
+
+
+def unique(names: Iterable[str], what: str) -> np.ndarray:
+    """Names sorted, each once; at least one."""
+    if isinstance(names, str):
+        raise ParameterError(f"{what}={names!r} is a single string; pass a list of names.")
+    found: np.ndarray = np.unique(np.asarray([str(name) for name in names], dtype=str))
+    found = found[found != ""]
+    if not len(found):
+        raise ParameterError(f"{what} is empty; pass at least one name.")
+    return found
+
+
+def find(names: Sequence[str] | None, path: str | Path | None) -> dict[str, Path]:
+    """Files by name of data set, sorted; by default those that ``mini`` was trained on."""
+    if path is not None and Path(path).is_file():
+        raise ParameterError(f"path={str(path)!r} is a file; pass the folder that holds expression/<name>.h5ad.")
+    return {
+        name: locate(
+            "expression",
+            f"{name}.h5ad",
+            path=path,
+            what=f"the data set {name!r} of the corpus",
+            where_published="the source that its name gives (tissue, author and year, or accession)",
+        )
+        for name in unique(training_sets() if names is None else names, "names").tolist()
+    }
+
+
+def read(name: str, path: Path) -> tuple[AnnData, Kind]:
+    """Read one data set and tell its scale: counts, linear or log."""
+    try:
+        adata = ad.read_h5ad(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise ExpressionError(
+            f"data set {name!r} ({path.name}) cannot be read: {error}. Get the file again."
+        ) from error
+    kind: Kind = "empty" if adata.X is None else detect_kind(adata.X)
+    if kind in ("scaled", "nan", "empty"):
+        raise ExpressionError(
+            f"the matrix of data set {name!r} is {kind}; expected counts or log-normalised values without NaN. "
+            f"Repair {path.name}, or leave the set out with names=."
+        )
+    return adata, kind
+
+
+def listed(
+    adata: AnnData, kind: Kind, genes: np.ndarray, *, rows: np.ndarray | None = None
+) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Log-normalised values of the genes that a data set lists, and the position of each among ``genes``.
+
+    Counts become log1p of counts per 10 000 over all genes of the file; values on a log scale are taken as they are.
+
+    Parameters
+    ----------
+    adata, kind
+        A data set and its scale, from :func:`read`.
+    genes
+        Human symbols wanted, sorted.
+    rows
+        Positions of the cells; by default all, sorted by name, so that sums do not depend on their order.
+    """
+    organism = adata.uns.get("organism")
+    if organism not in ORGANISMS:
+        organism = detect_organism(adata.var_names)
+    symbols = resolve(adata.var_names, organism=organism, orthologs="syntenic")["symbol"].to_numpy(dtype=str)
+    columns = np.flatnonzero(np.isin(symbols, genes))
+    columns = columns[np.argsort(symbols[columns], kind="stable")]
+    X = adata.X[np.argsort(np.asarray(adata.obs_names, dtype=str), kind="stable") if rows is None else rows]
+    blocks = [sparse.csr_matrix(as_log(block, kind)[:, columns], dtype=np.float32) for _, block in row_blocks(X)]
+    return sparse.vstack(blocks, format="csr"), np.searchsorted(genes, symbols[columns])

@@ -1,0 +1,88 @@
+"""Floors from outside the benchmark, where their data are at hand: the pretraining corpus and a prior network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from anndata import AnnData
+
+from grn._core.errors import DataNotFoundError
+from grn._core.logging import logger
+from grn.bench import _corpus, floors
+from grn.datasets import collectri
+from grn.datasets._files import root
+from grn.datasets._reference import Reference
+from grn.genes import resolve
+
+Floor = Callable[[Reference], np.ndarray]
+
+
+def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) -> dict[str, Floor]:
+    """Floors that need data beside the benchmark's own, by name; those without data are left out and logged.
+
+    Parameters
+    ----------
+    folder
+        Cache.
+    data
+        Folder with ``expression/`` and ``priors/``; ``grn.settings.data_dir`` by default.
+    show
+        Progress bars.
+    """
+    place = root(data)
+    found: dict[str, Floor] = {}
+    try:
+        _corpus.find(None, place)
+        found["corpus co-expression"] = partial(_coexpression, folder=folder, data=place, show=show)
+        found["corpus mean expression"] = partial(_mean, folder=folder, data=place, show=show)
+    except DataNotFoundError as error:
+        logger.info("no corpus floors: %s", error)
+    try:
+        edges = collectri(path=place).edges
+        ends = edges["source"].to_numpy(dtype=str), edges["target"].to_numpy(dtype=str)
+        found["prior (CollecTRI)"] = partial(floors.prior, edges=ends, organism="human")
+    except DataNotFoundError as error:
+        logger.info("no prior floor: %s", error)
+    return found
+
+
+def stand_in_cells(references: Iterable[Reference], data: str | Path | None, *, show: bool | None) -> AnnData | None:
+    """Cells of the corpus over the human genes of some references, or ``None`` without a corpus."""
+    place = root(data)
+    wanted: set[str] = set()
+    for reference in references:
+        wanted |= set(_symbols(reference).tolist())
+    try:
+        return _corpus.cells(sorted(wanted - {""}), path=place, show=show)
+    except DataNotFoundError as error:
+        logger.info("no stand-in cells: %s", error)
+        return None
+
+
+def _symbols(reference: Reference) -> np.ndarray:
+    table = resolve(reference.genes, organism=reference.organism, orthologs="syntenic")
+    return table["symbol"].to_numpy(dtype=str)
+
+
+def _built(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> _corpus.Corpus:
+    """The corpus over the genes of one reference, so that other references do not change its figures."""
+    return _corpus.build(sorted(set(_symbols(reference).tolist()) - {""}), path=data, cache=folder, show=show)
+
+
+def _coexpression(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
+    corpus, symbols = _built(reference, folder=folder, data=data, show=show), _symbols(reference)
+    rows, columns = np.searchsorted(reference.genes, reference.regulators), np.flatnonzero(symbols != "")
+    found = np.full(reference.labels.shape, np.nan)
+    known = np.flatnonzero(symbols[rows] != "")
+    found[np.ix_(known, columns)] = corpus.pairs(symbols[rows[known]], symbols[columns])
+    return found
+
+
+def _mean(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
+    corpus, symbols = _built(reference, folder=folder, data=data, show=show), _symbols(reference)
+    mean = np.full(len(symbols), np.nan)
+    mean[symbols != ""] = corpus.mean(symbols[symbols != ""])
+    return mean[np.searchsorted(reference.genes, reference.regulators)][:, None] + mean[None, :]

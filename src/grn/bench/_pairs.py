@@ -1,0 +1,103 @@
+"""The scored pairs behind a figure."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from grn._core.errors import CapabilityError, ParameterError
+from grn._core.rng import RNGLike, seed_of
+from grn._core.settings import settings
+from grn.bench._board import Board, Setting
+from grn.bench._cell import PROTOCOLS, Trainer
+from grn.bench._recipes import RECIPES
+from grn.bench._run import Named, as_reference
+from grn.bench.negatives import sample
+from grn.bench.splits import split
+from grn.models import FoundationModel, load
+
+
+def scored_pairs(
+    *,
+    method: str = "Ens",
+    model: str | FoundationModel = "mini",
+    train: Named = ("hESC", "STRING"),
+    test: Named = ("mESC", "STRING"),
+    protocol: str = "paper",
+    size: int = 500,
+    max_regulators: int | None = None,
+    path: str | Path | None = None,
+    cache: str | Path | None = None,
+    rng: RNGLike = 0,
+) -> pd.DataFrame:
+    """Edges and non-edges of one test set with the score a method gives them, to look at or to draw.
+
+    Parameters
+    ----------
+    method
+        One of ``grn.bench.METHODS`` that needs no cells.
+    model
+        Backbone: a name from ``grn.models.available()``, a path, or a model.
+    train, test
+        ``(data set, network)`` or a :class:`Reference`.
+    protocol
+        ``"paper"`` or ``"strict"``, see :func:`grn.bench.run`.
+    size
+        500 or 1000.
+    max_regulators
+        Most regulators per data set, drawn by name; all by default.
+    path
+        Folder with ``beeline/``; ``grn.settings.data_dir`` by default.
+    cache
+        Folder for features, as in :func:`grn.bench.run`.
+    rng
+        Seed of negatives and translator.
+
+    Returns
+    -------
+    DataFrame
+        ``source``, ``target``, ``label`` (1 edge, 0 non-edge), ``score``; :func:`grn.pl.degree_bias` draws it.
+
+    Raises
+    ------
+    CapabilityError
+        If the model or the data do not allow the method.
+    DataNotFoundError
+        If BEELINE's tables are not found.
+    ParameterError
+        If an argument is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import grn
+    >>> genes = ["GATA1", "SPI1", "TAL1", "KLF1", "CD14", "HBB", "CD4", "CSF1R", "LYZ", "MPO"]
+    >>> edges = pd.DataFrame({"source": ["GATA1", "SPI1"], "target": ["HBB", "CD14"]})
+    >>> one, two = (grn.bench.Reference(edges, genes=genes, dataset=name) for name in "ab")
+    >>> grn.bench.scored_pairs(method="VVP (raw)", train=one, test=two).columns.tolist()
+    ['source', 'target', 'label', 'score']
+    """
+    recipe = RECIPES[method]
+    if protocol not in PROTOCOLS:
+        raise ParameterError(f"protocol={protocol!r}; use one of {', '.join(PROTOCOLS)}.")
+    seed = seed_of(rng)
+    learned, tested = (as_reference(named, size, path) for named in (train, test))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if cache is None else cache)
+        setting = Setting(load(model), folder, max_regulators, show=settings.progress)
+        board, trainer = Board(tested, setting), Trainer(Board(learned, setting), PROTOCOLS[protocol])
+        reason = board.missing(recipe) or trainer.board.missing(recipe)
+        if reason:
+            raise CapabilityError(f"{method!r} cannot be read here: {reason}; choose another method.")
+        if recipe.translated:
+            grid = board.translated(recipe, trainer.get(recipe, seed))
+        else:
+            grid = board.untranslated(recipe)
+        made = split(learned, test=tested, by=PROTOCOLS[protocol].by)
+        drawn = sample(
+            tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed
+        )
+        return drawn.pairs.assign(score=drawn.take(grid))

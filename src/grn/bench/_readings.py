@@ -1,0 +1,97 @@
+"""Readings of a foundation model as competitors of the perturbation suite, their features read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grn._core.errors import CapabilityError
+from grn.bench._features import Features
+from grn.genes import tables
+from grn.methods._edges import to_network
+from grn.methods._embedding import pair_sums
+from grn.methods._score import logistic, slope, translators_for
+from grn.models import FoundationModel, load
+
+_BOTH = ("vvp", "gradient_trajectory")
+_NOT_TRANSLATED = ""
+# name -> features whose logits are averaged, network the shipped translators learned
+_READINGS: dict[str, tuple[tuple[str, ...], str]] = {
+    "Ens": (_BOTH, "string"),
+    "Ens, ChIP": (_BOTH, "chip"),
+    "VVP": (("vvp",), "string"),
+    "GDT": (("gradient_trajectory",), "string"),
+    "Emb": (("embedding",), "string"),
+    "VVP (raw)": (("vvp",), _NOT_TRANSLATED),
+    "GDT (raw)": (("gradient_trajectory",), _NOT_TRANSLATED),
+    "Pert (origin)": (("pert",), _NOT_TRANSLATED),
+}
+
+
+class Readings:
+    """The readings of one model.
+
+    Parameters
+    ----------
+    model
+        Name or model.
+    cache
+        Folder in which features are kept; in memory only by default.
+    """
+
+    def __init__(self, model: str | FoundationModel = "mini", *, cache: str | Path | None = None) -> None:
+        self.model = load(model)
+        self._cache = None if cache is None else Path(cache)
+        self._features: dict[tuple[str, ...], Features] = {}
+
+    def methods(self) -> dict[str, Callable[[AnnData], pd.DataFrame]]:
+        """Name -> function of the unperturbed cells that gives an edge table."""
+        return {f"{self.model.name} {name}": partial(self._edges, *told) for name, told in _READINGS.items()}
+
+    def _edges(self, features: tuple[str, ...], translator: str, adata: AnnData) -> pd.DataFrame:
+        found = self._of(adata)
+        names = found.genes
+        wanted = np.isin(names, adata.var_names[adata.var["is_regulator"].to_numpy(dtype=bool)])
+        rows = np.flatnonzero(wanted & found.sources)
+        if not len(rows):
+            raise CapabilityError(f"{self.model.name} knows none of the {int(wanted.sum())} regulators.")
+        cubes = {name: self._cube(found, name, rows) for name in features}
+        effect = self._slope(features, cubes)
+        signed = features != ("embedding",)
+        if translator:
+            chosen = translators_for(self.model, translator, features)
+            strength = logistic(np.mean([chosen[name].logits(cubes[name]) for name in features], axis=0))
+            effect = np.where(effect < 0, -1.0, 1.0) * strength if signed else strength
+        effect = np.array(effect, dtype=np.float64)
+        effect[~found.targets] = np.nan
+        effect[rows, np.arange(len(rows))] = np.nan
+        return to_network(names, rows, [("", {"weight": effect})], params={}, signed=signed).edges
+
+    def _slope(self, features: tuple[str, ...], cubes: dict[str, np.ndarray]) -> np.ndarray:
+        """Signed effect of the last feature: of the gradient where there are both."""
+        name, scale = features[-1], self.model.value_scale
+        grid = np.asarray(scale.perturbation_grid, dtype=np.float64)
+        found: np.ndarray = slope(name, cubes[name], grid if name == "vvp" else np.zeros(1), scale.baseline)
+        return found
+
+    def _cube(self, found: Features, feature: str, rows: np.ndarray) -> np.ndarray:
+        return pair_sums(found.embeddings, rows) if feature == "embedding" else found.cube(feature, found.genes[rows])
+
+    def _of(self, adata: AnnData) -> Features:
+        organism = str(adata.uns.get("organism", ""))
+        if organism not in tables.ORGANISMS:
+            raise CapabilityError(
+                f"{self.model.name} knows genes by name, and those of this data are {organism or 'of no organism'}."
+            )
+        genes = tuple(sorted(map(str, adata.var_names)))
+        cells = adata if adata.n_obs else None
+        if (organism, *genes) not in self._features:
+            self._features[organism, *genes] = Features(
+                self.model, genes, organism, cells=cells, cache=self._cache, show=False
+            )
+        return self._features[organism, *genes]

@@ -1,0 +1,356 @@
+"""The benchmark: every training set against every test set under every protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import joblib
+import pandas as pd
+
+from grn import genes as gene_tables
+from grn._core.device import torch_threads
+from grn._core.errors import NetworkError, ParameterError
+from grn._core.logging import logger
+from grn._core.logging import progress as progress_bar
+from grn._core.rng import RNGLike, seed_of
+from grn._core.settings import settings
+from grn.bench._board import Board, Setting
+from grn.bench._cell import PROTOCOLS, Contest, Scorer, Trainer, cell
+from grn.bench._evidence import outside_floors, stand_in_cells
+from grn.bench._features import fingerprint
+from grn.bench._recipes import RECIPES, chosen
+from grn.bench.floors import NAMES
+from grn.datasets import beeline
+from grn.datasets._beeline import DATASETS
+from grn.datasets._reference import Reference
+from grn.models import FoundationModel, load
+
+_VERSION = "3"
+Named = Reference | tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share their translators: one training set, one protocol."""
+
+    train: Reference
+    tests: tuple[Reference, ...]
+    protocol: str
+
+
+def run(
+    *,
+    methods: Iterable[str] | None = None,
+    scorers: Mapping[str, Scorer] | None = None,
+    model: str | FoundationModel = "mini",
+    train: Named | Sequence[Named] = ("hESC", "STRING"),
+    test: Sequence[str | Named] | None = None,
+    size: int = 500,
+    protocols: Sequence[str] = ("paper", "strict"),
+    seeds: int = 5,
+    n_boot: int = 200,
+    max_regulators: int | None = None,
+    outside: bool = True,
+    path: str | Path | None = None,
+    cache: str | Path | None = None,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    rng: RNGLike = 0,
+) -> pd.DataFrame:
+    """Train on one data set, test on others it never saw, with floors, ablations and audit beside every method.
+
+    Parameters
+    ----------
+    methods
+        Readings of the backbone (``grn.bench.METHODS``), all by default; ``[]`` for none, and then all genes are
+        tested, else those the backbone knows. What a data set or a model does not allow (real-cell probes without
+        cells) is left out.
+    scorers
+        Methods of your own: name -> ``score(adata, pairs)``, which returns one finite number per row of ``pairs``
+        (columns ``source`` and ``target``), higher for edges. ``adata`` holds the genes, the cells where the data set
+        has any, and ``var["is_regulator"]``.
+    model
+        Backbone: a name from ``grn.models.available()``, a path, or a model.
+    train
+        ``(data set, network)`` or a :class:`Reference`, or several of them; each is trained on by itself.
+    test
+        Data sets, ``(data set, network)`` pairs or references; by default all BEELINE sets that have the network of
+        ``train``. A training set is never tested on itself.
+    size
+        500 or 1000: BEELINE's TFs + 500 or + 1000 genes.
+    protocols
+        ``"paper"``: nothing but the data set differs, uniform negatives. ``"strict"``: no gene of train, nor an
+        ortholog, is tested, and negatives have the degrees of the edges.
+    seeds
+        Draws of negatives and translators, averaged.
+    n_boot
+        Bootstrap replicates over regulators, for the 95 % intervals.
+    max_regulators
+        Most regulators per data set, drawn by name; all by default.
+    outside
+        Add floors from outside the benchmark where ``grn.settings.data_dir`` holds them: co-expression and mean
+        expression of the backbone's pretraining corpus, and CollecTRI; and read real-cell probes at the mean cell of
+        that corpus where a data set has no cells.
+    path
+        Folder with ``beeline/`` and, for what comes from outside, ``expression/`` and ``priors/``;
+        ``grn.settings.data_dir`` by default.
+    cache
+        Folder for features and finished cells: an interrupted run goes on where it stopped. A temporary one by
+        default.
+    n_jobs
+        Processes over cells; -1 for all cores.
+    progress
+        Progress bars; by default on a terminal or in a notebook.
+    rng
+        Seed of negatives, translators and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row per method, train, test, protocol and metric:
+
+        ``method``, ``kind`` (``method``, ``ablation``, ``floor``; ``oracle`` knows degrees of the test network),
+        ``backbone``, ``train``, ``train_dataset``, ``test``, ``unit`` (data sets of one unit are not independent),
+        ``network``, ``size``, ``protocol``, ``negatives``, ``metric``, ``value``, ``low``, ``high``,
+        ``best_floor``, ``floor`` (its value), ``gain``, ``gain_low``, ``gain_high``, ``published`` (AUPRC of the
+        paper, another backbone), ``note``;
+
+        counts ``n_pos``, ``n_neg``, ``prevalence``, ``regulators``, ``edges_with_partner`` (share of the edges that
+        degree-matching could keep), ``coverage`` (share of the edges among genes the backbone knows), ``seeds``;
+
+        audit ``shared_genes``, ``shared_regulators``, ``shared_pairs``, ``label_agreement``, ``reciprocal``,
+        ``evidence``, ``density`` (see :class:`grn.bench.audit.Audit`); ``train_sha256``, ``test_sha256``,
+        ``model_sha256``, ``version``.
+
+        Metrics: ``auprc``; ``auprc_ratio`` (over prevalence); ``early_precision_ratio``; ``auroc``;
+        ``auprc_regulator`` and ``auprc_target`` (AUPRC within each, averaged); ``auprc_residual`` (what additive node
+        effects leave of the score); ``auprc_rewired`` (edges exchanged for others of the same degrees); ``direction``
+        (share of one-way edges between regulators that point the right way; directed references only). Intervals are
+        given for ``auprc`` and ``auprc_regulator``.
+
+    Raises
+    ------
+    DataNotFoundError
+        If BEELINE's tables are not found.
+    ParameterError
+        If an argument is unknown or out of range, or a scorer returns something unusable.
+    NetworkError
+        If no test set can be evaluated, as splits leave nothing to train or test on; single ones that cannot are
+        left out with a warning.
+
+    Notes
+    -----
+    Cost: features take seconds per regulator and are read once per data set; a cell then takes about a minute.
+
+    Source: arXiv 2605.08128 for the paper's protocol; Pratapa et al. 2020 (BEELINE) for the data.
+
+    Examples
+    --------
+    >>> import grn
+    >>> edges = lambda *rows: pd.DataFrame(rows, columns=["source", "target"])
+    >>> import pandas as pd
+    >>> genes = ["GATA1", "SPI1", "TAL1", "KLF1", "CD14", "HBB", "CD4", "CSF1R", "LYZ", "MPO"]
+    >>> links = [("GATA1", "HBB"), ("GATA1", "KLF1"), ("SPI1", "CD14"), ("SPI1", "LYZ"), ("TAL1", "MPO")]
+    >>> one, two = (grn.bench.Reference(edges(*links), genes=genes, dataset=name) for name in "ab")
+    >>> table = grn.bench.run(methods=["VVP (raw)"], train=one, test=[two], protocols=["paper"], outside=False, seeds=1)
+    >>> table.query("metric == 'auprc' and kind == 'method'")["method"].tolist()
+    ['VVP (raw)']
+    """
+    _check(protocols, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
+    _check_scorers(scorers)
+    n_jobs = _jobs(settings.n_jobs if n_jobs is None else n_jobs)
+    recipes = chosen(methods)
+    loaded = load(model) if recipes else None
+    groups = [
+        Group(one, tests, protocol)
+        for one, tests in _pairings(train, test, size, path)
+        for protocol in protocols
+    ]
+    references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if cache is None else cache)
+        show = settings.progress if progress is None else progress
+        setting = Setting(loaded, folder, max_regulators, show=show)
+        contest = Contest(tuple(recipes), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
+        if outside:
+            setting = replace(setting, stand_in=stand_in_cells(references.values(), path, show=show))
+            contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
+        work = [group for group in groups if any(_stored(group, t, setting, contest) is None for t in group.tests)]
+        _read_features(work, setting, contest)
+        tables = list(_evaluate(groups, setting, contest, n_jobs=n_jobs))
+    if not tables:
+        raise NetworkError("no cell of the benchmark could be evaluated; the warnings above say why for each.")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _check(protocols: Sequence[str], **numbers: int | None) -> None:
+    if isinstance(protocols, str) or not protocols or any(p not in PROTOCOLS for p in protocols):
+        raise ParameterError(f"protocols={protocols!r}; pass a list of {', '.join(PROTOCOLS)}.")
+    for name, value in numbers.items():
+        if value is None and name == "max_regulators":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ParameterError(f"{name}={value!r}; pass a positive integer.")
+
+
+def _check_scorers(scorers: Mapping[str, Scorer] | None) -> None:
+    if scorers is None:
+        return
+    if not isinstance(scorers, Mapping) or not all(isinstance(k, str) and callable(f) for k, f in scorers.items()):
+        raise ParameterError(f"scorers={scorers!r}; pass a dictionary such as {{'mine': score}} of functions.")
+    taken = sorted({*scorers} & {*RECIPES, *NAMES})
+    if taken:
+        raise ParameterError(f"{taken[0]!r} in scorers is a name that the benchmark uses itself; choose another.")
+
+
+def _jobs(n_jobs: int | None) -> int | None:
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1):
+        raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
+    return n_jobs
+
+
+def _pairings(
+    train: Named | Sequence[Named], test: Sequence[str | Named] | None, size: int, path: str | Path | None
+) -> list[tuple[Reference, tuple[Reference, ...]]]:
+    """Training references with the references each is tested on."""
+    single = isinstance(train, Reference) or (isinstance(train, tuple) and all(isinstance(t, str) for t in train))
+    if isinstance(test, str | Reference):
+        raise ParameterError(f"test={test!r} is a single data set; pass a list of it.")
+
+    found = []
+    for one in [train] if single else list(train):  # type: ignore[list-item]
+        learned = as_reference(one, size, path)  # type: ignore[arg-type]
+        wanted: list[str | Named] = list(test) if test is not None else []
+        if test is None:
+            others = DATASETS if learned.network != "Lofgof" else ("mESC",)
+            wanted = [d for d in others if d != learned.dataset]
+        named = [as_reference((w, learned.network) if isinstance(w, str) else w, size, path) for w in wanted]
+        # nothing is tested on what it was trained on, so that one list of test sets serves several training sets
+        named = [r for r in named if (r.sha256, r.dataset) != (learned.sha256, learned.dataset)]
+        if not named:
+            raise ParameterError(f"there is no other data set to test {learned.name} on; pass test=[...].")
+        found.append((learned, tuple(named)))
+    if not found:
+        raise ParameterError("train names no data set; pass ('hESC', 'STRING') or a grn.bench.Reference.")
+    return found
+
+
+def as_reference(named: Named, size: int, path: str | Path | None) -> Reference:
+    """A reference as it is, or the one of BEELINE that a pair names."""
+    if isinstance(named, Reference):
+        return named
+    if not isinstance(named, tuple) or len(named) != 2:
+        raise ParameterError(f"{named!r} is no (data set, network) pair and no grn.bench.Reference.")
+    return beeline(named[0], network=named[1], size=size, path=path)
+
+
+def _read_features(groups: Sequence[Group], setting: Setting, contest: Contest) -> None:
+    """Read what the cells need into the cache, once per data set and with all threads."""
+    seen: set[tuple[str, ...]] = set()
+    tested = {reference.sha256 for group in groups for reference in group.tests}
+    for reference in {r.sha256: r for group in groups for r in (group.train, *group.tests)}.values():
+        board = Board(reference, setting)
+        for recipe in contest.recipes:
+            # an untranslated reading learns nothing
+            if board.missing(recipe) or not (recipe.translated or reference.sha256 in tested):
+                continue
+            for feature in recipe.features:
+                variant = recipe.variant if recipe.variant == "shuffled weights" else ""
+                key = (reference.dataset, feature, variant, *board.regulators)
+                if feature == "embedding" or key in seen:
+                    continue
+                seen.add(key)
+                logger.info("%s: %s of %d regulators", reference.name, feature, len(board.regulators))
+                board.features(variant).cube(feature, board.regulators)
+
+
+def _evaluate(
+    groups: Sequence[Group], setting: Setting, contest: Contest, *, n_jobs: int | None
+) -> Iterator[pd.DataFrame]:
+    total = sum(len(group.tests) for group in groups)
+    if n_jobs in (None, 1):
+        found: Iterable[list[pd.DataFrame]] = (_group(group, setting, contest) for group in groups)
+    else:
+        quiet = replace(setting, show=False)
+        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+        found = parallel(joblib.delayed(_group)(group, quiet, contest) for group in groups)
+    bar = progress_bar(range(total), desc="cells", show=setting.show)
+    for tables in found:
+        for table in tables:
+            next(bar, None)
+            yield table
+
+
+def _group(group: Group, setting: Setting, contest: Contest) -> list[pd.DataFrame]:
+    """All cells of a group, finished ones from the cache."""
+    trainer: Trainer | None = None
+    tables = []
+    with torch_threads(1):
+        for reference in group.tests:
+            stored = _stored(group, reference, setting, contest)
+            if stored is None:
+                if trainer is None:
+                    trainer = Trainer(Board(group.train, setting), PROTOCOLS[group.protocol])
+                try:
+                    stored = cell(trainer, Board(reference, setting), contest)
+                except NetworkError as error:
+                    logger.warning("%s -> %s, %s: %s", group.train.name, reference.name, group.protocol, error)
+                    continue
+                _store(stored, _cell_path(group, reference, setting, contest))
+            tables.append(stored)
+    return tables
+
+
+def _cell_path(group: Group, reference: Reference, setting: Setting, contest: Contest) -> Path | None:
+    """Where a finished cell is kept; functions of the user have no name to keep them by."""
+    if contest.scorers:
+        return None
+    told = [
+        _VERSION,
+        *_described(group.train),
+        *_described(reference),
+        group.protocol,
+        *gene_tables.versions().values(),
+        "" if setting.model is None else setting.model.sha256,
+        str(setting.max_regulators),
+        str(setting.epochs),
+        str(setting.stand_in is not None),
+        repr(contest.recipes),
+        f"{contest.seeds} {contest.n_boot} {contest.seed}",
+        *sorted(contest.extra_floors),
+    ]
+    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return setting.cache / "cells" / f"{key}.parquet"
+
+
+def _described(reference: Reference) -> list[str]:
+    """All of a reference that a cell depends on."""
+    cells = "" if reference.expression is None else fingerprint(reference.expression)
+    return [reference.sha256, reference.name, reference.organism, reference.unit, str(reference.directed), cells]
+
+
+def _stored(group: Group, reference: Reference, setting: Setting, contest: Contest) -> pd.DataFrame | None:
+    path = _cell_path(group, reference, setting, contest)
+    if path is None or not path.exists():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        logger.warning("%s is damaged (%s) and is computed anew", path, error)
+        return None
+
+
+def _store(table: pd.DataFrame, path: Path | None) -> None:
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    table.to_parquet(part, index=False)
+    part.replace(path)

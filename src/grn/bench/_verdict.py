@@ -1,0 +1,121 @@
+"""What a result says, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from grn._core.errors import ParameterError
+
+_NEEDED = ("method", "kind", "unit", "test", "network", "protocol", "metric", "value", "train")
+
+
+def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.01) -> str:
+    """Say plainly, per network and protocol, which score leads and whether the backbone has added anything.
+
+    Figures are means over independent units (the mHSC lineages count as one) of what was scored in all of them.
+    Differences up to ``margin`` are called none.
+
+    Parameters
+    ----------
+    results
+        Table from :func:`grn.bench.run`.
+    metric
+        Metric to compare by.
+    margin
+        Smallest difference that is called one.
+
+    Returns
+    -------
+    str
+        Markdown: one paragraph per network and protocol.
+
+    Raises
+    ------
+    ParameterError
+        If ``results`` lacks a column or the metric.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import grn
+    >>> base = {"unit": "b", "test": "b", "network": "S", "protocol": "paper", "metric": "auprc", "train": "a/S"}
+    >>> rows = [{**base, "method": "Ens", "kind": "method", "value": 0.6}]
+    >>> rows += [{**base, "method": "degree", "kind": "floor", "value": 0.7}]
+    >>> print(grn.bench.verdict(pd.DataFrame(rows)))
+    **S, paper.** Best method: Ens (0.600). Best floor: degree (0.700); the floor wins by 0.100.
+    """
+    missing = [column for column in _NEEDED if column not in results]
+    if missing:
+        raise ParameterError(f"results lacks {', '.join(missing)}; pass the table of grn.bench.run().")
+    rows = results[results["metric"] == metric]
+    if rows.empty:
+        valid = ", ".join(results["metric"].unique())
+        raise ParameterError(f"results has no metric {metric!r}; there are: {valid}.")
+    first = rows.groupby(["network", "test"], sort=False)["train"].transform("first")
+    rows = rows[rows["train"] == first]
+    paragraphs = []
+    for (network, protocol), part in rows.groupby(["network", "protocol"], sort=False):
+        units = part.groupby(["kind", "method", "unit"], sort=False)["value"].mean()
+        # what was not scored everywhere has another mean, and is not compared
+        complete = units.groupby(["kind", "method"], sort=False).transform("size") == part["unit"].nunique()
+        means = units[complete].groupby(["kind", "method"], sort=False).mean()
+        paragraphs.append(f"**{network}, {protocol}.** {_sentences(means, margin, part)}")
+    return "\n\n".join(paragraphs)
+
+
+def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
+    """Sentences on one table of means by kind and method."""
+    of = {kind: part.droplevel("kind") for kind, part in means.groupby(level="kind", sort=False)}
+    methods = of.get("method", pd.Series(dtype=float))
+    floors = of.get("floor", pd.Series(dtype=float)).drop("random", errors="ignore")
+    if methods.empty:
+        return "No method was run."
+    best = str(methods.idxmax())
+    told = [f"Best method: {best} ({methods[best]:.3f})."]
+    if len(floors):
+        floor = str(floors.idxmax())
+        compared = _compare(methods[best] - floors[floor], margin, _interval(part, best, floor))
+        told.append(f"Best floor: {floor} ({floors[floor]:.3f}); {compared}.")
+    known = pd.concat([methods, of.get("ablation", pd.Series(dtype=float))])
+    for name, text in (
+        ("shuffled weights", "With the weights in random order"),
+        ("shuffled names", "With gene names shuffled"),
+    ):
+        pair = ("Ens", f"Ens, {name}")
+        if all(p in known for p in pair):
+            lost = known[pair[0]] - known[pair[1]]
+            change = "nothing is lost: the score does not come from what was learned" if lost <= margin else (
+                f"{lost:.3f} is lost"
+            )
+            told.append(f"{text} Ens scores {known[pair[1]]:.3f}: {change}.")
+    if {"Emb", "Ens"} <= set(known.index):
+        told.append(f"The embedding alone scores {known['Emb']:.3f}, the ensemble {known['Ens']:.3f}.")
+    oracle = of.get("oracle", pd.Series(dtype=float))
+    if "own degree" in oracle:
+        told.append(f"Degrees of the test network itself score {oracle['own degree']:.3f}.")
+    return " ".join(told)
+
+
+def _interval(part: pd.DataFrame, method: str, floor: str) -> tuple[float, float]:
+    """95 % interval of the mean gain over this floor; NaN where some data set has another best floor."""
+    columns = ["gain", "gain_low", "gain_high"]
+    if not {"best_floor", *columns} <= set(part):
+        return float("nan"), float("nan")
+    mine = part[(part["kind"] == "method") & (part["method"] == method)]
+    if not (mine["best_floor"] == floor).all():
+        return float("nan"), float("nan")
+    # data sets of one unit are fully dependent, units are independent
+    units = mine.groupby("unit")[columns].agg(lambda values: values.mean(skipna=False))
+    mean = units["gain"].mean()
+    down, up = (np.clip(s * (units["gain"] - units[c]), 0, None) for s, c in ((1, "gain_low"), (-1, "gain_high")))
+    return tuple(mean + s * np.sqrt((d**2).sum(skipna=False)) / len(units) for s, d in ((-1, down), (1, up)))
+
+
+def _compare(gain: float, margin: float, interval: tuple[float, float]) -> str:
+    if not np.isfinite(gain) or abs(gain) <= margin:
+        return "there is no difference to speak of"
+    low, high = interval
+    if low <= 0 <= high:
+        return f"a difference of {gain:+.3f} that may be chance (95 % interval {low:+.3f} to {high:+.3f})"
+    return f"the method wins by {gain:.3f}" if gain > 0 else f"the floor wins by {-gain:.3f}"

@@ -1,0 +1,55 @@
+"""Give gene symbols written in capitals the letter case of their organism back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+
+from grn.genes import tables
+
+_RANKS = ("symbol", "case", "alias")
+
+
+def restore(names: Iterable[str], organism: str) -> dict[str, str]:
+    """Map each name to the approved symbol that it spells.
+
+    A name is an approved symbol, or matches exactly one when letter case is ignored, or else exactly one alias of
+    exactly one gene; all others stay as they are. Of several names for one symbol the first of these ways wins; when
+    it is shared, none does, so no two names become one. The order of names does not matter.
+    """
+    hits = {name: spelled(name, organism) for name in set(names)}
+    rivals: dict[str, list[str]] = defaultdict(list)
+    for name, (symbol, how) in hits.items():
+        if how:
+            rivals[symbol].append(name)
+    restored = {name: name for name in hits}
+    for symbol, found in rivals.items():
+        ranks = {name: _RANKS.index(hits[name][1]) for name in found}
+        first = [name for name in found if ranks[name] == min(ranks.values())]
+        if len(first) == 1:
+            restored[first[0]] = symbol
+    return restored
+
+
+def spelled(name: str, organism: str) -> tuple[str, str]:
+    """Symbol that a name stands for and how it was found; the name itself and "" if it was not."""
+    if name in tables.symbols(organism):
+        return name, "symbol"
+    symbols, aliases = _capitals(organism)
+    for way, known in (("case", symbols), ("alias", aliases)):
+        found = known.get(name.upper(), frozenset())
+        if len(found) == 1:
+            return next(iter(found)), way
+    return name, ""
+
+
+@cache
+def _capitals(organism: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Symbols, and genes of aliases, by their spelling in capitals."""
+    symbols, aliases = defaultdict(set), defaultdict(set)
+    for symbol in tables.symbols(organism):
+        symbols[symbol.upper()].add(symbol)
+    for alias, genes in tables.aliases(organism).items():
+        aliases[alias.upper()].update(genes)
+    return {k: frozenset(v) for k, v in symbols.items()}, {k: frozenset(v) for k, v in aliases.items()}

@@ -1,0 +1,68 @@
+"""``grn bench``: what it writes, and what it says without data."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import grn
+from grn import _benchmark
+from grn.__main__ import main
+from grn.bench import Reference
+
+GENES = [g for g in grn.models.load("mini").genes if g.isalpha()][:60]
+
+
+def reference(dataset, *, network, size=500, path=None):
+    """Random edges of twelve regulators, the same for every call."""
+    random = np.random.default_rng(sum(map(ord, dataset + network)))
+    rows, columns = np.nonzero(random.random((12, len(GENES))) < 0.2)
+    edges = pd.DataFrame({"source": np.array(GENES)[rows], "target": np.array(GENES)[columns]})
+    edges = edges[edges["source"] != edges["target"]]
+    return Reference(
+        edges, genes=GENES, regulators=GENES[:12], dataset=dataset, network=network, size=str(size), directed=False
+    )
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Small references in place of BEELINE's, and quick methods."""
+    for module in ("_run", "_labels_only"):
+        monkeypatch.setattr(f"grn.bench.{module}.beeline", reference)
+    quick = partial(grn.bench.run, methods=["VVP (raw)", "Emb"], outside=False, protocols=["paper"])
+    monkeypatch.setattr(
+        _benchmark.bench, "run", lambda **given: quick(**{**given, "seeds": 1, "n_boot": 5, "max_regulators": 12})
+    )
+    pairs = partial(grn.bench.scored_pairs, method="VVP (raw)")
+    monkeypatch.setattr(_benchmark.bench, "scored_pairs", pairs)
+    monkeypatch.setattr(_benchmark, "_plan", lambda: [(("hESC", "STRING"), ["hHEP", "mESC"])])
+
+
+def test_labels_alone(tiny, tmp_path, capsys):
+    assert main(["bench", "--labels", "--out", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["label_floors.csv", "labels.md", "leakage.csv"]
+    floors = pd.read_csv(tmp_path / "label_floors.csv")
+    assert set(floors["task"]) == {"transfer", "within"} and floors["value"].between(0, 1).all()
+    text = (tmp_path / "labels.md").read_text()
+    assert "| mHSC-L |" in text and "degree_matched" in text and "nan" not in text
+    assert capsys.readouterr().out.count("\n") == 3
+
+
+def test_everything_is_written(tiny, tmp_path, capsys):
+    assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"results.parquet", "results.md", "verdict.md", "auprc_500.png", "degree_bias.png", "cache"} <= names
+    results = pd.read_parquet(tmp_path / "results.parquet")
+    assert set(results["test"]) == {"hHEP", "mESC"} and {"VVP (raw)", "Emb"} <= set(results["method"])
+    assert "Best method" in (tmp_path / "verdict.md").read_text()
+    assert "no perturbation suite" in capsys.readouterr().out
+    before = (tmp_path / "results.md").read_text()
+    assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
+    assert (tmp_path / "results.md").read_text() == before
+
+
+def test_without_data(tmp_path, capsys):
+    assert main(["bench", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert "DataNotFoundError" in err and "zenodo" in err

@@ -151,7 +151,7 @@ def test_what_must_not_be_averaged_is_not(column):
 
 def parsed(text):
     """Tables of a Markdown text by heading: rows of cells."""
-    parts = text.split("### ")[1:]
+    parts = text.split("## ")[1:]
     cut = lambda line: [cell.strip() for cell in line.replace("\\|", "/").strip("|").split("|")]  # noqa: E731
     return {
         part.splitlines()[0]: [cut(line) for line in part.splitlines() if line.startswith("|")] for part in parts

@@ -107,7 +107,7 @@ def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
     >>> row |= {"network": "S", "protocol": "paper", "metric": "auprc", "value": 0.6, "published": float("nan")}
     >>> row |= {"prevalence": 0.5}
     >>> print(grn.bench.markdown(pd.DataFrame([row])).splitlines()[0])
-    ### S, protocol paper: auprc
+    ## S, protocol paper: auprc
     """
     if "metric" not in results or metric not in set(results["metric"]):
         raise ParameterError(f"results has no metric {metric!r}; pass the table of grn.bench.run().")
@@ -115,7 +115,7 @@ def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
     for network in results["network"].unique():
         for protocol in results.loc[results["network"] == network, "protocol"].unique():
             table = leaderboard(results, network=network, protocol=protocol, metric=metric)
-            parts.append(f"### {network}, protocol {protocol}: {metric}\n\n{_grid(table)}")
+            parts.append(f"## {network}, protocol {protocol}: {metric}\n\n{_grid(table)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -105,7 +105,7 @@ def run(
         Folder for features and finished cells: an interrupted run goes on where it stopped. A temporary one by
         default.
     n_jobs
-        Processes over cells; -1 for all cores.
+        Processes; -1 for all cores. Cells of one training set and protocol share their translators and stay together.
     progress
         Progress bars; by default on a terminal or in a notebook.
     rng

@@ -160,7 +160,7 @@ def test_one_row_for_every_method_and_metric_of_every_cell(table):
 
 
 def test_facts_of_a_cell(table):
-    facts = table.drop(columns=["value", "low", "high", "note", "published"]).groupby(["test", "protocol"])
+    facts = table.drop(columns=["value", "low", "high", "note", "seen", "published"]).groupby(["test", "protocol"])
     for name in ("n_pos", "prevalence", "coverage", "shared_genes", "regulators", "negatives", "train_sha256"):
         assert (facts[name].nunique(dropna=False) == 1).all(), name
     paper, strict = (table[table["protocol"] == name].iloc[0] for name in ("paper", "strict"))
@@ -453,3 +453,15 @@ def test_outside_data_are_looked_for_below_path(tmp_path):
     assert _evidence.outside_floors(tmp_path, tmp_path, show=False) == {}
     assert _evidence.stand_in_cells([ONE], tmp_path, show=False) is None
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_rows_say_what_was_read(quick):
+    found = quick(
+        methods=["VVP", "VVP (raw)", "VVP, shuffled weights"],
+        scorers={"mine": lambda _, pairs: pairs.target.str.len()},
+        protocols=["paper"],
+    )
+    seen = found.groupby("method")["seen"].unique().map(", ".join)
+    assert seen["VVP"] == "pretraining cells, training labels" and seen["VVP (raw)"] == "pretraining cells"
+    assert seen["VVP, shuffled weights"] == seen["look-up"] == "training labels"
+    assert seen["random"] == "nothing" and seen["own degree"] == "test labels" and seen["mine"] == "not told"

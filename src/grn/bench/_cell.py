@@ -124,7 +124,7 @@ def cell(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
     for name, found in figures.items():
         found.values["auprc_rewired"] = _mean_auprc(nulls, grids[name])
         found.values["direction"] = _direction(test.reference, grids[name], one_way)
-    rows = _rows(figures, kinds, notes)
+    rows = _rows(figures, kinds, notes, _seen(contest.recipes, test))
     facts = _facts(train.board, test, protocol, audit(made), samples, contest)
     return pd.DataFrame([{**facts, **row} for row in rows]).assign(
         published=lambda t: [
@@ -260,10 +260,27 @@ def _direction(reference: Reference, tables: Sequence[np.ndarray], one_way: Plac
     return float(np.nanmean(np.where(np.isnan(differences), np.nan, (np.sign(differences) + 1) / 2)))
 
 
-def _rows(figures: dict[str, Figures], kinds: dict[str, str], notes: Mapping[str, str]) -> list[dict[str, object]]:
+def _rows(
+    figures: dict[str, Figures], kinds: dict[str, str], notes: Mapping[str, str], seen: Mapping[str, str]
+) -> list[dict[str, object]]:
     """Tidy rows with the gain over the best floor and remarks."""
     metrics = list(next(iter(figures.values())).values)
-    return [{**row, "note": notes.get(str(row["method"]), "")} for row in gain_rows(figures, kinds, metrics)]
+    return [
+        {**row, "seen": seen.get(str(row["method"]), "not told"), "note": notes.get(str(row["method"]), "")}
+        for row in gain_rows(figures, kinds, metrics)
+    ]
+
+
+def _seen(recipes: Sequence[Recipe], test: Board) -> dict[str, str]:
+    """What every floor and reading has read, for who compares methods that know different things."""
+    told = dict(floors.SEEN)
+    learned = getattr(test.setting.model, "seen", "pretraining cells")
+    for recipe in recipes:
+        parts = [] if recipe.variant == "shuffled weights" else [learned]
+        if test.cells_are == "own" and any(READERS[f][1] for f in recipe.features if f in READERS):
+            parts.append("test cells")
+        told[recipe.name] = ", ".join([*parts, *(["training labels"] if recipe.translated else [])]) or "nothing"
+    return told
 
 
 def _facts(

@@ -159,8 +159,11 @@ class Features:
         blocks = [missing[i : i + size] for i in range(0, len(missing), size)]
         for block in progress(blocks, desc=feature, show=self.show) if blocks else ():
             self._read(feature, block)
-        found = [self._kept(feature, name) for name in sources]
-        return np.stack([values for values in found if values is not None], axis=1)
+        found = {name: self._kept(feature, name) for name in sources}
+        lost = [name for name, values in found.items() if values is None]
+        if lost:
+            raise CapabilityError(f"{self.model.name} gave no {feature} for {len(lost)} sources such as {lost[0]}.")
+        return np.stack(list(found.values()), axis=1)
 
     @cached_property
     def _mean_is_baseline(self) -> bool:

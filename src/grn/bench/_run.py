@@ -32,7 +32,7 @@ from grn.datasets._beeline import DATASETS
 from grn.datasets._reference import Reference
 from grn.models import FoundationModel, load
 
-_VERSION = "3"
+_VERSION = "4"
 Named = Reference | tuple[str, str]
 
 
@@ -120,7 +120,8 @@ def run(
         ``backbone``, ``train``, ``train_dataset``, ``test``, ``unit`` (data sets of one unit are not independent),
         ``network``, ``size``, ``protocol``, ``negatives``, ``metric``, ``value``, ``low``, ``high``,
         ``best_floor``, ``floor`` (its value), ``gain``, ``gain_low``, ``gain_high``, ``published`` (AUPRC of the
-        paper, another backbone), ``note``;
+        paper, another backbone), ``seen`` (what it has read; a model that was given known networks or texts says so in
+        an attribute ``seen``), ``note``;
 
         counts ``n_pos``, ``n_neg``, ``prevalence``, ``regulators``, ``edges_with_partner`` (share of the edges that
         degree-matching could keep), ``coverage`` (share of the edges among genes the backbone knows), ``seeds``;

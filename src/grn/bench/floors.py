@@ -12,12 +12,18 @@ from grn.datasets._reference import Reference
 
 __all__ = ["expression", "own_degree", "prior", "transfer"]
 
-# rows of a result that no method may be called
-NAMES = (
-    *("random", "target is a regulator", "out-degree", "in-degree", "degree", "look-up", "labels"),
-    *("|correlation|", "mean expression", "own out-degree", "own degree"),
-    *("corpus co-expression", "corpus mean expression", "prior (CollecTRI)"),
-)
+# what each floor has read; no method may be called like one
+SEEN = {
+    "random": "nothing",
+    "target is a regulator": "list of regulators",
+    **dict.fromkeys(("out-degree", "in-degree", "degree", "look-up"), "training labels"),
+    "labels": "training labels, list of regulators",
+    **dict.fromkeys(("|correlation|", "mean expression"), "test cells"),
+    **dict.fromkeys(("corpus co-expression", "corpus mean expression"), "pretraining cells"),
+    "prior (CollecTRI)": "published edges",
+    **dict.fromkeys(("own out-degree", "own degree"), "test labels"),
+}
+NAMES = tuple(SEEN)
 
 
 class Known:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grn.bench import leaderboard, markdown, verdict
+from grn.bench import leaderboard, markdown, overview, verdict
 from grn.bench._published import _COLUMNS, published
 from grn.errors import ParameterError
 
@@ -158,10 +158,26 @@ def parsed(text):
     }
 
 
+def test_the_overview_holds_the_means_of_the_leaderboards():
+    found = overview(RESULT)
+    assert list(found.columns) == [(n, p) for n in ("STRING", "Specific") for p in ("paper", "strict")]
+    for network, protocol in found:
+        board = leaderboard(RESULT, network=network, protocol=protocol)
+        mean = board["mean"].drop("published", level="kind", errors="ignore")
+        assert found[network, protocol].dropna().to_dict() == mean.dropna().to_dict()
+    order = [("method", "ablation", "floor", "oracle").index(kind) for kind in found.index.get_level_values("kind")]
+    assert order == sorted(order) and found.notna().any(axis=1).all()
+
+
 def test_markdown_holds_all_tables():
     text = markdown(RESULT)
     tables = parsed(text)
-    assert list(tables) == [f"{n}, protocol {p}: auprc" for n in ("STRING", "Specific") for p in ("paper", "strict")]
+    first, *others = tables
+    assert first == "Means over independent data sets: auprc"
+    assert others == [f"{n}, protocol {p}: auprc" for n in ("STRING", "Specific") for p in ("paper", "strict")]
+    means = tables.pop(first)
+    assert means[0][2:] == [f"{n}, {p}" for n in ("STRING", "Specific") for p in ("paper", "strict")]
+    assert len(means) == 2 + len(overview(RESULT)) and all(len(row) == 6 for row in means)
     for heading, (head, rule, *rows) in tables.items():
         network, protocol = heading.split(": ")[0].split(", protocol ")
         board = leaderboard(RESULT, network=network, protocol=protocol)

@@ -6,7 +6,7 @@ from grn.bench._labels_only import label_floors, leakage
 from grn.bench._pairs import scored_pairs
 from grn.bench._recipes import RECIPES
 from grn.bench._run import run
-from grn.bench._tables import leaderboard, markdown
+from grn.bench._tables import leaderboard, markdown, overview
 from grn.bench._verdict import verdict
 from grn.datasets._reference import Reference
 
@@ -23,6 +23,7 @@ __all__ = [
     "markdown",
     "metrics",
     "negatives",
+    "overview",
     "perturbation",
     "run",
     "score_edges",

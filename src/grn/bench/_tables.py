@@ -79,8 +79,55 @@ def leaderboard(
     return table
 
 
+def overview(results: pd.DataFrame, *, metric: str = "auprc") -> pd.DataFrame:
+    """Means over independent test sets, protocols side by side for every network.
+
+    Parameters
+    ----------
+    results
+        Table from :func:`grn.bench.run`.
+    metric
+        One of its metrics.
+
+    Returns
+    -------
+    DataFrame
+        Index ``kind`` and ``method``; columns: network and protocol. The mean of :func:`leaderboard`, NaN for what was
+        not scored on all test sets; what never was is left out.
+
+    Raises
+    ------
+    ParameterError
+        If ``results`` has no such metric.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import grn
+    >>> row = {"method": "Ens", "kind": "method", "train": "a/S", "train_dataset": "a", "test": "b", "unit": "b"}
+    >>> row |= {"network": "S", "metric": "auprc"}
+    >>> rows = [{**row, "protocol": "paper", "value": 0.7}, {**row, "protocol": "strict", "value": 0.5}]
+    >>> grn.bench.overview(pd.DataFrame(rows)).loc[("method", "Ens")].tolist()
+    [0.7, 0.5]
+    """
+    _check_metric(results, metric)
+    means = {}
+    for network, protocol in results[["network", "protocol"]].drop_duplicates().itertuples(index=False):
+        table = leaderboard(results, network=network, protocol=protocol, metric=metric)
+        means[network, protocol] = table["mean"]
+    listed = results[["kind", "method"]].drop_duplicates()
+    listed = listed.sort_values("kind", key=lambda kinds: kinds.map(_KINDS.index), kind="stable")
+    found = pd.DataFrame(means).reindex(pd.MultiIndex.from_frame(listed)).dropna(how="all")
+    return found.rename_axis(columns=["network", "protocol"])
+
+
+def _check_metric(results: pd.DataFrame, metric: str) -> None:
+    if "metric" not in results or metric not in set(results["metric"]):
+        raise ParameterError(f"results has no metric {metric!r}; pass the table of grn.bench.run().")
+
+
 def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
-    """All leaderboards of a result as Markdown, both protocols side by side for every network.
+    """A result as Markdown: means with protocols side by side, then all leaderboards.
 
     Parameters
     ----------
@@ -92,7 +139,8 @@ def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
     Returns
     -------
     str
-        Markdown: per network and protocol a table, the best value of each column in bold.
+        Markdown tables, the best value of each column in bold: the :func:`overview`, then one per network and
+        protocol.
 
     Raises
     ------
@@ -107,11 +155,11 @@ def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
     >>> row |= {"network": "S", "protocol": "paper", "metric": "auprc", "value": 0.6, "published": float("nan")}
     >>> row |= {"prevalence": 0.5}
     >>> print(grn.bench.markdown(pd.DataFrame([row])).splitlines()[0])
-    ## S, protocol paper: auprc
+    ## Means over independent data sets: auprc
     """
-    if "metric" not in results or metric not in set(results["metric"]):
-        raise ParameterError(f"results has no metric {metric!r}; pass the table of grn.bench.run().")
-    parts = []
+    means = overview(results, metric=metric)
+    means.columns = [f"{network}, {protocol}" for network, protocol in means.columns]
+    parts = [f"## Means over independent data sets: {metric}\n\n{_grid(means)}"]
     for network in results["network"].unique():
         for protocol in results.loc[results["network"] == network, "protocol"].unique():
             table = leaderboard(results, network=network, protocol=protocol, metric=metric)

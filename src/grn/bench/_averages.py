@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.rng import child
+from grn.bench._evaluate import Figures, gain_rows
 from grn.bench._targets import METRICS
 
 FEWEST = 5
@@ -40,7 +41,7 @@ def summarise(table: pd.DataFrame, *, data: str, seed: int) -> pd.DataFrame:
             listed = part[part["source"].isin(chosen.index)].groupby("method")["coverage"].mean()
             facts |= _counts(counts.loc[chosen.index])
             rows += [
-                {**facts, **row, "coverage": listed[row["method"]]} for row in _averages(chosen, kinds, seed)
+                {**facts, **row, "coverage": listed[row["method"]]} for row in _averages(chosen, kinds, metric, seed)
             ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -66,30 +67,13 @@ def _counts(counts: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _averages(wide: pd.DataFrame, kinds: pd.Series, seed: int) -> list[dict[str, object]]:
+def _averages(wide: pd.DataFrame, kinds: pd.Series, metric: str, seed: int) -> list[dict[str, object]]:
     """Means over regulators with intervals; the same resampled regulators for all columns."""
     n = len(wide)
     times = child(seed, "bootstrap").multinomial(n, np.full(n, 1 / n), size=_N_BOOT) / n
-    means = wide.mean(axis=0)
-    draws = {name: times @ wide[name].to_numpy() for name in wide}
-    floors = [name for name in wide if kinds[name] == "floor"]
-    best = max(floors, key=lambda name: means[name]) if floors else ""
-    rows = []
+    figures = {}
     for name in wide:
-        low, high = _interval(draws[name], n)
-        row = {"method": name, "kind": kinds[name], "value": means[name], "low": low, "high": high, "best_floor": best}
-        row["floor"] = means[best] if best else np.nan
-        row |= {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
-        if best and kinds[name] != "floor":
-            row["gain"] = means[name] - means[best]
-            row["gain_low"], row["gain_high"] = _interval(draws[name] - draws[best], n)
-        row["note"] = "" if n >= FEWEST else f"{n} regulator{'s' if n > 1 else ''}: too few for an interval"
-        rows.append(row)
-    return rows
-
-
-def _interval(draws: np.ndarray, n: int) -> tuple[float, float]:
-    if n < FEWEST:
-        return float("nan"), float("nan")
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(low), float(high)
+        draws = {metric: times @ wide[name].to_numpy()} if n >= FEWEST else {}
+        figures[name] = Figures({metric: float(wide[name].mean())}, draws)
+    note = "" if n >= FEWEST else f"{n} regulator{'s' if n > 1 else ''}: too few for an interval"
+    return [{**row, "note": note} for row in gain_rows(figures, kinds.to_dict(), [metric])]

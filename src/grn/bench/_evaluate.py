@@ -81,7 +81,7 @@ def gain_rows(figures: dict[str, Figures], kinds: dict[str, str], metrics: Seque
     rows: list[dict[str, object]] = []
     for metric in metrics:
         values = {name: found.values[metric] for name, found in figures.items()}
-        known = {n: v for n, v in values.items() if kinds[n] == "floor" and n != "random" and np.isfinite(v)}
+        known = {n: v for n, v in values.items() if kinds[n] == "floor" and np.isfinite(v)}
         best = max(known, key=known.__getitem__) if known else ""
         for name, found in figures.items():
             low, high = found.interval(metric)

@@ -68,7 +68,7 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
     """Sentences on one table of means by kind and method."""
     of = {kind: part.droplevel("kind") for kind, part in means.groupby(level="kind", sort=False)}
     methods = of.get("method", pd.Series(dtype=float))
-    floors = of.get("floor", pd.Series(dtype=float)).drop("random", errors="ignore")
+    floors = of.get("floor", pd.Series(dtype=float))
     if methods.empty:
         return "No method was run."
     best = str(methods.idxmax())

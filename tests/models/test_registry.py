@@ -2,7 +2,7 @@ import pytest
 
 from grn._core.errors import ParameterError, WeightsNotFoundError
 from grn.models import _registry as registry
-from grn.models import available, load, register, save
+from grn.models import available, load, register, save, untrained
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +87,12 @@ def test_the_embedded_model_of_one_caller_is_not_that_of_another(make_mini, monk
         assert str(load("mini").device) == "cpu"
     finally:
         registry._embedded.cache_clear()
+
+
+def test_features_read_in_another_way_carry_another_identity(tmp_path):
+    model = untrained("scgpt", genes=["A", "B", "C"], width=8, heads=2)
+    path = save(model, tmp_path / "checkpoint")
+    plain = load(path).sha256
+    assert len(plain) == 64
+    assert load(path, params={"readout": "expression"}).sha256 == plain
+    assert load(path, params={"readout": "mvc"}, dtype="bfloat16").sha256 == f"{plain}+dtype=bfloat16+readout=mvc"

@@ -37,6 +37,7 @@ PAIRS = pd.DataFrame({
 })  # fmt: skip
 CALLS = {
     "benchmark": lambda adata, ax: grn.pl.benchmark(RESULTS, ax=ax)[0, 0],
+    "compare_models": lambda adata, ax: grn.pl.compare_models(adata, keys={"one": "grn", "two": "grn"}, ax=ax),
     "degree_bias": lambda adata, ax: grn.pl.degree_bias(PAIRS, roles="regulator", ax=ax)[0],
     "network": lambda adata, ax: grn.pl.network(adata, ax=ax),
     "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),

@@ -24,7 +24,9 @@ from torch.autograd import forward_ad
 _BLOCK_BYTES = 2 * 2**20
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, *, exclude: Tensor | None = None) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, *, exclude: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
     """Attention of queries over keys; carries tangents when the inputs are dual tensors.
 
     Parameters
@@ -35,18 +37,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, exclude: Tensor | None = None) ->
         Keys and values (B, H, m, D).
     exclude
         For every query (n,), the position of one key it must not see, or -1.
+    mask
+        Boolean (n, m), true where a query sees a key; every query must see at least one. Not with ``exclude``.
 
     Returns
     -------
     Tensor
         Attended values (B, H, n, D); a dual tensor if any input was one.
     """
+    if exclude is not None and mask is not None:
+        raise ValueError("pass exclude or mask, not both")
     (q0, dq), (k0, dk), (v0, dv) = (forward_ad.unpack_dual(x) for x in (q, k, v))
     if dq is None and dk is None and dv is None:
-        mask = None if exclude is None else _mask(exclude, k.shape[-2], q)
-        out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        seen = mask if exclude is None else _mask(exclude, k.shape[-2], q)
+        out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         return out
-    dual: Tensor = forward_ad.make_dual(*attend_dual(q0, k0, v0, dq, dk, dv, exclude=exclude))
+    dual: Tensor = forward_ad.make_dual(*attend_dual(q0, k0, v0, dq, dk, dv, exclude=exclude, mask=mask))
     return dual
 
 
@@ -59,6 +65,7 @@ def attend_dual(
     dv: Tensor | None,
     *,
     exclude: Tensor | None = None,
+    mask: Tensor | None = None,
     block_bytes: int = _BLOCK_BYTES,
 ) -> tuple[Tensor, Tensor]:
     """Attention and its directional derivative, in blocks of queries.
@@ -69,7 +76,7 @@ def attend_dual(
         Primal queries (B, H, n, D), keys and values (B, H, m, D).
     dq, dk, dv
         Their tangents; ``None`` is zero.
-    exclude
+    exclude, mask
         As in :func:`attend`.
     block_bytes
         Bytes of scores held at a time; changes speed only, results to rounding.
@@ -79,6 +86,8 @@ def attend_dual(
     tuple of Tensor
         Output and tangent, both (B, H, n, D). Cost: about three times the plain attention.
     """
+    if exclude is not None and mask is not None:
+        raise ValueError("pass exclude or mask, not both")
     B, H, n, D = q.shape
     m = k.shape[-2]
     q = q * (1.0 / math.sqrt(D))
@@ -95,6 +104,8 @@ def attend_dual(
         for r in range(0, n, rows):
             rs = slice(r, r + rows)
             A = torch.bmm(q[hs, rs], keys[hs])
+            if mask is not None:
+                A.masked_fill_(~mask[rs], float("-inf"))
             A = _softmax(A, None if exclude is None else exclude[rs])
             P = torch.bmm(queries[hs, rs], pair[hs]).mul_(A)
             o = torch.bmm(A, v[hs])

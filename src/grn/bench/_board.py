@@ -20,7 +20,7 @@ from grn.bench._recipes import Recipe
 from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
 from grn.datasets._reference import Reference
-from grn.methods._embedding import pair_sums
+from grn.methods._embedding import pair_embeddings, pairing
 from grn.methods._score import slope
 from grn.models import FoundationModel
 from grn.models.translator import Translator
@@ -140,7 +140,8 @@ class Board:
     def _cube(self, feature: str, variant: str) -> np.ndarray:
         found = self.features(variant)
         if feature == "embedding":
-            values = pair_sums(found.embeddings, np.searchsorted(self.reference.genes, self.regulators))
+            rows = np.searchsorted(self.reference.genes, self.regulators)
+            values = pair_embeddings(found.embeddings, rows, pairing(self.setting.model))
         else:
             values = found.cube(feature, self.regulators)
         if variant == "shuffled names":

@@ -101,7 +101,9 @@ class Features:
         self.genes = np.asarray(list(genes), dtype=str)
         self._bare = _without_cells(self.genes, organism)
         vocabulary = {*model.source_genes, *model.target_genes}
-        self.ids = model_genes(self._bare, model.gene_id_kind, vocabulary=vocabulary)
+        self.ids = model_genes(
+            self._bare, model.gene_id_kind, vocabulary=vocabulary, organism=getattr(model, "organism", "human")
+        )
         self.sources = np.isin(self.ids, list(model.source_genes))
         self.targets = np.isin(self.ids, list(model.target_genes))
         self._cache = cache

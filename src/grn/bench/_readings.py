@@ -14,7 +14,7 @@ from grn._core.errors import CapabilityError
 from grn.bench._features import Features
 from grn.genes import tables
 from grn.methods._edges import to_network
-from grn.methods._embedding import pair_sums
+from grn.methods._embedding import pair_embeddings, pairing
 from grn.methods._score import logistic, slope, translators_for
 from grn.models import FoundationModel, load
 
@@ -80,7 +80,9 @@ class Readings:
         return found
 
     def _cube(self, found: Features, feature: str, rows: np.ndarray) -> np.ndarray:
-        return pair_sums(found.embeddings, rows) if feature == "embedding" else found.cube(feature, found.genes[rows])
+        if feature == "embedding":
+            return pair_embeddings(found.embeddings, rows, pairing(self.model))
+        return found.cube(feature, found.genes[rows])
 
     def _of(self, adata: AnnData) -> Features:
         organism = str(adata.uns.get("organism", ""))

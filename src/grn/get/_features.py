@@ -17,7 +17,7 @@ from grn.network._filter import Names
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding")
+_PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding", "perturbation_response")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,8 @@ def embedding(
     Returns
     -------
     float32 (n_vars, d) in the order of ``var_names``, or (n_pairs, d) in the order of ``pairs``; NaN where the model
-    does not know a gene. The sum is the same for (i, j) and (j, i).
+    does not know a gene. The sum is the same for (i, j) and (j, i). Of a model with one table for sources and one for
+    targets (``lpm``) the pair has the first half of E_i beside the second half of E_j.
 
     Raises
     ------
@@ -230,7 +231,11 @@ def embedding(
         return table.copy()
     source, target = _pair_names(pairs)
     names = adata.var_names.to_numpy(dtype=object)
-    return table[_positions(names, source, "source")] + table[_positions(names, target, "target")]
+    first, second = table[_positions(names, source, "source")], table[_positions(names, target, "target")]
+    if isinstance(adata.uns.get(key), Mapping) and adata.uns[key].get("pair") == "halves":
+        half = table.shape[1] // 2
+        return np.concatenate([first[:, :half], second[:, half:]], axis=1)
+    return first + second
 
 
 def _pair_names(pairs: pd.DataFrame | Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from grn._core.device import rows_per_batch
 from grn._core.errors import ParameterError
 from grn._core.logging import progress
-from grn._core.rng import sample_names
-from grn.methods._features import PairFeatures, Request
+from grn.methods._draw import draw_cells
+from grn.methods._features import PairFeatures, Request, encode
 from grn.methods._genes import PairGenes, pair_genes, panels
 from grn.models import Moments, Panel
-from grn.models._protocol import need
-from grn.pp._anndata import expression, groups
+from grn.models._protocol import need, virtual_cell
+from grn.pp._anndata import expression
 
 
 def attention(adata, request: Request, *, max_cells: int, seed: int) -> PairFeatures:
@@ -22,8 +25,6 @@ def attention(adata, request: Request, *, max_cells: int, seed: int) -> PairFeat
     baseline cell is read.
     """
     need(request.model, "attention", "the attention probe")
-    if isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1:
-        raise ParameterError(f"max_cells={max_cells!r}; pass a positive integer.")
     genes = pair_genes(adata, request.model, request.sources, request.targets)
     names, cells = _cells(adata, request, max_cells, seed)
     slot = {row: i for i, row in enumerate(genes.sources)}
@@ -49,31 +50,33 @@ def _cells(adata, request: Request, max_cells: int, seed: int) -> tuple[tuple[st
         return ("",), [None]
     values = expression(adata, layer=request.layer, use_raw=request.use_raw)
     reference = Moments(*values.moments())
-    found = [("", np.ones(adata.n_obs, dtype=bool))] if request.groupby is None else groups(adata, request.groupby)
-    cells = []
-    for _, mask in found:
-        rows = np.flatnonzero(mask)
-        drawn = sample_names([str(adata.obs_names[r]) for r in rows], max_cells, seed)
-        cells.append((values.rows(rows[drawn]), reference))
-    return tuple(name for name, _ in found), cells
+    drawn = draw_cells(adata, request.groupby, max_cells, seed)
+    cells = [(values.rows(rows), replace(reference, total=values.totals(rows))) for rows in drawn.values()]
+    return tuple(drawn), cells
+
+
+def _step(request: Request, panel: Panel) -> int:
+    """Cells whose maps (layers x heads x n x n) fit the memory budget."""
+    sizes = getattr(request.model, "sizes", {})
+    maps = int(sizes.get("layers", 4)) * int(sizes.get("heads", 2))
+    return rows_per_batch(8 * maps * len(panel) ** 2, request.memory_budget, limit=max(1, request.batch(panel) // 4))
 
 
 def _mean_attention(request: Request, panel: Panel, cells, genes: PairGenes) -> np.ndarray:
     model = request.model
     if cells is None:
-        device = getattr(model, "device", torch.device("cpu"))
-        values = torch.full((1, len(panel)), model.value_scale.baseline, device=device)
+        values = virtual_cell(model, panel)[None]
     else:
         column = {gene: i for i, gene in enumerate(genes.ids) if gene}
-        columns = np.array([column[g] for g in panel.genes])
         rows, reference = cells
-        moments = Moments(reference.mean[columns], reference.std[columns])
-        values = model.encode_cells(rows[:, columns], panel.genes, reference=moments)
-    total: torch.Tensor | None = None
+        values = encode(model, rows, reference, column, panel)
+    total = seen = torch.zeros(())
     with torch.no_grad():
-        for part in values.split(max(1, request.batch(panel) // 4)):
-            maps = model.attention(panel, part)[..., panel.tgt_pos, :][..., panel.src_pos].sum(0)
-            total = maps if total is None else total + maps
-    if total is None:
+        for part in values.split(_step(request, panel)):
+            maps = model.attention(panel, part)[..., panel.tgt_pos, :][..., panel.src_pos]
+            # a model of ranks has no attention between genes that a cell does not express
+            total = total.to(maps.device) + maps.nan_to_num(0.0).sum(0)
+            seen = seen.to(maps.device) + maps.isfinite().sum(0)
+    if not total.dim():
         raise ParameterError("a group without cells cannot be read.")
-    return (total / len(values)).flatten(0, 1).permute(1, 2, 0).cpu().numpy()
+    return (total / seen).flatten(0, 1).permute(1, 2, 0).cpu().numpy()

@@ -18,6 +18,7 @@ def to_network(
     *,
     params: Mapping[str, Any],
     signed: bool,
+    directed: bool = True,
 ) -> Network:
     """Build a network from one set of matrices per group.
 
@@ -34,6 +35,8 @@ def to_network(
         Provenance.
     signed
         Whether weights carry a sign.
+    directed
+        Whether a pair has a direction.
     """
     frames = []
     for group, columns in parts:
@@ -54,4 +57,4 @@ def to_network(
     if "group" in edges:
         order = [group for group, _ in parts]
         edges["group"] = pd.Categorical(edges["group"], categories=order)
-    return Network(edges, genes=names, directed=True, signed=signed, params=dict(params))
+    return Network(edges, genes=names, directed=directed, signed=signed, params=dict(params))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from grn._core.device import rows_per_batch
-from grn._core.errors import ParameterError
-from grn._core.logging import progress
+from grn._core.errors import CapabilityError, ParameterError
+from grn._core.logging import logger, progress
 from grn._kernels import perturb
 from grn.methods._genes import PairGenes, pair_genes, panels
 from grn.models import FoundationModel, Moments, Panel
-from grn.models._protocol import need
+from grn.models._protocol import need, virtual_cell
 from grn.pp._anndata import expression, groups
 
 CONTEXTS = ("virtual", "mean")
@@ -116,7 +116,7 @@ def vvp(adata, request: Request, *, grid: Sequence[float] | None = None) -> Pair
         respond = lambda values: request.model.respond(panel, values)  # noqa: E731
         return perturb.perturb(respond, base, panel.src_pos.to(base.device), _on(points, base), batch=batch)
 
-    return _collect(adata, request, points, pieces, "vvp")
+    return collect(adata, request, points, pieces, "vvp")
 
 
 def gradient_trajectory(
@@ -127,6 +127,11 @@ def gradient_trajectory(
     points = value_grid(grid, request.model.value_scale.gradient_grid, "grid")
     if background not in ("fixed", "moving"):
         raise ParameterError(f"background={background!r}; use 'fixed' or 'moving'.")
+    if background == "moving" and request.model.gradient_kind != "exact":
+        raise CapabilityError(
+            f"background='moving' sets all genes to one value, which means nothing to {request.model.name!r} "
+            f"({request.model.value_scale.name}); use background='fixed'."
+        )
     if background == "moving" and request.context != "virtual":
         raise ParameterError("background='moving' sets all genes to the grid value; it needs context='virtual'.")
 
@@ -137,7 +142,7 @@ def gradient_trajectory(
             respond_dual, base, columns, _on(points, base), batch=batch, moving=background == "moving"
         )
 
-    return _collect(adata, request, points, pieces, "gradient_trajectory")
+    return collect(adata, request, points, pieces, "gradient_trajectory")
 
 
 def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tuple[PairFeatures, PairFeatures]:
@@ -157,7 +162,7 @@ def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tup
         )
         return ((start, torch.cat([value, slope], dim=-1)) for start, value, slope in found)
 
-    joint = _collect(adata, request, np.concatenate([points, points]), pieces, "probe")
+    joint = collect(adata, request, np.concatenate([points, points]), pieces, "probe")
     cubes = joint.values.reshape(*joint.values.shape[:2], len(joint.groups), 2, m)
     parts = [np.ascontiguousarray(cubes[:, :, :, i].reshape(*cubes.shape[:2], -1)) for i in (0, 1)]
     first, second = (
@@ -173,7 +178,7 @@ def pert(adata, request: Request) -> PairFeatures:
     cells = _Cells(adata, request)
 
     def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
-        zero = cells.encode(np.zeros((1, adata.n_vars)), panel)[0]
+        zero = cells.encode(np.zeros((1, adata.n_vars)), panel, None)[0]
         columns = panel.src_pos.to(base.device)
         changed = (zero != base)[columns]
         respond = lambda values: request.model.respond(panel, values)  # noqa: E731
@@ -181,7 +186,7 @@ def pert(adata, request: Request) -> PairFeatures:
         # a gene that is silent already loses exactly nothing, not the rounding of another batch
         return ((start, -block * changed[start : start + len(block), None, None]) for start, block in found)
 
-    return _collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "pert", cells=cells)
+    return collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "pert", cells=cells)
 
 
 def refuse_groups(groupby: str) -> NoReturn:
@@ -190,6 +195,32 @@ def refuse_groups(groupby: str) -> NoReturn:
         f"groupby={groupby!r} was given, but virtual cells and embeddings use no measurement, so every group would get "
         "the same network; pass context='mean' to read the probes at each group's mean cell."
     )
+
+
+def encode(model: FoundationModel, X: np.ndarray, moments: Moments, column: dict[str, int], panel: Panel) -> Tensor:
+    """Rows of log-normalised expression (cells, n_vars) as values of a panel (cells, n).
+
+    Parameters
+    ----------
+    model
+        A model; with ``encodes_whole_cells`` the value of a gene depends on the other genes of its cell, and all genes
+        it knows are encoded, so that panels do not matter.
+    X, moments
+        Cells, and the moments of their data set per column.
+    column
+        Column of every gene the model knows.
+    panel
+        The genes wanted.
+    """
+    whole = getattr(model, "encodes_whole_cells", False)
+    genes = tuple(column) if whole else panel.genes
+    columns = np.array([column[g] for g in genes])
+    reference = Moments(moments.mean[columns], moments.std[columns], moments.total)
+    values = model.encode_cells(X[:, columns], genes, reference=reference)
+    if not whole:
+        return values
+    place = {gene: i for i, gene in enumerate(genes)}
+    return values[:, [place[g] for g in panel.genes]]
 
 
 class _Cells:
@@ -209,26 +240,27 @@ class _Cells:
         values = expression(adata, layer=request.layer, use_raw=request.use_raw)
         self.reference = Moments(*values.moments())
         self.means = [self.reference.mean]
+        masks = [np.ones(adata.n_obs, dtype=bool)]
         if request.groupby is not None:
             found = groups(adata, request.groupby)
             self.names = tuple(name for name, _ in found)
-            self.means = [values.moments(mask)[0] for _, mask in found]
+            masks = [mask for _, mask in found]
+            self.means = [values.moments(mask)[0] for mask in masks]
+        totals = [values.totals(mask) for mask in masks]
+        self.totals = [None if total is None else total.mean(keepdims=True) for total in totals]
 
-    def encode(self, X: np.ndarray, panel: Panel) -> Tensor:
-        """Rows of log-normalised expression (cells, n_vars) on the model's scale (cells, n)."""
-        columns = np.array([self.column[g] for g in panel.genes])
-        reference = Moments(self.reference.mean[columns], self.reference.std[columns])
-        return self.request.model.encode_cells(X[:, columns], panel.genes, reference=reference)
+    def encode(self, X: np.ndarray, panel: Panel, total: np.ndarray | None) -> Tensor:
+        """Rows of log-normalised expression (cells, n_vars) with their counts on the model's scale (cells, n)."""
+        return encode(self.request.model, X, replace(self.reference, total=total), self.column, panel)
 
     def base(self, group: int, panel: Panel) -> Tensor:
         """Base cell (n,) of a group."""
         if self.request.context == "virtual":
-            device = getattr(self.request.model, "device", torch.device("cpu"))
-            return torch.full((len(panel),), self.request.model.value_scale.baseline, device=device)
-        return self.encode(self.means[group][None], panel)[0]
+            return virtual_cell(self.request.model, panel)
+        return self.encode(self.means[group][None], panel, self.totals[group])[0]
 
 
-def _collect(
+def collect(
     adata,
     request: Request,
     points: np.ndarray,
@@ -237,6 +269,10 @@ def _collect(
     *,
     cells: _Cells | None = None,
 ) -> PairFeatures:
+    """Read a probe block by block of panels, groups and sources into one cube.
+
+    ``pieces(panel, base, batch)`` yields the first source of a block and its numbers (s, R, K).
+    """
     cells = cells or _Cells(adata, request)
     genes, m = cells.genes, len(points)
     slot = {row: i for i, row in enumerate(genes.sources)}
@@ -258,7 +294,15 @@ def _collect(
             for _ in rows:
                 next(bar, None)
     out[genes.sources, np.arange(len(genes.sources))] = np.nan
+    _tell_missing(out[genes.targets], feature)
     return PairFeatures(out, genes.sources, points, cells.names, genes, feature)
+
+
+def _tell_missing(values: np.ndarray, feature: str) -> None:
+    """Say when a model gave no answer for a target, as for genes that are absent from a cell of ranks."""
+    missing = int(np.isnan(values).all(axis=(1, 2)).sum())
+    if missing:
+        logger.info("%s: %d of %d targets could not be read and stay NaN", feature, missing, len(values))
 
 
 def _on(points: np.ndarray, like: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ def pair_genes(
     """
     names = np.asarray(adata.var_names, dtype=str)
     can_source, can_target = set(model.source_genes), set(model.target_genes)
-    ids = model_genes(adata, model.gene_id_kind, vocabulary=can_source | can_target)
+    organism = getattr(model, "organism", "human")
+    ids = model_genes(adata, model.gene_id_kind, vocabulary=can_source | can_target, organism=organism)
     _check_unique(names, ids)
     src = np.flatnonzero(regulator_mask(adata)) if sources is None else _rows(names, sources, "sources")
     tgt = np.arange(len(names)) if targets is None else _rows(names, targets, "targets")

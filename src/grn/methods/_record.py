@@ -61,6 +61,8 @@ class Method:
         What the object must hold beside gene names: ``"cells"``, ...
     reference
         Citation.
+    family
+        Family of published models the recipe belongs to; ``""`` for any model.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Method:
     probability: bool
     needs: tuple[str, ...] = field(default=())
     reference: str = "arXiv 2605.08128"
+    family: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """The method's own parameters with their defaults; ``stored`` is the caller's, not the user's."""

@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from grn._core.errors import CapabilityError
 from grn.methods import _features as features
 from grn.methods._attention import attention
 from grn.methods._edges import to_network
-from grn.methods._embedding import gene_embeddings, pair_sums
+from grn.methods._embedding import gene_embeddings, pair_embeddings, pairing
 from grn.methods._genes import pair_genes
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._score import check_grid, context_of, logistic, request_of, slope, translators_for
@@ -57,12 +58,17 @@ def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network
     genes = pair_genes(adata, task.model, task.sources, task.targets)
     table = gene_embeddings(adata, task.model)
     if translator is None:
+        if pairing(task.model) != "sum":
+            raise CapabilityError(
+                f"the embeddings of {task.model.name!r} for sources and for targets lie in different spaces and cannot "
+                "be compared; pass params={'translator': ...} fitted by grn.tl.fit_translator."
+            )
         unit = table / np.linalg.norm(table, axis=1, keepdims=True)
         weight = np.abs(unit @ unit[genes.sources].T)
         columns = {"weight": weight}
     else:
         chosen = translators_for(task.model, translator, ("embedding",))["embedding"]
-        probability = logistic(chosen.logits(pair_sums(table, genes.sources)))
+        probability = logistic(chosen.logits(pair_embeddings(table, genes.sources, pairing(task.model))))
         columns = {"weight": probability, "probability": probability.copy()}
     keep = np.zeros(adata.n_vars, dtype=bool)
     keep[genes.targets] = True

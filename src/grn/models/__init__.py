@@ -1,17 +1,29 @@
 """Frozen foundation models behind one protocol."""
 
-from grn.models._continue import pretrain, save
+from grn.models._continue import pretrain
 from grn.models._protocol import CAPABILITIES, FoundationModel, Moments, Panel, ValueScale
-from grn.models._registry import available, load, register
+from grn.models._registry import available, load, register, save, untrained
+from grn.models.genecompass import GeneCompass
+from grn.models.geneformer import Geneformer
+from grn.models.lpm import LPM
 from grn.models.mini import Mini
+from grn.models.scgenept import ScGenePT
+from grn.models.scgpt import ScGPT
+from grn.models.scprint import ScPRINT
 from grn.models.translator import Translator
 
 __all__ = [
     "CAPABILITIES",
+    "LPM",
     "FoundationModel",
+    "GeneCompass",
+    "Geneformer",
     "Mini",
     "Moments",
     "Panel",
+    "ScGPT",
+    "ScGenePT",
+    "ScPRINT",
     "Translator",
     "ValueScale",
     "available",
@@ -19,4 +31,5 @@ __all__ = [
     "pretrain",
     "register",
     "save",
+    "untrained",
 ]

@@ -22,38 +22,6 @@ from grn.models._store import load_mini, save_mini
 from grn.models.mini import Mini, MiniNetwork
 
 
-def save(model: Mini, path: str | Path) -> Path:
-    """Write a ``mini`` model to one safetensors file that :func:`load` reads.
-
-    Parameters
-    ----------
-    model
-        Model to write.
-    path
-        File to write; an existing one is replaced.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ParameterError
-        If the model is not a :class:`Mini`.
-
-    Examples
-    --------
-    >>> import grn, tempfile, pathlib
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "copy.safetensors"
-    >>> grn.models.load(grn.models.save(grn.models.load("mini"), path)).name
-    'copy'
-    """
-    if not isinstance(model, Mini):
-        raise ParameterError(f"model has type {type(model).__name__}; only models of class Mini can be saved.")
-    return save_mini(model, path)
-
-
 def pretrain(
     adatas: Any,
     *,

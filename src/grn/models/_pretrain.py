@@ -174,7 +174,7 @@ def _key(schedule: Schedule, origin: str) -> str:
     return json.dumps(asdict(schedule) | ({"origin": origin} if origin else {}), sort_keys=True)
 
 
-def _save_state(network: MiniNetwork, optimizer: torch.optim.Optimizer, key: str, step: int, path: Path) -> None:
+def _save_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer, key: str, step: int, path: Path) -> None:
     state = {
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -186,7 +186,9 @@ def _save_state(network: MiniNetwork, optimizer: torch.optim.Optimizer, key: str
     part.replace(path)
 
 
-def _resume(network: MiniNetwork, optimizer: torch.optim.Optimizer, key: str, path: Path, device: torch.device) -> int:
+def _resume(
+    network: torch.nn.Module, optimizer: torch.optim.Optimizer, key: str, path: Path, device: torch.device
+) -> int:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         same = json.loads(state["schedule"]) == json.loads(key)

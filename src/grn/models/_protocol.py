@@ -76,10 +76,19 @@ class Panel:
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and population standard deviation per gene of the data set a cell belongs to."""
+    """What a model may want to know of the data set behind cells.
+
+    Parameters
+    ----------
+    mean, std
+        Mean and population standard deviation of log-normalised expression per gene.
+    total
+        Counts per cell over all measured genes (cells,), ``None`` when the object holds no counts.
+    """
 
     mean: np.ndarray
     std: np.ndarray
+    total: np.ndarray | None = None
 
 
 @runtime_checkable
@@ -153,6 +162,18 @@ def need(model: FoundationModel, capability: Capability, purpose: str) -> None:
             f"{purpose} needs a model with the capability {capability!r}; {model.name!r} offers: {offers}. "
             f"Choose another model, see grn.models.available()."
         )
+
+
+def virtual_cell(model: FoundationModel, panel: Panel) -> Tensor:
+    """The virtual cell (n,) of a panel: every gene at the baseline, or what the model's ``virtual_cell`` says."""
+    import torch
+
+    own = getattr(model, "virtual_cell", None)
+    if own is not None:
+        cell: Tensor = own(panel)
+        return cell
+    device = getattr(model, "device", torch.device("cpu"))
+    return torch.full((len(panel),), float(model.value_scale.baseline), device=device)
 
 
 def resolve_panel(

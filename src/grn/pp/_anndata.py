@@ -11,6 +11,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
 from grn._core.logging import logger
+from grn.genes.tables import symbols as symbol_table
 from grn.pp._expression import Expression, label, remedy, scan, select
 
 KINDS = ("symbol", "ensembl")
@@ -95,7 +96,8 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
         )
     if seen.kind == "linear":
         logger.info("%s is linear (maximum %.3g): normalised and log-transformed like counts", where, seen.high)
-    return Expression(matrix, "log" if seen.kind == "log" else "counts", columns)
+    kind = "log" if seen.kind == "log" else "counts"
+    return Expression(matrix, kind, columns, integer=seen.kind == "counts")
 
 
 def _raw_columns(adata: AnnData) -> np.ndarray | None:
@@ -164,7 +166,9 @@ def organism_of(adata: AnnData, organism: str) -> str:
     return organism
 
 
-def model_genes(adata: AnnData, kind: str = "symbol", *, vocabulary: Iterable[str] | None = None) -> np.ndarray:
+def model_genes(
+    adata: AnnData, kind: str = "symbol", *, vocabulary: Iterable[str] | None = None, organism: str = "human"
+) -> np.ndarray:
     """Give the id of every gene in the kind a model uses, "" when unknown.
 
     Parameters
@@ -176,6 +180,9 @@ def model_genes(adata: AnnData, kind: str = "symbol", *, vocabulary: Iterable[st
     vocabulary
         Ids the model knows. Approved symbols that it lacks are replaced by the older name it has for the gene,
         and genes of the object it does not know become "".
+    organism
+        Whose genes the model has. Those of a mouse object reach a human model by orthologs and a mouse model as they
+        are; a human object cannot be read by a mouse model.
 
     Returns
     -------
@@ -185,19 +192,58 @@ def model_genes(adata: AnnData, kind: str = "symbol", *, vocabulary: Iterable[st
     validate(adata)
     if kind not in KINDS:
         raise ParameterError(f"kind={kind!r} is unknown; use one of {', '.join(KINDS)}.")
+    if organism != "human":
+        return _native_genes(adata, kind, vocabulary, organism)
     column = f"grn_{kind}"
     if column in adata.var:
         ids = np.array(["" if pd.isna(name) else str(name) for name in adata.var[column]], dtype=str)
+        lost = adata.var["grn_status"] == "lost" if "grn_status" in adata.var else np.zeros(len(ids), dtype=bool)
     else:
         table = genes.resolve(adata.var_names, organism=organism_of(adata, "auto"))
         counts = table["status"].value_counts()
         logger.info("genes: %s", ", ".join(f"{counts[name]} {name}" for name in ("kept", "ambiguous", "lost")))
-        ids = table[kind].to_numpy(dtype=str)
-    return ids if vocabulary is None else to_vocabulary(ids, adata.var_names, kind, vocabulary)
+        ids, lost = table[kind].to_numpy(dtype=str), table["status"] == "lost"
+    if vocabulary is None:
+        return ids
+    own = own_names(adata.var_names, np.asarray(lost), kind, organism_of(adata, "auto"))
+    return to_vocabulary(ids, own, vocabulary, kind)
 
 
-def to_vocabulary(ids: np.ndarray, names: Iterable[str], kind: str, vocabulary: Iterable[str]) -> np.ndarray:
-    """Express ids by the names of a vocabulary, which may be older than the tables."""
+def _native_genes(adata: AnnData, kind: str, vocabulary: Iterable[str] | None, organism: str) -> np.ndarray:
+    """Ids in the organism of the object itself, for a model of that organism."""
+    found = organism_of(adata, "auto")
+    found = genes.detect_organism(adata.var_names) if found == "auto" else found
+    if found != organism:
+        raise GeneNameError(
+            f"the object has {found} genes, the model {organism} ones; load the model for organism={found!r}."
+        )
+    names = genes.resolve(adata.var_names, organism=organism)["native"].to_numpy(dtype=str)
+    if kind == "symbol":
+        ids = names
+    else:
+        table = symbol_table(organism)
+        ids = np.array([table.get(name, "") for name in names], dtype=str)
+    if vocabulary is None:
+        return ids
+    known, taken = set(vocabulary), set(ids)
+    # an id newer or older than the tables may still be one the model knows
+    own = [str(name).partition(".")[0] if kind == "ensembl" else "" for name in adata.var_names]
+    pairs = zip(ids, own, strict=True)
+    return np.array([g if g in known else n if n in known and n not in taken else "" for g, n in pairs], dtype=str)
+
+
+def own_names(names: Iterable[str], lost: np.ndarray, kind: str, organism: str) -> list[str]:
+    """Names under which a model may know genes that the tables do not: ids, and human symbols that are lost."""
+    names = [str(name) for name in names]
+    if kind == "ensembl":
+        return [name.partition(".")[0] for name in names]
+    if lost.any() and organism == "auto":
+        organism = genes.detect_organism(names)
+    return [name if gone and organism == "human" else "" for name, gone in zip(names, lost, strict=True)]
+
+
+def to_vocabulary(ids: np.ndarray, own: Iterable[str], vocabulary: Iterable[str], kind: str) -> np.ndarray:
+    """Express ids by the names of a vocabulary, which may be older than the tables; ``own`` are the last resort."""
     known = [str(name) for name in vocabulary]
     direct = set(known)
     wanted = set(ids[ids != ""]) - direct
@@ -207,8 +253,7 @@ def to_vocabulary(ids: np.ndarray, names: Iterable[str], kind: str, vocabulary: 
         for name, found in zip(unused, genes.resolve(unused, organism="human")[kind], strict=True):
             if found in wanted:
                 older[found] = name
-    own = [str(name).partition(".")[0] if kind == "ensembl" else "" for name in names]
-    taken = set(ids) & direct
+    taken = (set(ids) & direct) | set(older.values())
     result = []
     for gene, name in zip(ids, own, strict=True):
         if gene in direct:

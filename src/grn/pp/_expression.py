@@ -179,10 +179,10 @@ class Expression:
     log scale are passed through. Nothing is ever densified as a whole.
     """
 
-    def __init__(self, matrix: Any, kind: str, columns: np.ndarray | None) -> None:
+    def __init__(self, matrix: Any, kind: str, columns: np.ndarray | None, *, integer: bool = False) -> None:
         self._matrix = by_rows(matrix)
         self._columns = columns
-        self.kind = kind
+        self.kind, self.integer = kind, integer
         self.n_cells = int(self._matrix.shape[0])
         self.n_vars = int(self._matrix.shape[1]) if columns is None else len(columns)
 
@@ -211,6 +211,17 @@ class Expression:
             raise ParameterError(f"cell positions run from {index.min()} to {index.max()}; there are {self.n_cells}.")
         block = self._block(index % self.n_cells)
         return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float32)
+
+    def totals(self, index: np.ndarray) -> np.ndarray | None:
+        """Counts per cell (k,) over all genes, for positions or a mask; ``None`` unless the matrix holds counts."""
+        if not self.integer:
+            return None
+        index = np.asarray(index)
+        index = self._positions(index) if index.dtype == bool else index.astype(np.int64)
+        found: np.ndarray = np.zeros(len(index))
+        for part in slices(len(index), self._matrix.shape[1]):
+            found[part] = np.asarray(take(self._matrix, index[part]).sum(axis=1)).ravel()
+        return found
 
     def _positions(self, mask: np.ndarray) -> np.ndarray:
         mask = np.asarray(mask)

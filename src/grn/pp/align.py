@@ -12,7 +12,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import logger
-from grn.pp._anndata import KINDS, target, to_vocabulary, validate
+from grn.pp._anndata import KINDS, own_names, target, to_vocabulary, validate
 
 _WAYS = {"exact": "symbol", "ensembl": "Ensembl id", "alias": "alias", "ortholog": "ortholog", "none": "name"}
 
@@ -99,7 +99,7 @@ def align_genes(
     facts = _facts(table, found)
     facts["params"] = {"organism": organism, "orthologs": orthologs, "min_overlap": float(min_overlap)}
     if model is not None:
-        facts["model"] = _against_model(table, model, min_overlap)
+        facts["model"] = _against_model(table, model, min_overlap, found)
 
     result = target(adata, copy=copy)
     for column in ("symbol", "ensembl", "status", "how"):
@@ -151,7 +151,7 @@ def _lost_regulators(table: pd.DataFrame, organism: str) -> list[str]:
     return result
 
 
-def _against_model(table: pd.DataFrame, model: HasGenes, min_overlap: float) -> dict[str, Any]:
+def _against_model(table: pd.DataFrame, model: HasGenes, min_overlap: float, organism: str) -> dict[str, Any]:
     kind, vocabulary = getattr(model, "gene_id_kind", None), getattr(model, "target_genes", None)
     if kind not in KINDS or vocabulary is None:
         raise ParameterError(
@@ -159,7 +159,8 @@ def _against_model(table: pd.DataFrame, model: HasGenes, min_overlap: float) -> 
             "pass a model from grn.models.load()."
         )
     vocabulary = [str(name) for name in vocabulary]
-    ids = to_vocabulary(table[kind].to_numpy(dtype=str), table["name"], kind, vocabulary)
+    own = own_names(table["name"], np.asarray(table["status"] == "lost"), kind, organism)
+    ids = to_vocabulary(table[kind].to_numpy(dtype=str), own, vocabulary, kind)
     known = ids != ""
     unknown = table.loc[~known, "name"]
     name = str(getattr(model, "name", type(model).__name__))

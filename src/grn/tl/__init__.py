@@ -6,6 +6,7 @@ from grn.tl._fit_translator import fit_translator
 from grn.tl._gradient import gradient_trajectory
 from grn.tl._infer import infer_network, methods, ugrn
 from grn.tl._pert import pert
+from grn.tl._perturbation_response import perturbation_response
 from grn.tl._probe import probe
 from grn.tl._regulons import regulons
 from grn.tl._vvp import vvp
@@ -18,6 +19,7 @@ __all__ = [
     "infer_network",
     "methods",
     "pert",
+    "perturbation_response",
     "probe",
     "regulons",
     "ugrn",

@@ -7,7 +7,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.errors import GeneOverlapError
-from grn.methods._embedding import gene_embeddings
+from grn.methods._embedding import gene_embeddings, pairing
 from grn.models import FoundationModel, load
 from grn.network._schema import storable
 from grn.pp._anndata import target, validate
@@ -42,7 +42,8 @@ def embedding(
         ``varm[key_added]``
             float32 (n_vars, d); NaN for genes the model does not know.
         ``uns[key_added]``
-            Dict: ``unknown`` (genes the model does not know) and ``params``.
+            Dict: ``unknown`` (genes the model does not know), ``pair`` (``"sum"``, or ``"halves"`` where a model has
+            one table for sources and one for targets: the first half of i beside the second of j) and ``params``.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def embedding(
     validate(adata)
     loaded = load(model)
     values = gene_embeddings(adata, loaded)
-    known = ~np.isnan(values).any(axis=1)
+    known = ~np.isnan(values).all(axis=1)
     if not known.any():
         raise GeneOverlapError(
             f"{loaded.name!r} knows none of the {adata.n_vars} genes; call grn.pp.align_genes(adata) to map the names."
@@ -78,6 +79,7 @@ def embedding(
     out.varm[key] = values
     out.uns[key] = {
         "unknown": np.asarray(adata.var_names[~known], dtype=str),
+        "pair": pairing(loaded),
         "params": storable({"function": "embedding", **provenance(loaded), "n_unknown": int((~known).sum())}),
     }
     return out if copy else None

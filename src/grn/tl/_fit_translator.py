@@ -11,7 +11,7 @@ from anndata import AnnData
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
-from grn.methods._embedding import pair_sums
+from grn.methods._embedding import pair_embeddings
 from grn.methods._labels import LabelledPairs, labelled_pairs, split_by_source
 from grn.models.translator import (
     VIEWS,
@@ -144,7 +144,7 @@ def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
     if values.ndim == 3:
         return values, np.array([str(source) for source in adata.uns[key]["sources"]])
     rows = np.flatnonzero(regulator_mask(adata))
-    cube = pair_sums(values, rows)
+    cube = pair_embeddings(values, rows, str(adata.uns[key].get("pair", "sum")))
     cube[rows, np.arange(len(rows))] = np.nan
     return cube, np.asarray(adata.var_names[rows], dtype=str)
 

@@ -15,6 +15,7 @@ from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
 from grn.methods import METHODS, Method, Task
+from grn.methods._family import need_family
 from grn.methods._genes import pair_genes
 from grn.models import FoundationModel
 from grn.models.translator import Translator
@@ -64,7 +65,8 @@ def infer_network(
     %(adata)s
     method
         Name of the method: ``"ugrn"`` (both probes, translated and averaged), ``"vvp"``,
-        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, or one registered later.
+        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, a recipe of one family of published
+        models such as ``"scgpt_attention"``, or one registered later.
     %(pairs)s
     groupby
         Column of ``obs``: one network per group in one table with a ``group`` column.
@@ -124,6 +126,8 @@ def infer_network(
         seed=seed_of(rng),
         batch_size=batch_size,
     )
+    if record.family:
+        need_family(task.model, record.family, method)
     with torch_threads(jobs(n_jobs)):
         network = _fit(adata, record, task, own)
     out = target(adata, copy=copy)
@@ -224,7 +228,8 @@ def methods() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per method: ``description``, ``signed``, ``probability``, ``needs``, ``parameters``, ``reference``.
+        One row per method: ``description``, ``signed``, ``probability``, ``needs``, ``model`` (the family of models
+        it reads, ``""`` for any), ``parameters``, ``reference``.
 
     Examples
     --------
@@ -238,6 +243,7 @@ def methods() -> pd.DataFrame:
             "signed": METHODS[name].signed,
             "probability": METHODS[name].probability,
             "needs": ", ".join(METHODS[name].needs),
+            "model": METHODS[name].family,
             "parameters": ", ".join(f"{k}={v!r}" for k, v in METHODS[name].parameters().items()),
             "reference": METHODS[name].reference,
         }

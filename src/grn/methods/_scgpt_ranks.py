@@ -1,0 +1,33 @@
+"""Attention of scGPT as its authors read networks from it: raw scores, replaced by ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ranked(scores: Tensor) -> Tensor:
+    """Rank within each row, then of these ranks within each column, both from 0 and divided by their number.
+
+    Parameters
+    ----------
+    scores
+        Square matrices (..., M, M), row is the query, column the key. Equal scores, and the many equal ranks of the
+        second step, count in their order.
+
+    Returns
+    -------
+    Tensor
+        (..., M, M) float32 from 0 to (M - 1) / M.
+    """
+    within_rows = scores.argsort(dim=-1, stable=True).argsort(dim=-1)
+    return within_rows.argsort(dim=-2, stable=True).argsort(dim=-2).float() / scores.shape[-1]
+
+
+def mean_ranks(q: Tensor, k: Tensor) -> Tensor:
+    """Ranks (B, M, M) of the raw scores ``q k^T`` of queries and keys (B, H, M, D), averaged over heads."""
+    heads = zip(q.float().unbind(1), k.float().unbind(1), strict=True)
+    total = torch.zeros(len(q), q.shape[2], k.shape[2], device=q.device)
+    for one_q, one_k in heads:  # head by head, as sorting takes several times the memory of the scores
+        total += ranked(one_q @ one_k.transpose(-1, -2))
+    return total / q.shape[1]

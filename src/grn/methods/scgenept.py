@@ -1,0 +1,129 @@
+"""Networks from the perturbation flag of scGenePT: what it predicts when regulator i is perturbed.
+
+The model's authors publish no network; they predict expression after a perturbation from that of a control cell. Here
+that prediction is made for every regulator and compared with the prediction for no perturbation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grn._core.errors import GroupError, ParameterError
+from grn._core.logging import progress
+from grn.methods._draw import draw_cells
+from grn.methods._edges import to_network
+from grn.methods._genes import pair_genes, panels
+from grn.methods._record import METHODS, Method, Task
+from grn.methods._score import request_of
+from grn.models import Panel
+from grn.models.scgenept import ScGenePT
+from grn.network import Network
+from grn.pp._anndata import expression
+
+
+def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cells: int | None = 16) -> Network:
+    r"""Mean predicted effect of perturbing the source, over cells.
+
+    .. math:: w_{ij} = \frac{1}{|C|} \sum_{c \in C} M(x_c, f_i = 1)_j - M(x_c, f = 0)_j
+
+    Parameters
+    ----------
+    adata
+        The object, with cells.
+    task
+        Model, genes, cells, groups. The genes presented are the sources and targets, those not expressed included.
+    control
+        Column of ``obs`` and its value for the cells to start from, such as ``{"perturbation": "control"}``; ``None``
+        takes all cells.
+    max_cells
+        Cells averaged, per group; drawn by the hash of their names. ``None`` takes all.
+
+    Returns
+    -------
+    Network
+        Directed and signed. The weight is the change of log expression that follows the perturbation the model was
+        trained on: after activation (Norman) a positive weight means that the source raises the target, after
+        knock-down (Adamson) that it lowers it.
+    """
+    cells = _drawn(adata, task, control, max_cells)
+    genes = pair_genes(adata, task.model, task.sources, task.targets)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+    column = {gene: i for i, gene in enumerate(genes.ids) if gene}
+    slot = {row: i for i, row in enumerate(genes.sources)}
+    found = {group: np.full((adata.n_vars, len(slot)), np.nan, dtype=np.float32) for group in cells}
+    work = [(group, part) for part in panels(task.model, genes) for group in cells]
+    bar = iter(progress(range(sum(len(src) for _, (_, src, _) in work)), desc="scgenept_response", show=task.show))
+    for group, (panel, src, tgt) in work:
+        X = values.rows(cells[group])[:, [column[gene] for gene in panel.genes]]
+        encoded = task.model.encode_cells(X, panel.genes)
+        effects = mean_responses(task.model, panel, encoded, batch=request_of(task, "mean").batch(panel))
+        for row, effect in zip(src, effects, strict=True):
+            found[group][tgt, slot[row]] = effect.cpu().numpy()
+            next(bar, None)
+    columns = []
+    for group, effect in found.items():
+        effect[genes.sources, np.arange(len(slot))] = np.nan
+        columns.append((group, {"weight": effect, "sign": np.where(effect == 0, np.nan, np.sign(effect))}))
+    names = np.asarray(adata.var_names, dtype=str)
+    params = {"max_cells": max_cells, "control": None if control is None else dict(control)}
+    return to_network(names, genes.sources, columns, params=params, signed=True)
+
+
+def mean_responses(model: ScGenePT, panel: Panel, values: Tensor, *, batch: int) -> Iterator[Tensor]:
+    """For every source in turn, the response (R,) to its flag, averaged over cells (C, n)."""
+    with torch.no_grad():
+        none = torch.zeros_like(values)
+        parts = [slice(start, start + batch) for start in range(0, len(values), batch)]
+        origin = [model.respond_flag(panel, values[part], none[part]) for part in parts]
+        for position in panel.src_pos.tolist():
+            flags = none.clone()
+            flags[:, position] = 1.0
+            changes = [
+                (model.respond_flag(panel, values[part], flags[part]) - before).sum(0)
+                for part, before in zip(parts, origin, strict=True)
+            ]
+            yield torch.stack(changes).sum(0) / len(values)
+
+
+def _drawn(adata, task: Task, control: Mapping[str, str] | None, max_cells: int | None) -> dict[str, np.ndarray]:
+    """Rows of the cells to start from, by group; every group must have some."""
+    drawn = draw_cells(adata, task.groupby, max_cells, task.seed, among=_controls(adata, control))
+    for name, rows in drawn.items():
+        if len(rows) == 0 and control is not None:
+            where = f"group {name!r} of obs[{task.groupby!r}]" if name else "the object"
+            raise GroupError(f"{where} has no cell with {control!r}; leave such groups out, or pass control=None.")
+    return drawn
+
+
+def _controls(adata, control: Mapping[str, str] | None) -> np.ndarray:
+    """Mask of the cells to start from."""
+    if control is None:
+        return np.ones(adata.n_obs, dtype=bool)
+    if not isinstance(control, Mapping) or len(control) != 1:
+        raise ParameterError(
+            f"control={control!r}; pass one column of obs and its value: {{'perturbation': 'control'}}."
+        )
+    ((column, value),) = control.items()
+    if column not in adata.obs:
+        columns = ", ".join(map(str, adata.obs.columns)) or "none"
+        raise GroupError(f"adata.obs has no column {column!r}; columns: {columns}.")
+    return adata.obs[column].astype(str).to_numpy() == str(value)
+
+
+METHODS.add(
+    "scgenept_response",
+    Method(
+        "scgenept_response",
+        fit,
+        "scGenePT: mean predicted effect of perturbing the source",
+        signed=True,
+        probability=False,
+        needs=("cells",),
+        reference="Istrate et al. 2024, doi 10.1101/2024.10.23.619972",
+        family="scgenept",
+    ),
+)

@@ -1,0 +1,182 @@
+"""What the published models share: a frozen network over tokens, behind the protocol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from grn._core.errors import CapabilityError, ParameterError
+from grn.models._blocks import Stack
+from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
+
+DTYPES = ("float32", "bfloat16")
+Self = TypeVar("Self", bound="Published")
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model is called, where it came from and how it is used.
+
+    Parameters
+    ----------
+    name
+        Name of the model.
+    sha256
+        Hash of the parameter file.
+    max_genes
+        Largest panel.
+    readout
+        One of the read-outs of the family; ``""`` where there is one only.
+    dtype
+        ``"float32"`` or ``"bfloat16"``.
+    unused
+        Keys of the checkpoint that are not needed.
+    """
+
+    name: str
+    sha256: str
+    max_genes: int
+    readout: str = ""
+    dtype: str = "float32"
+    unused: tuple[str, ...] = ()
+
+
+class Published(ABC):
+    """Base of the published models; a subclass says how its network reads a panel.
+
+    Parameters
+    ----------
+    network
+        The network; it is frozen and put in evaluation mode. With ``about.dtype`` of ``"bfloat16"`` the matrix products
+        of its transformer run in that type.
+    vocabulary
+        Token of every gene name.
+    about
+        Name, hash, largest panel, read-out, number type.
+    """
+
+    family: ClassVar[str]
+    organism: str = "human"
+    gene_id_kind: str = "symbol"
+    gradient_kind: str = "exact"
+    value_scale: ValueScale
+    capabilities: frozenset[str] = frozenset({"value", "gradient", "attention", "embedding"})
+    readouts: tuple[str, ...] = ()
+
+    def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
+        if about.dtype not in DTYPES:
+            raise ParameterError(f"dtype={about.dtype!r}; use one of {', '.join(DTYPES)}.")
+        if isinstance(about.max_genes, bool) or not isinstance(about.max_genes, int) or about.max_genes < 2:
+            raise ParameterError(f"max_genes={about.max_genes!r}; pass how many genes are shown together, 2 or more.")
+        if self.readouts and about.readout not in self.readouts:
+            raise ParameterError(
+                f"readout={about.readout!r} is unknown to {about.name!r}; use one of {', '.join(self.readouts)}."
+            )
+        self.network = network.eval().requires_grad_(requires_grad=False)
+        if about.dtype == "bfloat16":
+            self._lower()
+        self.vocabulary = dict(vocabulary)
+        self.name, self.sha256, self.max_genes = about.name, about.sha256, about.max_genes
+        self.readout, self.dtype, self.unused = about.readout, about.dtype, about.unused
+
+    def __repr__(self) -> str:
+        n = sum(p.numel() for p in self.network.parameters())
+        sizes = ", ".join(f"{k} {v}" for k, v in self.sizes.items())
+        return f"{type(self).__name__}({self.name!r}, {sizes}, {n / 1e6:.2f} M parameters)"
+
+    @property
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """What distinguishes published checkpoints: genes, layers, width, heads."""
+
+    @property
+    def source_genes(self) -> tuple[str, ...]:
+        """Genes that can be perturbed."""
+        return tuple(self.vocabulary)
+
+    @property
+    def target_genes(self) -> tuple[str, ...]:
+        """Genes that can be read out."""
+        return tuple(self.vocabulary)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(self.network.parameters()).device
+
+    @property
+    def bytes_per_gene(self) -> int:
+        """Memory of one gene of one virtual cell during a pass, tangents included."""
+        width = self.sizes.get("width", 512)
+        return 2 * 4 * (10 * width + 2 * self.sizes.get("feedforward", width))
+
+    def _lower(self) -> None:
+        stacks = [module for module in self.network.modules() if isinstance(module, Stack)]
+        if not stacks:
+            raise ParameterError(f"{self.family} has no transformer to run in bfloat16; leave dtype='float32'.")
+        for stack in stacks:
+            stack.lower()
+
+    def to(self: Self, device: object) -> Self:
+        """Move the weights and return the model."""
+        self.network.to(device)  # type: ignore[call-overload]
+        return self
+
+    def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
+        """See :class:`grn.models.FoundationModel`."""
+        return resolve_panel(self.vocabulary, sources, targets, max_genes=self.max_genes)
+
+    def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
+        """See :class:`grn.models.FoundationModel`; ``context`` is not used."""
+        return self.read(panel, values.to(self.device, torch.float32))
+
+    def respond_dual(
+        self, panel: Panel, values: Tensor, tangents: Tensor, *, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`grn.models.FoundationModel`; forward-mode automatic differentiation."""
+        with forward_ad.dual_level():
+            values, tangents = (x.to(self.device, torch.float32).contiguous() for x in (values, tangents))
+            dual = forward_ad.unpack_dual(self.read(panel, forward_ad.make_dual(values, tangents)))
+            return dual.primal, torch.zeros_like(dual.primal) if dual.tangent is None else dual.tangent
+
+    @abstractmethod
+    def read(self, panel: Panel, values: Tensor) -> Tensor:
+        """Read-out (B, R) of the targets for float32 values (B, n) on the model's own device."""
+
+    def attention(self, panel: Panel, values: Tensor) -> Tensor:
+        """See :class:`grn.models.FoundationModel`; special tokens are left out."""
+        raise self.lacks("attention maps")
+
+    @abstractmethod
+    def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
+        """See :class:`grn.models.FoundationModel`."""
+
+    @abstractmethod
+    def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:
+        """See :class:`grn.models.FoundationModel`."""
+
+    def lacks(self, what: str) -> CapabilityError:
+        """The error of a probe that the model cannot offer."""
+        return CapabilityError(
+            f"{self.name!r} ({self.family}) has no {what}; it offers: {', '.join(sorted(self.capabilities))}."
+        )
+
+
+def tokens_of(panel: Panel, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Tokens (n,) of a panel and the columns (R,) of its targets, on a device."""
+    return panel.tokens.to(device), panel.tgt_pos.to(device)
+
+
+def counts_of(X: np.ndarray, reference: Moments | None) -> np.ndarray:
+    """Counts (cells, genes) behind log1p CP10k; without known totals, per 10 000."""
+    total = 1e4 if reference is None or reference.total is None else np.asarray(reference.total, dtype=np.float64)
+    counts: np.ndarray = np.expm1(np.asarray(X, dtype=np.float64)) * np.reshape(total, (-1, 1)) / 1e4
+    return counts
+

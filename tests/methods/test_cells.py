@@ -8,7 +8,7 @@ import pytest
 
 import grn
 from grn.errors import GeneNameError
-from grn.methods._features import encode
+from grn.methods._base_cells import encode
 from grn.methods._genes import pair_genes
 from grn.models import Moments
 from grn.pp._anndata import expression

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from grn.errors import ParameterError
-from grn.methods._features import CONTEXTS, Request, value_grid
+from grn.methods._base_cells import CONTEXTS
+from grn.methods._features import Request, value_grid
 from grn.methods._genes import PairGenes, panels
 from grn.models._protocol import resolve_panel
 

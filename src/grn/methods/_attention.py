@@ -10,8 +10,9 @@ import torch
 from grn._core.device import rows_per_batch
 from grn._core.errors import ParameterError
 from grn._core.logging import progress
+from grn.methods._base_cells import encode
 from grn.methods._draw import draw_cells
-from grn.methods._features import PairFeatures, Request, encode
+from grn.methods._features import PairFeatures, Request
 from grn.methods._genes import PairGenes, pair_genes, panels
 from grn.models import Moments, Panel
 from grn.models._protocol import need, virtual_cell

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from grn._core.device import rows_per_batch
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger, progress
-from grn._kernels import perturb
-from grn.methods._genes import PairGenes, pair_genes, panels
-from grn.models import FoundationModel, Moments, Panel
-from grn.models._protocol import need, virtual_cell
-from grn.pp._anndata import expression, groups
-
-CONTEXTS = ("virtual", "mean")
+from grn.methods._base_cells import base_cells
+from grn.methods._genes import PairGenes, pair_genes
+from grn.methods._plan import batch_of, check_batch, plan
+from grn.methods._readings import Both, Gradient, Reading, Vvp, ZeroOut
+from grn.models import FoundationModel, Panel
+from grn.models._protocol import need
 
 
 @dataclass(frozen=True)
@@ -88,12 +83,8 @@ class Request:
 
     def batch(self, panel: Panel) -> int:
         """Virtual cells per pass."""
-        if self.batch_size is not None:
-            if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
-                raise ParameterError(f"batch_size={self.batch_size!r}; pass a positive integer or None.")
-            return self.batch_size
-        per_gene = getattr(self.model, "bytes_per_gene", 16384)
-        return rows_per_batch(per_gene * len(panel), self.memory_budget, limit=16)
+        check_batch(self.batch_size)
+        return batch_of(self.model, panel, self.batch_size, self.memory_budget)
 
 
 def value_grid(grid: Sequence[float] | None, default: Sequence[float], name: str) -> np.ndarray:
@@ -111,12 +102,7 @@ def vvp(adata, request: Request, *, grid: Sequence[float] | None = None) -> Pair
     """Virtual value perturbation."""
     need(request.model, "value", "virtual value perturbation")
     points = value_grid(grid, request.model.value_scale.perturbation_grid, "grid")
-
-    def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
-        respond = lambda values: request.model.respond(panel, values)  # noqa: E731
-        return perturb.perturb(respond, base, panel.src_pos.to(base.device), _on(points, base), batch=batch)
-
-    return collect(adata, request, points, pieces, "vvp")
+    return collect(adata, request, Vvp(points))["vvp"]
 
 
 def gradient_trajectory(
@@ -134,168 +120,58 @@ def gradient_trajectory(
         )
     if background == "moving" and request.context != "virtual":
         raise ParameterError("background='moving' sets all genes to the grid value; it needs context='virtual'.")
-
-    def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
-        respond_dual = lambda v, t: request.model.respond_dual(panel, v, t)  # noqa: E731
-        columns = panel.src_pos.to(base.device)
-        return perturb.gradient(
-            respond_dual, base, columns, _on(points, base), batch=batch, moving=background == "moving"
-        )
-
-    return collect(adata, request, points, pieces, "gradient_trajectory")
+    reading = Gradient(points, moving=background == "moving")
+    return collect(adata, request, reading)["gradient_trajectory"]
 
 
 def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tuple[PairFeatures, PairFeatures]:
     """Both probes on one grid, for the price of the gradient trajectory."""
     need(request.model, "gradient", "the joint probe")
     points = value_grid(grid, request.model.value_scale.gradient_grid, "grid")
-    m = len(points)
-
-    def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
-        found = perturb.perturb_and_gradient(
-            lambda values: request.model.respond(panel, values),
-            lambda v, t: request.model.respond_dual(panel, v, t),
-            base,
-            panel.src_pos.to(base.device),
-            _on(points, base),
-            batch=batch,
-        )
-        return ((start, torch.cat([value, slope], dim=-1)) for start, value, slope in found)
-
-    joint = collect(adata, request, np.concatenate([points, points]), pieces, "probe")
-    cubes = joint.values.reshape(*joint.values.shape[:2], len(joint.groups), 2, m)
-    parts = [np.ascontiguousarray(cubes[:, :, :, i].reshape(*cubes.shape[:2], -1)) for i in (0, 1)]
-    first, second = (
-        PairFeatures(part, joint.sources, points, joint.groups, joint.genes, name)
-        for part, name in zip(parts, ("vvp", "gradient_trajectory"), strict=True)
-    )
-    return first, second
+    found = collect(adata, request, Both(points))
+    return found["vvp"], found["gradient_trajectory"]
 
 
 def pert(adata, request: Request) -> PairFeatures:
     """Zero-out on the real mean cell: M(mean)_j - M(mean, gene i not expressed)_j."""
     need(request.model, "value", "the zero-out perturbation")
-    cells = _Cells(adata, request)
-
-    def pieces(panel: Panel, base: Tensor, batch: int) -> Iterator[tuple[int, Tensor]]:
-        zero = cells.encode(np.zeros((1, adata.n_vars)), panel, None)[0]
-        columns = panel.src_pos.to(base.device)
-        changed = (zero != base)[columns]
-        respond = lambda values: request.model.respond(panel, values)  # noqa: E731
-        found = perturb.perturb(respond, base, columns, zero[columns][:, None], batch=batch)
-        # a gene that is silent already loses exactly nothing, not the rounding of another batch
-        return ((start, -block * changed[start : start + len(block), None, None]) for start, block in found)
-
-    return collect(adata, request, np.zeros(1, dtype=np.float32), pieces, "pert", cells=cells)
+    return collect(adata, request, ZeroOut(np.zeros(1, dtype=np.float32)))["pert"]
 
 
-def refuse_groups(groupby: str) -> NoReturn:
-    """Say why what uses no measurement cannot differ between groups."""
-    raise ParameterError(
-        f"groupby={groupby!r} was given, but virtual cells and embeddings use no measurement, so every group would get "
-        "the same network; pass context='mean' to read the probes at each group's mean cell."
+def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures]:
+    """Read a probe, unit by unit, into one cube per feature."""
+    genes = pair_genes(adata, request.model, request.sources, request.targets)
+    cells = base_cells(
+        adata,
+        genes,
+        context=request.context,
+        groupby=request.groupby,
+        layer=request.layer,
+        use_raw=request.use_raw,
     )
-
-
-def encode(model: FoundationModel, X: np.ndarray, moments: Moments, column: dict[str, int], panel: Panel) -> Tensor:
-    """Rows of log-normalised expression (cells, n_vars) as values of a panel (cells, n).
-
-    Parameters
-    ----------
-    model
-        A model; with ``encodes_whole_cells`` the value of a gene depends on the other genes of its cell, and all genes
-        it knows are encoded, so that panels do not matter.
-    X, moments
-        Cells, and the moments of their data set per column.
-    column
-        Column of every gene the model knows.
-    panel
-        The genes wanted.
-    """
-    whole = getattr(model, "encodes_whole_cells", False)
-    genes = tuple(column) if whole else panel.genes
-    columns = np.array([column[g] for g in genes])
-    reference = Moments(moments.mean[columns], moments.std[columns], moments.total)
-    values = model.encode_cells(X[:, columns], genes, reference=reference)
-    if not whole:
-        return values
-    place = {gene: i for i, gene in enumerate(genes)}
-    return values[:, [place[g] for g in panel.genes]]
-
-
-class _Cells:
-    """Base cells of a request: virtual, or the mean real cell of every group."""
-
-    def __init__(self, adata, request: Request) -> None:
-        if request.context not in CONTEXTS:
-            raise ParameterError(f"context={request.context!r}; use one of {', '.join(CONTEXTS)}.")
-        self.request = request
-        self.genes = pair_genes(adata, request.model, request.sources, request.targets)
-        self.column = {gene: i for i, gene in enumerate(self.genes.ids) if gene}
-        self.names: tuple[str, ...] = ("",)
-        if request.context == "virtual":
-            if request.groupby is not None:
-                refuse_groups(request.groupby)
-            return
-        values = expression(adata, layer=request.layer, use_raw=request.use_raw)
-        self.reference = Moments(*values.moments())
-        self.means = [self.reference.mean]
-        masks = [np.ones(adata.n_obs, dtype=bool)]
-        if request.groupby is not None:
-            found = groups(adata, request.groupby)
-            self.names = tuple(name for name, _ in found)
-            masks = [mask for _, mask in found]
-            self.means = [values.moments(mask)[0] for mask in masks]
-        totals = [values.totals(mask) for mask in masks]
-        self.totals = [None if total is None else total.mean(keepdims=True) for total in totals]
-
-    def encode(self, X: np.ndarray, panel: Panel, total: np.ndarray | None) -> Tensor:
-        """Rows of log-normalised expression (cells, n_vars) with their counts on the model's scale (cells, n)."""
-        return encode(self.request.model, X, replace(self.reference, total=total), self.column, panel)
-
-    def base(self, group: int, panel: Panel) -> Tensor:
-        """Base cell (n,) of a group."""
-        if self.request.context == "virtual":
-            return virtual_cell(self.request.model, panel)
-        return self.encode(self.means[group][None], panel, self.totals[group])[0]
-
-
-def collect(
-    adata,
-    request: Request,
-    points: np.ndarray,
-    pieces: Callable[[Panel, Tensor, int], Iterator[tuple[int, Tensor]]],
-    feature: str,
-    *,
-    cells: _Cells | None = None,
-) -> PairFeatures:
-    """Read a probe block by block of panels, groups and sources into one cube.
-
-    ``pieces(panel, base, batch)`` yields the first source of a block and its numbers (s, R, K).
-    """
-    cells = cells or _Cells(adata, request)
-    genes, m = cells.genes, len(points)
-    slot = {row: i for i, row in enumerate(genes.sources)}
-    out = np.full((adata.n_vars, len(genes.sources), m * len(cells.names)), np.nan, dtype=np.float32)
-    parts = panels(request.model, genes)
-    total = sum(len(src) for _, src, _ in parts) * len(cells.names)
-    with torch.no_grad():
-        blocks = (
-            (group, src[start : start + len(block)], tgt, block)
-            for panel, src, tgt in parts
-            for group in range(len(cells.names))
-            for start, block in pieces(panel, cells.base(group, panel), request.batch(panel))
-        )
-        bar = progress(range(total), desc=feature, show=request.show)
-        for group, rows, tgt, block in blocks:
-            columns = [slot[r] for r in rows]
-            cube = block.transpose(0, 1).cpu().numpy()
-            out[np.ix_(tgt, columns, range(group * m, (group + 1) * m))] = cube
-            for _ in rows:
-                next(bar, None)
-    out[genes.sources, np.arange(len(genes.sources))] = np.nan
-    _tell_missing(out[genes.targets], feature)
-    return PairFeatures(out, genes.sources, points, cells.names, genes, feature)
+    work = plan(
+        request.model,
+        reading,
+        cells,
+        genes,
+        batch_size=request.batch_size,
+        memory_budget=request.memory_budget,
+    )
+    m, slot = work.n_points, {row: i for i, row in enumerate(genes.sources)}
+    shape = (adata.n_vars, len(genes.sources), m * len(cells.names))
+    out = {name: np.full(shape, np.nan, dtype=np.float32) for name in reading.features}
+    bar = progress(range(len(genes.sources) * len(cells.names)), desc="+".join(reading.features), show=request.show)
+    for unit in work.units:
+        columns = [slot[row] for row in work.order[unit.start : unit.stop]]
+        where = slice(unit.group * m, (unit.group + 1) * m)
+        for name, block in work.run(unit).items():
+            out[name][:, columns, where] = block
+        for _ in columns:
+            next(bar, None)
+    next(bar, None)
+    for name, values in out.items():
+        _tell_missing(values[genes.targets], name)
+    return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in out.items()}
 
 
 def _tell_missing(values: np.ndarray, feature: str) -> None:
@@ -303,7 +179,3 @@ def _tell_missing(values: np.ndarray, feature: str) -> None:
     missing = int(np.isnan(values).all(axis=(1, 2)).sum())
     if missing:
         logger.info("%s: %d of %d targets could not be read and stay NaN", feature, missing, len(values))
-
-
-def _on(points: np.ndarray, like: Tensor) -> Tensor:
-    return torch.as_tensor(points, dtype=like.dtype, device=like.device)

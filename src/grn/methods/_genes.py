@@ -77,6 +77,13 @@ def pair_genes(
 
 
 def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.ndarray, np.ndarray]]:
+    """All panels of :func:`strides`: panel, rows of its sources, rows of its targets."""
+    return [(panel, sources, targets) for sources, found in strides(model, genes) for panel, targets in found]
+
+
+def strides(
+    model: FoundationModel, genes: PairGenes
+) -> list[tuple[np.ndarray, list[tuple[Panel, np.ndarray]]]]:
     """Split sources and targets into panels the model can take.
 
     If all genes fit, there is one panel. Otherwise sources and targets are each divided, in the order of
@@ -87,18 +94,17 @@ def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.nda
     Returns
     -------
     list
-        Panel, and the rows of the object behind its sources and its targets (in the panel's order).
+        Per set of sources their rows in the object, and its panels, each with the rows of its targets; rows are in
+        the panel's order.
     """
     _tell(model, genes)
     order = {gene: i for i, gene in enumerate(dict.fromkeys((*model.source_genes, *model.target_genes)))}
     src = np.array(sorted(genes.sources, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
     tgt = np.array(sorted(genes.targets, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
-    if len({*src, *tgt}) <= model.max_genes:
-        parts = [(src, tgt)]
-    else:
-        half = max(1, model.max_genes // 2)
-        parts = [(s, t) for s in _strides(src, half) for t in _strides(tgt, half)]
-    return [(model.panel([genes.ids[r] for r in s], [genes.ids[r] for r in t]), s, t) for s, t in parts]
+    half = max(1, model.max_genes // 2)
+    one = len({*src, *tgt}) <= model.max_genes
+    parts = [(s, [tgt] if one else _strides(tgt, half)) for s in ([src] if one else _strides(src, half))]
+    return [(s, [(model.panel(list(genes.ids[s]), list(genes.ids[t])), t) for t in ts]) for s, ts in parts]
 
 
 def _tell(model: FoundationModel, genes: PairGenes) -> None:

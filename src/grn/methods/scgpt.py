@@ -13,10 +13,10 @@ import torch
 from grn._core.device import rows_per_batch
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import progress
+from grn.methods._base_cells import refuse_groups
 from grn.methods._draw import draw_cells
 from grn.methods._edges import to_network
 from grn.methods._embedding import gene_embeddings
-from grn.methods._features import refuse_groups
 from grn.methods._genes import PairGenes, pair_genes, panels
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._scgpt_ranks import mean_ranks

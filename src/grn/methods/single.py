@@ -10,6 +10,7 @@ import numpy as np
 from grn._core.errors import CapabilityError
 from grn.methods import _features as features
 from grn.methods._attention import attention
+from grn.methods._base_cells import refuse_groups
 from grn.methods._edges import to_network
 from grn.methods._embedding import gene_embeddings, pair_embeddings, pairing
 from grn.methods._genes import pair_genes
@@ -54,7 +55,7 @@ def fit_attention(adata, task: Task, *, max_cells: int = 32) -> Network:
 def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network:
     """Vocabulary embeddings: E_i + E_j translated, or without translator their absolute cosine; unsigned."""
     if task.groupby is not None:
-        features.refuse_groups(task.groupby)
+        refuse_groups(task.groupby)
     genes = pair_genes(adata, task.model, task.sources, task.targets)
     table = gene_embeddings(adata, task.model)
     if translator is None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from grn._core.errors import CapabilityError, ParameterError
-from grn._core.logging import logger, progress
+from grn._core.logging import logger
 from grn.methods._base_cells import base_cells
 from grn.methods._genes import PairGenes, pair_genes
 from grn.methods._plan import batch_of, check_batch, plan
 from grn.methods._readings import Both, Gradient, Reading, Vvp, ZeroOut
+from grn.methods._run import ArraySink, run
 from grn.models import FoundationModel, Panel
 from grn.models._protocol import need
 
@@ -68,6 +71,10 @@ class Request:
         Virtual cells per pass; ``None`` decides from ``memory_budget`` (bytes).
     show
         Progress bar.
+    store
+        Where features go instead of memory.
+    client
+        dask client whose workers do the work.
     """
 
     model: FoundationModel
@@ -80,6 +87,8 @@ class Request:
     batch_size: int | None = None
     memory_budget: int = 512 * 2**20
     show: bool | None = None
+    store: Path | None = None
+    client: Any = None
 
     def batch(self, panel: Panel) -> int:
         """Virtual cells per pass."""
@@ -157,21 +166,11 @@ def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures
         batch_size=request.batch_size,
         memory_budget=request.memory_budget,
     )
-    m, slot = work.n_points, {row: i for i, row in enumerate(genes.sources)}
-    shape = (adata.n_vars, len(genes.sources), m * len(cells.names))
-    out = {name: np.full(shape, np.nan, dtype=np.float32) for name in reading.features}
-    bar = progress(range(len(genes.sources) * len(cells.names)), desc="+".join(reading.features), show=request.show)
-    for unit in work.units:
-        columns = [slot[row] for row in work.order[unit.start : unit.stop]]
-        where = slice(unit.group * m, (unit.group + 1) * m)
-        for name, block in work.run(unit).items():
-            out[name][:, columns, where] = block
-        for _ in columns:
-            next(bar, None)
-    next(bar, None)
-    for name, values in out.items():
+    sink = ArraySink(work)
+    run(work, sink, client=request.client, show=request.show)
+    for name, values in sink.cubes.items():
         _tell_missing(values[genes.targets], name)
-    return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in out.items()}
+    return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in sink.cubes.items()}
 
 
 def _tell_missing(values: np.ndarray, feature: str) -> None:

@@ -29,6 +29,8 @@ class Task:
         Seed of all randomness.
     batch_size, memory_budget, show
         Size of batches, bytes they may take, progress bar.
+    client
+        dask client whose workers do the work.
     """
 
     model: FoundationModel
@@ -41,6 +43,7 @@ class Task:
     batch_size: int | None = None
     memory_budget: int = 512 * 2**20
     show: bool | None = None
+    client: Any = None
 
 
 @dataclass(frozen=True)

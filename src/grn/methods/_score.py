@@ -95,6 +95,7 @@ def request_of(task: Task, context: str) -> Request:
         batch_size=task.batch_size,
         memory_budget=task.memory_budget,
         show=task.show,
+        client=task.client,
     )
 
 

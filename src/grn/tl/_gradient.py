@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from anndata import AnnData
 
@@ -27,6 +29,8 @@ def gradient_trajectory(
     layer: str | None = None,
     use_raw: bool = False,
     key_added: str = "gradient_trajectory",
+    store: str | Path | None = None,
+    client: Any = None,
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
@@ -57,6 +61,7 @@ def gradient_trajectory(
     %(cells)s
     key_added
         Slot of the result.
+    %(far)s
     %(run)s
 
     Returns
@@ -100,6 +105,8 @@ def gradient_trajectory(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
+        store=None if store is None else Path(store),
+        client=client,
     )
     params = {"background": background, "gradient_kind": request.model.gradient_kind}
     read = lambda: {  # noqa: E731

@@ -52,6 +52,7 @@ def infer_network(
     params: Mapping[str, Any] | None = None,
     key_added: str = "grn",
     rng: RNGLike = 0,
+    client: Any = None,
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
@@ -78,6 +79,7 @@ def infer_network(
         Slot of the result.
     rng
         Seed of everything random in the method.
+    %(client)s
     %(run)s
 
     Returns
@@ -125,6 +127,7 @@ def infer_network(
         use_raw=use_raw,
         seed=seed_of(rng),
         batch_size=batch_size,
+        client=client,
     )
     if record.family:
         need_family(task.model, record.family, method)
@@ -149,6 +152,7 @@ def ugrn(
     layer: str | None = None,
     use_raw: bool = False,
     key_added: str = "grn",
+    client: Any = None,
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
@@ -175,6 +179,7 @@ def ugrn(
     %(cells)s
     key_added
         Slot of the result.
+    %(client)s
     %(run)s
 
     Returns
@@ -214,6 +219,7 @@ def ugrn(
         use_raw=use_raw,
         params={"translator": translator, "context": context},
         key_added=key_added,
+        client=client,
         batch_size=batch_size,
         device=device,
         n_jobs=n_jobs,

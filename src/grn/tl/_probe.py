@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from anndata import AnnData
 
@@ -26,6 +28,8 @@ def probe(
     layer: str | None = None,
     use_raw: bool = False,
     key_added: str = "",
+    store: str | Path | None = None,
+    client: Any = None,
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
@@ -51,6 +55,7 @@ def probe(
     %(cells)s
     key_added
         Prefix of the slots ``vvp`` and ``gradient_trajectory``.
+    %(far)s
     %(run)s
 
     Returns
@@ -87,6 +92,8 @@ def probe(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
+        store=None if store is None else Path(store),
+        client=client,
     )
     names = [key_added + name for name in ("vvp", "gradient_trajectory")]
     read = lambda: dict(zip(names, features.both(adata, request, grid=grid), strict=True))  # noqa: E731

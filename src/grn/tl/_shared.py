@@ -38,6 +38,18 @@ SNIPPETS = {
         use_raw
             Read ``.raw`` instead of ``X``.
         """,
+    "far": """
+        store
+            Folder for features that are too large for memory: a zarr group, written regulator by regulator. A call
+            that was interrupted goes on where it stopped. Nothing goes into ``varm`` then; ``uns[key_added]`` names the
+            folder, and ``grn.get.features`` reads from it. ``None`` keeps features in memory.
+        client
+            ``dask.distributed.Client``: its workers compute, with the same numbers. ``None`` computes here.
+        """,
+    "client": """
+        client
+            ``dask.distributed.Client``: its workers read the probes of the method. ``None`` computes here.
+        """,
     "run": """
         batch_size
             Virtual cells per pass; decided from ``grn.settings.memory_budget`` by default. Changes speed only.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from anndata import AnnData
 
@@ -26,6 +28,8 @@ def vvp(
     layer: str | None = None,
     use_raw: bool = False,
     key_added: str = "vvp",
+    store: str | Path | None = None,
+    client: Any = None,
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
@@ -54,6 +58,7 @@ def vvp(
     %(cells)s
     key_added
         Slot of the result.
+    %(far)s
     %(run)s
 
     Returns
@@ -99,6 +104,8 @@ def vvp(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
+        store=None if store is None else Path(store),
+        client=client,
     )
     read = lambda: {key_added: features.vvp(adata, request, grid=grid)}  # noqa: E731
     return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})

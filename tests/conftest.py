@@ -28,3 +28,23 @@ def shared_dir() -> Path:
     if not found.is_dir():
         pytest.skip("development data (../shared) is not on this machine")
     return found
+
+
+@pytest.fixture(scope="session")
+def client():
+    """A cluster of two worker processes with one thread each; it takes seconds to start."""
+    from distributed import Client, LocalCluster
+
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    with LocalCluster(**settings) as cluster, Client(cluster, set_as_default=False) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def near_client():
+    """A cluster of one worker that is a thread of this process."""
+    from distributed import Client, LocalCluster
+
+    settings = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with LocalCluster(**settings) as cluster, Client(cluster, set_as_default=False) as found:
+        yield found

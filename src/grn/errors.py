@@ -2,6 +2,7 @@
 
 from grn._core.errors import (
     CapabilityError,
+    ClusterError,
     DataNotFoundError,
     ExpressionError,
     GeneNameError,
@@ -19,6 +20,7 @@ from grn._core.errors import (
 
 __all__ = [
     "CapabilityError",
+    "ClusterError",
     "DataNotFoundError",
     "ExpressionError",
     "GeneNameError",

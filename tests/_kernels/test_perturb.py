@@ -3,7 +3,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grn._kernels.perturb import blocks, gradient, grid_cells, perturb, perturb_and_gradient
+from grn._kernels.perturb import (
+    NoReverse,
+    blocks,
+    gradient,
+    grid_cells,
+    perturb,
+    perturb_and_gradient,
+    reverse_gradient,
+    reverse_pays,
+)
 
 N, R = 6, 4
 GRID = torch.tensor([-2.0, -0.5, 1.0, 3.0, 4.0], dtype=torch.float64)
@@ -137,3 +146,77 @@ def test_the_base_and_the_grid_stay_as_they_are(toy):
 def test_no_sources_give_no_blocks(toy):
     assert list(blocks(toy.base, COLUMNS[:0], GRID, 4)) == []
     assert list(perturb(toy.respond, toy.base, COLUMNS[:0], GRID, batch=4)) == []
+
+
+ROOM = 2**20
+
+
+def reverse(toy, respond=None, *, batch=16, room=ROOM, grid=GRID):
+    with torch.no_grad():
+        return reverse_gradient(
+            respond or toy.respond, toy.respond_dual, toy.base, COLUMNS, grid, batch=batch, room=room
+        )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5, 100])
+def test_reverse_mode_gives_the_same_for_every_batch_size(toy, batch):
+    found = reverse(toy, batch=batch)
+    assert found.shape == (len(COLUMNS), R, len(GRID)) and not found.requires_grad
+    torch.testing.assert_close(found, toy.expected(GRID, moving=True)[1], rtol=1e-12, atol=1e-12)
+    # what is recorded serves all targets of a point; one pass measures its size, one dual pass checks
+    rows = {1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 100: 4}[batch]
+    assert toy.plain == [1] + [rows] * len(GRID) and toy.dual == [1]
+
+
+def test_reverse_mode_stays_within_its_room(toy):
+    # tanh keeps its result: R numbers per cell
+    for rows in (1, 2, 4):
+        toy.plain.clear()
+        reverse(toy, room=rows * R * 8)
+        assert max(toy.plain) == rows
+    with pytest.raises(NoReverse, match=f"take {R * 8} bytes of the {R * 8 - 1} given"):
+        reverse(toy, room=R * 8 - 1)
+
+
+def test_weights_take_no_room(toy):
+    W = torch.randn(1000, 1000, dtype=torch.float64)
+    reverse(toy, lambda values: toy.respond(values) + 0 * (values.sum(1, keepdim=True).expand(-1, 1000) @ W)[:, :R])
+
+
+def half_seen(toy):
+    def respond(values):
+        seen = torch.cat([values[:, :4], values[:, 4:].detach()], dim=1)
+        return torch.tanh(seen @ toy.W)
+
+    return respond
+
+
+UNFOLLOWED = {
+    "detached": (lambda toy: lambda values: toy.respond(values.detach()), "do not record"),
+    "numpy": (lambda toy: lambda values: torch.tanh(torch.as_tensor(values.numpy() @ toy.W.numpy())), "numpy"),
+    "no_grad": (lambda toy: torch.no_grad()(toy.respond), "do not record"),
+    "in place": (lambda toy: lambda values: toy.respond(values.add_(0)), "leaf"),
+    "half": (half_seen, "do not give the derivative of forward mode"),
+}
+
+
+@pytest.mark.parametrize("kind", UNFOLLOWED)
+def test_a_model_that_cannot_be_followed_backwards_is_refused(toy, kind):
+    make, message = UNFOLLOWED[kind]
+    with pytest.raises(NoReverse, match=message):
+        reverse(toy, make(toy))
+
+
+def test_an_unknown_target_would_spoil_the_others_backwards(toy):
+    toy.W[:, 1] = torch.nan
+    with pytest.raises(NoReverse, match="do not give the derivative of forward mode"):
+        reverse(toy)
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "expected"),
+    [(20, 280, False), (200, 280, True), (200, 2000, False), (1600, 200, True), (1, 1, True), (4, 8, False)],
+)
+def test_the_cheaper_mode(sources, targets, expected):
+    assert reverse_pays(sources, targets) is expected
+    assert reverse_pays(10 * sources, targets) >= expected >= reverse_pays(sources, 10 * targets)

@@ -35,7 +35,7 @@ def make(x, names=NAMES):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr("grn.pp._expression._BLOCK_VALUES", 5 * N_VARS)
+    monkeypatch.setattr("grn._kernels.matrix.VALUES", 5 * N_VARS)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

@@ -66,3 +66,7 @@ class DataNotFoundError(GrnError, FileNotFoundError):
 
 class MissingDependencyError(GrnError, ImportError):
     """An optional package is needed; the message names the extra to install."""
+
+
+class ClusterError(GrnError, RuntimeError):
+    """The workers of a cluster cannot do the work, or are lost over and over."""

@@ -44,6 +44,8 @@ class Settings:
         Default number of torch threads; ``None`` leaves torch's own choice.
     memory_budget
         Bytes a batch of virtual cells may use; decides batch sizes.
+    feature_budget
+        Bytes that features of pairs may use in memory; a probe with more needs ``store=``. 4 GiB by default.
     data_dir
         Folder in which ``grn.datasets`` looks for data that are not in the package, or ``None``. The default is the
         environment variable ``GRN_DATA_DIR``, read when the package is imported.
@@ -54,6 +56,7 @@ class Settings:
     device: str = "auto"
     n_jobs: int | None = None
     memory_budget: int = 512 * 2**20
+    feature_budget: int = 4 * 2**30
     data_dir: Path | str | None = field(default_factory=_data_dir)
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Expression matrices: what scale they are on, and log-normalisation and moments in row blocks."""
+"""Expression matrices: what scale they are on, and log-normalisation and moments in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from grn._kernels.matrix import VALUES, Piece, Source, open_matrix, pieces, take, to_rows
+
 Kind = Literal["counts", "linear", "log", "scaled", "nan", "empty"]
 
 TARGET_SUM = 1e4
@@ -16,20 +18,14 @@ LINEAR_ABOVE = 50.0
 
 
 def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
-    """Blocks of rows of a dense, sparse or disk-backed matrix; sparse blocks come as CSR."""
-    if sp.issparse(X) and X.format != "csr":
-        X = X.tocsr()
-    for start in range(0, X.shape[0], rows):
-        where = slice(start, min(start + rows, X.shape[0]))
-        block = X[where]
-        yield where, (_canonical(block.tocsr()) if sp.issparse(block) else np.asarray(block))
-
-
-def _canonical(block: Any) -> Any:
-    if not block.has_canonical_format:
-        block = block.copy()
-        block.sum_duplicates()
-    return block
+    """Blocks of up to ``rows`` rows as float64, dense or CSR; a matrix stored by columns is turned in memory."""
+    source = open_matrix(X)
+    if source.axis == 1 and 0 not in source.shape:
+        source = open_matrix(X.tocsr() if sp.issparse(X) else to_rows(source))
+    step = max(1, min(rows, 4 * VALUES // max(1, source.shape[1])))
+    for start in range(0, source.shape[0], step):
+        where = slice(start, min(start + step, source.shape[0]))
+        yield where, take(source, where)
 
 
 def detect_kind(X: Any) -> Kind:
@@ -41,8 +37,8 @@ def detect_kind(X: Any) -> Kind:
     if 0 in X.shape:
         return "empty"
     low, high, integer = np.inf, -np.inf, True
-    for _, block in row_blocks(X):
-        values = block.data if sp.issparse(block) else block
+    for piece in pieces(open_matrix(X)):
+        values = piece.values.data if sp.issparse(piece.values) else piece.values
         if values.size == 0:
             continue
         if not np.isfinite(values).all():
@@ -56,24 +52,47 @@ def detect_kind(X: Any) -> Kind:
     return "linear" if high > LINEAR_ABOVE else "log"
 
 
-def log_normalize(block: Any) -> Any:
-    """log1p of values per 10 000 of the cell's total, dense or CSR float64; cells without counts stay zero."""
-    totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
+def cell_totals(X: Any) -> np.ndarray:
+    """Sum of every cell over all genes, float64 (cells,)."""
+    source = open_matrix(X)
+    found: np.ndarray = np.zeros(source.shape[0])
+    for piece in pieces(source):
+        found[piece.rows] += piece.values.sum(axis=1)
+    return found
+
+
+def log_normalize(block: Any, totals: np.ndarray | None = None) -> Any:
+    """log1p of values per 10 000 of the cell's total, dense or sparse float64; cells without counts stay zero.
+
+    Parameters
+    ----------
+    block
+        Cells (c, genes).
+    totals
+        Totals of these cells (c,), needed where the block has not all their genes.
+    """
+    out = block.astype(np.float64)
+    if totals is None:
+        totals = np.asarray(out.sum(axis=1)).ravel()
     scale = np.divide(TARGET_SUM, totals, out=np.zeros_like(totals), where=totals > 0)
-    if sp.issparse(block):
-        out = block.astype(np.float64, copy=True)
-        out.data = np.log1p(out.data * np.repeat(scale, np.diff(out.indptr)))
-        return out
-    return np.log1p(np.asarray(block, dtype=np.float64) * scale[:, None])
+    if not sp.issparse(out):
+        return np.log1p(out * scale[:, None])
+    if out.format == "csc":
+        factors = scale[out.indices]
+    else:
+        out = out.tocsr()
+        factors = np.repeat(scale, np.diff(out.indptr))
+    out.data = np.log1p(out.data * factors)
+    return out
 
 
-def as_log(block: Any, kind: Kind) -> Any:
-    """A block of rows as log-normalised values; the log kind passes through."""
-    return log_normalize(block) if kind in ("counts", "linear") else block
+def as_log(block: Any, kind: Kind, totals: np.ndarray | None = None) -> Any:
+    """A block of cells as log-normalised values; the log kind passes through."""
+    return log_normalize(block, totals) if kind in ("counts", "linear") else block
 
 
 class RunningMoments:
-    """Mean and spread per gene, accumulated over blocks of cells without loss of precision.
+    """Mean and spread per gene, accumulated in float64 over blocks of cells without loss of precision.
 
     Blocks are merged by the update of Chan, Golub and LeVeque (1979).
 
@@ -84,30 +103,36 @@ class RunningMoments:
     """
 
     def __init__(self, n_vars: int) -> None:
-        self.count = 0
+        self.count = np.zeros(n_vars, dtype=np.int64)
         self._mean = np.zeros(n_vars)
         self._squares = np.zeros(n_vars)
 
-    def add(self, block: Any) -> None:
-        """Take in a dense or CSR block (cells, genes)."""
-        size = block.shape[0]
-        if size == 0:
-            return
-        mean, squares = _block_moments(block)
-        delta, total = mean - self._mean, self.count + size
-        self._mean += delta * size / total
-        self._squares += squares + delta**2 * self.count * size / total
-        self.count = total
+    def add(self, block: Any, columns: slice | np.ndarray = slice(None)) -> None:
+        """Take in a dense or sparse block (cells, genes), of some genes only if ``columns`` says so."""
+        if block.shape[0]:
+            self._merge(block.shape[0], *_block_moments(block), columns)
+
+    def join(self, other: RunningMoments) -> None:
+        """Take in the cells of another."""
+        self._merge(other.count, other._mean, other._squares, slice(None))
+
+    def _merge(self, size: Any, mean: np.ndarray, squares: np.ndarray, where: slice | np.ndarray) -> None:
+        before = self.count[where]
+        total = before + size
+        delta, share = mean - self._mean[where], size / np.maximum(total, 1)
+        self._mean[where] += delta * share
+        self._squares[where] += squares + delta**2 * before * share
+        self.count[where] = total
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and population standard deviation, float64; exactly zero spread for constant genes."""
-        std = np.sqrt(self._squares / max(self.count, 1))
+        std = np.sqrt(self._squares / np.maximum(self.count, 1))
         std[std <= 1e-9 * np.abs(self._mean)] = 0.0
         return self._mean, std
 
 
 def moments(X: Any, kind: Kind, *, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population standard deviation per gene of the log-normalised values, in one pass over row blocks.
+    """Mean and population standard deviation per gene of the log-normalised values, in one pass.
 
     Parameters
     ----------
@@ -118,11 +143,72 @@ def moments(X: Any, kind: Kind, *, mask: np.ndarray | None = None) -> tuple[np.n
     mask
         Cells to use (cells,) bool; all by default.
     """
-    running = RunningMoments(X.shape[1])
-    for where, block in row_blocks(X):
-        rows = as_log(block, kind)
-        running.add(rows if mask is None else rows[mask[where]])
-    return running.result()
+    codes = np.zeros(X.shape[0], dtype=np.int64) if mask is None else np.where(mask, 0, -1)
+    return group_moments(X, kind, codes, 1)[0].result()
+
+
+def group_moments(
+    X: Any,
+    kind: Kind,
+    codes: np.ndarray,
+    n_groups: int,
+    *,
+    totals: np.ndarray | None = None,
+    columns: np.ndarray | None = None,
+) -> list[RunningMoments]:
+    """Moments of the log-normalised values of every group of cells, in one pass over the matrix.
+
+    Parameters
+    ----------
+    X, kind
+        Matrix and its scale.
+    codes
+        Group of every cell (cells,), -1 for cells that are left out and, where that saves anything, not read.
+    n_groups
+        Number of groups.
+    totals
+        Totals of the cells where they are known; a matrix that is stored by genes is read twice without them.
+    columns
+        Distinct genes to keep after normalising over all of them, in this order; all by default.
+    """
+    source: Source = open_matrix(X)
+    normalised = kind in ("counts", "linear")
+    if normalised and totals is None and source.axis == 1:
+        totals = cell_totals(source)
+    place = None
+    if columns is not None:
+        place = np.full(source.shape[1], -1, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+    found = [RunningMoments(source.shape[1] if columns is None else len(columns)) for _ in range(n_groups)]
+    left_out = codes < 0
+    for piece in pieces(source, ~left_out if left_out.any() else None):
+        own = None if totals is None or not normalised else totals[piece.rows]
+        block, where = _kept(piece, as_log(piece.values, kind, own), place)
+        for code, part in _by_group(block, codes[piece.rows]):
+            found[code].add(part, where)
+    return found
+
+
+def _kept(piece: Piece, block: Any, place: np.ndarray | None) -> tuple[Any, slice | np.ndarray]:
+    """The genes wanted of a block, and where each goes."""
+    if place is None:
+        return block, piece.columns
+    where = place[piece.columns]
+    return block[:, where >= 0], where[where >= 0]
+
+
+def _by_group(block: Any, codes: np.ndarray) -> Iterator[tuple[int, Any]]:
+    """The rows of every group that occurs."""
+    if not len(codes):
+        return
+    if (codes == codes[0]).all():
+        yield int(codes[0]), block
+        return
+    order = np.argsort(codes, kind="stable")
+    block = (block.tocsr() if sp.issparse(block) else block)[order]
+    present, first = np.unique(codes[order], return_index=True)
+    for code, start, stop in zip(present, first, [*first[1:], len(codes)], strict=True):
+        yield int(code), block[start:stop]
 
 
 def _block_moments(block: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +217,8 @@ def _block_moments(block: Any) -> tuple[np.ndarray, np.ndarray]:
     if not sp.issparse(block):
         mean = block.mean(axis=0, dtype=np.float64)
         return mean, np.square(block - mean).sum(axis=0)
-    data, columns = block.data.astype(np.float64), block.indices
+    block = block.tocsr()
+    data, columns = block.data.astype(np.float64, copy=False), block.indices
     mean = np.bincount(columns, weights=data, minlength=n_vars) / size
     squares = np.bincount(columns, weights=(data - mean[columns]) ** 2, minlength=n_vars)
     return mean, squares + (size - np.bincount(columns, minlength=n_vars)) * mean**2

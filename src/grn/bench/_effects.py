@@ -94,9 +94,8 @@ def effects(
     values = expression(adata, layer=layer)
     base, masks = _split(adata, perturbation, control, min_cells)
     compare = _welch if test == "welch" else _wilcoxon
-    found = [compare(values, base, mask) for mask in masks.values()]
     grid = _Grid(np.array(list(masks)), np.asarray(adata.var_names, dtype=str))
-    effect, statistic, pval = (np.stack([part[i] for part in found]) for i in range(3))
+    effect, statistic, pval = compare(values, base, list(masks.values()))
     columns = {"effect": effect, "statistic": statistic, "pval": pval, "qval": _adjusted(pval, grid)}
     columns["label"] = columns["qval"] <= max_q
     columns["n_cells"] = np.broadcast_to([[mask.sum()] for mask in masks.values()], effect.shape)
@@ -319,26 +318,35 @@ def _background_mask(adata: AnnData, background: Sequence[bool] | np.ndarray | N
     return mask
 
 
-def _welch(values: Expression, base: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean difference, t and p of every gene."""
-    (mean_a, std_a), (mean_b, std_b) = values.moments(mask), values.moments(base)
-    n_a, n_b = int(mask.sum()), int(base.sum())
-    effect = mean_a - mean_b
-    unbiased_a, unbiased_b = std_a * np.sqrt(n_a / (n_a - 1)), std_b * np.sqrt(n_b / (n_b - 1))
-    flat = (std_a <= _FLAT) & (std_b <= _FLAT)  # rounding, not noise: nothing to test against
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = stats.ttest_ind_from_stats(mean_a, unbiased_a, n_a, mean_b, unbiased_b, n_b, equal_var=False)
-    return effect, np.where(flat, 0.0, found.statistic), np.where(flat, 1.0, found.pvalue)
+_Compared = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _wilcoxon(values: Expression, base: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean difference, rank-biserial correlation and p of every gene."""
-    a, b = values.rows(mask).astype(np.float64), values.rows(base).astype(np.float64)
-    flat = (np.ptp(a, axis=0) == 0) & (np.ptp(b, axis=0) == 0) & (a[0] == b[0])
+def _welch(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) -> _Compared:
+    """Mean difference, t and p (masks, genes), from one pass over the cells."""
+    codes = np.full(values.n_cells, -1, dtype=np.int64)
+    for code, mask in enumerate([base, *masks]):
+        codes[mask] = code
+    mean, std = (np.stack(part) for part in zip(*values.group_moments(codes)[1], strict=True))
+    n = np.bincount(codes[codes >= 0])[:, None]
+    unbiased = std * np.sqrt(n / (n - 1))
+    flat = (std[1:] <= _FLAT) & (std[0] <= _FLAT)  # rounding, not noise: nothing to test against
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = stats.mannwhitneyu(a, b, axis=0, method="asymptotic")
-    biserial = 2 * found.statistic / (len(a) * len(b)) - 1
-    return a.mean(axis=0) - b.mean(axis=0), np.where(flat, 0.0, biserial), np.where(flat, 1.0, found.pvalue)
+        found = stats.ttest_ind_from_stats(mean[1:], unbiased[1:], n[1:], mean[0], unbiased[0], n[0], equal_var=False)
+    return mean[1:] - mean[0], np.where(flat, 0.0, found.statistic), np.where(flat, 1.0, found.pvalue)
+
+
+def _wilcoxon(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) -> _Compared:
+    """Mean difference, rank-biserial correlation and p (masks, genes)."""
+    b, rows = values.rows(base).astype(np.float64), []
+    for mask in masks:
+        a = values.rows(mask).astype(np.float64)
+        flat = (np.ptp(a, axis=0) == 0) & (np.ptp(b, axis=0) == 0) & (a[0] == b[0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = stats.mannwhitneyu(a, b, axis=0, method="asymptotic")
+        biserial = np.where(flat, 0.0, 2 * found.statistic / (len(a) * len(b)) - 1)
+        rows.append((a.mean(axis=0) - b.mean(axis=0), biserial, np.where(flat, 1.0, found.pvalue)))
+    effect, biserial, pval = (np.stack(part) for part in zip(*rows, strict=True))
+    return effect, biserial, pval
 
 
 def _adjusted(pval: np.ndarray, grid: _Grid) -> np.ndarray:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pandas as pd
 
-from grn import genes as gene_tables
+from grn._core.cluster import check_client, each
 from grn._core.device import torch_threads
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import logger
@@ -23,8 +21,8 @@ from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.bench._board import Board, Setting
 from grn.bench._cell import PROTOCOLS, Contest, Scorer, Trainer, cell
+from grn.bench._cell_store import Group, cell_path, store_cell, stored_cell
 from grn.bench._evidence import outside_floors, stand_in_cells
-from grn.bench._features import fingerprint
 from grn.bench._recipes import RECIPES, chosen
 from grn.bench.floors import NAMES
 from grn.datasets import beeline
@@ -32,17 +30,7 @@ from grn.datasets._beeline import DATASETS
 from grn.datasets._reference import Reference
 from grn.models import FoundationModel, load
 
-_VERSION = "4"
 Named = Reference | tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Cells that share their translators: one training set, one protocol."""
-
-    train: Reference
-    tests: tuple[Reference, ...]
-    protocol: str
 
 
 def run(
@@ -60,6 +48,7 @@ def run(
     outside: bool = True,
     path: str | Path | None = None,
     cache: str | Path | None = None,
+    client: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
     rng: RNGLike = 0,
@@ -104,8 +93,12 @@ def run(
     cache
         Folder for features and finished cells: an interrupted run goes on where it stopped. A temporary one by
         default.
+    client
+        ``dask.distributed.Client``: its workers read features and evaluate cells, with the same results. Needs
+        ``cache``, a folder that all workers see. ``None`` computes here.
     n_jobs
-        Processes; -1 for all cores. Cells of one training set and protocol share their translators and stay together.
+        Processes, without ``client``; -1 for all cores. Cells of one training set and protocol share their
+        translators and stay together.
     progress
         Progress bars; by default on a terminal or in a notebook.
     rng
@@ -167,6 +160,7 @@ def run(
     _check(protocols, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
     _check_scorers(scorers)
     n_jobs = _jobs(settings.n_jobs if n_jobs is None else n_jobs)
+    _check_far(client, cache)
     recipes = chosen(methods)
     loaded = load(model) if recipes else None
     groups = [
@@ -176,16 +170,16 @@ def run(
     ]
     references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if cache is None else cache)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if cache is None else cache).absolute()
         show = settings.progress if progress is None else progress
         setting = Setting(loaded, folder, max_regulators, show=show)
         contest = Contest(tuple(recipes), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
         if outside:
             setting = replace(setting, stand_in=stand_in_cells(references.values(), path, show=show))
             contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
-        work = [group for group in groups if any(_stored(group, t, setting, contest) is None for t in group.tests)]
-        _read_features(work, setting, contest)
-        tables = list(_evaluate(groups, setting, contest, n_jobs=n_jobs))
+        work = [group for group in groups if any(stored_cell(group, t, setting, contest) is None for t in group.tests)]
+        _read_features(work, setting, contest, client)
+        tables = list(_evaluate(groups, setting, contest, n_jobs=n_jobs, client=client))
     if not tables:
         raise NetworkError("no cell of the benchmark could be evaluated; the warnings above say why for each.")
     return pd.concat(tables, ignore_index=True)
@@ -215,6 +209,15 @@ def _jobs(n_jobs: int | None) -> int | None:
     if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1):
         raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
     return n_jobs
+
+
+def _check_far(client: Any, cache: str | Path | None) -> None:
+    check_client(client)
+    if client is not None and cache is None:
+        raise ParameterError(
+            "client= was given without cache=; pass a folder that all workers see, such as one on a shared disk: they "
+            "leave features there for each other."
+        )
 
 
 def _pairings(
@@ -252,8 +255,43 @@ def as_reference(named: Named, size: int, path: str | Path | None) -> Reference:
     return beeline(named[0], network=named[1], size=size, path=path)
 
 
-def _read_features(groups: Sequence[Group], setting: Setting, contest: Contest) -> None:
+def _read_features(groups: Sequence[Group], setting: Setting, contest: Contest, client: Any) -> None:
     """Read what the cells need into the cache, once per data set and with all threads."""
+    if client is None:
+        for board, variant, feature in _wanted(groups, setting, contest):
+            logger.info("%s: %s of %d regulators", board.reference.name, feature, len(board.regulators))
+            board.features(variant).cube(feature, board.regulators)
+        return
+    # features that are read together stay together
+    found: dict[tuple[str, str], tuple[Reference, str, list[str]]] = {}
+    for board, variant, feature in _wanted(groups, setting, contest):
+        found.setdefault((board.reference.sha256, variant), (board.reference, variant, []))[2].append(feature)
+    shared = (_without_model(setting), list(found.values()))
+    for _ in progress_bar(
+        each(_read_there, setting.model, shared, range(len(found)), client=client, ordered=False),
+        total=len(found),
+        desc="features",
+        show=setting.show,
+    ):
+        pass
+
+
+def _read_there(model: Any, shared: tuple[Setting, list[tuple[Reference, str, list[str]]]], number: int) -> None:
+    """Read features of one data set on a worker."""
+    setting, found = shared
+    reference, variant, features = found[number]
+    board = Board(reference, replace(setting, model=model))
+    for feature in features:
+        board.features(variant).cube(feature, board.regulators)
+
+
+def _without_model(setting: Setting) -> Setting:
+    """The setting as it travels, beside the model."""
+    return replace(setting, model=None, show=False)
+
+
+def _wanted(groups: Sequence[Group], setting: Setting, contest: Contest) -> Iterator[tuple[Board, str, str]]:
+    """Boards, the weights and the features to read of them; none twice."""
     seen: set[tuple[str, ...]] = set()
     tested = {reference.sha256 for group in groups for reference in group.tests}
     for reference in {r.sha256: r for group in groups for r in (group.train, *group.tests)}.values():
@@ -268,16 +306,20 @@ def _read_features(groups: Sequence[Group], setting: Setting, contest: Contest) 
                 if feature == "embedding" or key in seen:
                     continue
                 seen.add(key)
-                logger.info("%s: %s of %d regulators", reference.name, feature, len(board.regulators))
-                board.features(variant).cube(feature, board.regulators)
+                yield board, variant, feature
 
 
 def _evaluate(
-    groups: Sequence[Group], setting: Setting, contest: Contest, *, n_jobs: int | None
+    groups: Sequence[Group], setting: Setting, contest: Contest, *, n_jobs: int | None, client: Any
 ) -> Iterator[pd.DataFrame]:
     total = sum(len(group.tests) for group in groups)
-    if n_jobs in (None, 1):
-        found: Iterable[list[pd.DataFrame]] = (_group(group, setting, contest) for group in groups)
+    found: Iterable[list[pd.DataFrame | str]]
+    if client is not None:
+        shared = (_without_model(setting), contest, list(groups))
+        results = each(_group_there, setting.model, shared, range(len(groups)), client=client)
+        found = (tables for _, tables in results)
+    elif n_jobs in (None, 1):
+        found = (_group(group, setting, contest) for group in groups)
     else:
         quiet = replace(setting, show=False)
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
@@ -286,72 +328,33 @@ def _evaluate(
     for tables in found:
         for table in tables:
             next(bar, None)
-            yield table
+            if isinstance(table, str):
+                logger.warning("%s", table)
+            else:
+                yield table
 
 
-def _group(group: Group, setting: Setting, contest: Contest) -> list[pd.DataFrame]:
-    """All cells of a group, finished ones from the cache."""
+def _group_there(model: Any, shared: tuple[Setting, Contest, list[Group]], number: int) -> list[pd.DataFrame | str]:
+    """:func:`_group` on a worker."""
+    setting, contest, groups = shared
+    return _group(groups[number], replace(setting, model=model), contest)
+
+
+def _group(group: Group, setting: Setting, contest: Contest) -> list[pd.DataFrame | str]:
+    """All cells of a group, finished ones from the cache; instead of one that cannot be evaluated, why."""
     trainer: Trainer | None = None
-    tables = []
+    tables: list[pd.DataFrame | str] = []
     with torch_threads(1):
         for reference in group.tests:
-            stored = _stored(group, reference, setting, contest)
+            stored = stored_cell(group, reference, setting, contest)
             if stored is None:
                 if trainer is None:
                     trainer = Trainer(Board(group.train, setting), PROTOCOLS[group.protocol])
                 try:
                     stored = cell(trainer, Board(reference, setting), contest)
                 except NetworkError as error:
-                    logger.warning("%s -> %s, %s: %s", group.train.name, reference.name, group.protocol, error)
+                    tables.append(f"{group.train.name} -> {reference.name}, {group.protocol}: {error}")
                     continue
-                _store(stored, _cell_path(group, reference, setting, contest))
+                store_cell(stored, cell_path(group, reference, setting, contest))
             tables.append(stored)
     return tables
-
-
-def _cell_path(group: Group, reference: Reference, setting: Setting, contest: Contest) -> Path | None:
-    """Where a finished cell is kept; functions of the user have no name to keep them by."""
-    if contest.scorers:
-        return None
-    told = [
-        _VERSION,
-        *_described(group.train),
-        *_described(reference),
-        group.protocol,
-        *gene_tables.versions().values(),
-        "" if setting.model is None else setting.model.sha256,
-        str(setting.max_regulators),
-        str(setting.epochs),
-        str(setting.stand_in is not None),
-        repr(contest.recipes),
-        f"{contest.seeds} {contest.n_boot} {contest.seed}",
-        *sorted(contest.extra_floors),
-    ]
-    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-    return setting.cache / "cells" / f"{key}.parquet"
-
-
-def _described(reference: Reference) -> list[str]:
-    """All of a reference that a cell depends on."""
-    cells = "" if reference.expression is None else fingerprint(reference.expression)
-    return [reference.sha256, reference.name, reference.organism, reference.unit, str(reference.directed), cells]
-
-
-def _stored(group: Group, reference: Reference, setting: Setting, contest: Contest) -> pd.DataFrame | None:
-    path = _cell_path(group, reference, setting, contest)
-    if path is None or not path.exists():
-        return None
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        logger.warning("%s is damaged (%s) and is computed anew", path, error)
-        return None
-
-
-def _store(table: pd.DataFrame, path: Path | None) -> None:
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    table.to_parquet(part, index=False)
-    part.replace(path)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn._core import store
 from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger
+from grn._core.settings import settings
 from grn.network._filter import Names
 
 if TYPE_CHECKING:
@@ -122,10 +124,14 @@ def features(
 ) -> Features:
     """Return the pair features a probe has stored, with their labels.
 
+    Features of a probe that ran with ``store=`` are read from its folder, found by the names of genes, and only those
+    asked for: name ``sources`` when there are many.
+
     Parameters
     ----------
     adata
-        AnnData with features in ``varm[key]`` and their labels in ``uns[key]``.
+        AnnData with features in ``varm[key]``, or in the store that ``uns[key]`` names, and their labels in
+        ``uns[key]``.
     key
         Name of the features: ``"vvp"``, ``"gradient_trajectory"``, ``"pert"``, ``"attention"`` or the ``key_added``.
     sources
@@ -137,18 +143,19 @@ def features(
 
     Returns
     -------
-    :class:`Features`. Without a selection ``values`` is a view of ``varm[key]``, read-only.
+    :class:`Features`. Without a selection ``values`` is a view of ``varm[key]``, read-only. From a store it is a copy.
 
     Raises
     ------
     ResultNotFoundError
-        The object holds no such features.
+        The object holds no such features, or their store is gone or holds others.
     GeneNameError
         A source or target is not there.
     GroupError
         The group is not there.
     ParameterError
-        The stored labels do not fit the stored values.
+        The stored labels do not fit the stored values, or more is asked of a store than
+        ``grn.settings.feature_budget``.
 
     Examples
     --------
@@ -161,6 +168,8 @@ def features(
     Features: 1 targets x 1 sources x 2 points, grid on 'z-score'
     """
     _check_type(adata)
+    if _is_stored(adata, key):
+        return _from_store(adata, key, sources, targets, group)
     if not _holds_features(adata, key):
         raise ResultNotFoundError(_missing_features(adata, key))
     record = adata.uns[key]
@@ -179,6 +188,27 @@ def features(
         groups=labels if kept is None or labels is None else labels[kept],
     )
     return _select(found, sources, targets)
+
+
+def _from_store(adata: AnnData, key: str, sources: Names, targets: Names, group: str | None) -> Features:
+    record = adata.uns[key]
+    there = np.asarray(record["sources"], dtype=object)
+    genes = adata.var_names.to_numpy(dtype=object)
+    rows = genes if targets is None else genes[_positions(genes, targets, "target")]
+    columns = there if sources is None else there[_positions(there, sources, "source")]
+    grid, labels = _axis(record, len(record["grid"]) * len(record.get("groups", ("",))), key)
+    kept = _points(labels, group)
+    # the points of a group stand side by side
+    points = slice(None) if kept is None else slice(int(kept.argmax()), int(kept.argmax() + kept.sum()))
+    values = store.read(record, key, targets=rows, sources=columns, points=points, budget=settings.feature_budget)
+    return Features(
+        values=_read_only(values),
+        targets=rows,
+        sources=columns,
+        grid=grid[points],
+        value_scale=str(record.get("value_scale", "unknown")),
+        groups=None if labels is None else labels[points],
+    )
 
 
 def embedding(
@@ -286,7 +316,7 @@ def _select(found: Features, sources: Names, targets: Names) -> Features:
 
 
 def _positions(names: np.ndarray, wanted: Names, what: str) -> np.ndarray:
-    listed = [wanted] if isinstance(wanted, str) else list(wanted or [])
+    listed = [wanted] if isinstance(wanted, str) else [] if wanted is None else list(wanted)
     at = pd.Index(names, dtype=object).get_indexer(pd.Index(listed, dtype=object))
     lost = np.flatnonzero(at < 0)
     if len(lost):
@@ -307,8 +337,14 @@ def _holds_features(adata: AnnData, key: str) -> bool:
     return isinstance(record, Mapping) and {"sources", "grid"} <= set(record)
 
 
+def _is_stored(adata: AnnData, key: str) -> bool:
+    record = adata.uns.get(key)
+    return isinstance(record, Mapping) and {"sources", "grid", "store"} <= set(record)
+
+
 def _missing_features(adata: AnnData, key: str) -> str:
     there = [repr(name) for name in adata.varm if _holds_features(adata, name)]
+    there += [repr(name) for name in adata.uns if _is_stored(adata, name)]
     listed = f" Features are stored under {', '.join(there)}." if there else " The object holds no pair features."
     if key in adata.varm and np.ndim(adata.varm[key]) == 2:
         listed = f" varm[{key!r}] is an embedding: read it with grn.get.embedding(adata, key={key!r})." + listed

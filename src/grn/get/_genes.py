@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
+from grn.pp._anndata import column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -57,7 +58,7 @@ def gene_report(adata: AnnData) -> pd.DataFrame:
             "var has none of the columns grn_symbol, grn_ensembl, grn_status, grn_how. "
             "Make them with grn.pp.align_genes(adata)."
         )
-    report = adata.var[there].rename(columns=_COLUMNS).copy()
+    report = pd.DataFrame({_COLUMNS[name]: column(adata.var, name) for name in there}, index=adata.var_names)
     summary = adata.uns.get("grn_genes", {})
     if isinstance(summary, Mapping):
         report.attrs = {name: value for name, value in summary.items() if np.isscalar(value)}

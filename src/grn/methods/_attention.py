@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from grn._core.cluster import each
 from grn._core.device import rows_per_batch
 from grn._core.errors import ParameterError
 from grn._core.logging import progress
@@ -14,7 +18,7 @@ from grn.methods._base_cells import encode
 from grn.methods._draw import draw_cells
 from grn.methods._features import PairFeatures, Request
 from grn.methods._genes import PairGenes, pair_genes, panels
-from grn.models import Moments, Panel
+from grn.models import FoundationModel, Moments, Panel
 from grn.models._protocol import need, virtual_cell
 from grn.pp._anndata import expression
 
@@ -31,10 +35,12 @@ def attention(adata, request: Request, *, max_cells: int, seed: int) -> PairFeat
     slot = {row: i for i, row in enumerate(genes.sources)}
     out: np.ndarray | None = None
     m = 0
-    parts = panels(request.model, genes)
-    work = [(g, part) for part in parts for g in range(len(names))]
-    for group, (panel, src, tgt) in progress(work, desc="attention", show=request.show):
-        block = _mean_attention(request, panel, cells[group], genes)
+    work = [(g, part) for part in panels(request.model, genes) for g in range(len(names))]
+    tasks = _tasks(request, genes, cells, work)
+    found = each(_mean_attention, request.model, None, tasks, client=request.client)
+    for (group, (_, src, tgt)), (_, block) in zip(
+        progress(work, desc="attention", show=request.show), found, strict=True
+    ):
         if out is None:
             m = block.shape[-1]
             out = np.full((adata.n_vars, len(genes.sources), m * len(names)), np.nan, dtype=np.float32)
@@ -52,8 +58,11 @@ def _cells(adata, request: Request, max_cells: int, seed: int) -> tuple[tuple[st
     values = expression(adata, layer=request.layer, use_raw=request.use_raw)
     reference = Moments(*values.moments())
     drawn = draw_cells(adata, request.groupby, max_cells, seed)
-    cells = [(values.rows(rows), replace(reference, total=values.totals(rows))) for rows in drawn.values()]
-    return tuple(drawn), cells
+    # all groups at once: a matrix that is stored by genes is then read once
+    ends = np.cumsum([len(rows) for rows in drawn.values()])[:-1]
+    found = np.split(values.rows(np.concatenate(list(drawn.values()))), ends)
+    totals = [values.totals(rows) for rows in drawn.values()]
+    return tuple(drawn), [(rows, replace(reference, total=t)) for rows, t in zip(found, totals, strict=True)]
 
 
 def _step(request: Request, panel: Panel) -> int:
@@ -63,17 +72,23 @@ def _step(request: Request, panel: Panel) -> int:
     return rows_per_batch(8 * maps * len(panel) ** 2, request.memory_budget, limit=max(1, request.batch(panel) // 4))
 
 
-def _mean_attention(request: Request, panel: Panel, cells, genes: PairGenes) -> np.ndarray:
-    model = request.model
-    if cells is None:
-        values = virtual_cell(model, panel)[None]
-    else:
-        column = {gene: i for i, gene in enumerate(genes.ids) if gene}
-        rows, reference = cells
-        values = encode(model, rows, reference, column, panel)
+def _tasks(request: Request, genes: PairGenes, cells: list, work: list) -> Iterator[tuple[Panel, Tensor, int]]:
+    """Panels, the cells (C, n) to read with each, and how many at a time."""
+    column = {gene: i for i, gene in enumerate(genes.ids) if gene}
+    for group, (panel, _, _) in work:
+        if cells[group] is None:
+            values = virtual_cell(request.model, panel)[None]
+        else:
+            rows, reference = cells[group]
+            values = encode(request.model, rows, reference, column, panel)
+        yield panel, values.cpu(), _step(request, panel)
+
+
+def _mean_attention(model: FoundationModel, _: Any, task: tuple[Panel, Tensor, int]) -> np.ndarray:
+    panel, values, step = task
     total = seen = torch.zeros(())
     with torch.no_grad():
-        for part in values.split(_step(request, panel)):
+        for part in values.to(getattr(model, "device", values.device)).split(step):
             maps = model.attention(panel, part)[..., panel.tgt_pos, :][..., panel.src_pos]
             # a model of ranks has no attention between genes that a cell does not express
             total = total.to(maps.device) + maps.nan_to_num(0.0).sum(0)

@@ -12,7 +12,7 @@ from grn._core.errors import ParameterError
 from grn.methods._genes import PairGenes
 from grn.models import FoundationModel, Moments, Panel
 from grn.models._protocol import virtual_cell
-from grn.pp._anndata import expression, groups
+from grn.pp._anndata import expression, group_codes
 
 CONTEXTS = ("virtual", "mean")
 
@@ -57,7 +57,7 @@ class BaseCells:
 def base_cells(
     adata, genes: PairGenes, *, context: str, groupby: str | None, layer: str | None, use_raw: bool
 ) -> BaseCells:
-    """The base cells a request asks for; reads the cells once for the data set and once per group."""
+    """The base cells a request asks for; reads the cells twice: to know their scale, and for all means."""
     if context not in CONTEXTS:
         raise ParameterError(f"context={context!r}; use one of {', '.join(CONTEXTS)}.")
     column = {str(gene): i for i, gene in enumerate(genes.ids) if gene}
@@ -66,13 +66,15 @@ def base_cells(
             refuse_groups(groupby)
         return BaseCells(("",), column)
     values = expression(adata, layer=layer, use_raw=use_raw)
-    reference = Moments(*values.moments())
-    everyone = np.ones(adata.n_obs, dtype=bool)
-    found = [("", everyone)] if groupby is None else groups(adata, groupby)
-    means = tuple(reference.mean if groupby is None else values.moments(mask)[0] for _, mask in found)
-    totals = [values.totals(mask) for _, mask in found]
-    mean_totals = tuple(None if total is None else total.mean(keepdims=True) for total in totals)
-    return BaseCells(tuple(name for name, _ in found), column, reference, means, mean_totals)
+    names, codes = ("",), np.zeros(adata.n_obs, dtype=np.int64)
+    if groupby is not None:
+        names, codes = group_codes(adata, groupby)
+    everyone, found = values.group_moments(codes)
+    means, totals = tuple(mean for mean, _ in found), values.totals()
+    if totals is None:
+        return BaseCells(names, column, Moments(*everyone), means, (None,) * len(names))
+    shares = np.bincount(codes, weights=totals) / np.bincount(codes)
+    return BaseCells(names, column, Moments(*everyone), means, tuple(shares[:, None]))
 
 
 def refuse_groups(groupby: str) -> NoReturn:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grn._core.cluster import each
 from grn._core.errors import ExpressionError, ParameterError
 from grn._core.logging import logger, progress
 from grn.methods._draw import draw_cells
@@ -26,6 +27,7 @@ from grn.methods._score import request_of
 from grn.models import Moments
 from grn.network import Network
 from grn.pp._anndata import expression
+from grn.pp._expression import Expression
 
 MODES = ("delete", "overexpress")
 _CELLS_AT_A_TIME = 16
@@ -84,15 +86,17 @@ def deletion(adata, task: Task, *, max_cells: int, mode: str, name: str) -> Netw
     reference = Moments(*values.moments())
     drawn = draw_cells(adata, task.groupby, max_cells, task.seed)
     totals = {group: _Effects(genes, adata.n_vars) for group in drawn}
-    work = [(g, cells[i : i + _CELLS_AT_A_TIME]) for g, cells in drawn.items() for i in _starts(cells)]
-    bar = progress(range(sum(map(len, drawn.values()))), desc=name, show=task.show)
-    with torch.no_grad():
-        for group, cells in work:
-            for cell in _cells(task.model, values, cells, genes, reference):
-                next(bar, None)
-                for source, rest, effect in _probe(task, cell, genes, mode):
-                    totals[group].add(source, rest, effect)
-    next(bar, None)
+    cells = (
+        cell
+        for group, rows in drawn.items()
+        for i in range(0, len(rows), _CELLS_AT_A_TIME)
+        for cell in _cells(task, values, rows[i : i + _CELLS_AT_A_TIME], genes, reference, group)
+    )
+    asked = _Asked(mode, {int(r): task.model.vocabulary[genes.ids[r]] for r in genes.sources})
+    effects = each(_effects, task.model, asked, cells, client=task.client)
+    for cell, found in progress(effects, total=sum(map(len, drawn.values())), desc=name, show=task.show):
+        for source, rest, effect in found:
+            totals[cell.group].add(source, rest, effect)
     parts = [(group, {"weight": total.mean()}) for group, total in totals.items()]
     _tell(name, parts, genes, max_cells)
     names = np.asarray(adata.var_names, dtype=str)
@@ -101,11 +105,24 @@ def deletion(adata, task: Task, *, max_cells: int, mode: str, name: str) -> Netw
 
 @dataclass(frozen=True)
 class _Cell:
-    """Tokens of a cell in rank order, the rows of the object behind them, and values if the model takes them."""
+    """Tokens of a cell in rank order, the rows of the object behind them, and values if the model takes them.
 
+    ``batch`` is how many changed cells are read at a time.
+    """
+
+    group: str
     tokens: Tensor
     rows: np.ndarray
     values: Tensor | None
+    batch: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How cells are changed, and the token of every source by its row of the object."""
+
+    mode: str
+    tokens: dict[int, int]
 
 
 class _Effects:
@@ -137,42 +154,44 @@ class _Effects:
         return out
 
 
-def _starts(cells: np.ndarray) -> range:
-    return range(0, len(cells), _CELLS_AT_A_TIME)
-
-
-def _cells(model, values, chosen: np.ndarray, genes: PairGenes, reference: Moments) -> Iterator[_Cell]:
+def _cells(
+    task: Task, values: Expression, chosen: np.ndarray, genes: PairGenes, reference: Moments, group: str
+) -> Iterator[_Cell]:
+    model, request = task.model, request_of(task, "mean")
     known = np.flatnonzero(genes.ids != "")
     ids = [str(gene) for gene in genes.ids[known]]
     vocabulary = torch.tensor([model.vocabulary[gene] for gene in ids])
     moments = Moments(reference.mean[known], reference.std[known], values.totals(chosen))
     for columns, own in model.tokenize(values.rows(chosen)[:, known], ids, reference=moments):
-        columns = columns.cpu()
-        yield _Cell(vocabulary[columns], known[columns.numpy()], own)
+        tokens = vocabulary[columns.cpu()]
+        own = None if own is None else own.cpu()
+        yield _Cell(group, tokens, known[columns.cpu().numpy()], own, request.batch(tokens))
 
 
-def _probe(task: Task, cell: _Cell, genes: PairGenes, mode: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _effects(model, asked: _Asked, cell: _Cell) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Sources (b,), the genes that stay (b, r) and the effects on them (b, r), batch by batch."""
+    with torch.no_grad():
+        return list(_probe(model, asked, cell))
+
+
+def _probe(model, asked: _Asked, cell: _Cell) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     m = len(cell.tokens)
-    if m == 0 or (m == 1 and mode == "delete"):
+    if m == 0 or (m == 1 and asked.mode == "delete"):
         return
     place = dict(zip(cell.rows.tolist(), range(m), strict=True))
-    present = np.array(sorted(place[r] for r in genes.sources.tolist() if r in place), dtype=np.int64)
-    model = task.model
+    present = np.array(sorted(place[r] for r in asked.tokens if r in place), dtype=np.int64)
     original = _unit(model.contextual(cell.tokens[None], None if cell.values is None else cell.values[None])[0])
-    size = request_of(task, "mean").batch(cell.tokens)
     order = np.arange(m - 1)
-    for part in _parts(present, size):
+    for part in _parts(present, cell.batch):
         rest = order + (order >= part[:, None])
         rows = cell.rows[part]
-        front = cell.tokens[part] if mode == "overexpress" else None
+        front = cell.tokens[part] if asked.mode == "overexpress" else None
         if rest.size:
             yield rows, cell.rows[rest], _turned(model, cell, original, rest, front)
-    if mode == "overexpress":
-        token = model.vocabulary
-        absent = sorted((token[genes.ids[r]], r) for r in genes.sources.tolist() if r not in place)
+    if asked.mode == "overexpress":
+        absent = sorted((token, r) for r, token in asked.tokens.items() if r not in place)
         rest = np.arange(min(m, model.max_genes - 1))
-        for pairs in _parts(np.array(absent, dtype=np.int64).reshape(-1, 2), size):
+        for pairs in _parts(np.array(absent, dtype=np.int64).reshape(-1, 2), cell.batch):
             stay = np.broadcast_to(rest, (len(pairs), len(rest)))
             effect = _turned(model, cell, original, stay, torch.as_tensor(pairs[:, 0].copy()))
             yield pairs[:, 1], cell.rows[stay], effect

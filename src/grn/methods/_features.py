@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from grn._core.cluster import check_client
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger
+from grn._core.store import open_array, size
 from grn.methods._base_cells import base_cells
 from grn.methods._genes import PairGenes, pair_genes
-from grn.methods._plan import batch_of, check_batch, plan
+from grn.methods._plan import Plan, batch_of, check_batch, plan
 from grn.methods._readings import Both, Gradient, Reading, Vvp, ZeroOut
 from grn.methods._run import ArraySink, run
+from grn.methods._store_sink import StoreSink
 from grn.models import FoundationModel, Panel
 from grn.models._protocol import need
 
@@ -27,9 +30,10 @@ class PairFeatures:
     Parameters
     ----------
     values
-        float32 (n_vars, S, K), group-major along K; NaN where unknown and on self pairs.
+        float32 (n_vars, S, K), group-major along K; NaN where unknown and on self pairs. An array in memory, or, with
+        a store, one of zarr that reads what is taken of it.
     sources
-        Rows of the object that are sources (S,).
+        Rows of the object that are sources (S,); with a store in its order.
     grid
         The points of one group (M,), so K = groups x M.
     groups
@@ -38,19 +42,24 @@ class PairFeatures:
         How names were matched.
     feature
         Name of the feature, as translators know it.
+    store, store_sha256
+        Folder that holds the values, and the hash of its manifest; ``None`` and ``""`` without a store.
     """
 
-    values: np.ndarray
+    values: Any
     sources: np.ndarray
     grid: np.ndarray
     groups: tuple[str, ...]
     genes: PairGenes
     feature: str
+    store: Path | None = None
+    store_sha256: str = ""
 
     def of_group(self, i: int) -> np.ndarray:
         """The cube (n_vars, S, M) of one group."""
         m = len(self.grid)
-        return self.values[:, :, i * m : (i + 1) * m]
+        found: np.ndarray = self.values[:, :, i * m : (i + 1) * m]
+        return found
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,10 @@ class Request:
         Virtual cells per pass; ``None`` decides from ``memory_budget`` (bytes).
     show
         Progress bar.
+    feature_budget
+        Bytes that features may use in memory; ``None`` for any number.
     store
-        Where features go instead of memory.
+        Folder that features go to instead of memory.
     client
         dask client whose workers do the work.
     """
@@ -87,6 +98,7 @@ class Request:
     batch_size: int | None = None
     memory_budget: int = 512 * 2**20
     show: bool | None = None
+    feature_budget: int | None = None
     store: Path | None = None
     client: Any = None
 
@@ -148,7 +160,8 @@ def pert(adata, request: Request) -> PairFeatures:
 
 
 def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures]:
-    """Read a probe, unit by unit, into one cube per feature."""
+    """Read a probe, unit by unit, into one cube per feature: in memory, or in the store asked for."""
+    check_client(request.client)
     genes = pair_genes(adata, request.model, request.sources, request.targets)
     cells = base_cells(
         adata,
@@ -166,11 +179,44 @@ def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures
         batch_size=request.batch_size,
         memory_budget=request.memory_budget,
     )
+    if request.store is not None:
+        return _stored(adata, request, work)
+    check_features(result_bytes(work), request.feature_budget)
     sink = ArraySink(work)
     run(work, sink, client=request.client, show=request.show)
     for name, values in sink.cubes.items():
         _tell_missing(values[genes.targets], name)
     return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in sink.cubes.items()}
+
+
+def _stored(adata, request: Request, work: Plan) -> dict[str, PairFeatures]:
+    from grn import __version__
+
+    identity = {"genes": [str(name) for name in adata.var_names], "grn_version": __version__}
+    sink = StoreSink(request.store, work, identity)
+    run(work, sink, client=request.client, show=request.show)
+    sha256 = sink.finish()
+    axes = (work.order, work.reading.points, work.cells.names, work.genes)
+    return {
+        name: PairFeatures(open_array(sink.path, name), *axes, name, sink.path, sha256)
+        for name in work.reading.features
+    }
+
+
+def result_bytes(work: Plan) -> int:
+    """Size of the cubes of a plan."""
+    pairs = len(work.genes.ids) * len(work.order) * len(work.cells.names)
+    return 4 * pairs * work.n_points * len(work.reading.features)
+
+
+def check_features(n_bytes: int, budget: int | None) -> None:
+    """Refuse features that are too large for memory."""
+    if budget is not None and n_bytes > budget:
+        raise ParameterError(
+            f"the features take {size(n_bytes)}, more than grn.settings.feature_budget ({size(budget)}); pass "
+            "store='folder' to a probe such as grn.tl.probe, which keeps them on disk, pass fewer sources, or raise "
+            "the setting."
+        )
 
 
 def _tell_missing(values: np.ndarray, feature: str) -> None:

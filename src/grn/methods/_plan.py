@@ -12,7 +12,7 @@ from grn._core.device import rows_per_batch
 from grn._core.errors import ParameterError
 from grn.methods._base_cells import BaseCells
 from grn.methods._genes import PairGenes, strides
-from grn.methods._readings import Reading
+from grn.methods._readings import Reading, bytes_per_gene
 from grn.models import FoundationModel, Panel
 
 # enough that the pass without a change, one per unit and panel, costs next to nothing; few enough to divide work
@@ -102,15 +102,16 @@ def plan(
     batch_size: int | None,
     memory_budget: int,
 ) -> Plan:
-    """Divide a probe into units; how depends on the genes and the model only."""
+    """Divide a probe into units; how depends on the genes, the model and the probe only."""
     check_batch(batch_size)
     order: list[int] = []
     found: list[tuple[int, list[tuple[Panel, np.ndarray]]]] = []
     units: list[Unit] = []
     for sources, panels in strides(model, genes):
         first = len(order)
-        for start in range(first, first + len(sources), SOURCES_PER_UNIT):
-            stop = min(start + SOURCES_PER_UNIT, first + len(sources))
+        size = _unit_size(model, reading, [panel for panel, _ in panels], len(sources), len(genes.ids))
+        for start in range(first, first + len(sources), size):
+            stop = min(start + size, first + len(sources))
             units += [Unit(len(units) + g, g, len(found), start, stop) for g in range(len(cells.names))]
         found.append((first, panels))
         order += sources.tolist()
@@ -122,10 +123,19 @@ def batch_of(model: FoundationModel, panel: Panel, batch_size: int | None, memor
     """Virtual cells per pass."""
     if batch_size is not None:
         return batch_size
-    return rows_per_batch(getattr(model, "bytes_per_gene", 16384) * len(panel), memory_budget, limit=_CELLS_PER_PASS)
+    return rows_per_batch(bytes_per_gene(model) * len(panel), memory_budget, limit=_CELLS_PER_PASS)
 
 
 def check_batch(batch_size: int | None) -> None:
     """Refuse what is no number of cells."""
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
         raise ParameterError(f"batch_size={batch_size!r}; pass a positive integer or None.")
+
+
+def _unit_size(
+    model: FoundationModel, reading: Reading, panels: Sequence[Panel], n_sources: int, n_vars: int
+) -> int:
+    """Sources per unit; a reading may ask for more, where it has all of them from the same passes."""
+    own = getattr(reading, "unit_size", None)
+    size: int | None = None if own is None else own(model, panels, n_sources, n_vars)
+    return SOURCES_PER_UNIT if size is None else size

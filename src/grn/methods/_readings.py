@@ -6,6 +6,7 @@ returns their numbers (s, R, K): K values per source and target, the features of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -13,9 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core.logging import logger
 from grn._kernels import perturb
 from grn.methods._base_cells import BaseCells
 from grn.models import FoundationModel, Panel
+
+# features of one unit of work, which are held in memory as a whole
+_UNIT_BYTES = 128 * 2**20
 
 
 class Reading(Protocol):
@@ -54,7 +59,11 @@ class Vvp:
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
-    """``d M(v, g_i <- v_t) / d v_i`` at the points."""
+    """``d M(v, g_i <- v_t) / d v_i`` at the points.
+
+    With ``moving`` all genes are at v_t, so that all sources share the points. Where the targets of the panel are few
+    against the sources of the unit, reverse mode is the cheaper way to the same numbers.
+    """
 
     points: np.ndarray
     moving: bool = False
@@ -65,15 +74,47 @@ class Gradient:
     ) -> Tensor:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
+        columns, points = columns.to(base.device), _on(self.points, base)
+        if self.moving and _reversible(model) and perturb.reverse_pays(len(columns), len(panel.targets)):
+            try:
+                return self._reverse(model, panel, base, columns, batch)
+            except perturb.NoReverse as why:
+                logger.info("moving background: %r is read in forward mode; %s", model.name, why)
         found = perturb.gradient(
             lambda v, t: model.respond_dual(panel, v, t),
             base,
-            columns.to(base.device),
-            _on(self.points, base),
+            columns,
+            points,
             batch=batch,
             moving=self.moving,
         )
         return torch.cat([block for _, block in found])
+
+    def unit_size(
+        self, model: FoundationModel, panels: Sequence[Panel], n_sources: int, n_vars: int
+    ) -> int | None:
+        """Sources of a unit that make reverse mode pay; ``None`` where forward mode is cheaper."""
+        if not self.moving:
+            return None
+        most = max(1, _UNIT_BYTES // (4 * n_vars * len(self.points)))
+        size = -(-n_sources // -(-n_sources // most))
+        targets = max(len(panel.targets) for panel in panels)
+        reverse = _reversible(model) and perturb.reverse_pays(size, targets)
+        n, what = (targets, "targets") if reverse else (n_sources, "sources")
+        logger.info("moving background: %s mode over %d %s", "reverse" if reverse else "forward", n, what)
+        return size if reverse else None
+
+    def _reverse(self, model: FoundationModel, panel: Panel, base: Tensor, columns: Tensor, batch: int) -> Tensor:
+        return perturb.reverse_gradient(
+            lambda values: model.respond(panel, values),
+            lambda v, t: model.respond_dual(panel, v, t),
+            base,
+            columns,
+            _on(self.points, base),
+            batch=batch,
+            # what the dual passes of a batch may take, see grn.methods._plan.batch_of
+            room=batch * bytes_per_gene(model) * len(panel),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +202,16 @@ class Contrast:
             parts = [model.respond(panel, part, context=where) - control for part in switched.split(batch)]
             found.append(torch.cat(parts))
         return torch.stack(found, dim=-1)
+
+
+def bytes_per_gene(model: FoundationModel) -> int:
+    """Memory of one gene of one virtual cell during a dual pass."""
+    return int(getattr(model, "bytes_per_gene", 16384))
+
+
+def _reversible(model: FoundationModel) -> bool:
+    # in bfloat16 the two modes round differently, and forward mode is what the documentation promises
+    return getattr(model, "dtype", "float32") != "bfloat16"
 
 
 def _on(points: np.ndarray, like: Tensor) -> Tensor:

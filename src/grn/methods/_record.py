@@ -29,6 +29,8 @@ class Task:
         Seed of all randomness.
     batch_size, memory_budget, show
         Size of batches, bytes they may take, progress bar.
+    feature_budget
+        Bytes that features may use in memory; ``None`` for any number.
     client
         dask client whose workers do the work.
     """
@@ -43,6 +45,7 @@ class Task:
     batch_size: int | None = None
     memory_budget: int = 512 * 2**20
     show: bool | None = None
+    feature_budget: int | None = None
     client: Any = None
 
 
@@ -66,6 +69,8 @@ class Method:
         Citation.
     family
         Family of published models the recipe belongs to; ``""`` for any model.
+    uses_client
+        Whether ``fit`` gives its work to the workers of ``task.client``.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Method:
     needs: tuple[str, ...] = field(default=())
     reference: str = "arXiv 2605.08128"
     family: str = ""
+    uses_client: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """The method's own parameters with their defaults; ``stored`` is the caller's, not the user's."""

@@ -94,6 +94,7 @@ def request_of(task: Task, context: str) -> Request:
         use_raw=task.use_raw,
         batch_size=task.batch_size,
         memory_budget=task.memory_budget,
+        feature_budget=task.feature_budget,
         show=task.show,
         client=task.client,
     )

@@ -53,5 +53,6 @@ METHODS.add(
         needs=("cells",),
         reference="Yang et al. 2024, doi 10.1038/s41422-024-01034-y",
         family="genecompass",
+        uses_client=True,
     ),
 )

@@ -47,5 +47,6 @@ METHODS.add(
         needs=("cells",),
         reference="Theodoris et al. 2023, doi 10.1038/s41586-023-06139-9",
         family="geneformer",
+        uses_client=True,
     ),
 )

@@ -56,5 +56,6 @@ METHODS.add(
         probability=False,
         reference="arXiv 2503.23535",
         family="lpm",
+        uses_client=True,
     ),
 )

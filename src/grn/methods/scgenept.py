@@ -6,23 +6,27 @@ that prediction is made for every regulator and compared with the prediction for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core.cluster import each
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import progress
 from grn.methods._draw import draw_cells
 from grn.methods._edges import to_network
-from grn.methods._genes import pair_genes, panels
+from grn.methods._genes import PairGenes, pair_genes, panels
+from grn.methods._plan import SOURCES_PER_UNIT
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._score import request_of
 from grn.models import Panel
 from grn.models.scgenept import ScGenePT
 from grn.network import Network
 from grn.pp._anndata import expression
+from grn.pp._expression import Expression
 
 
 def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cells: int | None = 16) -> Network:
@@ -52,20 +56,23 @@ def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cell
     cells = _drawn(adata, task, control, max_cells)
     genes = pair_genes(adata, task.model, task.sources, task.targets)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw)
-    column = {gene: i for i, gene in enumerate(genes.ids) if gene}
     slot = {row: i for i, row in enumerate(genes.sources)}
     found = {group: np.full((adata.n_vars, len(slot)), np.nan, dtype=np.float32) for group in cells}
-    work = [(group, part) for part in panels(task.model, genes) for group in cells]
-    bar = iter(progress(range(sum(len(src) for _, (_, src, _) in work)), desc="scgenept_response", show=task.show))
-    for group, (panel, src, tgt) in work:
-        X = values.rows(cells[group])[:, [column[gene] for gene in panel.genes]]
-        encoded = task.model.encode_cells(X, panel.genes)
-        effects = mean_responses(task.model, panel, encoded, batch=request_of(task, "mean").batch(panel))
-        for row, effect in zip(src, effects, strict=True):
-            found[group][tgt, slot[row]] = effect.cpu().numpy()
-            next(bar, None)
+    parts = panels(task.model, genes)
+    places = [(tgt, np.array([slot[row] for row in src])) for _, src, tgt in parts]
+    for place in places:
+        for effect in found.values():
+            effect[np.ix_(*place)] = 0.0
+    shown = [panel for panel, *_ in parts]
+    steps = _steps(task, values, genes, shown, cells)
+    total = sum(1 for _ in _pieces(task, shown, cells))
+    results = each(_changes, task.model, shown, steps, client=task.client)
+    for step, changes in progress(results, total=total, desc="scgenept_response", show=task.show):
+        tgt, slots = places[step.part]
+        found[step.group][np.ix_(tgt, slots[step.sources])] += changes.T
     columns = []
     for group, effect in found.items():
+        effect /= len(cells[group])
         effect[genes.sources, np.arange(len(slot))] = np.nan
         columns.append((group, {"weight": effect, "sign": np.where(effect == 0, np.nan, np.sign(effect))}))
     names = np.asarray(adata.var_names, dtype=str)
@@ -73,20 +80,52 @@ def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cell
     return to_network(names, genes.sources, columns, params=params, signed=True)
 
 
-def mean_responses(model: ScGenePT, panel: Panel, values: Tensor, *, batch: int) -> Iterator[Tensor]:
-    """For every source in turn, the response (R,) to its flag, averaged over cells (C, n)."""
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Some cells (c, n) of a group, some sources of a panel."""
+
+    group: str
+    part: int
+    sources: slice
+    values: Tensor
+
+
+def _pieces(
+    task: Task, shown: Sequence[Panel], cells: Mapping[str, np.ndarray]
+) -> Iterator[tuple[int, str, slice, slice]]:
+    """Number of the panel, group, places of cells and of sources; cells change less often than sources."""
+    for i, panel in enumerate(shown):
+        size = request_of(task, "mean").batch(panel)
+        for group, rows in cells.items():
+            for start in range(0, len(rows), size):
+                for first in range(0, len(panel.src_pos), SOURCES_PER_UNIT):
+                    yield i, group, slice(start, start + size), slice(first, first + SOURCES_PER_UNIT)
+
+
+def _steps(
+    task: Task, values: Expression, genes: PairGenes, shown: Sequence[Panel], cells: Mapping[str, np.ndarray]
+) -> Iterator[_Step]:
+    column = {gene: i for i, gene in enumerate(genes.ids) if gene}
+    for i, group, part, sources in _pieces(task, shown, cells):
+        if sources.start == 0:
+            panel = shown[i]
+            X = values.rows(cells[group][part])[:, [column[gene] for gene in panel.genes]]
+            encoded = task.model.encode_cells(X, panel.genes).cpu()
+        yield _Step(group, i, sources, encoded)
+
+
+def _changes(model: ScGenePT, shown: Sequence[Panel], step: _Step) -> np.ndarray:
+    """Response (s, R) to the flag of every source, summed over the cells."""
+    panel, values = shown[step.part], step.values.to(model.device)
     with torch.no_grad():
         none = torch.zeros_like(values)
-        parts = [slice(start, start + batch) for start in range(0, len(values), batch)]
-        origin = [model.respond_flag(panel, values[part], none[part]) for part in parts]
-        for position in panel.src_pos.tolist():
+        origin = model.respond_flag(panel, values, none)
+        found = []
+        for position in panel.src_pos[step.sources].tolist():
             flags = none.clone()
             flags[:, position] = 1.0
-            changes = [
-                (model.respond_flag(panel, values[part], flags[part]) - before).sum(0)
-                for part, before in zip(parts, origin, strict=True)
-            ]
-            yield torch.stack(changes).sum(0) / len(values)
+            found.append((model.respond_flag(panel, values, flags) - origin).sum(0))
+    return torch.stack(found).cpu().numpy()
 
 
 def _drawn(adata, task: Task, control: Mapping[str, str] | None, max_cells: int | None) -> dict[str, np.ndarray]:
@@ -125,5 +164,6 @@ METHODS.add(
         needs=("cells",),
         reference="Istrate et al. 2024, doi 10.1101/2024.10.23.619972",
         family="scgenept",
+        uses_client=True,
     ),
 )

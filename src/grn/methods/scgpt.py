@@ -5,11 +5,15 @@ Source: Cui et al., Nature Methods 2024, and the tutorials of their repository.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from numbers import Real
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from grn._core.cluster import each
 from grn._core.device import rows_per_batch
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import progress
@@ -22,6 +26,7 @@ from grn.methods._record import METHODS, Method, Task
 from grn.methods._scgpt_ranks import mean_ranks
 from grn.methods._score import request_of
 from grn.models import Panel
+from grn.models.scgpt import ScGPT
 from grn.network import Network
 from grn.pp._anndata import expression
 
@@ -120,25 +125,28 @@ class _Reader:
         slot = {row: i for i, row in enumerate(self.genes.sources)}
         shape = (len(self.genes.ids), len(self.genes.sources))
         out = {group: np.full(shape, np.nan, dtype=np.float32) for group in self.cells}
-        parts = panels(self.task.model, self.genes)
-        work = [(group, part) for group in self.cells for part in parts]
-        for group, (panel, src, tgt) in progress(work, desc="scgpt_attention", show=self.task.show):
-            out[group][np.ix_(tgt, [slot[r] for r in src])] = self._mean(panel, self.cells[group])
+        parts = [(group, part) for group in self.cells for part in panels(self.task.model, self.genes)]
+        sizes = [self._batch(panel) for _, (panel, _, _) in parts]
+        work = [
+            (i, self.cells[group][start : start + size])
+            for i, ((group, _), size) in enumerate(zip(parts, sizes, strict=True))
+            for start in range(0, len(self.cells[group]), size)
+        ]
+        tasks = self._tasks([(parts[i][1][0], rows) for i, rows in work])
+        found = each(_sum_of_ranks, self.task.model, self.block, tasks, client=self.task.client)
+        done = zip(progress(work, desc="scgpt_attention", show=self.task.show), found, strict=True)
+        for i, batches in groupby(done, key=lambda pair: pair[0][0]):
+            group, (_, src, tgt) = parts[i]
+            total = sum(ranks.astype(np.float64) for _, (_, ranks) in batches)
+            out[group][np.ix_(tgt, [slot[r] for r in src])] = total / len(self.cells[group])
         return {group: _only_pairs(matrix, self.genes) for group, matrix in out.items()}
 
-    def _mean(self, panel: Panel, rows: np.ndarray) -> np.ndarray:
-        """Mean ranks (R, S) over some cells; the cell token is ranked with the genes and left out afterwards."""
-        model, batch = self.task.model, self._batch(panel)
+    def _tasks(self, work: list[tuple[Panel, np.ndarray]]) -> Iterator[tuple[Panel, Tensor]]:
+        """Panels, and the cells (C, n) to read with each."""
         column = {gene: i for i, gene in enumerate(self.names)}
-        columns = [column[gene] for gene in panel.genes]
-        total = np.zeros((len(panel.targets), len(panel.sources)), dtype=np.float64)
-        with torch.no_grad():
-            for start in range(0, len(rows), batch):
-                X = self.values.rows(rows[start : start + batch])[:, self.known]
-                values = model.encode_cells(X, self.names)[:, columns]
-                ranks = mean_ranks(*model.queries_keys(panel, values, self.block))[:, 1:, 1:]
-                total += ranks[:, panel.tgt_pos][:, :, panel.src_pos].sum(0).cpu().numpy()
-        return total / len(rows)
+        for panel, rows in work:
+            values = self.task.model.encode_cells(self.values.rows(rows)[:, self.known], self.names)
+            yield panel, values[:, [column[gene] for gene in panel.genes]].cpu()
 
     def _batch(self, panel: Panel) -> int:
         asked = request_of(self.task, "mean").batch(panel)
@@ -146,6 +154,15 @@ class _Reader:
             return asked
         pair = 40 * (1 + len(panel)) ** 2  # scores of one head, their two orders, the sum over heads
         return rows_per_batch(pair, self.task.memory_budget, limit=asked)
+
+
+def _sum_of_ranks(model: ScGPT, block: int, task: tuple[Panel, Tensor]) -> np.ndarray:
+    """Ranks (R, S), summed over cells; the cell token is ranked with the genes and left out afterwards."""
+    panel, values = task
+    with torch.no_grad():
+        ranks = mean_ranks(*model.queries_keys(panel, values, block))[:, 1:, 1:]
+        found: np.ndarray = ranks[:, panel.tgt_pos][:, :, panel.src_pos].sum(0).cpu().numpy()
+    return found
 
 
 def _only_pairs(matrix: np.ndarray, genes: PairGenes) -> np.ndarray:
@@ -199,6 +216,7 @@ _RECIPES = (
         needs=("cells",),
         reference=SOURCE,
         family="scgpt",
+        uses_client=True,
     ),
 )
 for _recipe in _RECIPES:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
+from grn._core.cluster import each
 from grn._core.errors import ParameterError
 from grn._core.logging import logger, progress
 from grn.methods._draw import draw_cells
@@ -152,23 +154,35 @@ def _read(
     task: Task, values: Expression, shown: _Shown, found: list[tuple[str, np.ndarray]]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Mean queries and keys (L, n_cell + n, 2, H, D) of one group after the other."""
-    model, panel = task.model, shown.panel
-    size = request_of(task, "mean").batch(panel)
+    panel, size = shown.panel, request_of(task, "mean").batch(shown.panel)
     nothing = np.zeros(len(panel))
-    bar = progress(range(sum(len(cells) for _, cells in found)), desc="scprint_attention", show=task.show)
-    for group, cells in found:
-        means = MeanProjections(shown.n_cell + len(panel))
-        for part in (cells[i : i + size] for i in range(0, len(cells), size)):
+
+    def cells_of(rows: np.ndarray) -> list[tuple[Tensor, Tensor | None]]:
+        parts = []
+        for part in (rows[i : i + size] for i in range(0, len(rows), size)):
             total = values.totals(part)
-            counts = model.encode_cells(
+            counts = task.model.encode_cells(
                 values.rows(part)[:, shown.columns], panel.genes, reference=Moments(nothing, nothing, total)
             )
-            depth = None if total is None else torch.as_tensor(total, dtype=torch.float32)
+            parts.append((counts.cpu(), None if total is None else torch.as_tensor(total, dtype=torch.float32)))
+        return parts
+
+    # one bar: over the groups on a cluster, over the cells of every group here
+    show, inner = (False, task.show) if task.client is None else (task.show, False)
+    results = each(_mean, task.model, (panel, inner), (cells_of(rows) for _, rows in found), client=task.client)
+    names = progress([group for group, _ in found], desc="scprint_attention", show=show)
+    for group, (_, mean) in zip(names, results, strict=True):
+        yield group, mean
+
+
+def _mean(model, shared: tuple[Panel, bool | None], cells: list[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """Mean queries and keys of a group, from counts and depths of its cells, batch by batch."""
+    panel, show = shared
+    means = MeanProjections(model.n_cell_tokens + len(panel))
+    with torch.no_grad():
+        for counts, depth in progress(cells, desc="scprint_attention", show=show):
             means.add(model.projections(panel, counts, depth=depth))
-            for _ in part:
-                next(bar, None)
-        yield group, means.mean()
-    next(bar, None)
+    return means.mean()
 
 
 def _tell(parts: list[tuple[str, dict[str, np.ndarray]]], level: float) -> None:
@@ -228,5 +242,6 @@ METHODS.add(
         needs=("cells",),
         reference="Kalfon et al. 2025, doi 10.1038/s41467-025-58699-1",
         family="scprint",
+        uses_client=True,
     ),
 )

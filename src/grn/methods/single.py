@@ -111,11 +111,12 @@ def _told(given: Given) -> dict[str, str]:
     return {"translator": given if isinstance(given, str) else "none" if given is None else "given"}
 
 
+_Probe = partial(Method, uses_client=True)
 _PROBES = (
-    Method("vvp", fit_vvp, "virtual value perturbation alone", signed=True, probability=True),
-    Method("gradient_trajectory", fit_gradient, "gradient trajectory alone", signed=True, probability=True),
-    Method("pert", fit_pert, "zero-out on the real mean cell", signed=True, probability=False, needs=("cells",)),
-    Method("attention", fit_attention, "mean attention of target to source", signed=False, probability=False),
+    _Probe("vvp", fit_vvp, "virtual value perturbation alone", signed=True, probability=True),
+    _Probe("gradient_trajectory", fit_gradient, "gradient trajectory alone", signed=True, probability=True),
+    _Probe("pert", fit_pert, "zero-out on the real mean cell", signed=True, probability=False, needs=("cells",)),
+    _Probe("attention", fit_attention, "mean attention of target to source", signed=False, probability=False),
     Method("embedding", fit_embedding, "vocabulary embeddings of the pair", signed=False, probability=True),
 )
 for _method in _PROBES:

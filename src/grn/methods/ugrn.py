@@ -75,5 +75,6 @@ METHODS.add(
         "both probes of a frozen model, translated and averaged; sign of the gradient",
         signed=True,
         probability=True,
+        uses_client=True,
     ),
 )

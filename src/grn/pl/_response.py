@@ -148,20 +148,20 @@ class _Curves:
 
 
 def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _Curves:
-    features = get.features(adata, key=key, group=group)
-    if features.groups is not None and len(set(features.groups)) > 1:
-        listed = ", ".join(repr(name) for name in dict.fromkeys(features.groups))
+    names = get.features(adata, key=key, group=group, targets=[])  # labels only: a store may exceed the memory
+    if names.groups is not None and len(set(names.groups)) > 1:
+        listed = ", ".join(repr(name) for name in dict.fromkeys(names.groups))
         raise GroupError(f"{key!r} holds several groups; choose one with group=: {listed}.")
+    for pair in pairs:
+        for name, known, role in zip(pair, (names.sources, adata.var_names), ("source", "target"), strict=True):
+            if name not in set(map(str, known)):
+                raise GeneNameError(f"{name!r} is not a {role} of {key!r}." + near(name, map(str, known)))
+    sources, targets = (list(dict.fromkeys(some)) for some in zip(*pairs, strict=True))
+    features = get.features(adata, key=key, group=group, sources=sources, targets=targets)
     grid = np.asarray(features.grid, dtype=float)
-    rows = {str(name): i for i, name in enumerate(features.targets)}
-    columns = {str(name): i for i, name in enumerate(features.sources)}
-    found = []
-    for source, target in pairs:
-        for name, known, role in ((source, columns, "source"), (target, rows, "target")):
-            if name not in known:
-                raise GeneNameError(f"{name!r} is not a {role} of {key!r}." + near(name, known))
-        found.append(np.asarray(features.values[rows[target], columns[source]], dtype=float))
-        if np.isnan(found[-1]).all():
+    found = [np.asarray(features.pair(*pair), dtype=float) for pair in pairs]
+    for (source, target), curve in zip(pairs, found, strict=True):
+        if np.isnan(curve).all():
             raise GeneNameError(
                 f"{key!r} has no values for {source!r} -> {target!r}: "
                 "the model does not know one of them, or they are the same gene."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,11 +45,22 @@ def validate(adata: AnnData) -> None:
 
 def target(adata: AnnData, *, copy: bool) -> AnnData:
     """Return the object that results are written to."""
+    check_target(adata, copy=copy)
     if copy:
         return adata.to_memory() if adata.isbacked else adata.copy()
-    if adata.is_view and adata.isbacked:
-        raise ParameterError("adata is a view of a file and cannot be written to; call adata = adata.to_memory().")
     return adata
+
+
+def check_target(adata: AnnData, *, copy: bool) -> None:
+    """Refuse an object that results cannot be written to; worth asking before a long computation."""
+    if not copy and adata.is_view and adata.isbacked:
+        raise ParameterError("adata is a view of a file and cannot be written to; call adata = adata.to_memory().")
+
+
+def column(table: Any, name: str) -> pd.Series:
+    """A column of ``obs`` or ``var``, which are no data frames where an object was opened lazily."""
+    values = table[name]
+    return values if isinstance(values, pd.Series) else table[[name]].to_memory()[name]
 
 
 def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = False) -> Expression:
@@ -97,7 +109,7 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
     if seen.kind == "linear":
         logger.info("%s is linear (maximum %.3g): normalised and log-transformed like counts", where, seen.high)
     kind = "log" if seen.kind == "log" else "counts"
-    return Expression(matrix, kind, columns, integer=seen.kind == "counts")
+    return Expression(matrix, kind, columns, totals=seen.totals, integer=seen.kind == "counts")
 
 
 def _raw_columns(adata: AnnData) -> np.ndarray | None:
@@ -133,11 +145,17 @@ def groups(adata: AnnData, groupby: str, *, min_cells: int = 3) -> list[tuple[st
     GroupError
         If the column is missing, holds NaN, or a group has too few cells.
     """
+    names, codes = group_codes(adata, groupby, min_cells=min_cells)
+    return [(name, codes == code) for code, name in enumerate(names)]
+
+
+def group_codes(adata: AnnData, groupby: str, *, min_cells: int = 3) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the groups of :func:`groups`, and the number of the group of every cell (n_obs,)."""
     check_type(adata)
     if groupby not in adata.obs:
         columns = ", ".join(map(str, adata.obs.columns)) or "none"
         raise GroupError(f"adata.obs has no column {groupby!r}; columns: {columns}.")
-    values = adata.obs[groupby]
+    values = column(adata.obs, groupby)
     missing = int(values.isna().sum())
     if missing:
         raise GroupError(
@@ -145,17 +163,18 @@ def groups(adata: AnnData, groupby: str, *, min_cells: int = 3) -> list[tuple[st
             f"drop them: adata = adata[adata.obs[{groupby!r}].notna()].copy()."
         )
     values = values.astype("category").cat.remove_unused_categories()
-    codes = values.cat.codes.to_numpy()
-    found = [(str(name), codes == code) for code, name in enumerate(values.cat.categories)]
-    small = [f"{name} ({int(mask.sum())})" for name, mask in found if mask.sum() < min_cells]
+    codes = values.cat.codes.to_numpy().astype(np.int64)
+    names = tuple(str(name) for name in values.cat.categories)
+    sizes = np.bincount(codes, minlength=len(names))
+    small = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < min_cells]
     if small:
         raise GroupError(
-            f"{len(small)} of {len(found)} groups of obs[{groupby!r}] have fewer than {min_cells} cells: "
+            f"{len(small)} of {len(names)} groups of obs[{groupby!r}] have fewer than {min_cells} cells: "
             f"{', '.join(small[:5])}. Leave them out or merge them into larger groups."
         )
-    if not found:
+    if not names:
         raise GroupError(f"the object has no cells, so obs[{groupby!r}] has no groups.")
-    return found
+    return names, codes
 
 
 def organism_of(adata: AnnData, organism: str) -> str:
@@ -194,10 +213,11 @@ def model_genes(
         raise ParameterError(f"kind={kind!r} is unknown; use one of {', '.join(KINDS)}.")
     if organism != "human":
         return _native_genes(adata, kind, vocabulary, organism)
-    column = f"grn_{kind}"
-    if column in adata.var:
-        ids = np.array(["" if pd.isna(name) else str(name) for name in adata.var[column]], dtype=str)
-        lost = adata.var["grn_status"] == "lost" if "grn_status" in adata.var else np.zeros(len(ids), dtype=bool)
+    known = f"grn_{kind}"
+    if known in adata.var:
+        ids = np.array(["" if pd.isna(name) else str(name) for name in column(adata.var, known)], dtype=str)
+        has_status = "grn_status" in adata.var
+        lost = column(adata.var, "grn_status") == "lost" if has_status else np.zeros(len(ids), dtype=bool)
     else:
         table = genes.resolve(adata.var_names, organism=organism_of(adata, "auto"))
         counts = table["status"].value_counts()
@@ -269,8 +289,8 @@ def regulator_mask(adata: AnnData) -> np.ndarray:
     """Mark the regulators: ``var["is_regulator"]`` when present, else computed from the gene names."""
     validate(adata)
     if "is_regulator" in adata.var:
-        column = adata.var["is_regulator"]
-        return column.fillna(value=False).astype(bool).to_numpy()
+        marked = column(adata.var, "is_regulator")
+        return marked.fillna(value=False).astype(bool).to_numpy()
     organism = organism_of(adata, "auto")
     organism = genes.detect_organism(adata.var_names) if organism == "auto" else organism
     return known_regulators(adata.var_names, organism)

@@ -1,9 +1,9 @@
-"""A lazy view on log-normalised values of dense, CSR, CSC and backed matrices."""
+"""A lazy view on log-normalised values of matrices in memory, in files and of dask."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import ExpressionError, LayerError, ParameterError
-from grn._kernels.expression import LINEAR_ABOVE, RunningMoments, log_normalize
+from grn._core.logging import logger
+from grn._kernels import matrix as _matrix
+from grn._kernels.expression import LINEAR_ABOVE, Kind, RunningMoments, as_log, group_moments
+from grn._kernels.matrix import Source, by_rows, open_matrix, pieces, window
 
-_BLOCK_VALUES = 2**24
-_PEEK_CELLS = 512
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Scan:
     n_infinite: int
     n_zero_cells: int
     constant: np.ndarray
+    totals: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def kind(self) -> str:
@@ -43,13 +46,36 @@ class Scan:
         return "linear" if self.high > LINEAR_ABOVE else "log"
 
 
-def sources(adata: AnnData) -> dict[str, Any]:
-    """Matrices of the object by the argument that selects them."""
-    found: dict[str, Any] = {} if adata.X is None else {"layer=None": adata.X}
-    found.update({f"layer={name!r}": adata.layers[name] for name in adata.layers})
+def sources(adata: AnnData) -> dict[str, Source]:
+    """Matrices of the object by the argument that selects them; none is read or copied."""
+    whole = _whole(adata)
+    found = {} if whole.X is None else {"layer=None": _held(adata, lambda a: a.X)}
+    found.update({f"layer={name!r}": _held(adata, lambda a, name=name: a.layers[name]) for name in whole.layers})
     if adata.raw is not None:
-        found["use_raw=True"] = adata.raw.X
+        found["use_raw=True"] = _held(adata, lambda a: a.raw.X, raw=True)
     return found
+
+
+def _whole(adata: AnnData) -> AnnData:
+    """The object that a view is a view of."""
+    parent = getattr(adata, "_adata_ref", None) if adata.is_view else None
+    return adata if parent is None else parent
+
+
+def _held(adata: AnnData, get: Callable[[AnnData], Any], *, raw: bool = False) -> Source:
+    """A matrix of an object; a view is read through the matrix of its parent, which may be too large to subset."""
+    whole = _whole(adata)
+    source = open_matrix(get(whole))
+    if whole is adata:
+        return source
+    rows, columns = (_part(own, n) for own, n in ((adata._oidx, whole.n_obs), (adata._vidx, whole.n_vars)))
+    return window(source, rows, None if raw else columns)
+
+
+def _part(index: Any, n: int) -> np.ndarray | None:
+    """Positions that an index of a view stands for; ``None`` for all."""
+    everything = isinstance(index, slice) and index.indices(n) == (0, n, 1)
+    return None if everything else np.arange(n)[index]
 
 
 def label(layer: str | None, *, use_raw: bool) -> str:
@@ -59,79 +85,53 @@ def label(layer: str | None, *, use_raw: bool) -> str:
     return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
 
 
-def select(adata: AnnData, layer: str | None, *, use_raw: bool) -> Any:
+def select(adata: AnnData, layer: str | None, *, use_raw: bool) -> Source:
     """Return the matrix asked for or say which exist."""
     if layer is not None and use_raw:
         raise ParameterError(f"layer={layer!r} and use_raw=True were both given; pass one of them.")
-    exists = ", ".join(sources(adata)) or "none"
+    whole = _whole(adata)
+    if use_raw and adata.raw is None:
+        raise LayerError(f"use_raw=True was asked for but adata.raw is None; available: {_exists(adata)}.")
+    if layer is not None and layer not in whole.layers:
+        raise LayerError(f"the object has no layer {layer!r}; available: {_exists(adata)}.")
+    if layer is None and not use_raw and whole.X is None:
+        raise LayerError(f"adata.X is empty (None); available: {_exists(adata)}.")
     if use_raw:
-        if adata.raw is None:
-            raise LayerError(f"use_raw=True was asked for but adata.raw is None; available: {exists}.")
-        return adata.raw.X
-    if layer is not None and layer not in adata.layers:
-        raise LayerError(f"the object has no layer {layer!r}; available: {exists}.")
-    matrix = adata.X if layer is None else adata.layers[layer]
-    if matrix is None:
-        raise LayerError(f"adata.X is empty (None); available: {exists}.")
-    return matrix
+        return _held(adata, lambda a: a.raw.X, raw=True)
+    return _held(adata, lambda a: a.X if layer is None else a.layers[layer])
 
 
-def by_rows(matrix: Any) -> Any:
-    """Return the matrix in a form that is cheap to slice by rows; compressed columns become compressed rows."""
-    if getattr(matrix, "format", None) == "csc":
-        return (matrix if sparse.issparse(matrix) else matrix.to_memory()).tocsr()
-    return matrix
+def _exists(adata: AnnData) -> str:
+    return ", ".join(sources(adata)) or "none"
 
 
 def take(matrix: Any, rows: slice | np.ndarray) -> sparse.csr_array | np.ndarray:
     """Read rows in the order asked for as float64, from memory or disk."""
-    if isinstance(rows, slice) or sparse.issparse(matrix) or isinstance(matrix, np.ndarray):
-        return _plain(matrix[rows])
-    unique, back = np.unique(rows, return_inverse=True)  # files want increasing positions
-    first, stop = int(unique[0]), int(unique[-1]) + 1
-    if stop - first <= 4 * len(unique):
-        return _plain(matrix[first:stop])[rows - first]
-    return _plain(matrix[unique])[back]
-
-
-def _plain(block: Any) -> sparse.csr_array | np.ndarray:
-    if hasattr(block, "compute"):
-        block = block.compute()
-    if sparse.issparse(block):
-        block = sparse.csr_array(block, dtype=np.float64, copy=True)
-        block.sum_duplicates()
-        return block
-    return np.array(block, dtype=np.float64)
-
-
-def slices(n_cells: int, n_vars: int) -> Iterator[slice]:
-    """Row ranges of bounded size."""
-    step = max(1, _BLOCK_VALUES // max(1, n_vars))
-    for start in range(0, n_cells, step):
-        yield slice(start, min(start + step, n_cells))
+    return _matrix.take(open_matrix(matrix), rows)
 
 
 def scan(matrix: Any, *, peek: bool = False) -> Scan:
-    """Look at all values, or with ``peek`` at those of up to 512 evenly spaced cells."""
-    matrix = matrix if peek else by_rows(matrix)
-    n_cells, n_vars = matrix.shape
-    if peek and n_cells > _PEEK_CELLS:
-        matrix = take(matrix, np.unique(np.linspace(0, n_cells - 1, _PEEK_CELLS).astype(int)))
-        n_cells = matrix.shape[0]
+    """Look at all values in one pass, or with ``peek`` at those of up to 512 lines."""
+    source = open_matrix(matrix)
+    if peek and 0 not in source.shape:
+        source = open_matrix(_matrix.peek(source))
+    n_cells, n_vars = source.shape
     low, high = np.full(n_vars, np.inf), np.full(n_vars, -np.inf)
-    integer, n_nan, n_infinite, n_zero = True, 0, 0, 0
-    for rows in slices(n_cells, n_vars) if n_vars else ():
-        block = take(matrix, rows)
+    totals, sizes = np.zeros(n_cells), np.zeros(n_cells)
+    integer, n_nan, n_infinite = True, 0, 0
+    for piece in pieces(source):
+        block = piece.values
         values = block.data if sparse.issparse(block) else block
         finite = np.isfinite(values)
         n_nan += int(np.isnan(values).sum())
         n_infinite += int((~finite).sum())
         integer = integer and bool(np.all(values[finite] == np.rint(values[finite])))
-        n_zero += int(np.sum(abs(block).sum(axis=1) == 0))
-        top, bottom = block.max(axis=0), block.min(axis=0)
-        if sparse.issparse(block):
-            top, bottom = top.toarray().ravel(), bottom.toarray().ravel()
-        low, high = np.minimum(low, bottom), np.maximum(high, top)
+        added = block.sum(axis=1)
+        totals[piece.rows] += added
+        sizes[piece.rows] += added if values.size and values.min() >= 0 else abs(block).sum(axis=1)
+        bottom, top = _range(block)
+        low[piece.columns] = np.minimum(low[piece.columns], bottom)
+        high[piece.columns] = np.maximum(high[piece.columns], top)
     known = np.isfinite(low) & np.isfinite(high)
     return Scan(
         n_cells=n_cells,
@@ -140,9 +140,18 @@ def scan(matrix: Any, *, peek: bool = False) -> Scan:
         integer=integer,
         n_nan=n_nan,
         n_infinite=n_infinite - n_nan,
-        n_zero_cells=n_zero,
+        n_zero_cells=int((sizes == 0).sum()) if n_vars else 0,
         constant=low == high,
+        totals=totals,
     )
+
+
+def _range(block: sparse.sparray | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest value of every gene."""
+    if not sparse.issparse(block):
+        return block.min(axis=0), block.max(axis=0)
+    block = block.tocsc()
+    return block.min(axis=0).toarray().ravel(), block.max(axis=0).toarray().ravel()
 
 
 def holding(adata: AnnData, kinds: tuple[str, ...], *, but: Any = None) -> list[str]:
@@ -173,55 +182,119 @@ def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw
 
 
 class Expression:
-    """Log-normalised values of an object, read in blocks of cells.
+    """Log-normalised values of an object, read in pieces of bounded size.
 
     Counts (and linear values such as CPM) become log1p of counts per 10 000 of the cell; values that are on a
     log scale are passed through. Nothing is ever densified as a whole.
+
+    Parameters
+    ----------
+    matrix
+        Cells x genes, in memory or not.
+    kind
+        ``"log"``, or ``"counts"`` for what is to be normalised.
+    columns
+        Genes to keep after normalising; ``None`` is all.
+    totals
+        Totals of the cells (n_cells,), as :func:`scan` gives them.
+    integer
+        Whether the values are whole counts.
     """
 
-    def __init__(self, matrix: Any, kind: str, columns: np.ndarray | None, *, integer: bool = False) -> None:
-        self._matrix = by_rows(matrix)
-        self._columns = columns
+    def __init__(
+        self, matrix: Any, kind: Kind, columns: np.ndarray | None, *, totals: np.ndarray, integer: bool = False
+    ) -> None:
+        self._source, self._cells = open_matrix(matrix), None
+        self._columns, self._totals = columns, totals
         self.kind, self.integer = kind, integer
-        self.n_cells = int(self._matrix.shape[0])
-        self.n_vars = int(self._matrix.shape[1]) if columns is None else len(columns)
+        self.n_cells = self._source.shape[0]
+        self.n_vars = self._source.shape[1] if columns is None else len(columns)
 
-    def moments(self, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def moments(self, mask: np.ndarray | None = None) -> Pair:
         """Mean and population standard deviation per gene, float64 (n_vars,), over all cells or those of a mask."""
-        keep = None if mask is None else self._positions(mask)
-        running = RunningMoments(self.n_vars)
-        for rows in slices(self.n_cells, self._matrix.shape[1]):
-            if keep is None:
-                running.add(self._block(rows))
-                continue
-            inside = keep[np.searchsorted(keep, rows.start) : np.searchsorted(keep, rows.stop)]
-            if len(inside):
-                running.add(self._block(inside))
-        if running.count == 0:
-            raise ExpressionError("the mask selects no cells; mean and deviation need at least one.")
-        return running.result()
+        codes = np.zeros(self.n_cells, dtype=np.int64)
+        if mask is not None:
+            codes -= 1
+            codes[self._positions(mask)] = 0
+        return self._result(self._moments(codes, 1)[0])
+
+    def group_moments(self, codes: np.ndarray) -> tuple[Pair, list[Pair]]:
+        """Mean and deviation over all cells, and those of every group, in one pass over the matrix.
+
+        ``codes`` (n_cells,) are the groups of the cells, from 0; -1 is no group.
+        """
+        n_groups = int(codes.max()) + 1
+        found = self._moments(np.where(codes < 0, n_groups, codes), n_groups + 1)
+        everyone = RunningMoments(self.n_vars)
+        for part in found:
+            everyone.join(part)
+        return self._result(everyone), [self._result(part) for part in found[:-1]]
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Values of some cells, float32 dense (k, n_vars), in the order of ``index`` (positions or a mask)."""
-        index = np.asarray(index)
-        index = self._positions(index) if index.dtype == bool else index.astype(np.int64)
-        if index.size == 0:
-            return np.zeros((0, self.n_vars), dtype=np.float32)
-        if index.min() < -self.n_cells or index.max() >= self.n_cells:
-            raise ParameterError(f"cell positions run from {index.min()} to {index.max()}; there are {self.n_cells}.")
-        block = self._block(index % self.n_cells)
-        return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float32)
+        index = self._index(index)
+        out = np.empty((len(index), self.n_vars), dtype=np.float32)
+        source = self._by_cells()
+        if source.axis == 1:
+            self._read_by_genes(index, out)
+            return out
+        order = np.argsort(index, kind="stable")
+        step = max(1, _matrix.VALUES // self._source.shape[1])
+        for start in range(0, len(index), step):
+            part = order[start : start + step]
+            block = self._log(_matrix.take(source, index[part]), index[part])
+            out[part] = _dense(block if self._columns is None else block[:, self._columns])
+        return out
 
-    def totals(self, index: np.ndarray) -> np.ndarray | None:
+    def totals(self, index: np.ndarray | None = None) -> np.ndarray | None:
         """Counts per cell (k,) over all genes, for positions or a mask; ``None`` unless the matrix holds counts."""
         if not self.integer:
             return None
+        return self._totals.copy() if index is None else self._totals[self._index(index)]
+
+    def _by_cells(self) -> Source:
+        """The matrix in the form that gives single cells fastest, without copying what is not in memory."""
+        if self._cells is None:
+            self._cells = by_rows(self._source)
+            if self._cells.axis == 1:
+                logger.warning(
+                    "the matrix is stored by genes (CSC) and not in memory: all of it is read for every look at single "
+                    "cells; where memory allows, store it by cells: adata = adata.to_memory(); "
+                    "adata.X = adata.X.tocsr(); adata.write_h5ad(path)"
+                )
+        return self._cells
+
+    def _moments(self, codes: np.ndarray, n_groups: int) -> list[RunningMoments]:
+        return group_moments(self._source, self.kind, codes, n_groups, totals=self._totals, columns=self._columns)
+
+    def _result(self, found: RunningMoments) -> Pair:
+        if self.n_vars and found.count.max() == 0:
+            raise ExpressionError("the mask selects no cells; mean and deviation need at least one.")
+        return found.result()
+
+    def _read_by_genes(self, index: np.ndarray, out: np.ndarray) -> None:
+        """Rows of a matrix that is stored by genes: one pass over all of it."""
+        if not len(index):
+            return
+        place = np.arange(self._source.shape[1]) if self._columns is None else self._columns
+        slot = np.full(self._source.shape[1], -1)
+        slot[place] = np.arange(len(place))
+        for piece in pieces(self._source):
+            where = slot[piece.columns]
+            block = self._log(piece.values[index], index)
+            out[:, where[where >= 0]] = _dense(block)[:, where >= 0]
+
+    def _log(self, block: Any, cells: np.ndarray) -> Any:
+        return as_log(block, self.kind, self._totals[cells])
+
+    def _index(self, index: np.ndarray) -> np.ndarray:
         index = np.asarray(index)
-        index = self._positions(index) if index.dtype == bool else index.astype(np.int64)
-        found: np.ndarray = np.zeros(len(index))
-        for part in slices(len(index), self._matrix.shape[1]):
-            found[part] = np.asarray(take(self._matrix, index[part]).sum(axis=1)).ravel()
-        return found
+        if index.dtype == bool:
+            return self._positions(index)
+        index = index.astype(np.int64)
+        if index.size and (index.min() < -self.n_cells or index.max() >= self.n_cells):
+            raise ParameterError(f"cell positions run from {index.min()} to {index.max()}; there are {self.n_cells}.")
+        return index % self.n_cells
 
     def _positions(self, mask: np.ndarray) -> np.ndarray:
         mask = np.asarray(mask)
@@ -231,8 +304,6 @@ class Expression:
             )
         return np.flatnonzero(mask)
 
-    def _block(self, rows: slice | np.ndarray) -> sparse.csr_array | np.ndarray:
-        block = take(self._matrix, rows)
-        if self.kind == "counts":
-            block = log_normalize(block)
-        return block if self._columns is None else block[:, self._columns]
+
+def _dense(block: Any) -> np.ndarray:
+    return block.toarray() if sparse.issparse(block) else block

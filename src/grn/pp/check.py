@@ -48,8 +48,8 @@ class ExpressionReport:
     n_zero_cells
         Number of cells with zeros only.
     counts_in, log_in
-        Arguments that select another matrix holding counts or log-normalised values, judged from up to 512
-        evenly spaced cells.
+        Arguments that select another matrix holding counts or log-normalised values, judged from up to 512 cells
+        (genes, where a matrix is stored by genes) in evenly spaced runs.
     """
 
     where: str
@@ -91,12 +91,12 @@ def check_expression(
     """Tell counts, log-normalised, linear and scaled values apart and list what is wrong with them.
 
     Negative values mean scaled; whole numbers mean counts; otherwise a maximum above 50 means linear and below it
-    log. The object is read once, in blocks, and never changed.
+    log. The matrix is read once, in pieces of bounded size, and never changed.
 
     Parameters
     ----------
     adata
-        Object with expression in memory or on disk, dense or sparse.
+        Object with expression in memory or on disk (backed, zarr, or opened lazily with dask), dense, CSR or CSC.
     layer
         Layer to look at; ``None`` looks at ``adata.X``.
     use_raw

@@ -2,6 +2,7 @@
 
 from grn.tl._attention import attention
 from grn.tl._embedding import embedding
+from grn.tl._estimate_cost import Cost, estimate_cost
 from grn.tl._fit_translator import fit_translator
 from grn.tl._gradient import gradient_trajectory
 from grn.tl._infer import infer_network, methods, ugrn
@@ -12,8 +13,10 @@ from grn.tl._regulons import regulons
 from grn.tl._vvp import vvp
 
 __all__ = [
+    "Cost",
     "attention",
     "embedding",
+    "estimate_cost",
     "fit_translator",
     "gradient_trajectory",
     "infer_network",

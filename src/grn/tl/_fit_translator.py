@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core import store
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
+from grn._core.settings import settings
 from grn.methods._embedding import pair_embeddings
 from grn.methods._labels import LabelledPairs, labelled_pairs, split_by_source
 from grn.models.translator import (
@@ -47,7 +49,7 @@ def fit_translator(
     Parameters
     ----------
     adata
-        Object with pair features in ``varm[key]`` (or embeddings in ``varm["X_<model>"]``); not changed.
+        Object with pair features in ``varm[key]`` or a store (or embeddings in ``varm["X_<model>"]``); not changed.
     labels
         Known edges: columns ``source`` and ``target`` (names from ``var_names``); with a column ``label`` of 0 and 1
         the non-edges are yours, without it they are drawn.
@@ -114,7 +116,7 @@ def fit_translator(
     seed = seed_of(rng)
     usable = ~np.isnan(cube).any(axis=-1)
     pairs = labelled_pairs(labels, names, sources, usable, negatives=negatives, seed=seed)
-    view = "raw" if np.ndim(adata.varm[key]) == 2 else view
+    view = "raw" if key in adata.varm and np.ndim(adata.varm[key]) == 2 else view
     config = _config(adata, key, cube, view, hidden, members)
     network = TranslatorNetwork(config)
     train, held = split_by_source(pairs, sources, validation, seed)
@@ -134,6 +136,11 @@ def fit_translator(
 
 
 def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
+    entry = adata.uns.get(key)
+    if isinstance(entry, Mapping) and "store" in entry:
+        sources = np.array([str(source) for source in entry["sources"]])
+        budget = settings.feature_budget
+        return store.read(entry, key, targets=adata.var_names, sources=sources, budget=budget), sources
     if key not in adata.varm or key not in adata.uns:
         held = [k for k in adata.varm if k in adata.uns]
         raise ResultNotFoundError(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core.cluster import check_client
 from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
@@ -20,7 +21,7 @@ from grn.methods._genes import pair_genes
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
-from grn.pp._anndata import target, validate
+from grn.pp._anndata import column, target, validate
 from grn.tl._reuse import stored_features
 from grn.tl._shared import SNIPPETS, environment, jobs, provenance
 
@@ -114,6 +115,7 @@ def infer_network(
     """
     validate(adata)
     record = METHODS[method]
+    check_client(client)
     if params is not None and not isinstance(params, Mapping):
         raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
     own = dict(params or {})
@@ -131,6 +133,8 @@ def infer_network(
     )
     if record.family:
         need_family(task.model, record.family, method)
+    if client is not None and not record.uses_client:
+        logger.warning("method %r computes here: it has no use for client=", method)
     with torch_threads(jobs(n_jobs)):
         network = _fit(adata, record, task, own)
     out = target(adata, copy=copy)
@@ -296,7 +300,9 @@ def _described(network: Network, adata: AnnData, record: Method, task: Task) -> 
     }
     if task.groupby is not None:
         params["n_cells"] = {
-            str(name).replace("/", "_"): int(n) for name, n in adata.obs[task.groupby].value_counts().items() if n
+            str(name).replace("/", "_"): int(n)
+            for name, n in column(adata.obs, task.groupby).value_counts().items()
+            if n
         }
     return Network(
         network.edges,

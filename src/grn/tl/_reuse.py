@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from anndata import AnnData
 
+from grn._core import store
+from grn._core.errors import GrnError
+from grn._core.logging import logger
+from grn._core.settings import settings
 from grn.methods import Task
 from grn.methods._features import PairFeatures
 from grn.methods._genes import PairGenes, pair_genes
@@ -18,31 +25,57 @@ def stored_features(adata: AnnData, task: Task, context: str | None) -> dict[str
     Model weights, sources, known genes, grid, context, groups and the values read must be those of the task; the
     cells behind ``context="mean"`` cannot be compared, so only virtual cells are ever reused.
     """
-    if context_of(task, context) != "virtual" or any(name not in adata.varm for name in FEATURES):
+    if context_of(task, context) != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
         return None
     genes = pair_genes(adata, task.model, task.sources, task.targets)
     found = {name: _stored(adata, name, task, genes) for name in FEATURES}
     return None if any(item is None for item in found.values()) else {k: v for k, v in found.items() if v is not None}
 
 
+def _is_there(adata: AnnData, name: str) -> bool:
+    return name in adata.varm or "store" in adata.uns.get(name, {})
+
+
 def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeatures | None:
-    entry, cube = adata.uns.get(name, {}), np.asarray(adata.varm[name])
-    params = entry.get("params", {})
-    grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
+    entry = adata.uns.get(name, {})
     names = np.asarray(adata.var_names, dtype=str)
-    sources = [str(source) for source in entry.get("sources", ())]
+    grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
+    if not _says(entry, task, grid, names, genes):
+        return None
+    cube = _cube(adata, name, names[genes.sources])
     agrees = (
+        cube is not None
+        and cube.shape == (len(names), len(genes.sources), len(grid))
+        and np.array_equal(~np.isnan(cube).any(axis=-1), _pairs(genes, len(names)))
+    )
+    return PairFeatures(cube, genes.sources, grid, ("",), genes, name) if agrees else None
+
+
+def _says(entry: Mapping[str, Any], task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes) -> bool:
+    """Whether the record of features names the task; the sources of a store come in its own order."""
+    params = entry.get("params", {})
+    sources, wanted = [str(source) for source in entry.get("sources", ())], names[genes.sources].tolist()
+    return (
         params.get("model") == task.model.name
         and params.get("model_sha256") == task.model.sha256
         and params.get("context") == "virtual"
         and params.get("background", "fixed") == "fixed"
         and np.array_equal(np.asarray(entry.get("grid", ()), dtype=np.float32), grid)
-        and sources == names[genes.sources].tolist()
+        and (sorted(sources) == sorted(wanted) if "store" in entry else sources == wanted)
         and params.get("n_genes") == len(names)
-        and cube.shape == (len(names), len(genes.sources), len(grid))
-        and np.array_equal(~np.isnan(cube).any(axis=-1), _pairs(genes, len(names)))
     )
-    return PairFeatures(cube, genes.sources, grid, ("",), genes, name) if agrees else None
+
+
+def _cube(adata: AnnData, name: str, sources: np.ndarray) -> np.ndarray | None:
+    """The features themselves; ``None`` when their store is gone, does not fit the object or is too large."""
+    entry = adata.uns[name]
+    if "store" not in entry:
+        return np.asarray(adata.varm[name])
+    try:
+        return store.read(entry, name, targets=adata.var_names, sources=sources, budget=settings.feature_budget)
+    except GrnError as error:
+        logger.warning("features in a store cannot be used again: %s", error)
+        return None
 
 
 def _pairs(genes: PairGenes, n_vars: int) -> np.ndarray:

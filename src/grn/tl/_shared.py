@@ -12,7 +12,7 @@ from grn._core.settings import settings
 from grn.methods._features import PairFeatures, Request
 from grn.models import FoundationModel, load
 from grn.network._schema import storable
-from grn.pp._anndata import target
+from grn.pp._anndata import check_target, target
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,14 +41,17 @@ SNIPPETS = {
     "far": """
         store
             Folder for features that are too large for memory: a zarr group, written regulator by regulator. A call
-            that was interrupted goes on where it stopped. Nothing goes into ``varm`` then; ``uns[key_added]`` names the
-            folder, and ``grn.get.features`` reads from it. ``None`` keeps features in memory.
+            that was interrupted goes on where it stopped, when it is made again; other arguments, another model or
+            other genes need another folder. Nothing goes into ``varm`` then; ``uns[key_added]`` names the folder
+            (``store``) and the hash of its manifest (``store_sha256``), and ``grn.get.features`` reads from it.
+            ``None`` keeps features in memory.
         client
             ``dask.distributed.Client``: its workers compute, with the same numbers. ``None`` computes here.
         """,
     "client": """
         client
-            ``dask.distributed.Client``: its workers read the probes of the method. ``None`` computes here.
+            ``dask.distributed.Client``: its workers do the work of the method, with the same numbers. ``None`` computes
+            here, as do methods that read embeddings only; they say so in the log.
         """,
     "run": """
         batch_size
@@ -82,10 +85,15 @@ SNIPPETS = {
 
 
 def environment(model: FoundationModel | str | Any, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
-    """The model on its device, the memory budget and whether to show progress: arguments first, then settings."""
+    """The model on its device, the budgets and whether to show progress: arguments first, then settings."""
     loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
     show = settings.progress if progress is None else progress
-    return {"model": loaded, "memory_budget": settings.memory_budget, "show": show}
+    return {
+        "model": loaded,
+        "memory_budget": settings.memory_budget,
+        "feature_budget": settings.feature_budget,
+        "show": show,
+    }
 
 
 def jobs(n_jobs: int | None) -> int | None:
@@ -102,11 +110,13 @@ def run_probe(
     copy: bool,
     params: Mapping[str, Any],
 ) -> AnnData | None:
-    """Compute features, then store each cube in ``varm[key]`` and its axes and provenance in ``uns[key]``.
+    """Compute features, then put each cube into ``varm[key]`` and its axes and provenance into ``uns[key]``.
 
+    Features that went to a store stay there; ``uns[key]`` names its folder.
     Nothing is written before everything is computed. ``params`` are the arguments of the public function; the
     baseline of virtual cells is added to them.
     """
+    check_target(adata, copy=copy)
     with torch_threads(jobs(n_jobs)):
         found = read()
     out = target(adata, copy=copy)
@@ -120,7 +130,10 @@ def run_probe(
     }
     entries = {key: feature_entry(out, cube, request.model, given) for key, cube in found.items()}
     for key, cube in found.items():
-        out.varm[key] = cube.values
+        if cube.store is None:
+            out.varm[key] = cube.values
+        elif key in out.varm:  # what an earlier call left
+            del out.varm[key]
         out.uns[key] = entries[key]
     return out if copy else None
 
@@ -139,6 +152,8 @@ def feature_entry(
     }
     if found.groups != ("",):
         entry["groups"] = np.array(found.groups, dtype=str)
+    if found.store is not None:
+        entry |= {"store": str(found.store), "store_sha256": found.store_sha256}
     return entry
 
 

@@ -231,14 +231,22 @@ def test_a_file_is_not_changed_and_results_can_be_saved(atlas, files, tmp_path):
 
 
 CHILD = """
-import resource, sys
+import re, resource, sys
+from pathlib import Path
 import anndata as ad
 import grn
 from grn.pp._anndata import expression, group_codes
 
 grn.models.load("mini")
-scale = 1 if sys.platform == "darwin" else 1024
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
+status = Path("/proc/self/status")
+
+
+def peak():
+    if status.exists():  # ru_maxrss of a child starts where its parent was
+        return int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
+
+
 small = ad.read_h5ad(sys.argv[2])
 expression(small).group_moments(group_codes(small, "group")[1])
 before = peak()
@@ -285,4 +293,4 @@ def test_memory_stays_flat(form, tmp_path):
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         growth[where] = float(done.stdout)
-    assert growth["file"] < 300 < 366 < growth["memory"], growth
+    assert growth["file"] < 366 < growth["memory"], growth

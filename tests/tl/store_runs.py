@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -148,6 +149,9 @@ def memory(folder, n_sources):
     import resource
 
     def peak():
+        status = Path("/proc/self/status")
+        if status.exists():  # ru_maxrss of a child starts where its parent was
+            return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) * 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
     torch.set_num_threads(1)

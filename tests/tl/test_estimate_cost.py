@@ -3,7 +3,6 @@
 import copy
 import math
 import re
-import time
 from dataclasses import asdict
 
 import numpy as np
@@ -111,30 +110,12 @@ def test_operations_are_those_of_the_matrix_products(toy):
     assert dual.dual_passes == 1 and many.flop < dual.flop < 1.5 * many.flop
 
 
-@pytest.mark.parametrize("features", ["vvp", ("vvp", "gradient_trajectory")])
-def test_the_time_is_near_that_of_a_run(features):
-    adata = grn.datasets.pbmc68k()[:, :200].copy()
-    sources = list(adata.var_names[:12])
-    run = grn.tl.vvp if features == "vvp" else grn.tl.probe
-    arguments = {"sources": sources, "n_jobs": 1}
-    run(adata, sources=sources[:1], n_jobs=1, progress=False)
-    ratios = []
-    for _ in range(3):  # other processes may take the cores for a while
-        cost = grn.tl.estimate_cost(adata, features=features, **arguments)
-        start = time.perf_counter()
-        run(adata, progress=False, **arguments)
-        ratios.append(cost.seconds / (time.perf_counter() - start))
-    assert 1 / 3 < np.median(ratios) < 3, ratios
-
-
-def test_it_takes_seconds_and_changes_nothing(toy, random_model, snapshot, same):
+def test_it_changes_nothing(toy, random_model, snapshot, same):
     before = snapshot(toy)
-    start = time.perf_counter()
     cost = grn.tl.estimate_cost(toy, model=random_model)
-    assert time.perf_counter() - start < 20
     after = snapshot(toy)
     assert all(same(before[slot], after[slot]) for slot in before)
-    assert 0 < cost.seconds < 60 and math.isnan(estimate(toy, model=random_model).seconds)
+    assert cost.seconds > 0 and math.isnan(estimate(toy, model=random_model).seconds)
 
 
 def test_it_prints_as_a_table(toy, random_model):

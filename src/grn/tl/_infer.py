@@ -266,7 +266,7 @@ def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Net
     if record.reuses:
         found = stored_features(adata, task, own.get("context"))
         if found is not None:
-            logger.info("%s: using the features stored in varm", record.name)
+            logger.info("%s: using the features stored before", record.name)
             own = {**own, "stored": found}
     return record.fit(adata, task, **own)
 

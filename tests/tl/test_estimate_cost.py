@@ -5,7 +5,6 @@ import math
 import re
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 
 import grn

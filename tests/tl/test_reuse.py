@@ -48,7 +48,7 @@ def test_the_same_is_reused(planted, toy, check, caplog):
     grn.tl.probe(toy, model=model)
     with caplog.at_level("INFO", logger="grn"):
         assert check(toy, model)
-    assert "stored in varm" in caplog.text
+    assert "stored before" in caplog.text
     assert check(toy, model, sources=list(toy.var_names[:8]))
 
 

@@ -9,6 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 
 
@@ -42,8 +43,8 @@ class SelfAttention(nn.Module):
     def __init__(self, d: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(d, 3 * d)
-        self.out = nn.Linear(d, d)
+        self.qkv = dual.Linear(d, 3 * d)
+        self.out = dual.Linear(d, d)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, H, n, D) of tokens (B, n, d)."""
@@ -63,10 +64,10 @@ class Block(nn.Module):
         super().__init__()
         self.activation, self.order = c.activation, c.order
         self.attention = SelfAttention(c.d, c.heads)
-        self.norm1 = nn.LayerNorm(c.d, eps=c.eps)
-        self.linear1 = nn.Linear(c.d, c.d_feedforward)
-        self.linear2 = nn.Linear(c.d_feedforward, c.d)
-        self.norm2 = nn.LayerNorm(c.d, eps=c.eps)
+        self.norm1 = dual.LayerNorm(c.d, eps=c.eps)
+        self.linear1 = dual.Linear(c.d, c.d_feedforward)
+        self.linear2 = dual.Linear(c.d_feedforward, c.d)
+        self.norm2 = dual.LayerNorm(c.d, eps=c.eps)
 
     def feedforward(self, x: Tensor) -> Tensor:
         """Position-wise layers (B, n, d)."""

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from grn._core.errors import ParameterError
+from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
 
@@ -65,9 +66,9 @@ class Attention(nn.Module):
     def __init__(self, d: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.q = nn.Linear(d, d)
-        self.kv = nn.Linear(d, 2 * d)
-        self.out = nn.Linear(d, d)
+        self.q = dual.Linear(d, d)
+        self.kv = dual.Linear(d, 2 * d)
+        self.out = dual.Linear(d, d)
 
     def project(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, n, D) of x, keys and values (B, H, m, D) of y."""
@@ -86,10 +87,11 @@ class Block(nn.Module):
 
     def __init__(self, c: MiniConfig) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(c.d)
+        self.norm1 = dual.LayerNorm(c.d)
         self.attention = Attention(c.d, c.heads)
-        self.norm2 = nn.LayerNorm(c.d)
-        self.feedforward = nn.Sequential(nn.Linear(c.d, c.d_feedforward), nn.GELU(), nn.Linear(c.d_feedforward, c.d))
+        self.norm2 = dual.LayerNorm(c.d)
+        layers = (dual.Linear(c.d, c.d_feedforward), nn.GELU(), dual.Linear(c.d_feedforward, c.d))
+        self.feedforward = nn.Sequential(*layers)
 
     def forward(self, x: Tensor, context: Tensor | None = None, exclude: Tensor | None = None) -> Tensor:
         """Updated tokens (B, n, d)."""
@@ -118,19 +120,19 @@ class MiniNetwork(nn.Module):
         super().__init__()
         c = self.config = config
         self.embedding = nn.Embedding(c.n_genes, c.d)
-        self.identity = nn.Linear(c.d, c.d)
-        self.modulated = nn.Linear(c.d, c.d, bias=False)
-        self.value = nn.Sequential(nn.Linear(1, c.d_value), nn.GELU(), nn.Linear(c.d_value, 2 * c.d))
+        self.identity = dual.Linear(c.d, c.d)
+        self.modulated = dual.Linear(c.d, c.d, bias=False)
+        self.value = nn.Sequential(dual.Linear(1, c.d_value), nn.GELU(), dual.Linear(c.d_value, 2 * c.d))
         self.log_ridge = nn.Parameter(torch.zeros(c.d))
-        self.factors = nn.Linear(c.d, c.d, bias=False)
-        self.query = nn.Linear(c.d, c.d)
-        self.context = nn.Linear(c.d, c.d)
+        self.factors = dual.Linear(c.d, c.d, bias=False)
+        self.query = dual.Linear(c.d, c.d)
+        self.context = dual.Linear(c.d, c.d)
         self.encoder = Blocks(Block(c) for _ in range(c.encoder_blocks))
-        self.norm = nn.LayerNorm(c.d)
+        self.norm = dual.LayerNorm(c.d)
         self.decoder = Blocks(Block(c) for _ in range(c.decoder_blocks))
-        self.head_norm = nn.LayerNorm(c.d)
-        self.head = nn.Linear(c.d, c.d)
-        self.head_value = nn.Linear(c.d, 1)
+        self.head_norm = dual.LayerNorm(c.d)
+        self.head = dual.Linear(c.d, c.d)
+        self.head_value = dual.Linear(c.d, 1)
         # the blocks start as a zero correction of the linear path
         for layer in (self.head, self.head_value):
             nn.init.zeros_(layer.weight)

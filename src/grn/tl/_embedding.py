@@ -10,7 +10,7 @@ from grn._core.errors import GeneOverlapError
 from grn.methods._embedding import gene_embeddings, pairing
 from grn.models import FoundationModel, load
 from grn.network._schema import storable
-from grn.pp._anndata import target, validate
+from grn.pp._anndata import check_target, target, validate
 from grn.tl._shared import SNIPPETS, provenance
 
 
@@ -67,6 +67,7 @@ def embedding(
     (1, 128)
     """
     validate(adata)
+    check_target(adata, copy=copy)
     loaded = load(model)
     values = gene_embeddings(adata, loaded)
     known = ~np.isnan(values).all(axis=1)

@@ -65,8 +65,8 @@ def pair_genes(
     organism = getattr(model, "organism", "human")
     ids = model_genes(adata, model.gene_id_kind, vocabulary=can_source | can_target, organism=organism)
     _check_unique(names, ids)
-    src = np.flatnonzero(regulator_mask(adata)) if sources is None else _rows(names, sources, "sources")
-    tgt = np.arange(len(names)) if targets is None else _rows(names, targets, "targets")
+    src = np.flatnonzero(regulator_mask(adata)) if sources is None else rows_of(names, sources, "sources")
+    tgt = np.arange(len(names)) if targets is None else rows_of(names, targets, "targets")
     known_src = np.array([r for r in src if ids[r] in can_source], dtype=np.int64)
     known_tgt = np.array([r for r in tgt if ids[r] in can_target], dtype=np.int64)
     unknown = names[ids == ""]
@@ -126,7 +126,8 @@ def _strides(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return [rows[i::n] for i in range(n)]
 
 
-def _rows(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
+def rows_of(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
+    """Positions of names in ``names``; refuses unknown ones with a near miss."""
     if isinstance(wanted, str):
         raise ParameterError(f"{what}={wanted!r} is a single string; pass a list of names from adata.var_names.")
     known = [str(name) for name in names]

@@ -9,7 +9,6 @@ from typing import Any
 
 from grn._core.errors import ParameterError
 from grn._core.registry import Registry
-from grn.models import FoundationModel
 from grn.network import Network
 
 
@@ -20,7 +19,7 @@ class Task:
     Parameters
     ----------
     model
-        Foundation model (methods without one ignore it).
+        Foundation model; ``None`` for methods that read none.
     sources, targets
         Names from ``var_names``, or ``None`` for regulators and all genes.
     groupby, layer, use_raw
@@ -33,9 +32,11 @@ class Task:
         Bytes that features may use in memory; ``None`` for any number.
     client
         dask client whose workers do the work.
+    n_jobs
+        Threads or processes for work that is not done by torch; ``None`` for one.
     """
 
-    model: FoundationModel
+    model: Any
     sources: Sequence[str] | None = None
     targets: Sequence[str] | None = None
     groupby: str | None = None
@@ -47,6 +48,7 @@ class Task:
     show: bool | None = None
     feature_budget: int | None = None
     client: Any = None
+    n_jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Method:
         Family of published models the recipe belongs to; ``""`` for any model.
     uses_client
         Whether ``fit`` gives its work to the workers of ``task.client``.
+    reads_model
+        Whether ``fit`` reads ``task.model``; methods that regress on the cells alone do not.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Method:
     reference: str = "arXiv 2605.08128"
     family: str = ""
     uses_client: bool = False
+    reads_model: bool = True
 
     def parameters(self) -> dict[str, Any]:
         """The method's own parameters with their defaults; ``stored`` is the caller's, not the user's."""

@@ -21,7 +21,7 @@ from grn.methods._genes import pair_genes
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
-from grn.pp._anndata import column, target, validate
+from grn.pp._anndata import check_target, column, target, validate
 from grn.tl._reuse import stored_features
 from grn.tl._shared import SNIPPETS, environment, jobs, provenance
 
@@ -70,6 +70,7 @@ def infer_network(
         ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, a recipe of one family of published
         models such as ``"scgpt_attention"``, or one registered later.
     %(pairs)s
+        Methods that regress on the cells alone read no model; they may have any gene as source or target.
     groupby
         Column of ``obs``: one network per group in one table with a ``group`` column.
     %(cells)s
@@ -114,6 +115,7 @@ def infer_network(
     ['source', 'target', 'weight']
     """
     validate(adata)
+    check_target(adata, copy=copy)
     record = METHODS[method]
     check_client(client)
     if params is not None and not isinstance(params, Mapping):
@@ -121,7 +123,7 @@ def infer_network(
     own = dict(params or {})
     record.check(own)
     task = Task(
-        **environment(model, device, progress),
+        **environment(model if record.reads_model else None, device, progress),
         sources=sources,
         targets=targets,
         groupby=groupby,
@@ -130,9 +132,12 @@ def infer_network(
         seed=seed_of(rng),
         batch_size=batch_size,
         client=client,
+        n_jobs=jobs(n_jobs),
     )
     if record.family:
         need_family(task.model, record.family, method)
+    if not record.reads_model and model != "mini":
+        logger.warning("method %r reads the cells alone: it has no use for model=", method)
     if client is not None and not record.uses_client:
         logger.warning("method %r computes here: it has no use for client=", method)
     with torch_threads(jobs(n_jobs)):
@@ -201,8 +206,8 @@ def ugrn(
 
     Notes
     -----
-    Features that :func:`grn.tl.probe` left in ``varm`` for the same model, genes and context are used instead of
-    computing them again. Cost: that of :func:`grn.tl.probe`. Source: arXiv 2605.08128.
+    Features that :func:`grn.tl.probe` left in ``varm`` or in a store for the same model, genes and context are used
+    instead of computing them again. Cost: that of :func:`grn.tl.probe`. Source: arXiv 2605.08128.
 
     Examples
     --------
@@ -273,6 +278,8 @@ def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Net
 
 def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
     """What the model knows of the genes; nothing for a method that got by without the model's genes."""
+    if task.model is None:
+        return {}
     try:
         genes = pair_genes(adata, task.model, task.sources, task.targets)
     except (GeneNameError, GeneOverlapError):

@@ -85,8 +85,9 @@ SNIPPETS = {
 
 
 def environment(model: FoundationModel | str | Any, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
-    """The model on its device, the budgets and whether to show progress: arguments first, then settings."""
-    loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
+    """The model, if any, on its device, the budgets and whether to show progress: arguments first, then settings."""
+    found = resolve_device(settings.device if device == "auto" else device)
+    loaded = None if model is None else load(model).to(found)
     show = settings.progress if progress is None else progress
     return {
         "model": loaded,
@@ -157,10 +158,12 @@ def feature_entry(
     return entry
 
 
-def provenance(model: FoundationModel) -> dict[str, str]:
-    """What made a result: model, weights, package."""
+def provenance(model: FoundationModel | None) -> dict[str, str]:
+    """What made a result: model and weights, if any, and the package."""
     from grn import __version__
 
+    if model is None:
+        return {"grn_version": __version__}
     return {"model": model.name, "model_sha256": model.sha256, "grn_version": __version__}
 
 

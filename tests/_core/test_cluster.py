@@ -138,6 +138,11 @@ def test_workers_with_another_version_are_named(found, told):
         check_workers(fake)
 
 
+def test_a_worker_that_has_left_meanwhile_is_no_matter():
+    found = {"tcp://a:1": OSError("Stream is closed"), "tcp://b:2": grn.__version__}
+    check_workers(SimpleNamespace(run=lambda *_, **__: found, run_on_scheduler=lambda _: grn.__version__))
+
+
 def test_a_scheduler_without_the_package_is_named():
     def refuse(_):
         raise ModuleNotFoundError("No module named 'grn'")
@@ -159,6 +164,29 @@ def test_real_workers_are_asked_for_their_version(client, monkeypatch):
 def test_what_cannot_be_pickled_is_told(client):
     with pytest.raises(ClusterError, match="cannot be pickled"):
         list(each(power, None, (i for i in range(3)), [1], client=client))
+
+
+def test_a_worker_lost_while_the_model_travels_changes_nothing(near_client, monkeypatch, caplog):
+    send, lost = near_client.scatter, []
+
+    def failing(*args, **kwargs):
+        if not lost:
+            lost.append(True)
+            raise OSError("Stream is closed")
+        return send(*args, **kwargs)
+
+    monkeypatch.setattr(near_client, "scatter", failing)
+    assert [found for _, found in each(power, None, 2, [1, 2, 3], client=near_client)] == [1, 4, 9]
+    assert lost and "sending again" in caplog.text
+
+
+def test_workers_that_are_always_lost_on_the_way_are_told(near_client, monkeypatch):
+    def failing(*args, **kwargs):
+        raise OSError("Stream is closed")
+
+    monkeypatch.setattr(near_client, "scatter", failing)
+    with pytest.raises(ClusterError, match="lost 3 times while they were sent the model"):
+        list(each(power, None, 2, [1], client=near_client))
 
 
 @pytest.mark.slow

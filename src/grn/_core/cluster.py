@@ -216,14 +216,23 @@ class _Run(Generic[T]):
         self.sent = self._send()
 
     def _send(self) -> Any:
-        if not self.client.nthreads():
-            logger.warning("the cluster has no workers yet; waiting for the first")
-        self.client.wait_for_workers(1)
-        check_workers(self.client)
-        try:
-            return self.client.scatter(self.shared, broadcast=True, hash=False)
-        except (TypeError, AttributeError, PicklingError) as error:
-            raise ClusterError(f"the work cannot be pickled, so it cannot be sent to workers: {error}.") from error
+        for _ in range(_LOSSES):
+            if not self.client.nthreads():
+                logger.warning("the cluster has no workers yet; waiting for the first")
+            self.client.wait_for_workers(1)
+            check_workers(self.client)
+            try:
+                return self.client.scatter(self.shared, broadcast=True, hash=False)
+            except (TypeError, AttributeError, PicklingError) as error:
+                raise ClusterError(f"the work cannot be pickled, so it cannot be sent to workers: {error}.") from error
+            except OSError as error:
+                if self.client.status != "running":
+                    raise
+                logger.warning("a worker was lost while it was sent the model (%s); sending again", error)
+        raise ClusterError(
+            f"workers were lost {_LOSSES} times while they were sent the model. Mostly memory ran out: give them more "
+            "of it, or start fewer."
+        )
 
 
 def check_workers(client: Any) -> None:
@@ -246,6 +255,8 @@ def check_workers(client: Any) -> None:
     except ImportError as error:
         found["the scheduler"] = error
     for address, what in found.items():
+        if isinstance(what, OSError):  # it has left since
+            continue
         if what != _version():
             has = f"has grn {what}" if isinstance(what, str) else f"cannot import grn ({what!r})"
             raise ClusterError(

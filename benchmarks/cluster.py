@@ -3,7 +3,8 @@
 python benchmarks/cluster.py [--workers 1 2] [--sources 128] [--genes 300] [--repeats 3]
 
 Runs are interleaved. The ratio of processor time says how much more work a cluster makes of the same probe, whatever
-else the machine is doing; the ratio of elapsed time needs as many free cores as there are workers.
+else the machine is doing; the ratio of elapsed time needs as many free cores as there are workers. The last row divides
+the regulators among as many processes without dask: what the machine gives, as cores may share caches and memory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,6 +60,22 @@ def clusters(stack: ExitStack, workers: list[int]) -> dict[str, Client | None]:
     return found
 
 
+def share(names: list[str], regulators: list[str]) -> float:
+    """Both probes of some regulators in a process of their own; its processor seconds."""
+    torch.set_num_threads(1)
+    start = time.process_time()
+    adata = ad.AnnData(np.zeros((0, len(names)), dtype=np.float32), var=pd.DataFrame(index=names))
+    grn.tl.probe(adata, sources=regulators, n_jobs=1, progress=False)
+    return time.process_time() - start
+
+
+def apart(pool: ProcessPoolExecutor, n: int, names: list[str], regulators: list[str]) -> tuple[float, float]:
+    """Elapsed and processor seconds of regulators divided among processes."""
+    start = time.perf_counter()
+    worked = sum(pool.map(share, [names] * n, [regulators[i::n] for i in range(n)]))
+    return time.perf_counter() - start, worked
+
+
 def table(times: dict[str, list[tuple[float, float]]], first: str) -> str:
     """Medians, and ratios to the first cluster within every round."""
     titles = ("", "elapsed", "processor time", f"speed, {first} = 1", f"processor time, {first} = 1")
@@ -88,6 +107,10 @@ def main() -> None:
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
+        most = args.workers[-1]
+        # before dask, which changes how processes that start later return memory
+        pool = stack.enter_context(ProcessPoolExecutor(most, mp_context=get_context("spawn")))
+        apart(pool, most, names, regulators[: 2 * most])
         found = clusters(stack, args.workers)
         for client in found.values():
             probe(client)  # imports, and memory that is taken once
@@ -98,6 +121,8 @@ def main() -> None:
                 times.setdefault(name, []).append(measure(probe, client))
             written = measure(lambda client, i=i: probe(client, folder / str(i)), found[last])
             times.setdefault(f"{last}, into a store", []).append(written)
+            alone = apart(pool, most, names, regulators)
+            times.setdefault(f"{most} processes, no dask", []).append(alone)
     text = (
         f"# `python benchmarks/cluster.py`\n\n"
         f"`grn.tl.probe` of `mini`, {len(regulators)} regulators x {len(names)} genes x "

@@ -1,0 +1,157 @@
+"""Neighbours of cells and the sparse weights that average over them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import eigh
+
+from grn._kernels.scatter import BLOCK, Rows, scatter
+
+# cells whose neighbours are looked up at a time
+QUERIES = 2048
+
+
+def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np.ndarray:
+    """The k nearest other points of every point, nearest first.
+
+    Parameters
+    ----------
+    points
+        Coordinates (n, d).
+    k
+        Number of neighbours, below n.
+    queries
+        Positions of the points to look up (m,); all by default.
+
+    Returns
+    -------
+    ndarray
+        Positions (m, k) int32, by Euclidean distance, the point itself left out. Cost: m n d operations at worst;
+        memory m k numbers of 4 bytes.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    queries = np.arange(len(points)) if queries is None else np.asarray(queries)
+    search = NearestNeighbors(n_neighbors=min(k + 1, len(points))).fit(points)
+    found = np.empty((len(queries), k), dtype=np.int32)
+    for start in range(0, len(queries), QUERIES):
+        own = queries[start : start + QUERIES]
+        near = search.kneighbors(points[own], return_distance=False)
+        # among identical points the search may list others and not the point itself: then the last one goes
+        keep = near != own[:, None]
+        keep[keep.all(axis=1), -1] = False
+        found[start : start + QUERIES] = near[keep].reshape(len(own), -1)[:, :k]
+    return found
+
+
+def balanced(near: np.ndarray, k: int, limit: int, names: np.ndarray | None = None) -> np.ndarray:
+    """Choose k of the listed neighbours of every cell so that no cell is chosen too often.
+
+    Cells choose in turn, those that are listed most often first and among equals the last name first; each takes its
+    nearest neighbours that still are free.
+
+    Parameters
+    ----------
+    near
+        Listed neighbours (n, sight), nearest first; ``sight`` is at least k.
+    k
+        Neighbours to choose.
+    limit
+        How often a cell may be chosen.
+    names
+        Names that order cells listed equally often; by default their positions.
+
+    Returns
+    -------
+    ndarray
+        Positions (n, k), the cell itself in the place of neighbours that were not to be had. Cost: n sight.
+    """
+    n = len(near)
+    place = np.arange(n) if names is None else np.argsort(np.argsort(names, kind="stable"), kind="stable")
+    listed = np.bincount(near.ravel(), minlength=n)
+    left = np.full(n, limit)
+    chosen = np.repeat(np.arange(n, dtype=near.dtype)[:, None], k, axis=1)
+    for cell in np.lexsort((place, listed))[::-1]:
+        row = near[cell]
+        free = row[left[row] > 0][:k]
+        left[free] -= 1
+        chosen[cell, : len(free)] = free
+    return chosen
+
+
+def averaging(chosen: np.ndarray) -> sparse.csr_matrix:
+    """Weights that average a cell with its neighbours.
+
+    Parameters
+    ----------
+    chosen
+        Neighbours (n, k); the cell itself stands for a missing one.
+
+    Returns
+    -------
+    csr_matrix
+        (n, n) float32: 1 / (1 + number of neighbours) for the cell and for each of them; rows sum to 1.
+    """
+    n = len(chosen)
+    own = np.arange(n)
+    keep = np.column_stack([np.ones(n, dtype=bool), chosen != own[:, None]])
+    columns = np.column_stack([own, chosen])[keep]
+    return _rows(columns, keep.sum(axis=1), n)
+
+
+def metacells(points: np.ndarray, anchors: np.ndarray, k: int) -> sparse.csr_matrix:
+    """Weights that make one cell out of each anchor and its nearest neighbours.
+
+    Parameters
+    ----------
+    points
+        Coordinates (n, d).
+    anchors
+        Positions of the anchors (m,).
+    k
+        Cells per metacell, the anchor included; at most n.
+
+    Returns
+    -------
+    csr_matrix
+        (m, n) float32 with k entries 1 / k per row. Cells may belong to several metacells or to none.
+    """
+    anchors = np.asarray(anchors)
+    near = nearest(points, k - 1, anchors) if k > 1 else np.empty((len(anchors), 0), dtype=np.int32)
+    return _rows(np.column_stack([anchors, near]).ravel(), np.full(len(anchors), k), len(points))
+
+
+def _rows(columns: np.ndarray, sizes: np.ndarray, n: int) -> sparse.csr_matrix:
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    values = np.repeat((1.0 / sizes).astype(np.float32), sizes)
+    weights = sparse.csr_matrix((values, columns, starts), shape=(len(sizes), n))
+    weights.sort_indices()
+    return weights
+
+
+def principal(rows: Rows, cells: np.ndarray, genes: np.ndarray, k: int) -> np.ndarray:
+    """Coordinates of cells on the first principal components of some genes.
+
+    Parameters
+    ----------
+    rows
+        Gives the values (c, n_vars) of some cells.
+    cells
+        Positions of the cells (n,).
+    genes
+        Columns to use (G,).
+    k
+        Number of components, at most G.
+
+    Returns
+    -------
+    ndarray
+        (n, k) float64, most variance first; the sign of a component is arbitrary. Cost: n G^2 operations and the
+        eigenvectors of a G x G matrix; no cells x genes matrix is made.
+    """
+    found = scatter(rows, cells, genes)
+    top = [len(genes) - k, len(genes) - 1]
+    axes = eigh(found.products, subset_by_index=top, check_finite=False)[1][:, ::-1]
+    parts = [(rows(cells[i : i + BLOCK])[:, genes] - found.mean) @ axes for i in range(0, len(cells), BLOCK)]
+    return np.concatenate(parts)

@@ -5,6 +5,8 @@ from grn.datasets._bundled import pbmc68k, tfs
 from grn.datasets._perturbation import dream4, nkx2_1_knockout, papalexi2021, replogle2022
 from grn.datasets._priors import collectri, dorothea, omnipath, trrust
 from grn.datasets._toy import toy
+from grn.datasets._toy_groups import toy_groups
+from grn.datasets._toy_perturbation import toy_perturbation
 
 __all__ = [
     "beeline",
@@ -18,5 +20,7 @@ __all__ = [
     "replogle2022",
     "tfs",
     "toy",
+    "toy_groups",
+    "toy_perturbation",
     "trrust",
 ]

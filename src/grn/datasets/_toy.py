@@ -75,28 +75,40 @@ def toy(
     >>> list(adata.uns["truth"].columns)
     ['source', 'target', 'weight', 'sign']
     """
-    for name, value, low in (
-        ("n_cells", n_cells, 1),
-        ("n_regulators", n_regulators, 1),
-        ("n_targets", n_targets, 1),
-        ("n_groups", n_groups, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-            raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
+    check_sizes({"n_cells": n_cells, "n_regulators": n_regulators, "n_targets": n_targets, "n_groups": n_groups})
     if n_groups > n_cells:
         raise ParameterError(f"n_groups={n_groups} is more than n_cells={n_cells}; every group needs a cell.")
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ParameterError(f"dropout={dropout!r}; pass a probability from 0 to below 1.")
+    check_share("dropout", dropout)
     seed = seed_of(rng)
-    regulators, targets = _names(n_regulators, n_targets)
+    regulators, targets = names_of(n_regulators, n_targets)
     group = np.arange(n_cells) % n_groups
-    truth = pd.concat([_edges(seed, target, regulators, signed=signed) for target in targets], ignore_index=True)
+    truth = pd.concat([planted(seed, target, regulators, signed=signed) for target in targets], ignore_index=True)
     rates = _log_rates(seed, regulators, targets, truth, group)
-    counts = _counts(seed, rates, dropout)
-    return _assemble(counts, rates.columns, group, truth, n_regulators)
+    counts = counts_of(seed, rates, dropout)
+    return assemble(counts, rates.columns, group, truth, n_regulators)
 
 
-def _names(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:
+def check_sizes(sizes: dict[str, int]) -> None:
+    """Refuse what is no integer of at least 1."""
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ParameterError(f"{name}={value!r}; pass an integer of at least 1.")
+
+
+def check_share(name: str, value: float, *, below: bool = True) -> None:
+    """Refuse what is no probability; 1 itself is allowed unless ``below``."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1 or (below and value == 1):
+        raise ParameterError(f"{name}={value!r}; pass a probability from 0 to {'below ' if below else ''}1.")
+
+
+def check_size(name: str, value: float) -> None:
+    """Refuse what is no finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
+        raise ParameterError(f"{name}={value!r}; pass a finite number of at least 0.")
+
+
+def names_of(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:
     """Pick genes with a usual symbol and a mouse ortholog, the same ones for every seed."""
     usual = {
         pair.symbol
@@ -116,7 +128,7 @@ def _names(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:
     return [*_FIRST[:n_regulators], *more], [other[i] for i in sample_names(other, n_targets, 0)]
 
 
-def _edges(seed: int, target: str, regulators: list[str], *, signed: bool) -> pd.DataFrame:
+def planted(seed: int, target: str, regulators: list[str], *, signed: bool) -> pd.DataFrame:
     """Draw the regulators of a target and their weights."""
     random = child(seed, "edges", target)
     size = min(int(random.integers(1, 4)), len(regulators))
@@ -144,7 +156,7 @@ def _log_rates(
     return pd.DataFrame({name: values + child(seed, "base", name).normal(2.0, 0.5) for name, values in rates.items()})
 
 
-def _counts(seed: int, rates: pd.DataFrame, dropout: float) -> np.ndarray:
+def counts_of(seed: int, rates: pd.DataFrame, dropout: float) -> np.ndarray:
     depth = child(seed, "depth").lognormal(0.0, 0.2, size=len(rates))
     counts = np.empty(rates.shape, dtype=np.float32)
     for position, name in enumerate(rates.columns):
@@ -155,9 +167,7 @@ def _counts(seed: int, rates: pd.DataFrame, dropout: float) -> np.ndarray:
     return counts
 
 
-def _assemble(
-    counts: np.ndarray, names: pd.Index, group: np.ndarray, truth: pd.DataFrame, n_regulators: int
-) -> AnnData:
+def assemble(counts: np.ndarray, names: pd.Index, group: np.ndarray, truth: pd.DataFrame, n_regulators: int) -> AnnData:
     totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
     scaled = np.log1p(np.divide(counts * 1e4, totals, out=np.zeros(counts.shape), where=totals > 0))
     labels = np.array([f"group_{k + 1}" for k in range(group.max() + 1)])

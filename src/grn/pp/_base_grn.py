@@ -1,0 +1,305 @@
+"""Who may regulate whom, from motifs or experiments: one table for every method that takes such a prior."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grn import genes
+from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
+from grn._core.logging import logger
+from grn.pp._anndata import organism_of, validate
+
+_KEYS = ("source", "target", "region")
+_GENE, _PEAK = "gene_short_name", "peak_id"
+_READERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+_RENAME = "rename the columns: table.rename(columns={'TF': 'source', 'gene': 'target'})"
+
+
+def base_grn(
+    table: pd.DataFrame | str | os.PathLike[str],
+    *,
+    adata: AnnData | None = None,
+    organism: str = "auto",
+    min_score: float | None = None,
+    min_overlap: float = 0.1,
+) -> pd.DataFrame:
+    """Read a base GRN, a list of who may regulate whom, and match it to the genes of an object.
+
+    A base GRN comes from motifs in open chromatin, from ChIP-seq or from the literature. It says which regulators a
+    method may use for a target, not how strong they are.
+
+    Parameters
+    ----------
+    table
+        DataFrame, or the path of a ``.csv``, ``.tsv``, ``.txt`` (tab) or ``.parquet`` file; text may be gzipped.
+        Either long, with columns ``source, target`` and optionally ``region`` (str) and ``score`` (number, higher
+        is stronger; other columns are dropped), or wide as CellOracle writes it: ``gene_short_name``, optionally
+        ``peak_id``, and one numeric column per regulator, in which a value above 0 is an edge and values other than
+        0 and 1 become the score.
+    adata
+        Object whose genes the table shall speak of. Names found in ``var_names`` are taken as they are; others are
+        looked up with :func:`grn.genes.resolve` as symbol, id or alias, and carried between mouse and human by
+        one-to-one orthologs. Letter case is never changed. ``None`` keeps all names as they are written.
+    organism
+        Organism of the table: ``"human"``, ``"mouse"`` or ``"auto"``, which tells it from the names. Read only with
+        ``adata``; the organism of the object is what :func:`grn.pp.align_genes` found, or is told from its names.
+    min_score
+        Leave out rows whose score is lower.
+    min_overlap
+        Smallest accepted number of genes that object and table share, as a share (0 to 1) of the smaller of both.
+
+    Returns
+    -------
+    DataFrame
+        ``source, target[, region, score]``: the names as sorted categories, one row per pair (and region) with the
+        highest score, sorted by source, target, region. Self-loops are left out. ``attrs["base_grn"]`` is a dict:
+        ``self_loops``, ``merged`` and ``below`` (rows left out or merged) and, with ``adata``, ``organism`` (``""``
+        when names were matched by spelling alone), ``lost_sources`` and ``lost_targets`` (names of the table that
+        are no gene of the object), ``renamed`` (number of names written differently in the object).
+
+    Raises
+    ------
+    DataNotFoundError
+        If there is no such file.
+    NetworkError
+        If columns are missing, values are missing or no numbers, or no row is left.
+    GeneOverlapError
+        If object and table share too few genes.
+    GeneNameError
+        If gene names of the object are duplicated or empty.
+    ParameterError
+        If an argument has a wrong type or value.
+
+    Notes
+    -----
+    Cost: one pass over the table and one sort of its edges; the mouse promoter table of CellOracle (29 308 regions,
+    1 079 regulators, 2.8 million edges) takes about 5 s.
+
+    Examples
+    --------
+    >>> import grn.pp, pandas as pd
+    >>> table = pd.DataFrame({"source": ["GATA1", "SPI1", "GATA1"], "target": ["KLF1", "SPI1", "KLF1"]})
+    >>> found = grn.pp.base_grn(table)
+    >>> found.values.tolist()
+    [['GATA1', 'KLF1']]
+    >>> found.attrs["base_grn"]
+    {'self_loops': 1, 'merged': 1, 'below': 0}
+    """
+    _check_arguments(min_score, min_overlap)
+    if adata is not None:
+        validate(adata)
+    edges = _long(_frame(table))
+    facts: dict[str, object] = {"self_loops": 0, "merged": 0, "below": 0}
+    if min_score is not None:
+        if "score" not in edges:
+            raise ParameterError("min_score was passed but the table has no column 'score'; leave min_score=None.")
+        kept = edges["score"].to_numpy() >= min_score
+        facts["below"] = int((~kept).sum())
+        edges = edges[kept]
+    if adata is not None:
+        edges, matched = _matched(edges, adata, organism, min_overlap)
+        facts |= matched
+    loops = edges["source"].astype(object).to_numpy() == edges["target"].astype(object).to_numpy()
+    facts["self_loops"] = int(loops.sum())
+    edges, facts["merged"] = _merged(edges[~loops])
+    if edges.empty:
+        raise NetworkError(f"no edge of the base GRN is left ({facts}); pass another table or a lower min_score.")
+    edges.attrs["base_grn"] = facts
+    _report(edges, facts)
+    return edges
+
+
+def _check_arguments(min_score: float | None, min_overlap: float) -> None:
+    if min_score is not None and (isinstance(min_score, bool) or not isinstance(min_score, int | float)):
+        raise ParameterError(f"min_score={min_score!r}; pass a number or None.")
+    if isinstance(min_overlap, bool) or not isinstance(min_overlap, int | float) or not 0 <= min_overlap <= 1:
+        raise ParameterError(f"min_overlap={min_overlap!r} is no share; pass a number from 0 to 1.")
+
+
+def _frame(table: object) -> pd.DataFrame:
+    """The table as a DataFrame."""
+    if isinstance(table, pd.DataFrame):
+        return table
+    if not isinstance(table, str | os.PathLike):
+        raise ParameterError(f"table has type {type(table).__name__}; pass a DataFrame or the path of a file.")
+    path = Path(table).expanduser()
+    if not path.is_file():
+        raise DataNotFoundError(f"there is no file {str(table)!r}; pass the path of a csv, tsv or parquet file.")
+    kinds = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    kind = kinds[-1] if kinds else ""
+    if kind != ".parquet" and kind not in _READERS:
+        raise ParameterError(
+            f"table={path.name!r} ends in {kind!r}; known are .csv, .tsv, .txt (gzipped too), .parquet."
+        )
+    try:
+        if kind == ".parquet":
+            return pd.read_parquet(path)
+        # NA, NaN and NULL may be names of genes; empty cells are missing
+        return pd.read_csv(path, sep=_READERS[kind], keep_default_na=False, na_values=[""])
+    except (OSError, ValueError, EOFError) as error:
+        raise NetworkError(f"{path.name} cannot be read as a table ({error}).") from error
+
+
+def _long(table: pd.DataFrame) -> pd.DataFrame:
+    """Checked columns ``source, target[, region, score]``."""
+    if not table.columns.is_unique:
+        raise NetworkError(f"columns {list(table.columns[table.columns.duplicated()][:3])} occur more than once.")
+    if table.empty:
+        raise NetworkError("the base GRN has no rows; pass a table with at least one edge.")
+    if _GENE in table.columns and "source" not in table.columns:
+        return _from_wide(table)
+    missing = [name for name in ("source", "target") if name not in table.columns]
+    if missing:
+        raise NetworkError(
+            f"the base GRN lacks {', '.join(missing)}; its columns are {list(table.columns[:8])}. Expected source, "
+            f"target[, region, score], or {_GENE}[, {_PEAK}] and one column per regulator: {_RENAME}."
+        )
+    edges = pd.DataFrame({name: _names(table[name], name) for name in _KEYS if name in table.columns})
+    if "score" in table.columns:
+        edges["score"] = _numbers(table[["score"]], "score")[:, 0]
+    return edges
+
+
+def _names(column: pd.Series, name: str) -> pd.Categorical:
+    """Names as sorted categories, none missing or empty."""
+    found = pd.Categorical(column)
+    if (found.codes == -1).any():
+        raise NetworkError(f"column {name!r} has {int((found.codes == -1).sum())} missing values; drop those rows.")
+    found = found.remove_unused_categories()
+    foreign = [value for value in found.categories if not isinstance(value, str) or not value.strip()]
+    if foreign:
+        raise NetworkError(f"column {name!r} holds {foreign[:3]}; expected names as non-empty strings.")
+    return found.reorder_categories(sorted(found.categories))
+
+
+def _numbers(columns: pd.DataFrame, what: str) -> np.ndarray:
+    try:
+        values = columns.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"{what} of the base GRN are no numbers ({error}).") from error
+    if not np.isfinite(values).all():
+        raise NetworkError(f"{what} of the base GRN hold {int((~np.isfinite(values)).sum())} NaN or infinite values.")
+    return values
+
+
+def _from_wide(table: pd.DataFrame) -> pd.DataFrame:
+    """Edges of a table with one row per region and gene and one column per regulator."""
+    regulators = [name for name in table.columns if name not in (_GENE, _PEAK)]
+    if not regulators:
+        raise NetworkError(f"the base GRN has {_GENE} but no column of a regulator; pass source and target instead.")
+    values = _numbers(table[regulators], "columns of regulators")
+    if (values < 0).any():
+        raise NetworkError("columns of regulators hold negative values; expected 0, 1 or a score above 0.")
+    regulator, row = np.nonzero(values.T)
+    target = _names(table[_GENE], _GENE)
+    edges = pd.DataFrame(
+        {
+            "source": pd.Categorical.from_codes(regulator, categories=[str(name) for name in regulators]),
+            "target": target.take(row),
+        }
+    )
+    edges["source"] = _names(edges["source"], "source")
+    if _PEAK in table.columns:
+        edges["region"] = _names(table[_PEAK], _PEAK).take(row)
+    score = values[row, regulator]
+    if (score != 1).any():
+        edges["score"] = score
+    return edges
+
+
+def _merged(edges: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """One row per pair and region, the one with the highest score, sorted; how many rows were too many."""
+    for name in _KEYS:
+        if name in edges:
+            edges = edges.assign(**{name: _names(edges[name], name)})
+    keys = [edges[name].cat.codes.to_numpy() for name in reversed(_KEYS) if name in edges]
+    if "score" in edges:
+        keys.insert(0, -edges["score"].to_numpy())
+    edges = edges.iloc[np.lexsort(keys)]
+    twice = edges.duplicated([name for name in _KEYS if name in edges]).to_numpy()
+    return edges[~twice].reset_index(drop=True), int(twice.sum())
+
+
+def _matched(
+    edges: pd.DataFrame, adata: AnnData, organism: str, min_overlap: float
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Edges between genes of the object, under the names they have there."""
+    names = [str(name) for name in adata.var_names]
+    own = sorted({*edges["source"].cat.categories, *edges["target"].cat.categories})
+    place, found = _places(own, names, organism_of(adata, "auto"), organism)
+    shared = len(set(place.values()))
+    smaller = min(len(own), len(names))
+    if shared == 0 or shared < min_overlap * smaller:
+        lost = [name for name in own if name not in place]
+        raise GeneOverlapError(
+            f"the object has {shared} of the {len(own)} genes of the base GRN, fewer than the share of {min_overlap} "
+            f"of {smaller}; the table has for example {lost[:4]}, the object {names[:4]}. Pass organism= or a table "
+            "of the same organism, or lower min_overlap."
+        )
+    lost_of = {}
+    for column in ("source", "target"):
+        categories = edges[column].cat.categories
+        lost_of[column] = [name for name in categories if name not in place]
+        # object dtype, so that several names of one gene become one category
+        edges = edges.assign(**{column: edges[column].astype(object).map(place)})
+    edges = edges.dropna(subset=["source", "target"])
+    facts = {
+        "organism": found,
+        "lost_sources": lost_of["source"],
+        "lost_targets": lost_of["target"],
+        "renamed": sum(name != other for name, other in place.items()),
+    }
+    return edges, facts
+
+
+def _places(own: list[str], names: list[str], of_object: str, of_table: str) -> tuple[dict[str, str], str]:
+    """Name in the object of every name of the table that has one, and the organism of the table."""
+    here = set(names)
+    place = {name: name for name in own if name in here}
+    open_names = [name for name in own if name not in here]
+    if not open_names:
+        return place, "" if of_table == "auto" else of_table
+    try:
+        of_object = genes.detect_organism(names) if of_object == "auto" else of_object
+        of_table = genes.detect_organism(own) if of_table == "auto" else of_table
+    except GeneNameError:
+        logger.debug("gene names are of no known organism; the base GRN is matched by spelling only")
+        return place, ""
+    same = of_object == of_table
+    known = genes.resolve(names, organism=of_object)["native" if same else "symbol"]
+    to_name = {gene: name for name, gene in zip(names, known, strict=True) if gene}
+    asked = genes.resolve(open_names, organism=of_table)
+    # an old and a new spelling in one table are the same gene, so ties do not matter here
+    gene = asked["native"].where(asked["native"] != "", asked["candidates"])
+    if not same:
+        unique = sorted(set(gene))
+        gene = gene.map(dict(zip(unique, genes.resolve(unique, organism=of_table)["symbol"], strict=True)))
+    place |= {name: to_name[symbol] for name, symbol in zip(open_names, gene, strict=True) if symbol in to_name}
+    return place, of_table
+
+
+def _report(edges: pd.DataFrame, facts: dict[str, object]) -> None:
+    logger.info(
+        "base GRN: %d edges, %d regulators, %d targets; %s self-loops left out, %s rows merged",
+        len(edges),
+        edges["source"].nunique(),
+        edges["target"].nunique(),
+        facts["self_loops"],
+        facts["merged"],
+    )
+    for column in ("sources", "targets"):
+        lost = facts.get(f"lost_{column}")
+        if isinstance(lost, list) and lost:
+            some = _some(lost)
+            logger.info("%d %s of the base GRN are no gene of the object: %s", len(lost), column, some)
+
+
+def _some(names: Iterable[str], *, limit: int = 10) -> str:
+    listed = list(names)
+    return ", ".join(listed[:limit]) + (", ..." if len(listed) > limit else "")

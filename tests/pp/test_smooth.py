@@ -1,0 +1,151 @@
+"""grn.pp.smooth, and values read through its weights."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import grn
+from grn.errors import ExpressionError, ParameterError, ResultNotFoundError
+from grn.pp import _smooth
+from grn.pp._anndata import expression
+from grn.pp._smooth import Smoothed, stored_weights
+
+
+@pytest.fixture
+def adata():
+    return grn.datasets.toy(n_cells=90, n_regulators=3, n_targets=12)
+
+
+def weights_of(adata, **arguments):
+    grn.pp.smooth(adata, **arguments)
+    return adata.obsp["grn_smooth"]
+
+
+def test_the_reference_is_met(shared_dir):
+    folder = shared_dir / "reference" / "celloracle"
+    values = pd.read_csv(folder / "normalized_count.csv.gz", index_col=0)
+    expected = pd.read_csv(folder / "imputed_count.csv.gz", index_col=0).to_numpy()
+    near = pd.read_csv(folder / "knn.csv.gz")
+    adata = ad.AnnData(sparse.csr_matrix(values.to_numpy()), obs=values[[]], var=pd.DataFrame(index=values.columns))
+    weights = weights_of(adata, k=20, n_pcs=10)
+    graph = sparse.csr_matrix((np.ones(len(near)), (near["i"], near["j"])), shape=weights.shape)
+    assert ((weights > 0) != (graph > 0)).nnz == 0
+    np.testing.assert_allclose(weights @ adata.X.toarray(), expected, atol=1e-6)
+    smoothed = Smoothed(expression(adata), weights)
+    np.testing.assert_allclose(smoothed.rows(np.arange(adata.n_obs)), expected, atol=1e-6)
+    np.testing.assert_allclose(smoothed.moments()[1], expected.std(axis=0), atol=1e-6)
+
+
+def test_what_is_written(adata):
+    weights = weights_of(adata)
+    assert sparse.issparse(weights) and weights.dtype == np.float32 and weights.shape == (90, 90)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-6)
+    params = adata.uns["grn_smooth"]["params"]
+    assert (params["k"], params["sight"], params["max_chosen"], params["use_rep"]) == (2, 16, 8, "pca")
+
+
+def test_the_default_number_of_neighbours_has_a_bound(monkeypatch, adata):
+    monkeypatch.setattr("grn.pp._smooth_cells._MOST", 1)
+    weights_of(adata)
+    assert adata.uns["grn_smooth"]["params"]["k"] == 1
+
+
+def test_no_cell_is_chosen_too_often_unless_asked(adata):
+    balanced = weights_of(adata, k=5, max_chosen=6)
+    assert np.bincount(balanced.indices).max() <= 7
+    plain = weights_of(adata, k=5, balance=False)
+    np.testing.assert_array_equal(np.diff(plain.indptr), 6)
+    assert "sight" not in adata.uns["grn_smooth"]["params"]
+
+
+def test_order_of_cells_and_genes_does_not_matter(adata):
+    expected = weights_of(adata, k=4).toarray()
+    random = np.random.default_rng(0)
+    cells, genes = random.permutation(adata.n_obs), random.permutation(adata.n_vars)
+    other = adata[cells, genes].copy()
+    np.testing.assert_allclose(weights_of(other, k=4).toarray(), expected[np.ix_(cells, cells)])
+
+
+@pytest.mark.parametrize("kind", ["dense", "csc", "counts", "backed"])
+def test_storage_does_not_matter(adata, kind, tmp_path):
+    expected = weights_of(adata, k=4).toarray()
+    arguments = {}
+    if kind == "dense":
+        adata.X = adata.X.toarray()
+    elif kind == "csc":
+        adata.X = adata.X.tocsc()
+    elif kind == "counts":
+        arguments["layer"] = "counts"
+    else:
+        adata.write_h5ad(tmp_path / "cells.h5ad")
+        adata = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    np.testing.assert_allclose(weights_of(adata, k=4, **arguments).toarray(), expected)
+
+
+def test_given_coordinates_are_used(adata):
+    adata.obsm["X_pca"] = np.column_stack([np.arange(90.0), np.zeros(90)])
+    weights = weights_of(adata, k=1, balance=False)
+    distance = np.abs(weights.indices - np.repeat(np.arange(90), 2))
+    assert distance.max() == 1
+    weights_of(adata, use_rep="pca")
+    assert adata.uns["grn_smooth"]["params"]["use_rep"] == "pca"
+    adata.obsm["other"] = adata.obsm["X_pca"][:, ::-1].copy()
+    weights_of(adata, use_rep="other", n_pcs=1)
+    assert adata.uns["grn_smooth"]["params"]["n_pcs"] == 1
+
+
+def test_smoothed_values_are_read_in_blocks(monkeypatch, adata):
+    weights = weights_of(adata, k=6)
+    expected = weights @ adata.X.toarray()
+    monkeypatch.setattr(_smooth, "BLOCK", 7)
+    smoothed = Smoothed(expression(adata), weights)
+    index = np.array([5, 80, 5, 0])
+    found = smoothed.rows(index)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected[index], rtol=1e-5)
+    mask = adata.obs["group"].to_numpy() == "group_1"
+    np.testing.assert_allclose(smoothed.rows(mask), expected[mask], rtol=1e-5)
+    mean, deviation = smoothed.moments(mask)
+    np.testing.assert_allclose(mean, expected[mask].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(deviation, expected[mask].std(axis=0), rtol=1e-4)
+
+
+def test_round_trip(adata, tmp_path):
+    weights = weights_of(adata)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    again = ad.read_h5ad(tmp_path / "cells.h5ad")
+    np.testing.assert_array_equal(again.obsp["grn_smooth"].toarray(), weights.toarray())
+    assert again.uns["grn_smooth"]["params"]["k"] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"k": 0}, {"k": 90}, {"k": True}, {"k": 2.5}, {"k": 4, "sight": 3}, {"max_chosen": 0}, {"n_pcs": 0}],
+)
+def test_numbers_out_of_range_are_refused(adata, arguments):
+    with pytest.raises(ParameterError, match=next(reversed(arguments))):
+        grn.pp.smooth(adata, **arguments)
+    assert "grn_smooth" not in adata.obsp
+
+
+def test_what_cannot_be_smoothed_is_refused(adata):
+    with pytest.raises(ResultNotFoundError, match="X_umap"):
+        grn.pp.smooth(adata, use_rep="X_umap")
+    adata.obsm["bad"] = np.full((90, 2), np.nan)
+    with pytest.raises(ExpressionError, match="bad"):
+        grn.pp.smooth(adata, use_rep="bad")
+    with pytest.raises(ExpressionError, match="at least 2"):
+        grn.pp.smooth(adata[:1].copy())
+    same = ad.AnnData(np.ones((5, 3), dtype=np.float32) * 0.5, var=pd.DataFrame(index=list("abc")))
+    with pytest.raises(ExpressionError, match="no gene varies"):
+        grn.pp.smooth(same)
+
+
+def test_weights_of_a_subset_are_refused(adata):
+    weights_of(adata, k=5)
+    with pytest.raises(ParameterError, match="loses neighbours"):
+        stored_weights(adata[:30].copy(), "grn_smooth")
+    with pytest.raises(ResultNotFoundError, match=r"pp\.smooth"):
+        stored_weights(adata, "other")

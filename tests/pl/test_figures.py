@@ -25,6 +25,11 @@ def adata(tiny) -> ad.AnnData:
         "sources": np.array(["SPI1"]), "grid": np.array([-2.0, -1, 1, 2]), "value_scale": "z-score", "params": {},
     }  # fmt: skip
     made.uns["grn"] = {"edges": tiny, "params": {}, "schema": {"version": 1, "directed": True, "signed": True}}
+    made.X = np.random.default_rng(1).gamma(1.0, size=made.shape).astype("float32")
+    made.obsm["X_umap"] = np.random.default_rng(2).normal(size=(6, 2))
+    grn.tl.simulate(
+        made, perturbation={"SPI1": 0}, coefficients="weight", basis="X_umap", n_controls=0, min_mass=0.1
+    )
     return made
 
 
@@ -39,6 +44,8 @@ CALLS = {
     "benchmark": lambda adata, ax: grn.pl.benchmark(RESULTS, ax=ax)[0, 0],
     "compare_models": lambda adata, ax: grn.pl.compare_models(adata, keys={"one": "grn", "two": "grn"}, ax=ax),
     "degree_bias": lambda adata, ax: grn.pl.degree_bias(PAIRS, roles="regulator", ax=ax)[0],
+    "flow": lambda adata, ax: grn.pl.flow(adata, panels="flow", ax=ax)[0],
+    "simulate": lambda adata, ax: grn.pl.simulate(adata, ax=ax),
     "network": lambda adata, ax: grn.pl.network(adata, ax=ax),
     "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),
     "regulon": lambda adata, ax: grn.pl.regulon(adata, source="SPI1", ax=ax),
@@ -93,7 +100,7 @@ def test_the_object_is_not_changed(adata, name):
     CALLS[name](adata, None)
     pd.testing.assert_frame_equal(adata.uns["grn"]["edges"], edges)
     pd.testing.assert_frame_equal(adata.obsm["score_ulm"], scores)
-    assert set(adata.uns) == {"vvp", "grn"}
+    assert set(adata.uns) == {"vvp", "grn", "simulation"}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -3,6 +3,7 @@
 from grn.bench import audit, floors, metrics, negatives, perturbation, splits
 from grn.bench._edges import score_edges
 from grn.bench._labels_only import label_floors, leakage
+from grn.bench._method_scorer import scorer
 from grn.bench._pairs import scored_pairs
 from grn.bench._recipes import RECIPES
 from grn.bench._run import run
@@ -28,6 +29,7 @@ __all__ = [
     "run",
     "score_edges",
     "scored_pairs",
+    "scorer",
     "splits",
     "verdict",
 ]

@@ -9,9 +9,22 @@ from grn.pl._activity import activity
 from grn.pl._benchmark import benchmark
 from grn.pl._compare_models import compare_models
 from grn.pl._degree_bias import degree_bias
+from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
 from grn.pl._network import network
 from grn.pl._regulon import regulon
 from grn.pl._response import response
+from grn.pl._simulate import simulate
 
-__all__ = ["activity", "benchmark", "compare_models", "degree_bias", "heatmap", "network", "regulon", "response"]
+__all__ = [
+    "activity",
+    "benchmark",
+    "compare_models",
+    "degree_bias",
+    "flow",
+    "heatmap",
+    "network",
+    "regulon",
+    "response",
+    "simulate",
+]

@@ -1,6 +1,10 @@
 """Everything that computes: probes, translators, networks, regulons."""
 
 from grn.tl._attention import attention
+from grn.tl._celloracle import celloracle
+from grn.tl._confidence import confidence
+from grn.tl._consensus import consensus
+from grn.tl._differential import differential
 from grn.tl._embedding import embedding
 from grn.tl._estimate_cost import Cost, estimate_cost
 from grn.tl._fit_translator import fit_translator
@@ -9,12 +13,20 @@ from grn.tl._infer import infer_network, methods, ugrn
 from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
 from grn.tl._probe import probe
+from grn.tl._rank_regulators import rank_regulators
 from grn.tl._regulons import regulons
+from grn.tl._renge import predict_knockout, renge
+from grn.tl._scrank import scrank
+from grn.tl._simulate import simulate
 from grn.tl._vvp import vvp
 
 __all__ = [
     "Cost",
     "attention",
+    "celloracle",
+    "confidence",
+    "consensus",
+    "differential",
     "embedding",
     "estimate_cost",
     "fit_translator",
@@ -23,8 +35,13 @@ __all__ = [
     "methods",
     "pert",
     "perturbation_response",
+    "predict_knockout",
     "probe",
+    "rank_regulators",
     "regulons",
+    "renge",
+    "scrank",
+    "simulate",
     "ugrn",
     "vvp",
 ]

@@ -1,0 +1,158 @@
+"""Calibration of ``grn.tl.confidence`` and ``grn.tl.differential`` on simulated cells.
+
+    python benchmarks/trust.py                 # about ten minutes on one core
+    python benchmarks/trust.py --repeats 5     # a quick look
+
+Prints the tables of ``docs/methods/trust.md``. All genes are simulated, so it is known which edges are real.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+import grn
+
+logging.getLogger("grn").setLevel("ERROR")
+REGULATORS, TARGETS = 10, 60
+
+
+def frame(values: np.ndarray, obs: pd.DataFrame) -> ad.AnnData:
+    """An object of regulators R0, R1, ... and targets T0, T1, ..."""
+    names = [f"R{i}" for i in range(REGULATORS)] + [f"T{i}" for i in range(values.shape[1] - REGULATORS)]
+    var = pd.DataFrame({"is_regulator": np.arange(values.shape[1]) < REGULATORS}, index=names)
+    return ad.AnnData(values.astype(np.float32), obs=obs, var=var)
+
+
+def counts(seed: int, *, cells: int = 300, depth: float = 0.0, background: int = 0) -> ad.AnnData:
+    """Independent genes, overdispersed counts; divided by the known depth, or with a background by the total."""
+    random = np.random.default_rng(seed)
+    genes = REGULATORS + TARGETS + background
+    depths = random.lognormal(0.0, depth, size=cells)
+    means = random.lognormal(0.0, 1.2, size=genes)
+    drawn = random.poisson(depths[:, None] * means * random.gamma(1.0, size=(cells, genes)))
+    total = drawn.sum(axis=1)
+    scaled = drawn * (1e4 / total)[:, None] if background else drawn / depths[:, None]
+    obs = pd.DataFrame({"total": total.astype(float)}, index=[f"c{i}" for i in range(cells)])
+    return frame(np.log1p(scaled[:, : REGULATORS + TARGETS]), obs)
+
+
+def planted(seed: int, *, cells: int = 300, share: float = 0.1, alike: float = 0.0) -> tuple[ad.AnnData, np.ndarray]:
+    """Targets that follow a share of the regulators, which may be alike; the real pairs (regulators, targets)."""
+    random = np.random.default_rng(seed)
+    common = random.normal(size=(cells, 1))
+    regulators = np.sqrt(alike) * common + np.sqrt(1 - alike) * random.normal(size=(cells, REGULATORS))
+    real = random.random((REGULATORS, TARGETS)) < share
+    strength = real * random.choice([-1, 1], real.shape) * random.uniform(0.2, 0.6, real.shape)
+    targets = regulators @ strength + random.normal(size=(cells, TARGETS))
+    return frame(np.hstack([regulators, targets]) + 12, pd.DataFrame(index=[f"c{i}" for i in range(cells)])), real
+
+
+def tested(adata: ad.AnnData, method: str, params: dict | None = None, **arguments) -> pd.DataFrame:
+    """Edges into the targets with their p- and q-values."""
+    targets = [name for name in adata.var_names if name.startswith("T")]
+    grn.tl.infer_network(adata, method=method, params=params, targets=targets)
+    grn.tl.confidence(adata, n_subsamples=0, params=params, **arguments)
+    return adata.uns["grn"]["edges"]
+
+
+def null_table(repeats: int, methods: list[str]) -> pd.DataFrame:
+    """Share of small p-values where nothing is real."""
+    cases = {
+        "equal depth": ({}, None),
+        "depth varies": ({"depth": 0.5}, None),
+        "depth varies, strata": ({"depth": 0.5}, "total"),
+        "depth varies, divided by totals, strata": ({"depth": 0.5, "background": 500}, "total"),
+    }
+    rows = []
+    for method in methods:
+        for name, (arguments, strata) in cases.items():
+            small, below, found = [], [], []
+            for seed in range(repeats):
+                edges = tested(counts(seed, **arguments), method, strata=strata, rng=seed)
+                small.append((edges["pval"] < 0.05).mean())
+                below.append((edges["pval"] < 0.01).mean())
+                found.append((edges["qval"] <= 0.05).any())
+            error = np.std(small) / np.sqrt(repeats)
+            rows.append((method, name, np.mean(small), error, np.mean(below), np.mean(found)))
+    columns = ["method", "cells", "p < 0.05", "standard error", "p < 0.01", "runs with q <= 0.05"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def discovery_table(repeats: int, methods: list[str]) -> pd.DataFrame:
+    """False discoveries and power where a tenth of the pairs is real."""
+    rows = []
+    cases = [(m, alike, True) for m in methods for alike in (0.0, 0.5)]
+    cases += [("ridge", 0.5, False), ("ridge, alpha=1e-4", 0.5, True), ("ridge, alpha=1e-4", 0.5, False)]
+    for method, alike, together in cases:
+        name, _, fixed = method.partition(", alpha=")
+        found: dict[float, list[tuple[float, float]]] = {0.05: [], 0.2: []}
+        small = []
+        for seed in range(repeats):
+            adata, real = planted(seed, alike=alike)
+            params = {"alpha": float(fixed)} if fixed else None
+            edges = tested(adata, name, params, n_permutations=50, together=together, rng=seed)
+            at = [edges[c].astype(str).str[1:].astype(int).to_numpy() for c in ("source", "target")]
+            true = real[at[0], at[1]]
+            small.append((edges["pval"][~true] < 0.05).mean())
+            for level, pairs in found.items():
+                called = (edges["qval"] <= level).to_numpy()
+                pairs.append(((called & ~true).sum() / max(1, called.sum()), (called & true).sum() / real.sum()))
+        means = [value for pairs in found.values() for value in np.mean(pairs, axis=0)]
+        rows.append((method, alike, together, np.mean(small), *means))
+    columns = ["method", "alike", "together", "p < 0.05 of pairs that are not real", "false at q <= 0.05"]
+    return pd.DataFrame(rows, columns=[*columns, "found at q <= 0.05", "false at q <= 0.2", "found at q <= 0.2"])
+
+
+def donors_table(repeats: int) -> pd.DataFrame:
+    """Share of small p-values between two conditions that do not differ, with donors that do."""
+    rows = []
+    for between in (0.0, 0.5, 1.5):
+        shares: dict[str, list[float]] = {"donor": [], "cells": []}
+        for seed in range(repeats):
+            random = np.random.default_rng(seed)
+            donor = np.repeat(np.arange(10), 40)
+            values = random.normal(size=(400, REGULATORS + 20)) + between * random.normal(size=(10, 30))[donor]
+            obs = pd.DataFrame({"donor": donor.astype(str), "state": np.where(donor < 5, "a", "b")})
+            adata = frame(values + 12, obs.set_axis([f"c{i}" for i in range(400)], axis=0))
+            for unit, own in (("donor", "donor"), ("cells", None)):
+                grn.tl.differential(adata, condition="state", donor=own, n_permutations=100, rng=seed)
+                shares[unit].append((adata.uns["differential"]["edges"]["pval"] <= 0.05).mean())
+        rows.append((between, np.mean(shares["donor"]), np.mean(shares["cells"])))
+    return pd.DataFrame(rows, columns=["deviation between donors", "p <= 0.05, donors", "p <= 0.05, cells"])
+
+
+def show(title: str, table: pd.DataFrame, start: float) -> None:
+    """Print a table as markdown."""
+    print(f"\n## {title} ({time.time() - start:.0f} s)\n")
+    print("| " + " | ".join(table.columns) + " |\n|" + "---|" * table.shape[1])
+    for row in table.itertuples(index=False):
+        cells = [f"{v:.3f}" if isinstance(v, float) and not isinstance(v, bool) else str(v) for v in row]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=30, help="simulations per row")
+    parser.add_argument("--methods", nargs="+", default=["correlation", "ridge"])
+    parser.add_argument("--only", choices=["null", "discovery", "donors"])
+    asked = parser.parse_args()
+    tables = {
+        "null": ("Nothing is real", lambda: null_table(asked.repeats, asked.methods)),
+        "discovery": ("A tenth of the pairs is real", lambda: discovery_table(asked.repeats, asked.methods)),
+        "donors": ("Two conditions that do not differ", lambda: donors_table(asked.repeats)),
+    }
+    for name, (title, make) in tables.items():
+        if asked.only in (None, name):
+            start = time.time()
+            show(title, make(), start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""CellOracle: every target regressed on the regulators that a base GRN allows, by bagged or Bayesian ridge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from grn._core.errors import ParameterError
+from grn.methods._celloracle_fit import Bags, Problem, fit_group, fit_plain, problem, smoothing
+from grn.methods._record import METHODS, Method, Task
+from grn.network import Network
+from grn.pp._smooth_cells import weights_for
+
+FITS = ("bagging", "bayesian")
+
+
+def fit(
+    adata,
+    task: Task,
+    *,
+    base_grn: pd.DataFrame | None = None,
+    fit: str = "bagging",
+    alpha: float = 10.0,
+    n_bags: int = 20,
+    smooth: bool | str | sparse.spmatrix = True,
+    parity: bool = False,
+) -> Network:
+    """Regress, and keep all allowed pairs.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    task
+        Genes, cells and groups; without ``sources`` the regulators of ``base_grn``.
+    base_grn
+        Table ``source, target`` of the regulators a target may have; ``None`` for all.
+    fit
+        ``"bagging"`` or ``"bayesian"``.
+    alpha, n_bags
+        Penalty and number of bags of ``"bagging"``.
+    smooth
+        ``True`` (weights in ``obsp["grn_smooth"]``, else computed with the defaults of ``grn.pp.smooth``), ``False``,
+        a key of ``obsp``, or weights.
+    parity
+        Draw bags as the original program does.
+    """
+    check(fit, alpha, n_bags)
+    weights = weights_for(adata, layer=task.layer, use_raw=task.use_raw) if smooth is True else smoothing(adata, smooth)
+    data = problem(adata, task, base_grn, weights, parity=parity)
+    told = {
+        "base_grn": base_grn is not None,
+        "fit": fit,
+        **({"alpha": float(alpha), "n_bags": int(n_bags)} if fit == "bagging" else {}),
+        "smooth": smooth if isinstance(smooth, str) else weights is not None,
+        "parity": parity,
+    }
+    bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
+    return network_of(data, bags if fit == "bagging" else None, told)
+
+
+def check(fit: str, alpha: float, n_bags: int) -> None:
+    """Refuse numbers out of range."""
+    if fit not in FITS:
+        raise ParameterError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 < alpha < np.inf:
+        raise ParameterError(f"alpha={alpha!r}; pass a number above 0.")
+    if isinstance(n_bags, bool) or not isinstance(n_bags, int | np.integer) or n_bags < 2:
+        raise ParameterError(f"n_bags={n_bags!r}; pass an integer of at least 2, a t-test needs two bags.")
+
+
+def network_of(data: Problem, bags: Bags | None, params: dict) -> Network:
+    """Regress every group and put the edges together."""
+    names = data.cells.names
+    frames = []
+    for group, members in data.cells:
+        source, target, found = fit_group(data, group, members, bags)
+        frame = _frame(names, source, target, found.mean, group, data.cells.groups)
+        frames.append(frame.assign(pval=found.pvalue, coef_variance=found.variance))
+    edges = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    return Network(edges, genes=names, directed=True, signed=True, tested=True, params=params)
+
+
+def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int) -> pd.DataFrame:
+    """Fit the edges of every group anew, without bags and scales.
+
+    Parameters
+    ----------
+    data
+        What the network was fitted on.
+    edges
+        Edges ``source, target[, group]`` to fit.
+    alpha
+        Penalty, above 0.
+    memory
+        Bytes for products.
+
+    Returns
+    -------
+    DataFrame
+        ``source, target, weight[, group]``; change of the target per unit of the source.
+    """
+    names = data.cells.names
+    index = pd.Index(names)
+    frames = []
+    for group, members in data.cells:
+        part = edges[edges["group"] == group] if "group" in edges else edges
+        if part.empty:
+            continue
+        source, target = (index.get_indexer(part[side].astype(object)) for side in ("source", "target"))
+        weight = fit_plain(data, group, members, source, target, alpha, memory)
+        frames.append(_frame(names, source, target, weight, group, data.cells.groups))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _frame(
+    names: np.ndarray, source: np.ndarray, target: np.ndarray, weight: np.ndarray, group: str, groups: tuple[str, ...]
+) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "source": pd.Categorical.from_codes(source, categories=names),
+            "target": pd.Categorical.from_codes(target, categories=names),
+            "weight": weight,
+        }
+    )
+    if group:
+        frame["group"] = pd.Categorical([group] * len(frame), categories=list(groups))
+    return frame
+
+
+METHODS.add(
+    "celloracle",
+    Method(
+        "celloracle",
+        fit,
+        "CellOracle: bagged or Bayesian ridge of smoothed targets on the regulators of a base GRN",
+        signed=True,
+        probability=False,
+        needs=("cells",),
+        reference="Kamimoto et al. 2023",
+        reads_model=False,
+    ),
+)

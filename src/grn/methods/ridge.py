@@ -1,0 +1,89 @@
+"""Ridge regression of every target on all regulators but itself: the linear baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from grn._core.errors import ParameterError
+from grn._core.logging import logger
+from grn._kernels.correlate import Cross, cross
+from grn._kernels.multi_ridge import choose_alpha, masked_ridge, multi_ridge
+from grn.methods._cells import Cells, cells_of, report_constant
+from grn.methods._edges import to_network
+from grn.methods._pairs import allowed_pairs, none_varies, spread
+from grn.methods._record import METHODS, Method, Task
+from grn.network import Network
+
+
+def fit(adata, task: Task, *, alpha: float | None = None, base_grn: pd.DataFrame | None = None) -> Network:
+    """Regress.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    task
+        Genes, cells and groups.
+    alpha
+        Penalty, above 0: minimised is the mean squared residual of standardised genes plus alpha times the sum of
+        squared coefficients. ``None`` chooses one per group by generalised cross-validation over all targets.
+    base_grn
+        Table ``source, target`` of the regulators a target may have; ``None`` for all.
+    """
+    if alpha is not None and (isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < np.inf):
+        raise ParameterError(f"alpha={alpha!r}; pass a number above 0, or None to choose it by cross-validation.")
+    cells = cells_of(adata, task)
+    allowed = allowed_pairs(adata, cells, base_grn)
+    parts, used, restricted = [], {}, base_grn is not None
+    for group, members in cells:
+        sums = cross(cells.expression.rows, members, cells.sources, cells.genes)
+        columns, penalty = _group(cells, sums, allowed, alpha, restricted=restricted, group=group)
+        parts.append((group, columns))
+        used[group.replace("/", "_") or "all"] = penalty
+    params = {"alpha": used, "base_grn": restricted}
+    return to_network(cells.names, cells.sources, parts, params=params, signed=True)
+
+
+def _group(
+    cells: Cells, sums: Cross, allowed: np.ndarray, alpha: float | None, *, restricted: bool, group: str
+) -> tuple[dict[str, np.ndarray], float]:
+    """Matrices (n_vars, S) of one group and the penalty."""
+    source_at, target_at = (np.searchsorted(cells.genes, which) for which in (cells.sources, cells.targets))
+    scale = sums.target_scale
+    constant = np.zeros(len(cells.names), dtype=bool)
+    constant[cells.genes] = np.isnan(scale)
+    report_constant(cells.names, constant, group)
+    s, t = (np.flatnonzero(~np.isnan(scale[at])) for at in (source_at, target_at))
+    if not len(s) or not len(t):
+        raise none_varies(group)
+    table = sums.correlation[s]
+    gram, right = table[:, source_at[s]], table[:, target_at[t]]
+    own = np.full(len(cells.names), -1)
+    own[cells.sources[s]] = np.arange(len(s))
+    own = own[cells.targets[t]]
+    lists = [np.flatnonzero(row) for row in allowed[np.ix_(t, s)]] if restricted else None
+    if alpha is None:
+        alpha = choose_alpha(gram, right, own, sums.count, lists)
+        logger.info("ridge%s: alpha %.3g by generalised cross-validation", f" ({group})" if group else "", alpha)
+    found = multi_ridge(gram, right, own, alpha) if lists is None else masked_ridge(gram, right, lists, alpha)
+    weight = np.full(allowed.shape, np.nan)
+    weight[np.ix_(t, s)] = found.T
+    change = weight * scale[target_at][:, None] / scale[source_at]
+    keep = allowed & ~np.isnan(weight)
+    return {"weight": spread(cells, weight, keep), "score": spread(cells, change, keep)}, float(alpha)
+
+
+METHODS.add(
+    "ridge",
+    Method(
+        "ridge",
+        fit,
+        "ridge regression of every target on all regulators but itself; standardised coefficients",
+        signed=True,
+        probability=False,
+        needs=("cells",),
+        reference="baseline",
+        reads_model=False,
+    ),
+)

@@ -1,0 +1,185 @@
+"""What a simulated perturbation does to genes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
+from grn.pl._data import near
+from grn.pl._heatmap import draw_matrix
+from grn.pl._style import (
+    COLUMN_MM,
+    INK,
+    SIGN_COLORS,
+    SMALL,
+    TEXT,
+    blank,
+    check_axes,
+    check_count,
+    color_scale,
+    new_axes,
+    tidy,
+)
+from grn.pp._anndata import check_type
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+_CELL_MM = 3.2
+
+
+def simulate(
+    adata: AnnData,
+    *,
+    key: str = "simulation",
+    n_genes: int = 20,
+    group: str | None = None,
+    dose: int = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the genes that respond most to a simulated perturbation, without the perturbed ones.
+
+    Parameters
+    ----------
+    adata
+        AnnData after :func:`grn.tl.simulate`.
+    key
+        Name of the results.
+    n_genes
+        Most genes to draw, by the largest absolute mean effect in any of the groups shown.
+    group
+        One group: its genes as lollipops. ``None`` draws all groups side by side, or lollipops if there is only one.
+    dose
+        Number of the dose, from 0.
+    ax
+        Axes to draw on; ``None`` opens a figure 89 mm wide, wider for more than 15 groups.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Blue rises, red falls. Filled dots and bold names are genes that a perturbed one regulates itself; the lines
+        through dots are the standard deviation over cells.
+
+    Raises
+    ------
+    ResultNotFoundError
+        There is no simulation under ``key``.
+    GroupError
+        The group does not exist.
+    ParameterError
+        ``adata`` is no AnnData, or a number is out of range.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.toy(n_cells=60, n_regulators=3, n_targets=8)
+    >>> grn.Network(adata.uns["truth"]).write(adata)
+    >>> grn.tl.simulate(adata, perturbation={"GATA1": 0}, n_propagation=1)
+    >>> ax = grn.pl.simulate(adata, n_genes=3)
+    >>> len(ax.get_yticklabels())
+    3
+    """
+    check_axes(ax)
+    n_genes = check_count("n_genes", n_genes)
+    record = record_of(adata, key)
+    table = _chosen(record["effects"], group, check_count("dose", dose, least=0))
+    title = str(np.asarray(record["params"]["doses"])[dose])
+    table = table[~table["perturbed"].astype(bool)]
+    if table.empty:
+        return blank(new_axes(COLUMN_MM, 40)[0] if ax is None else ax, f"{title}: no gene responds")
+    strength = table["effect"].abs().groupby(table["gene"].astype(str)).max().reset_index()
+    genes = strength.sort_values(["effect", "gene"], ascending=[False, True])["gene"].iloc[:n_genes]
+    shown = table[table["gene"].isin(genes)]
+    groups = list(dict.fromkeys(table["group"].astype(str)))
+    count = f"{len(genes)} strongest of {len(strength)} genes" if len(strength) > len(genes) else f"{len(genes)} genes"
+    if len(groups) == 1:
+        where = "" if groups[0] == "all" else f" in {groups[0]}"
+        return _lollipops(ax, shown, f"{title}{where}: {count}")
+    return _matrix(ax, shown, groups, f"{title}: {count}")
+
+
+def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
+    """The entry of ``uns`` that a simulation wrote."""
+    check_type(adata)
+    record = adata.uns.get(key)
+    if not isinstance(record, Mapping) or not isinstance(record.get("effects"), pd.DataFrame):
+        raise ResultNotFoundError(
+            f"uns has no simulation {key!r}; run grn.tl.simulate(adata, perturbation={{...}}, key_added={key!r})."
+        )
+    return record
+
+
+def _chosen(effects: pd.DataFrame, group: str | None, dose: int) -> pd.DataFrame:
+    doses = int(effects["dose"].max()) + 1 if len(effects) else 1
+    if dose >= doses:
+        raise ParameterError(f"dose={dose}; the simulation has {doses} doses, numbered from 0.")
+    table = effects[effects["dose"] == dose]
+    if group is None:
+        return table
+    found = table[table["group"].astype(str) == group]
+    if found.empty:
+        raise GroupError(f"the simulation has no group {group!r}." + near(group, table["group"]))
+    return found
+
+
+def _lollipops(ax: Axes | None, shown: pd.DataFrame, title: str) -> Axes:
+    from matplotlib.lines import Line2D
+
+    if ax is None:
+        ax = new_axes(COLUMN_MM, 24 + 3.6 * len(shown))[0]
+    rows = np.arange(len(shown))
+    effect, spread = shown["effect"].to_numpy(), shown["sd"].to_numpy()
+    direct = shown["direct"].to_numpy(dtype=bool)
+    colors = np.array([SIGN_COLORS[int(np.sign(value))] for value in effect])
+    ax.hlines(rows, 0, effect, colors=colors, linewidth=1.4, zorder=2)
+    ax.hlines(rows, effect - spread, effect + spread, colors=colors, linewidth=0.6, zorder=2)
+    ax.scatter(effect, rows, s=20, c=np.where(direct, colors, "white"), edgecolors=colors, linewidth=1.0, zorder=3)
+    ax.axvline(0, color=INK, linewidth=0.6, zorder=1)
+    ax.set_yticks(rows, shown["gene"], fontstyle="italic")
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    tidy(ax, keep=("bottom",))
+    ax.locator_params(axis="x", nbins=5)
+    ax.tick_params(axis="y", length=0, pad=5)
+    ax.set_xlabel("mean change of expression", fontsize=TEXT, color=INK)
+    ax.set_title(title, fontsize=TEXT, color=INK, loc="left", pad=12)
+    names = {True: "direct target", False: "further downstream"}
+    handles = [
+        Line2D([], [], color=INK, marker="o", markersize=4, linewidth=0, label=label, markerfacecolor=face)
+        for kind, label, face in ((True, names[True], INK), (False, names[False], "white"))
+        if (direct == kind).any()
+    ]
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=2,
+        fontsize=SMALL,
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0.2,
+        handletextpad=0.2,
+        columnspacing=1.2,
+    )
+    return ax
+
+
+def _matrix(ax: Axes | None, shown: pd.DataFrame, groups: list[str], title: str) -> Axes:
+    wide = shown.pivot(index="gene", columns="group", values="effect").reindex(columns=groups).fillna(0.0)
+    mean = wide.mean(axis=1).rename("mean").reset_index().sort_values(["mean", "gene"], ascending=[False, True])
+    wide = wide.loc[mean["gene"]]
+    if ax is None:
+        rows, columns = wide.shape
+        ax = new_axes(max(COLUMN_MM, 44 + _CELL_MM * columns), max(45, 26 + _CELL_MM * rows))[0]
+    cmap, norm = color_scale(wide.to_numpy(), diverging=True)
+    draw_matrix(ax, wide, cmap=cmap, norm=norm, label="mean change")
+    direct = set(shown.loc[shown["direct"].astype(bool), "gene"])
+    for text in ax.get_yticklabels():
+        text.set_fontstyle("italic")
+        text.set_fontweight("bold" if text.get_text() in direct else "normal")
+    ax.set_title(title, fontsize=TEXT, color=INK, loc="left")
+    return ax

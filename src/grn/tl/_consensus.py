@@ -1,0 +1,275 @@
+"""One network out of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from grn._core.errors import ParameterError, ResultNotFoundError
+from grn._core.logging import logger
+from grn.network import Network
+from grn.network._schema import is_network
+from grn.pp._anndata import check_target, target, validate
+from grn.tl._repeat import check_count
+from grn.tl._rerun import Axes
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+METHODS = ("rank", "vote")
+# without top=, this share of the pairs a network knows are its votes
+_SHARE = 0.1
+
+
+def consensus(
+    adata: AnnData,
+    *,
+    nets: Sequence[str] | None = None,
+    method: str = "rank",
+    top: int | None = None,
+    min_support: int = 0,
+    key_added: str = "consensus",
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Combine several networks of one object into one, by ranks or by votes.
+
+    Strengths of different methods are on different scales; ranks are not. Of the N pairs of a group that network m
+    knows, the weakest has the score :math:`r_m = 0.5 / N` and the strongest :math:`1 - 0.5 / N`; equal weights share
+    the mean of their scores, and so do all pairs that m knows and does not list, at the end. A network knows the pairs
+    of its regulators and its targets. With the M networks that know a pair,
+
+    .. math:: w = \operatorname{sign} \cdot \frac1M \sum_m r_m \quad (\text{rank}), \qquad
+              w = \operatorname{sign} \cdot \frac1M \sum_m [\text{m votes for the pair}] \quad (\text{vote})
+
+    The sign is that of most networks that know one, and unknown if they are equally many.
+
+    Parameters
+    ----------
+    adata
+        Annotated matrix with networks in ``uns``.
+    nets
+        Entries of ``uns``, at least two; by default all networks but earlier consensus and differential ones.
+    method
+        ``"rank"`` or ``"vote"``.
+    top
+        Number of strongest edges per network and group that are its votes; by default a tenth of the pairs it knows.
+        Edges of weight 0 are no votes.
+    min_support
+        Smallest number of votes of an edge; edges with fewer are left out. At least 1 with ``method="vote"``.
+    key_added
+        Entry of ``uns`` to write.
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes the network ``uns[key_added]``: ``edges`` with ``source``, ``target``,
+        ``weight`` (sign times a strength within 0 and 1), ``sign``, ``group`` where a network has groups, and
+
+        ``n_methods``
+            Number of networks that know the pair.
+        ``support``
+            Number of networks that vote for it.
+        ``sign_agreement``
+            Share of the networks with a sign that have the sign of the majority (0.5 to 1); NaN without signs.
+
+    Raises
+    ------
+    ResultNotFoundError
+        If a network does not exist, or there are fewer than two.
+    NetworkError
+        If an entry of ``uns`` is no network.
+    ParameterError
+        If an argument is out of its range.
+
+    Notes
+    -----
+    Groups are matched by name; a network without groups counts in every group, and one that lacks a group is not asked
+    there. An edge of an undirected network counts in both directions, from genes that are regulators in any of the
+    networks. The result is directed if one of them is. Networks that share their data agree on its artefacts too:
+    agreement is no second experiment. Cost: a sort of every network.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.toy(n_cells=100, n_regulators=3, n_targets=6)
+    >>> for name in ("correlation", "ridge"):
+    ...     grn.tl.infer_network(adata, method=name, key_added=name)
+    >>> grn.tl.consensus(adata, nets=["correlation", "ridge"])
+    >>> grn.get.edges(adata, key="consensus")["n_methods"].unique().tolist()
+    [2]
+    """
+    validate(adata)
+    check_target(adata, copy=copy)
+    if method not in METHODS:
+        raise ParameterError(f"method={method!r} is unknown; use {' or '.join(map(repr, METHODS))}.")
+    if top is not None:
+        check_count("top", top, 1)
+    check_count("min_support", min_support, 0)
+    names = _names(adata, nets, key_added)
+    found = [Network.from_anndata(adata, name) for name in names]
+    axes = _axes(found)
+    ballots = [_ballot(net, axes, top) for net in found]
+    keys, columns = _counted(ballots, axes, method, max(min_support, int(method == "vote")))
+    params = {"function": "consensus", "nets": names, "method": f"consensus_{method}", "top": top}
+    made = Network(
+        _table(keys, columns, axes),
+        genes=sorted({gene for net in found for gene in net.genes}),
+        directed=any(net.directed for net in found),
+        signed=any(net.signed for net in found),
+        params={**params, "min_support": min_support},
+    )
+    out = target(adata, copy=copy)
+    made.write(out, key_added)
+    logger.info("consensus of %s: %d edges in uns[%r]", ", ".join(names), len(made), key_added)
+    return out if copy else None
+
+
+@dataclass(frozen=True)
+class _Ballot:
+    """What one network says.
+
+    Parameters
+    ----------
+    keys, score, votes, sign
+        Its edges: number, score, vote and known sign (NaN else).
+    rest
+        Score of the pairs it knows and does not list, per group; NaN for groups it lacks.
+    sources, targets
+        Masks of the genes it knows.
+    """
+
+    keys: np.ndarray
+    score: np.ndarray
+    votes: np.ndarray
+    sign: np.ndarray
+    rest: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+
+
+def _names(adata: AnnData, nets: Sequence[str] | None, key_added: str) -> list[str]:
+    if isinstance(nets, str):
+        raise ParameterError(f"nets={nets!r} is a single string; pass a list of entries of adata.uns.")
+    names = [name for name in adata.uns if _is_plain(adata, name, key_added)] if nets is None else list(nets)
+    names = list(dict.fromkeys(names))
+    if len(names) < 2:
+        raise ResultNotFoundError(
+            f"a consensus needs at least two networks, found {', '.join(map(repr, names)) or 'none'}; infer more with "
+            "grn.tl.infer_network(adata, method=..., key_added=...), or pass nets=[...]."
+        )
+    return names
+
+
+def _is_plain(adata: AnnData, name: str, key_added: str) -> bool:
+    record = adata.uns[name]
+    if name == key_added or not is_network(record):
+        return False
+    made_by = str(dict(record.get("params", {})).get("function", ""))
+    return dict(record.get("schema", {})).get("kind") != "regulons" and made_by not in ("consensus", "differential")
+
+
+def _axes(found: Sequence[Network]) -> Axes:
+    groups = list(dict.fromkeys(group for net in found for group in net.groups))
+    sources = sorted({name for net in found for name in net.regulators})
+    targets = {name for net in found for name in net.targets}
+    mirrored = {name for net in found if not net.directed for name in net.regulators}
+    return Axes(tuple(groups) or ("",), tuple(sources), tuple(sorted(targets | mirrored)), loops=True)
+
+
+def _ballot(net: Network, axes: Axes, top: int | None) -> _Ballot:
+    edges = axes.number(net)
+    keys, weights, sign = edges.keys, np.abs(edges.weights), edges.signs
+    if not net.directed:
+        keys, weights, sign = _both_ways(keys, weights, sign, axes)
+    S, T = axes.shape.sources, axes.shape.targets
+    n_groups = len(axes.groups)
+    if not net.groups and axes.groups != ("",):
+        steps = np.arange(n_groups) * S * T
+        keys, weights, sign = (steps[:, None] + keys).ravel(), np.tile(weights, n_groups), np.tile(sign, n_groups)
+    sources, targets = np.zeros(S, dtype=bool), np.zeros(T, dtype=bool)
+    sources[axes.shape.block(keys) % S] = True
+    targets[keys % T] = True
+    score, votes = np.zeros(len(keys)), np.zeros(len(keys), dtype=bool)
+    rest = np.full(n_groups, np.nan)
+    names = pd.Index(axes.targets).get_indexer(list(axes.sources))
+    loops = (names[axes.shape.block(keys) % S] == keys % T).any()
+    size = sources.sum() * targets.sum() - (0 if loops else (targets[names] & sources & (names >= 0)).sum())
+    group = axes.shape.group(keys)
+    for g in np.unique(group):
+        mine = group == g
+        n = max(int(size), int(mine.sum()))
+        score[mine] = (n - mine.sum() + rankdata(weights[mine]) - 0.5) / n
+        rest[g] = (n - mine.sum()) / 2 / n
+        best = np.lexsort((keys[mine], -weights[mine]))[: top or max(1, round(_SHARE * n))]
+        votes[np.flatnonzero(mine)[best]] = True
+    return _Ballot(keys, score, votes & (weights > 0), sign, rest, sources, targets)
+
+
+def _both_ways(
+    keys: np.ndarray, weights: np.ndarray, sign: np.ndarray, axes: Axes
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges of an undirected network in both directions, where both ends may be sources."""
+    S, T = axes.shape.sources, axes.shape.targets
+    source_of = pd.Index(axes.sources).get_indexer(list(axes.targets))
+    target_of = pd.Index(axes.targets).get_indexer(list(axes.sources))
+    source, back = source_of[keys % T], target_of[axes.shape.block(keys) % S]
+    turned = (axes.shape.group(keys) * S + source) * T + back
+    new = (source >= 0) & (back >= 0) & ~np.isin(turned, keys)
+    return (
+        np.concatenate([keys, turned[new]]),
+        np.concatenate([weights, weights[new]]),
+        np.concatenate([sign, sign[new]]),
+    )
+
+
+def _counted(
+    ballots: Sequence[_Ballot], axes: Axes, method: str, min_support: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Edges and their columns."""
+    keys = np.unique(np.concatenate([ballot.keys for ballot in ballots]))
+    source, column, group = (
+        axes.shape.block(keys) % axes.shape.sources,
+        keys % axes.shape.targets,
+        axes.shape.group(keys),
+    )
+    total, support, plus, minus = (np.zeros(len(keys)) for _ in range(4))
+    known = np.zeros(len(keys), dtype=np.int64)
+    for ballot in ballots:
+        knows = ballot.sources[source] & ballot.targets[column] & ~np.isnan(ballot.rest[group])
+        score = np.where(knows, ballot.rest[group], 0.0)
+        at = np.searchsorted(keys, ballot.keys)
+        score[at] = ballot.score
+        total += score
+        known += knows
+        support[at] += ballot.votes
+        plus[at] += ballot.sign == 1
+        minus[at] += ballot.sign == -1
+    sign = np.where(plus > minus, 1.0, np.where(minus > plus, -1.0, np.nan))
+    signs = plus + minus
+    columns = {
+        "weight": np.where(np.isnan(sign), 1.0, sign) * (total if method == "rank" else support) / known,
+        "sign": sign,
+        "n_methods": known,
+        "support": support.astype(np.int64),
+        "sign_agreement": np.divide(np.maximum(plus, minus), signs, out=np.full(len(keys), np.nan), where=signs > 0),
+    }
+    kept = support >= min_support
+    return keys[kept], {name: values[kept] for name, values in columns.items()}
+
+
+def _table(keys: np.ndarray, columns: dict[str, np.ndarray], axes: Axes) -> pd.DataFrame:
+    source = axes.shape.block(keys) % axes.shape.sources
+    edges = {
+        "source": pd.Categorical.from_codes(source, categories=list(axes.sources)),
+        "target": pd.Categorical.from_codes(keys % axes.shape.targets, categories=list(axes.targets)),
+    }
+    if axes.groups != ("",):
+        edges["group"] = pd.Categorical.from_codes(axes.shape.group(keys), categories=list(axes.groups))
+    return pd.DataFrame({**edges, **columns})

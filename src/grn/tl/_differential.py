@@ -1,0 +1,281 @@
+"""Edges that differ between two conditions, tested on donors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from grn._core.device import torch_threads
+from grn._core.errors import CapabilityError, GeneOverlapError, ParameterError
+from grn._core.logging import logger
+from grn._core.logging import progress as bar
+from grn._core.rng import RNGLike, seed_of
+from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalues
+from grn.methods import METHODS, Task
+from grn.methods._frozen import freeze
+from grn.methods._genes import rows_of
+from grn.network import Network
+from grn.pp._anndata import check_target, regulator_mask, target, validate
+from grn.tl._confidence import POOLS
+from grn.tl._labels import MIN_CELLS, Design, design_of
+from grn.tl._repeat import check_count
+from grn.tl._rerun import Axes, Rerun, checked_params
+from grn.tl._shared import jobs
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def differential(
+    adata: AnnData,
+    *,
+    condition: str,
+    conditions: tuple[str, str] | None = None,
+    donor: str | None = None,
+    method: str = "correlation",
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    groupby: str | None = None,
+    layer: str | None = None,
+    use_raw: bool = False,
+    params: Mapping[str, Any] | None = None,
+    n_permutations: int = 200,
+    pool: str = "edge",
+    standardise: bool = True,
+    key_added: str = "differential",
+    rng: RNGLike = 0,
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Compare the networks of two conditions edge by edge, with donors as the units of the test.
+
+    One network per condition (and group), from all its cells, gives :math:`d = w_b - w_a`. Then the conditions are
+    dealt out anew to the donors, every donor with all its cells, and the networks are made again:
+
+    .. math:: p = \frac{1 + \#\{|d_0| \ge |d|\}}{1 + N}
+
+    with the differences :math:`d_0` of the N other ways to deal them out. If there are no more than
+    ``n_permutations`` of those, each is taken once and the test is exact; else ways are drawn. Donors with cells of
+    one condition each keep the number of donors per condition; if all donors have both, they are pairs, and the
+    conditions are swapped within donors.
+
+    Parameters
+    ----------
+    adata
+        Annotated matrix.
+    condition
+        Column of ``obs`` with the conditions.
+    conditions
+        Two values of that column, the reference first; by default the only two, in category order. Cells of other
+        values are left out.
+    donor
+        Column of ``obs`` with the donor (animal, culture, well: whatever was assigned to a condition). ``None``
+        exchanges cells, which are no replicates: p-values are then far too small where donors differ.
+    method
+        Method of :func:`grn.tl.methods` that reads cells and no foundation model.
+    sources
+        Regulators (list of ``var_names``); by default as for :func:`grn.tl.infer_network`.
+    targets
+        Targets (list of ``var_names``); all genes by default.
+    groupby
+        Column of ``obs``: compare within every group.
+    layer
+        Layer with counts or log-normalised values; ``None`` reads ``X``.
+    use_raw
+        Read ``.raw`` instead of ``X``.
+    params
+        Parameters of the method itself.
+    n_permutations
+        Largest number of ways to deal out conditions; 0 gives differences without p-values.
+    pool
+        ``"edge"``: every edge has its own null differences. ``"regulator"``: all targets of a regulator share theirs,
+        which gives smaller p-values and assumes that the null is the same for them once divided by its spread.
+    standardise
+        With ``pool="regulator"``, divide differences by the root mean square null difference of the target.
+    key_added
+        Entry of ``uns`` to write.
+    rng
+        Seed of the ways that are drawn, and of the method.
+    n_jobs
+        Threads, as for the method; -1 for all cores.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
+    copy
+        Return a new object instead of writing into ``adata``.
+
+    Returns
+    -------
+    AnnData or None
+        ``None``, or the copy. Writes the network ``uns[key_added]``: ``edges`` with ``source``, ``target``,
+        ``weight`` (:math:`w_b - w_a`, signed), ``weight_a``, ``weight_b`` (0 where the method lists no such edge),
+        ``pval``, ``qval`` (Benjamini and Hochberg, per group), ``group`` with ``groupby``; ``params`` with all
+        arguments, ``design`` (``"donors"``, ``"paired donors"`` or ``"cells"``), ``exact``, ``n_donors``,
+        ``n_relabellings`` (ways tried) and ``smallest_p`` (what a p-value can reach with ``pool="edge"``).
+
+    Raises
+    ------
+    GroupError
+        If a column is missing or incomplete, a condition has no cells, no group has 10 cells in both, or the donors
+        allow no test.
+    CapabilityError
+        If the method reads no cells, or a foundation model.
+    GeneNameError, GeneOverlapError
+        If names cannot be used, or no gene is a regulator.
+    ExpressionError, LayerError
+        If the values cannot be used.
+    ParameterError
+        If an argument is out of its range.
+
+    Notes
+    -----
+    With few donors p cannot be small: 3 against 3 allow 10 ways, and p is at least 0.1; 4 against 4 allow 35. The
+    smallest p is logged if it is above 0.05. The test asks whether donors of the two conditions could be exchanged.
+    A larger share of one type of cell in a condition, deeper sequencing, or another batch makes differences too, and a
+    network from few cells has weaker or wilder weights; groups with fewer than 50 cells in a condition are logged.
+    Donors with many cells count for more. Cost: two fits per group and way.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.toy(n_cells=160, n_regulators=3, n_targets=6)
+    >>> adata.obs["donor"] = [f"d{i // 2 % 8}{g}" for i, g in enumerate(adata.obs["group"])]
+    >>> grn.tl.differential(adata, condition="group", donor="donor", n_permutations=20)
+    >>> list(grn.get.edges(adata, key="differential").columns[:3])
+    ['source', 'target', 'weight']
+    """
+    validate(adata)
+    check_target(adata, copy=copy)
+    check_count("n_permutations", n_permutations, 0)
+    if pool not in POOLS:
+        raise ParameterError(f"pool={pool!r} is unknown; use {' or '.join(map(repr, POOLS))}.")
+    seed = seed_of(rng)
+    record = METHODS[method]
+    if "cells" not in record.needs or record.reads_model:
+        raise CapabilityError(
+            f"method {method!r} does not estimate its weights from cells; use one that regresses on cells, such as "
+            "'correlation' or 'ridge'."
+        )
+    own = checked_params(adata, record, params)
+    genes = _genes(adata, sources, targets)
+    design = design_of(adata, condition, conditions, donor, groupby)
+    labels = design.relabellings(n_permutations, seed)
+    frozen = freeze(adata, sorted({*genes[0], *genes[1]}), layer=layer, use_raw=use_raw)
+    rerun = Rerun(record, Task(model=None, groupby=_PART, seed=seed, show=False, n_jobs=jobs(n_jobs)), own, {})
+    axes = Axes(tuple(f"{k}{side}" for k in range(len(design.groups)) for side in "ab"), *genes, loops=False)
+    cells = frozen.part(design.rows)
+    with torch_threads(jobs(n_jobs)):
+        found = _repeat(cells, design, labels, rerun, axes, show=progress)
+    made = _network(found, design, axes, pool, standardise=standardise, names=adata.var_names)
+    told = {
+        **{"function": "differential", "method": method, "condition": condition, "conditions": list(design.names)},
+        **{"donor": donor, "groupby": groupby, "layer": layer, "use_raw": use_raw, "pool": pool, "seed": seed},
+        **{k: v for k, v in own.items() if not isinstance(v, pd.DataFrame)},
+        **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels)},
+    }
+    out = target(adata, copy=copy)
+    Network(made._edges, genes=made._genes, signed=True, tested=made.tested, params=told).write(out, key_added)
+    logger.info("differential: %d edges in uns[%r]", len(made), key_added)
+    return out if copy else None
+
+
+_PART = "_grn_part"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Weights of both conditions and null differences, all by number of edge: (group, source, target)."""
+
+    keys: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    null: list[Draws]
+
+
+def _genes(
+    adata: AnnData, sources: Sequence[str] | None, targets: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = np.asarray(adata.var_names, dtype=str)
+    own = np.flatnonzero(regulator_mask(adata)) if sources is None else rows_of(names, sources, "sources")
+    if not len(own):
+        raise GeneOverlapError(
+            "no regulator is among the genes of this object; call grn.pp.annotate_regulators(adata, organism=...) or "
+            "pass sources=[...]."
+        )
+    other = np.arange(len(names)) if targets is None else rows_of(names, targets, "targets")
+    return tuple(sorted(names[own].tolist())), tuple(sorted(names[other].tolist()))
+
+
+def _repeat(
+    cells: AnnData, design: Design, labels: list[np.ndarray], rerun: Rerun, axes: Axes, *, show: bool | None
+) -> _Found:
+    """Differences of the real conditions and of every other way to deal them out."""
+    n_groups = len(design.groups)
+    keys, first, second, _ = _difference(cells, design, design.second, rerun, axes)
+    null = [Draws() for _ in range(n_groups)]
+    if labels:
+        design.warn(len(labels))
+    for label in bar(labels, desc="differential", show=show):
+        other, a, b, there = _difference(cells, design, label, rerun, axes)
+        group = axes.shape.group(other)
+        for k in np.flatnonzero(there):
+            null[k].add(other[group == k], (b - a)[group == k])
+    return _Found(keys, first, second, null)
+
+
+def _difference(
+    cells: AnnData, design: Design, second: np.ndarray, rerun: Rerun, axes: Axes
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Edges, their weights in either condition, and the groups with enough cells in both."""
+    part = 2 * design.codes + second
+    sizes = np.bincount(part, minlength=2 * len(design.groups)).reshape(-1, 2)
+    there = (sizes >= MIN_CELLS).all(axis=1)
+    kept = there[design.codes]
+    own = cells if kept.all() else cells[kept].copy()
+    own.obs[_PART] = pd.Categorical.from_codes(part[kept], categories=list(axes.groups))
+    found = rerun.fit(own, axes)
+    size = axes.shape.sources * axes.shape.targets
+    place, pair = np.divmod(found.keys, size)
+    key = place // 2 * size + pair
+    keys = np.unique(key)
+    weights = []
+    for side in (0, 1):
+        weight = np.zeros(len(keys))
+        mine = place % 2 == side
+        weight[np.searchsorted(keys, key[mine])] = found.weights[mine]
+        weights.append(weight)
+    return keys, weights[0], weights[1], there
+
+
+def _network(found: _Found, design: Design, axes: Axes, pool: str, *, standardise: bool, names: pd.Index) -> Network:
+    shape = axes.shape
+    source, column = shape.block(found.keys) % shape.sources, found.keys % shape.targets
+    group = shape.group(found.keys)
+    edges = pd.DataFrame(
+        {
+            "source": pd.Categorical.from_codes(source, categories=list(axes.sources)),
+            "target": pd.Categorical.from_codes(column, categories=list(axes.targets)),
+            "weight": found.second - found.first,
+            "weight_a": found.first,
+            "weight_b": found.second,
+        }
+    )
+    if design.groups != ("",):
+        edges["group"] = pd.Categorical.from_codes(group, categories=list(design.groups))
+    tested = any(len(draws) for draws in found.null)
+    if tested:
+        pval, sizes = np.ones(len(edges)), np.zeros(len(design.groups), dtype=np.int64)
+        for k, draws in enumerate(found.null):
+            own = group == k
+            keys, change = found.keys[own], edges["weight"].to_numpy()[own]
+            if pool == "edge":
+                pval[own] = edge_pvalues(keys, change, draws)
+            else:
+                pval[own] = pooled_pvalues(keys, change, draws, shape, standardise=standardise)
+            sizes[k] = len(draws.candidates(keys))
+        edges["pval"], edges["qval"] = pval, discovery_rates(pval, group, sizes)
+    return Network(edges, genes=[str(name) for name in names], signed=True, tested=tested)

@@ -1,0 +1,86 @@
+"""Methods that read cells in the benchmark."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import grn
+from grn.bench import Reference, run, scorer
+from grn.errors import CapabilityError, ExpressionError, ParameterError
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return grn.datasets.toy(n_cells=150, n_regulators=6, n_targets=20, n_groups=1)
+
+
+@pytest.fixture(scope="module")
+def pairs(cells):
+    names = pd.MultiIndex.from_product([cells.var_names[:6], cells.var_names]).to_frame(index=False)
+    names.columns = ["source", "target"]
+    return names[names["source"] != names["target"]]
+
+
+@pytest.mark.parametrize("method", ["correlation", "ridge", "celloracle"])
+def test_a_pair_scores_the_weight_of_its_edge(cells, pairs, method):
+    found = scorer(method)(cells, pairs)
+    alone = cells.copy()
+    grn.tl.infer_network(alone, method=method, sources=list(cells.var_names[:6]))
+    edges = grn.get.edges(alone)
+    weight = dict(zip(zip(edges["source"], edges["target"], strict=True), edges["weight"].abs(), strict=True))
+    expected = [weight.get(pair, 0.0) for pair in pairs.itertuples(index=False, name=None)]
+    assert np.allclose(found, expected) and found.shape == (len(pairs),)
+    assert (found > 0).mean() > 0.9
+
+
+def test_only_the_regulators_asked_about_are_read_and_absent_pairs_score_nothing(cells, pairs):
+    base = cells.uns["truth"][["source", "target"]]
+    found = scorer("ridge", params={"base_grn": base})(cells, pairs)
+    listed = pd.MultiIndex.from_frame(pairs).isin(pd.MultiIndex.from_frame(base.astype(str)))
+    assert (found[~listed] == 0).all() and (found[listed] > 0).all()
+
+
+def test_a_run_takes_it_beside_the_floors(cells):
+    test = Reference(cells.uns["truth"], genes=cells.var_names, dataset="test", expression=cells)
+    other = grn.datasets.toy(n_cells=5, n_regulators=6, n_targets=20, rng=1)
+    train = Reference(other.uns["truth"], genes=other.var_names, dataset="train")
+    table = run(
+        methods=[],
+        scorers={"ridge by name": scorer("ridge")},
+        train=train,
+        test=[test],
+        protocols=["paper"],
+        outside=False,
+        seeds=2,
+        n_boot=20,
+        progress=False,
+    )
+    row = table.query("metric == 'auprc' and method == 'ridge by name'").iloc[0]
+    assert row["kind"] == "method" and row["value"] > 0.9
+
+
+def test_a_test_set_without_cells_is_refused(cells, pairs):
+    with pytest.raises(ExpressionError, match="'ridge' reads cells, and this test set has none"):
+        scorer("ridge")(cells[:0].copy(), pairs)
+
+
+@pytest.mark.parametrize(("method", "reads"), [("vvp", "a foundation model"), ("renge", "perturbation, time")])
+def test_methods_that_read_more_are_refused(method, reads):
+    with pytest.raises(CapabilityError, match=f"reads {reads}.*correlation"):
+        scorer(method)
+
+
+def test_unknown_methods_and_parameters_are_refused():
+    with pytest.raises(ParameterError, match="ridge"):
+        scorer("rigde")
+    with pytest.raises(ParameterError, match="has no parameter 'aplha'"):
+        scorer("ridge", params={"aplha": 1.0})
+    with pytest.raises(ParameterError, match="pass a dict"):
+        scorer("ridge", params=[1])
+
+
+def test_a_scorer_travels_to_other_processes(cells, pairs):
+    import pickle
+
+    score = scorer("correlation", params={"kind": "spearman"})
+    assert np.array_equal(pickle.loads(pickle.dumps(score))(cells, pairs), score(cells, pairs))

@@ -1,0 +1,84 @@
+"""What a fit of RENGE predicts after a knock-out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import grn
+from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
+
+COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
+
+
+@pytest.fixture(scope="module")
+def adata():
+    found = grn.datasets.toy_perturbation(n_cells=30, n_regulators=4, n_targets=3, n_knockouts=3, n_times=3)
+    grn.tl.renge(found, **COLUMNS, C=1e-3, l1_ratio=0.1, n_k=2, n_boot=0)
+    return found
+
+
+def test_it_follows_the_cells_of_the_screen(adata):
+    cells = pd.DataFrame(adata.X.toarray(), columns=adata.var_names, index=adata.obs_names)
+    means = cells.groupby([adata.obs["perturbation"].astype(str), adata.obs["time"]]).mean()
+    gene = adata.var_names[0]
+    found = grn.tl.predict_knockout(adata, genes=gene)
+    assert found.index.name == "time" and found.index.tolist() == [1, 2, 3] and found[gene].tolist() == [0, 0, 0]
+    effect = (means.loc[gene] - means.loc["control"])[found.columns].drop(columns=gene)
+    wanted = grn.tl.predict_knockout(adata, genes=gene, difference=True).drop(columns=gene)
+    assert np.corrcoef(effect.to_numpy().ravel(), wanted.to_numpy().ravel())[0, 1] > 0.95
+
+
+def test_difference_dose_and_steps(adata):
+    gene = adata.var_names[1]
+    change = grn.tl.predict_knockout(adata, genes=gene, difference=True)
+    half = grn.tl.predict_knockout(adata, genes=gene, difference=True, dose=0.5)
+    np.testing.assert_allclose(half * 2, change, atol=1e-12)
+    nothing = grn.tl.predict_knockout(adata, genes=gene, dose=0)
+    fitted = adata.uns["renge"]["params"]["fit"]
+    levels = pd.DataFrame(fitted["level"], columns=fitted["genes"]).drop(columns=gene)
+    np.testing.assert_allclose(nothing.drop(columns=gene), levels)
+    direct = grn.tl.predict_knockout(adata, genes=gene, difference=True, max_steps=1).drop(columns=gene)
+    k = list(fitted["genes"]).index(gene)
+    weights = pd.Series(fitted["network"][:, k], index=fitted["genes"])[direct.columns]
+    share = direct.iloc[-1] / (-weights * fitted["control_level"][k])
+    np.testing.assert_allclose(share[weights != 0], share[weights != 0].iloc[0])
+    assert 0 < share[weights != 0].iloc[0] <= 1
+
+
+def test_several_genes_are_knocked_out_one_by_one(adata):
+    genes = [adata.var_names[2], adata.var_names[0]]
+    found = grn.tl.predict_knockout(adata, genes=genes)
+    assert found.index.names == ["knockout", "time"] and found.index.get_level_values(0).unique().tolist() == genes
+    pd.testing.assert_frame_equal(found.loc[genes[0]], grn.tl.predict_knockout(adata, genes=genes[0]))
+
+
+def test_a_gene_that_was_never_knocked_out_borrows_its_delay(adata, caplog):
+    gene = adata.var_names[3]
+    assert np.isfinite(grn.tl.predict_knockout(adata, genes=gene)).all(axis=None)
+    assert gene in caplog.text and "mean of the others" in caplog.text
+
+
+def test_other_times_have_a_change_but_no_level(adata):
+    gene = adata.var_names[0]
+    found = grn.tl.predict_knockout(adata, genes=gene, times=[2.5, 10], difference=True)
+    assert found.index.tolist() == [2.5, 10]
+    assert grn.tl.predict_knockout(adata, genes=gene, times=[3, 1]).index.tolist() == [3, 1]
+    with pytest.raises(ParameterError, match=r"2\.5 are not in the screen \(1, 2, 3\)"):
+        grn.tl.predict_knockout(adata, genes=gene, times=[1, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"genes": "GATAX"}, GeneNameError, "GATA1"),
+        ({"genes": 3}, ParameterError, "int"),
+        ({"genes": []}, ParameterError, "empty"),
+        ({"genes": "GATA1", "key": "grn"}, ResultNotFoundError, "no fit of RENGE"),
+        ({"genes": "GATA1", "times": "soon"}, ParameterError, "times='soon'"),
+        ({"genes": "GATA1", "dose": None}, ParameterError, "dose=None"),
+        ({"genes": "GATA1", "max_steps": 3}, ParameterError, "n_k=2"),
+    ],
+)
+def test_what_is_refused(adata, arguments, error, match):
+    with pytest.raises(error, match=match):
+        grn.tl.predict_knockout(adata, **arguments)

@@ -277,9 +277,9 @@ def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Net
 
 
 def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
-    """What the model knows of the genes; nothing for a method that got by without the model's genes."""
+    """The genes asked for, and what the model knows of them where the method reads one."""
     if task.model is None:
-        return {}
+        return {"sources": task.sources, "targets": task.targets}
     try:
         genes = pair_genes(adata, task.model, task.sources, task.targets)
     except (GeneNameError, GeneOverlapError):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from grn.bench import Reference
+from grn.bench import Reference, run
+from grn.genes import regulators as known_regulators
 from grn.genes import tables
+from grn.models import load
+from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
 
 def table(pairs):
@@ -138,3 +143,123 @@ class Builders:
 def build() -> type[Builders]:
     """Builders of small references."""
     return Builders
+
+
+class Runs:
+    """What whole runs are made of: random references of genes that ``mini`` knows, and small models."""
+
+    FLOORS = ["random", "target is a regulator", "out-degree", "in-degree", "degree", "look-up", "labels"]  # noqa: RUF012
+    ORACLES = ["own out-degree", "own degree"]  # noqa: RUF012
+    IDENTITY = ["train", "test", "protocol", "method", "metric"]  # noqa: RUF012
+
+    def __init__(self):
+        known, able = load("mini").genes, set(known_regulators("human"))
+        self.TFS = [gene for gene in known if gene in able]
+        self.OTHERS = [gene for gene in known if gene not in able]
+        self.ONE = self.make("one", slice(0, 14), slice(0, 60))
+        self.TWO = self.make("two", slice(14, 28), slice(60, 120), seed=1)
+        self.THREE = self.make("three", slice(8, 24), slice(40, 100), seed=2)
+
+    def make(self, name, tfs, others, *, seed=0, n_edges=120, **arguments) -> Reference:
+        """Random edges of some regulators among some genes."""
+        genes = sorted([*self.TFS[tfs], *self.OTHERS[others]])
+        pairs = [(source, target) for source in self.TFS[tfs] for target in genes if source != target]
+        rows = np.random.default_rng(seed).choice(len(pairs), n_edges, replace=False)
+        given = {"genes": genes, "regulators": self.TFS[tfs], "dataset": name, "network": "N", **arguments}
+        return Reference(table(pairs[i] for i in rows), **given)
+
+    @staticmethod
+    def with_cells(reference, **changes) -> Reference:
+        """The same reference with 30 measured cells."""
+        values = np.log1p(np.random.default_rng(3).poisson(2.0, (30, len(reference.genes)))).astype(np.float32)
+        cells = ad.AnnData(values, var=pd.DataFrame(index=reference.genes))
+        same = ("organism", "dataset", "network", "size", "unit", "directed")
+        given = {**{name: getattr(reference, name) for name in same}, "expression": cells, **changes}
+        return Reference(reference.edges, genes=reference.genes, regulators=reference.regulators, **given)
+
+    def small(self, *references, seed=0) -> Mini:
+        """A small random network of the architecture of ``mini`` that knows the genes of some references."""
+        references = references or (self.ONE, self.TWO, self.THREE)
+        genes = tuple(sorted(set().union(*(reference.genes for reference in references))))
+        config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = MiniNetwork(config)
+            for parameter in network.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+        return Mini(network, genes, name="small", sha256=f"{seed:064d}")
+
+    def same(self, a, b) -> bool:
+        """Equal tables, whatever the order of their rows."""
+        a, b = (t.sort_values(self.IDENTITY, ignore_index=True) for t in (a, b))
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+        return True
+
+
+@pytest.fixture(scope="session")
+def runs() -> Runs:
+    return Runs()
+
+
+@pytest.fixture(scope="module")
+def model(runs):
+    """A small random network that knows the genes of the three references."""
+    return runs.small()
+
+
+@pytest.fixture
+def quick(model, runs):
+    """A run that takes a second or two; keywords replace its arguments."""
+    usual = {"methods": ["VVP (raw)"], "model": model, "train": runs.ONE, "test": [runs.TWO], "protocols": ["paper"]}
+    usual |= {"outside": False, "seeds": 1, "n_boot": 10, "progress": False}
+    return lambda **arguments: run(**{**usual, **arguments})
+
+
+class Screens:
+    """Knock-out screens of a planted network, and what reads predictions and figures of them."""
+
+    REGULATORS = [f"R{i}" for i in range(8)]  # noqa: RUF012
+    TARGETS = [f"T{i:02d}" for i in range(30)]  # noqa: RUF012
+    GENES = [*REGULATORS, *TARGETS]  # noqa: RUF012
+
+    def planted(self, seed=0) -> pd.DataFrame:
+        """Signed weights (8 regulators, 30 targets): five targets each, drawn at random."""
+        rng = np.random.default_rng(seed)
+        weights = pd.DataFrame(0.0, index=self.REGULATORS, columns=self.TARGETS)
+        for name in self.REGULATORS:
+            chosen = rng.choice(self.TARGETS, 5, replace=False)
+            weights.loc[name, chosen] = rng.choice([-1, 1], 5) * rng.uniform(0.4, 0.8, 5)
+        return weights
+
+    def screen(self, weights, *, n=60, seed=0, measured=GENES) -> ad.AnnData:
+        """Log values of a linear model, n cells per knock-out and 3 n controls: a lost regulator is at 0."""
+        rng, lost = np.random.default_rng(seed), self.REGULATORS
+        names = np.repeat(["control", *lost], [3 * n, *([n] * len(lost))])
+        activity = pd.DataFrame(rng.normal(1.0, 0.3, (len(names), len(weights))), columns=weights.index)
+        for name in lost:
+            activity.loc[names == name, name] = 0.0
+        targets = 4 + activity.to_numpy() @ weights.to_numpy() + rng.normal(0, 0.3, (len(names), weights.shape[1]))
+        values = pd.concat([activity + 2, pd.DataFrame(targets, columns=weights.columns)], axis=1).clip(lower=0)
+        obs = pd.DataFrame({"perturbation": names}, index=[f"c{i}" for i in range(len(names))])
+        adata = ad.AnnData(values.to_numpy(dtype=np.float32), obs=obs, var=pd.DataFrame(index=values.columns))
+        return adata[:, measured].copy()
+
+    @staticmethod
+    def edges_of(weights) -> pd.DataFrame:
+        """The table of the weights that are not 0."""
+        edges = weights.rename_axis("source").reset_index().melt("source", var_name="target", value_name="weight")
+        return edges[edges["weight"] != 0].reset_index(drop=True)
+
+    @staticmethod
+    def value_of(figures, method, metric, **where) -> pd.Series:
+        """The one row of a method and a metric."""
+        rows = figures[(figures["method"] == method) & (figures["metric"] == metric)]
+        for column, wanted in where.items():
+            rows = rows[rows[column] == wanted]
+        assert len(rows) == 1
+        return rows.iloc[0]
+
+
+@pytest.fixture(scope="session")
+def screens() -> Screens:
+    return Screens()

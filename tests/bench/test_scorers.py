@@ -2,78 +2,14 @@
 
 import hashlib
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from grn.bench import Reference, _run, run
+from grn.bench import Reference, _run
 from grn.errors import ParameterError
-from grn.genes import regulators
-from grn.models import load
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
-KNOWN = load("mini").genes
-TFS = [gene for gene in KNOWN if gene in set(regulators("human"))]
-OTHERS = [gene for gene in KNOWN if gene not in set(TFS)]
 BOTH = {"protocols": ["paper", "strict"], "methods": []}
-
-
-def make(name, tfs, others, *, seed=0, n_edges=120, **arguments):
-    """Random edges of some regulators among some genes."""
-    genes = sorted([*TFS[tfs], *OTHERS[others]])
-    pairs = [(source, target) for source in TFS[tfs] for target in genes if source != target]
-    rows = np.random.default_rng(seed).choice(len(pairs), n_edges, replace=False)
-    edges = pd.DataFrame([pairs[i] for i in rows], columns=["source", "target"])
-    given = {"genes": genes, "regulators": TFS[tfs], "dataset": name, "network": "N", **arguments}
-    return Reference(edges, **given)
-
-
-def with_cells(reference, **changes):
-    """The same reference with 30 measured cells."""
-    values = np.log1p(np.random.default_rng(3).poisson(2.0, (30, len(reference.genes)))).astype(np.float32)
-    cells = ad.AnnData(values, var=pd.DataFrame(index=reference.genes))
-    same = ("organism", "dataset", "network", "size", "unit", "directed")
-    given = {**{name: getattr(reference, name) for name in same}, "expression": cells, **changes}
-    return Reference(reference.edges, genes=reference.genes, regulators=reference.regulators, **given)
-
-
-ONE = make("one", slice(0, 14), slice(0, 60))
-TWO = make("two", slice(14, 28), slice(60, 120), seed=1)
-
-
-def small(*references):
-    """A small random network of the architecture of ``mini`` that knows the genes of some references."""
-    genes = tuple(sorted(set().union(*(reference.genes for reference in references))))
-    config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = MiniNetwork(config)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return Mini(network, genes, name="small", sha256="0" * 64)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small(ONE, TWO)
-
-
-@pytest.fixture
-def quick(model):
-    """A run that takes a second or two; keywords replace its arguments."""
-    usual = {"methods": ["VVP (raw)"], "model": model, "train": ONE, "test": [TWO], "protocols": ["paper"]}
-    usual |= {"outside": False, "seeds": 1, "n_boot": 10, "progress": False}
-    return lambda **arguments: run(**{**usual, **arguments})
-
-
-def same(a, b):
-    """Equal tables, whatever the order of their rows."""
-    identity = ["protocol", "method", "metric"]
-    a, b = (t.sort_values(identity, ignore_index=True) for t in (a, b))
-    pd.testing.assert_frame_equal(a, b, check_exact=True)
-    return True
 
 
 def hashed(adata, pairs):
@@ -93,7 +29,7 @@ def truth(reference, *, noise=0.0):
     return score
 
 
-def test_a_scorer_sees_the_object_and_the_pairs(quick):
+def test_a_scorer_sees_the_object_and_the_pairs(quick, runs):
     seen = []
 
     def score(adata, pairs):
@@ -103,50 +39,50 @@ def test_a_scorer_sees_the_object_and_the_pairs(quick):
         adata.var_names = [f"spoilt{i}" for i in range(adata.n_vars)]
         return values
 
-    test = with_cells(TWO)
+    test = runs.with_cells(runs.TWO)
     first = quick(**BOTH, scorers={"mine": score}, test=[test])
     again = quick(**BOTH, scorers={"mine": hashed}, test=[test])
-    assert same(first, again), "what a scorer does to its arguments changes nothing"
-    assert list(test.expression.var_names) == list(TWO.genes)
+    assert runs.same(first, again), "what a scorer does to its arguments changes nothing"
+    assert list(test.expression.var_names) == list(runs.TWO.genes)
     assert len(seen) == 2
     for adata, pairs in seen:
         assert list(pairs.columns) == ["source", "target"] and not pairs.duplicated().any()
-        assert set(pairs["source"]) <= set(TWO.evidence) and set(pairs["target"]) <= set(TWO.genes)
+        assert set(pairs["source"]) <= set(runs.TWO.evidence) and set(pairs["target"]) <= set(runs.TWO.genes)
         assert (pairs["source"] != pairs["target"]).all()
-        assert len(pairs) >= 180 and adata.n_obs == 30 and adata.n_vars == len(TWO.genes)
-        assert adata.var["is_regulator"].sum() == len(TWO.regulators)
+        assert len(pairs) >= 180 and adata.n_obs == 30 and adata.n_vars == len(runs.TWO.genes)
+        assert adata.var["is_regulator"].sum() == len(runs.TWO.regulators)
 
 
-def test_no_gene_of_training_is_asked_about_under_strict(quick):
+def test_no_gene_of_training_is_asked_about_under_strict(quick, runs):
     """Neither as a source nor as a target, whatever a figure is for."""
-    train = make("train", slice(4, 20), slice(30, 80), seed=2)
-    shared = set(train.genes) & set(TWO.genes)
+    train = runs.make("train", slice(4, 20), slice(30, 80), seed=2)
+    shared = set(train.genes) & set(runs.TWO.genes)
     seen = {}
 
     def score(adata, pairs):
         seen[len(seen)] = {*pairs["source"], *pairs["target"]}
         return hashed(adata, pairs)
 
-    found = quick(**BOTH, scorers={"mine": score}, train=train, model=small(train, TWO))
+    found = quick(**BOTH, scorers={"mine": score}, train=train, model=runs.small(train, runs.TWO))
     assert len(shared) == 26 and len(seen) == 2 and list(found["protocol"].unique()) == ["paper", "strict"]
     assert len(seen[0] & shared) > 15 and not seen[1] & shared and len(seen[1]) > 20
 
 
-def test_a_scorer_sees_all_genes_even_where_few_are_measured(quick):
+def test_a_scorer_sees_all_genes_even_where_few_are_measured(quick, runs):
     """Cells that do not cover the genes are no cells of this universe."""
-    part = with_cells(TWO)
-    for reference in (TWO, with_cells(TWO, expression=part.expression[:, :9].copy())):
+    part = runs.with_cells(runs.TWO)
+    for reference in (runs.TWO, runs.with_cells(runs.TWO, expression=part.expression[:, :9].copy())):
         seen = []
         quick(methods=[], test=[reference], scorers={"mine": lambda a, p: seen.append(a) or hashed(a, p)})  # noqa: B023
-        assert seen[0].n_obs == 0 and list(seen[0].var_names) == list(TWO.genes)
-        assert set(seen[0].var_names[seen[0].var["is_regulator"]]) == set(TWO.regulators)
+        assert seen[0].n_obs == 0 and list(seen[0].var_names) == list(runs.TWO.genes)
+        assert set(seen[0].var_names[seen[0].var["is_regulator"]]) == set(runs.TWO.regulators)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, list, pd.Series])
-def test_what_a_scorer_may_return(quick, dtype):
+def test_what_a_scorer_may_return(quick, dtype, runs):
     whole = lambda a, p: np.round(1e6 * hashed(a, p))  # noqa: E731
     given = lambda a, p: dtype(whole(a, p)) if dtype in (list, pd.Series) else whole(a, p).astype(dtype)  # noqa: E731
-    assert same(quick(methods=[], scorers={"mine": given}), quick(methods=[], scorers={"mine": whole}))
+    assert runs.same(quick(methods=[], scorers={"mine": given}), quick(methods=[], scorers={"mine": whole}))
 
 
 @pytest.mark.parametrize(
@@ -196,8 +132,8 @@ def test_results_of_scorers_are_not_kept(quick, tmp_path):
     assert "mine" not in set(quick(methods=[], cache=tmp_path)["method"])
 
 
-def test_a_perfect_scorer(quick):
-    mine = quick(**BOTH, scorers={"mine": truth(TWO)}).query("method == 'mine'")
+def test_a_perfect_scorer(quick, runs):
+    mine = quick(**BOTH, scorers={"mine": truth(runs.TWO)}).query("method == 'mine'")
     of = mine.pivot_table(index="protocol", columns="metric", values="value")
     for metric in ("auprc", "auroc", "auprc_regulator", "auprc_target", "direction"):
         assert (of[metric] == 1).all(), metric
@@ -230,32 +166,32 @@ def test_a_scorer_and_a_floor_with_the_same_scores_have_the_same_figures(quick, 
     pd.testing.assert_frame_equal(mine, floor)
 
 
-def hubs(name, tfs, others, *, seed):
+def hubs(runs, name, tfs, others, *, seed):
     """Regulators and targets of very different degrees; which of them meet is random."""
     random = np.random.default_rng(seed)
-    genes = sorted([*TFS[tfs], *OTHERS[others]])
+    genes = sorted([*runs.TFS[tfs], *runs.OTHERS[others]])
     n = tfs.stop - tfs.start
     share = np.outer(np.geomspace(1, 0.05, n), random.permutation(np.geomspace(1, 0.02, len(genes))))
     edges = [
         (source, target)
-        for i, source in enumerate(TFS[tfs])
+        for i, source in enumerate(runs.TFS[tfs])
         for j, target in enumerate(genes)
         if source != target and random.random() < 0.5 * share[i, j]
     ]
     table = pd.DataFrame(edges, columns=["source", "target"])
-    return Reference(table, genes=genes, regulators=TFS[tfs], dataset=name, network="N")
+    return Reference(table, genes=genes, regulators=runs.TFS[tfs], dataset=name, network="N")
 
 
-def test_planted_edges_are_found_and_node_degrees_are_at_chance_under_strict(quick):
-    train = hubs("one", slice(0, 40), slice(0, 120), seed=0)
-    test = hubs("two", slice(40, 80), slice(120, 240), seed=1)
+def test_planted_edges_are_found_and_node_degrees_are_at_chance_under_strict(quick, runs):
+    train = hubs(runs, "one", slice(0, 40), slice(0, 120), seed=0)
+    test = hubs(runs, "two", slice(40, 80), slice(120, 240), seed=1)
     out, into = test.edges["source"].value_counts(), test.edges["target"].value_counts()
 
     def degrees(adata, pairs):
         return np.log1p(pairs["source"].map(out).fillna(0)) + np.log1p(pairs["target"].map(into).fillna(0))
 
     scorers = {"pair": truth(test, noise=1.5), "node": degrees}
-    found = quick(**BOTH, scorers=scorers, train=train, test=[test], model=small(train, test), seeds=3, n_boot=100)
+    found = quick(**BOTH, scorers=scorers, train=train, test=[test], model=runs.small(train, test), seeds=3, n_boot=100)
     of = found[found["metric"] == "auprc"].set_index(["method", "protocol"])
     assert of.loc[("node", "paper"), "value"] > 0.8
     assert of.loc[("node", "strict"), "low"] < 0.5 < of.loc[("node", "strict"), "high"]
@@ -269,13 +205,13 @@ def test_planted_edges_are_found_and_node_degrees_are_at_chance_under_strict(qui
     assert rewired[("pair", "strict")] < 0.6
 
 
-def test_direction(quick):
+def test_direction(quick, runs):
     """One-way edges between regulators only, and only of directed references."""
     turned = lambda table: table[["target", "source"]].set_axis(["source", "target"], axis=1)  # noqa: E731
-    a, b, c = TWO.evidence[:3]
+    a, b, c = runs.TWO.evidence[:3]
     both_ways = pd.DataFrame([(a, b), (b, a), (a, c), (c, a)], columns=["source", "target"])
-    edges = pd.concat([TWO.edges, both_ways])
-    given = {"genes": TWO.genes, "regulators": TWO.regulators, "dataset": "two", "network": "N"}
+    edges = pd.concat([runs.TWO.edges, both_ways])
+    given = {"genes": runs.TWO.genes, "regulators": runs.TWO.regulators, "dataset": "two", "network": "N"}
     directed, undirected = (Reference(edges, **given, directed=d) for d in (True, False))
     scorers = {
         "right": truth(directed),

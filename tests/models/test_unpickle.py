@@ -1,13 +1,11 @@
-"""Files of strangers: whatever they hold, nothing in them runs, and what is wrong is said."""
+"""Files of strangers: what is honest is read, and what is foreign, cut or damaged is refused and named."""
 
 import collections
 import functools
 import io
-import os
 import pickle
 import struct
 import sys
-import tarfile
 import types
 import zipfile
 from pathlib import Path
@@ -20,122 +18,6 @@ from hypothesis import strategies as st
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
 from grn.models._unpickle import read_pickle, read_torch
-
-
-class Asks:
-    """Pickles as a call that its reader would make."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
-
-
-@pytest.fixture
-def trap(tmp_path, monkeypatch):
-    """A place for files; afterwards nothing may have left a mark there."""
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    assert not (tmp_path / "ran").exists()
-
-
-EVIL = {
-    "os.system": Asks(os.system, "touch ran"),
-    "eval": Asks(eval, "open('ran', 'w')"),
-    "exec": Asks(exec, "open('ran', 'w')"),
-    "open": Asks(open, "ran", "w"),
-    "getattr": Asks(getattr, {}, "keys"),
-    "import": Asks(__import__, "os"),
-    "breakpoint": Asks(breakpoint),
-    "partial": Asks(functools.partial, os.system, "touch ran"),
-    "codec": Asks(__import__("_codecs").encode, "abc", "rot13"),
-    "decode": Asks(__import__("_codecs").decode, b"abc", "utf8"),
-    "load": Asks(torch.load, "ran"),
-    "map": Asks(map, os.system, ["touch ran"]),
-}
-WRAPS = {
-    "alone": lambda evil: evil,
-    "value": lambda evil: {"a": 1, "b": evil},
-    "key": lambda evil: {(evil,): 1},
-    "nested": lambda evil: {"a": [{"b": ({"c": evil},)}]},
-    "default": lambda evil: collections.defaultdict(list, a=evil),
-}
-
-
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-@pytest.mark.parametrize("evil", EVIL)
-def test_a_dictionary_that_calls_something_is_refused_by_name(trap, evil, protocol):
-    path = trap / "d.pkl"
-    for wrap in WRAPS.values():
-        path.write_bytes(pickle.dumps(wrap(EVIL[evil]), protocol=protocol))
-        with pytest.raises(WeightsError, match=r"asks for .*it was not run"):
-            read_pickle(path)
-
-
-@pytest.mark.parametrize("name", ["dict.fromkeys", "object", "type", "print", "__import__", "str.format", "memoryview"])
-def test_names_outside_the_list_are_not_looked_up(trap, name):
-    path = trap / "d.pkl"
-    path.write_bytes(b"\x80\x04\x8c\x08builtins\x8c" + bytes([len(name)]) + name.encode() + b"\x93.")
-    with pytest.raises(WeightsError, match=rf"builtins\.{name}"):
-        read_pickle(path)
-
-
-@pytest.mark.parametrize(
-    "state", [None, {"k": 1}, (3, "?", None), (3, "<", None, ("a",), {"a": 1}, 8, 1, 0)], ids=["none", "dict", "?", "f"]
-)
-def test_a_number_type_takes_no_state_but_its_byte_order(trap, state):
-    class Type:
-        def __reduce__(self):
-            return np.dtype, ("i8", False, True), state
-
-    path = trap / "d.pkl"
-    path.write_bytes(pickle.dumps({"a": Type()}))
-    if isinstance(state, tuple) and state[1] == "<":
-        assert read_pickle(path)["a"] == np.dtype("i8"), "the fields are not taken over"
-    elif state is None:
-        assert read_pickle(path)["a"] == np.dtype("i8")
-    else:
-        with pytest.raises(WeightsError, match="byte order"):
-            read_pickle(path)
-
-
-@pytest.mark.parametrize("code", ["V8", "O", "O8", "i8,i8", "M8[ns]", "c16", 3, ["i8"]])
-def test_only_plain_numbers_are_numbers(trap, code):
-    class Number:
-        def __reduce__(self):
-            return np._core.multiarray.scalar, (Asks(np.dtype, code, False, True), b"12345678")
-
-    path = trap / "d.pkl"
-    path.write_bytes(pickle.dumps({"a": Number()}))
-    with pytest.raises(WeightsError, match=r"numpy\.dtype|array of objects"):
-        read_pickle(path)
-
-
-def test_a_pickle_cannot_change_what_its_names_lead_to(trap):
-    """BUILD sets attributes of whatever lies on the stack; that may be a function of torch or of this package."""
-    for module, name in (("numpy", "dtype"), ("_codecs", "encode"), ("collections", "OrderedDict")):
-        head = f"c{module}\n{name}\n".encode()
-        (trap / "d.pkl").write_bytes(b"\x80\x02" + head + b"N}X\x0c\x00\x00\x00__defaults__)s\x86b.")
-        with pytest.raises(WeightsError):
-            read_pickle(trap / "d.pkl")
-    before = torch._utils._rebuild_tensor_v2.__defaults__
-    for module, name in (("torch._utils", "_rebuild_tensor_v2"), ("torch.nn.modules.linear", "Linear")):
-        content = b"\x80\x02" + f"c{module}\n{name}\n".encode() + b"N}X\x0c\x00\x00\x00__defaults__)s\x86b."
-        with pytest.raises(WeightsError):
-            read_torch(archive(trap / "m.ckpt", content))
-    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
-    assert not hasattr(torch.nn.Linear, "__defaults__")
-
-
-def archive(path, data, records=()):
-    """A torch archive around a pickle."""
-    with zipfile.ZipFile(path, "w") as made:
-        made.writestr("archive/data.pkl", data)
-        made.writestr("archive/version", "3\n")
-        for name, content in records:
-            made.writestr(f"archive/{name}", content)
-    return path
 
 
 def old_numpy(data: bytes) -> bytes:
@@ -236,63 +118,26 @@ def test_a_missing_file_is_its_own_error(trap, read):
 STATE = {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3), "h": torch.ones(2, dtype=torch.bfloat16)}
 
 
-def same(found, expected=None):
-    expected = STATE if expected is None else expected
-    return list(found) == list(expected) and all(
-        torch.equal(found[k], v) and found[k].dtype == v.dtype for k, v in expected.items()
-    )
-
-
 @pytest.mark.parametrize("zipped", [True, False], ids=["archive", "stream"])
 @pytest.mark.parametrize("suffix", [".pt", ".bin", ".ckpt", ""])
-def test_tensors_of_every_file_layout_are_read(trap, zipped, suffix):
+def test_tensors_of_every_file_layout_are_read(trap, zipped, suffix, same_state):
     path = trap / f"m{suffix}"
     torch.save(STATE, path, _use_new_zipfile_serialization=zipped)
-    assert same(read_torch(path))
+    assert same_state(read_torch(path), STATE)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("protocol", [3, 4, 5])
-def test_newer_protocols_are_read_in_archives_and_refused_in_streams(trap, protocol):
+def test_newer_protocols_are_read_in_archives_and_refused_in_streams(trap, protocol, same_state):
     """torch's own guarded reader knows protocol 2 alone."""
     path = trap / "m.pt"
     content = ("label", {"d": np.int64(3), "genes": np.array(["A"])}, STATE)
     torch.save(content, path, pickle_protocol=protocol)
     label, hyper, state = read_torch(path)
-    assert (label, hyper["d"], hyper["genes"].tolist()) == ("label", 3, ["A"]) and same(state)
+    assert (label, hyper["d"], hyper["genes"].tolist()) == ("label", 3, ["A"]) and same_state(state, STATE)
     torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
     with pytest.raises(WeightsError, match=r"asks for|not a readable torch file"):
         read_torch(path)
-
-
-@pytest.mark.parametrize("zipped", [True, False], ids=["archive", "stream"])
-@pytest.mark.parametrize("suffix", [".pt", ".ckpt"])
-@pytest.mark.parametrize("evil", sorted(set(EVIL) - {"codec"}))  # torch itself allows that one
-def test_code_in_a_torch_file_is_refused(trap, evil, zipped, suffix):
-    path = trap / f"m{suffix}"
-    contents = (EVIL[evil], {**STATE, "b": EVIL[evil]}, {"state_dict": STATE, "callbacks": {"c": [EVIL[evil]]}})
-    for content in contents:
-        torch.save(content, path, _use_new_zipfile_serialization=zipped)
-        with pytest.raises(WeightsError) as raised:
-            found = read_torch(path)
-            # a training library's name is a stand-in, which is read over outside the parameters
-            assert evil in ("partial", "load") and content is contents[2] and same(found["state_dict"])
-            raise WeightsError(f"{path} holds stand-ins")
-        assert str(path) in str(raised.value) and "two options" not in str(raised.value)
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".ckpt"])
-def test_a_pickle_that_poses_as_an_archive_is_not_run(trap, suffix):
-    """Python finds an archive by its end, torch by its start: between the two lay an unguarded reader once."""
-    end = io.BytesIO()
-    with zipfile.ZipFile(end, "w") as made:
-        made.writestr("a", "b")
-    path = trap / f"m{suffix}"
-    for protocol in (0, 2):
-        path.write_bytes(pickle.dumps(EVIL["os.system"], protocol=protocol) + end.getvalue())
-        assert zipfile.is_zipfile(path)
-        with pytest.raises(WeightsError, match=r"system|not a readable"):
-            read_torch(path)
 
 
 def test_an_archive_inside_which_torch_finds_none_is_refused(trap):
@@ -301,31 +146,6 @@ def test_an_archive_inside_which_torch_finds_none_is_refused(trap):
         made.writestr("readme.txt", "hello")
     with pytest.raises(WeightsError, match="not a readable torch file"):
         read_torch(path)
-
-
-def test_a_tar_file_is_refused_before_torch_unpacks_it(trap):
-    path = trap / "m.pt"
-    with tarfile.open(path, "w") as made:
-        for name in ("storages", "tensors", "pickle"):
-            data = pickle.dumps(EVIL["os.system"], protocol=2)
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            made.addfile(entry, io.BytesIO(data))
-    with pytest.raises(WeightsError, match="tar archive"):
-        read_torch(path)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_compiled_model_is_refused(trap):
-    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), trap / "m.pt")
-    with pytest.raises(WeightsError, match="TorchScript"):
-        read_torch(trap / "m.pt")
-
-
-def test_a_whole_model_is_refused_and_named(trap):
-    torch.save(torch.nn.Linear(2, 2), trap / "m.pt")
-    with pytest.raises(WeightsError, match=r"torch\.nn\.modules\.linear\.Linear"):
-        read_torch(trap / "m.pt")
 
 
 @pytest.fixture
@@ -382,12 +202,12 @@ def lightning(path, library, name="pytorch_lightning.loops", hyper=None):
     return path
 
 
-def test_training_state_becomes_inert(trap, library):
+def test_training_state_becomes_inert(trap, library, same_state):
     lightning(trap / "m.ckpt", library)
     found = read_torch(trap / "m.ckpt")
     assert "pytorch_lightning" not in sys.modules
     assert set(found) == {"state_dict", "hyper_parameters"}
-    assert same(found["state_dict"], {**STATE, "p": torch.ones(2)})
+    assert same_state(found["state_dict"], {**STATE, "p": torch.ones(2)})
     hyper = found["hyper_parameters"]
     assert list(hyper) == ["d", "genes", "names", "lr"], "objects are left out"
     assert (hyper["d"], hyper["names"], hyper["lr"], list(hyper["genes"])) == (8, ["x"], 0.5, ["A", "B"])
@@ -457,14 +277,14 @@ def test_a_damaged_pickle_is_read_or_refused(trap, changes, protocol):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_damaged_training_checkpoint_is_read_or_refused(trap):
+def test_a_damaged_training_checkpoint_is_read_or_refused(trap, archive, same_state):
     buffer = io.BytesIO()
     torch.save({"state_dict": STATE, "epoch": np.int64(3), "o": torch.optim.AdamW}, buffer)
     with zipfile.ZipFile(buffer) as whole:
         name = next(name for name in whole.namelist() if name.endswith("data.pkl"))
         records = [(n.split("/", 1)[1], whole.read(n)) for n in whole.namelist() if n != name and "version" not in n]
         data = whole.read(name)
-    assert same(read_torch(archive(trap / "m.ckpt", data, records))["state_dict"])
+    assert same_state(read_torch(archive(trap / "m.ckpt", data, records))["state_dict"], STATE)
 
     @given(changes=CHANGES)
     @QUICK

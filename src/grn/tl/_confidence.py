@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def confidence(
     standardise: bool = True,
     together: bool = True,
     top: int | None = None,
+    cache: str | Path | None = None,
     rng: RNGLike = 0,
     n_jobs: int | None = None,
     progress: bool | None = None,
@@ -100,6 +102,9 @@ def confidence(
         that are too narrow, and p-values that are too small.
     top
         Number of strongest edges per group that stability asks for; by default the number of edges with q up to 0.05.
+    cache
+        Folder that keeps finished repetitions: the same call made again after an interruption goes on where it
+        stopped, and one with more repetitions adds to them. Other cells or arguments do not meet them.
     rng
         Seed of the permutations and subsamples.
     n_jobs
@@ -169,7 +174,7 @@ def confidence(
     rerun = rerun_of(adata, network, method=method, model=model, given=params, n_jobs=jobs(n_jobs), key=net)
     if n_permutations:
         need_permutable(rerun.record)
-    plan = Plan(n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress)
+    plan = Plan(n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress, cache)
     with torch_threads(jobs(n_jobs)):
         found = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, found, pool, top, standardise=standardise)

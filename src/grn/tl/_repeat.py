@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from anndata import AnnData
@@ -14,6 +15,7 @@ from grn._kernels.null import Draws, Means
 from grn.methods._frozen import Blocks, Frozen, blocks_of, freeze
 from grn.network import Network
 from grn.pp._anndata import regulator_mask
+from grn.tl._kept import kept
 from grn.tl._rerun import Axes, Edges, Rerun, axes_of, n_differing
 
 
@@ -35,6 +37,8 @@ class Plan:
         Seed of permutations and subsamples.
     show
         Progress bar.
+    cache
+        Folder that keeps finished repetitions; ``None`` for none.
     """
 
     n_permutations: int
@@ -44,6 +48,7 @@ class Plan:
     together: bool
     seed: int
     show: bool | None
+    cache: str | Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,20 +67,32 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: Plan, *, key: str) 
     bar = iter(progress(range(1 + plan.n_permutations + plan.n_subsamples), desc="confidence", show=plan.show))
     next(bar)
     axes, frozen, again = _again(adata, net, rerun, key)
+    how = {"fraction": plan.fraction, "strata": plan.strata, "together": plan.together, "seed": plan.seed}
+    done = kept(plan.cache, rerun, axes, frozen, again, **how)
     blocks = blocks_of(frozen.obs, rerun.task.groupby, plan.strata)
     names = [str(name) for name in frozen.obs.index]
     real, null, samples = Means(), Draws(), []
     aliases = _aliases(axes.sources, {*frozen.names})
     for i in range(plan.n_permutations):
         next(bar)
-        permuted = frozen.permuted(axes.sources, aliases, _order(blocks, axes, plan, i))
-        own, copied = rerun.fit_beside(permuted, axes, aliases, seed=_seed(plan.seed, "null", i))
+        order = _order(blocks, axes, plan, i)
+        seed = _seed(plan.seed, "null", i)
+        own, copied = done.get(
+            f"permutation_{i}",
+            lambda order=order, seed=seed: rerun.fit_beside(
+                frozen.permuted(axes.sources, aliases, order), axes, aliases, seed=seed
+            ),
+        )
         real.add(own.keys, own.weights)
         null.add(copied.keys, copied.weights)
     for i in range(plan.n_subsamples):
         next(bar)
         rows = blocks.draw(plan.fraction, plan.seed, names, "subsample", str(i))
-        samples.append(rerun.fit(frozen.part(rows), axes, seed=_seed(plan.seed, "sample", i)))
+        seed = _seed(plan.seed, "sample", i)
+        samples += done.get(
+            f"subsample_{i}",
+            lambda rows=rows, seed=seed: (rerun.fit(frozen.part(rows), axes, seed=seed),),
+        )
     list(bar)
     return Repeated(axes, again, real, null, samples)
 

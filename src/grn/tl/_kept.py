@@ -36,8 +36,10 @@ class Kept:
         return found
 
 
-def kept(cache: str | Path | None, rerun: Rerun, axes: Axes, frozen: Frozen, again: Edges, **plan: Any) -> Kept:
-    """A folder within ``cache`` that belongs to this network, these cells and arguments."""
+def kept(
+    cache: str | Path | None, rerun: Rerun, axes: Axes, frozen: Frozen, again: Edges, *, plan: Mapping[str, Any]
+) -> Kept:
+    """A folder within ``cache`` that belongs to this network, these cells and the arguments in ``plan``."""
     if cache is None:
         return Kept(None)
     from grn import __version__

@@ -68,7 +68,7 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: Plan, *, key: str) 
     next(bar)
     axes, frozen, again = _again(adata, net, rerun, key)
     how = {"fraction": plan.fraction, "strata": plan.strata, "together": plan.together, "seed": plan.seed}
-    done = kept(plan.cache, rerun, axes, frozen, again, **how)
+    done = kept(plan.cache, rerun, axes, frozen, again, plan=how)
     blocks = blocks_of(frozen.obs, rerun.task.groupby, plan.strata)
     names = [str(name) for name in frozen.obs.index]
     real, null, samples = Means(), Draws(), []

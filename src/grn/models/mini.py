@@ -241,6 +241,8 @@ class Mini:
     value_scale = SCALE
     capabilities = frozenset({"value", "gradient", "attention", "embedding"})
     gradient_kind = "exact"
+    # what a dual pass takes at its peak, measured on panels of 1000 genes
+    bytes_per_gene = 32768
 
     def __init__(
         self, network: MiniNetwork, genes: Sequence[str], *, name: str, sha256: str, max_genes: int = 2048

@@ -31,8 +31,8 @@ def test_override_restores_after_an_error(fresh):
     with pytest.raises(KeyError), fresh.override(verbosity="debug", memory_budget=1):
         assert logging.getLogger("grn").level == logging.DEBUG
         raise KeyError("user code")
-    assert (fresh.verbosity, fresh.memory_budget) == ("warning", 512 * 2**20)
-    assert logging.getLogger("grn").level == logging.WARNING
+    assert (fresh.verbosity, fresh.memory_budget) == ("hint", 512 * 2**20)
+    assert logging.getLogger("grn").level == 25
 
 
 def test_overrides_nest(fresh):
@@ -48,7 +48,7 @@ def test_a_bad_override_changes_nothing(fresh, bad):
     with pytest.raises(ParameterError), fresh.override(**bad):
         pytest.fail("the block must not run")
     assert fresh.n_jobs is None
-    assert fresh.verbosity == "warning"
+    assert fresh.verbosity == "hint"
     assert not hasattr(fresh, "devices")
 
 
@@ -60,7 +60,13 @@ def test_an_unknown_setting_names_the_valid_ones(fresh):
 
 @pytest.mark.parametrize(
     ("name", "level"),
-    [("error", logging.ERROR), ("warning", logging.WARNING), ("info", logging.INFO), ("debug", logging.DEBUG)],
+    [
+        ("error", logging.ERROR),
+        ("warning", logging.WARNING),
+        ("hint", 25),
+        ("info", logging.INFO),
+        ("debug", logging.DEBUG),
+    ],
 )
 def test_verbosity_is_the_level_of_the_logger(fresh, name, level):
     fresh.verbosity = name
@@ -69,9 +75,9 @@ def test_verbosity_is_the_level_of_the_logger(fresh, name, level):
 
 @pytest.mark.parametrize("bad", ["loud", "INFO", 3, None, ["info"]])
 def test_a_bad_verbosity_is_refused_and_changes_nothing(fresh, bad):
-    with pytest.raises(ParameterError, match="error, warning, info, debug"):
+    with pytest.raises(ParameterError, match="error, warning, hint, info, debug"):
         fresh.verbosity = bad
-    assert fresh.verbosity == "warning"
+    assert fresh.verbosity == "hint"
 
 
 def test_settings_errors_belong_to_the_package(fresh):

@@ -5,7 +5,7 @@ import pytest
 from grn import errors
 from grn._core.docs import document
 from grn._core.errors import MissingDependencyError
-from grn._core.logging import logger, progress
+from grn._core.logging import progress
 from grn._core.optional import require
 
 
@@ -100,12 +100,6 @@ def test_progress_is_lazy():
     assert seen == []
     assert next(walk) == 0
     assert seen == [0]
-
-
-def test_the_logger_is_silent_by_default(capsys):
-    logger.error("nobody listens")
-    assert any(type(handler).__name__ == "NullHandler" for handler in logger.handlers)
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["LayerError", "ResultNotFoundError"])

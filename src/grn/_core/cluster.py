@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from grn._core.device import resolve_device, torch_threads
 from grn._core.errors import ClusterError, GrnError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import AsHere, logger
 from grn._core.optional import require
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ def each(
         yield from ((item, function(model, rest, item)) for item in items)
         return
     check_client(client)
-    run: _Run[T] = _Run(client, _Shared(function, on_cpu(model), rest, _version()))
+    run: _Run[T] = _Run(client, _Shared(AsHere(function), on_cpu(model), rest, _version()))
     try:
         yield from run.results(items, ordered=ordered)
     except OSError as error:

@@ -1,16 +1,30 @@
-"""The package logger and the one progress helper."""
+"""What the package says, and the one progress helper."""
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, ParamSpec, TypeVar
+
+from grn._core.voice import HINT, at_level, hint, logger, quiet
 
 T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
 
-logger = logging.getLogger("grn")
-logger.addHandler(logging.NullHandler())
+__all__ = ["HINT", "AsHere", "at_level", "hint", "logger", "progress", "quiet"]
+
+
+class AsHere(Generic[P, R]):
+    """A function for another process, which speaks there as loud as this process does now."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.function, self.level = function, logger.level
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        with at_level(self.level):
+            return self.function(*args, **kwargs)
 
 
 def progress(items: Iterable[T], *, total: int | None = None, desc: str = "", show: bool | None = None) -> Iterator[T]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from grn._core.errors import ParameterError
-
-_LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+from grn._core.voice import LEVELS, at_level, logger
+from grn._core.voice import verbosity as named_level
 
 
 def _data_dir() -> Path | None:
@@ -35,7 +34,9 @@ class Settings:
     Parameters
     ----------
     verbosity
-        Level of the ``grn`` logger: ``"error"``, ``"warning"``, ``"info"`` or ``"debug"``.
+        What is shown, each with all before it: ``"error"``, ``"warning"`` (a result may not be what it seems),
+        ``"hint"`` (what to do next), ``"info"`` (what was done) or ``"debug"``. It is the level of the logger
+        ``grn``, and a level that was set there before the import stays; else it is ``"hint"``.
     progress
         Show progress bars: ``True``, ``False`` or ``None`` (only on a terminal or in a notebook).
     device
@@ -51,7 +52,7 @@ class Settings:
         environment variable ``GRN_DATA_DIR``, read when the package is imported.
     """
 
-    verbosity: str = "warning"
+    verbosity: str = field(default_factory=named_level)
     progress: bool | None = None
     device: str = "auto"
     n_jobs: int | None = None
@@ -64,25 +65,26 @@ class Settings:
             valid = ", ".join(f.name for f in fields(self))
             raise ParameterError(f"grn.settings has no setting {name!r}; valid are: {valid}.")
         if name == "verbosity":
-            if not isinstance(value, str) or value not in _LEVELS:
-                raise ParameterError(f"verbosity={value!r} is unknown; use one of {', '.join(_LEVELS)}.")
-            # the default leaves alone a level that the user's own logging set before the import
-            if name in self.__dict__:
-                logging.getLogger("grn").setLevel(_LEVELS[value])
+            if not isinstance(value, str) or value not in LEVELS:
+                raise ParameterError(f"verbosity={value!r} is unknown; use one of {', '.join(LEVELS)}.")
+            # the default is the level as it is, which may have no name
+            if name in self.__dict__ or value != named_level():
+                logger.setLevel(LEVELS[value])
         object.__setattr__(self, name, _as_folder(value) if name == "data_dir" else value)
 
     @contextmanager
     def override(self, **values: object) -> Iterator[Settings]:
         """Set some settings within a ``with`` block and restore them after it."""
         before = {name: getattr(self, name, None) for name in values}
-        try:
-            for name, value in values.items():
-                setattr(self, name, value)
-            yield self
-        finally:
-            for name, value in before.items():
-                if name in self.__dataclass_fields__:
+        with at_level(logger.level):
+            try:
+                for name, value in values.items():
                     setattr(self, name, value)
+                yield self
+            finally:
+                for name, value in before.items():
+                    if name in self.__dataclass_fields__:
+                        setattr(self, name, value)
 
 
 settings = Settings()

@@ -15,7 +15,7 @@ import pandas as pd
 from grn._core.cluster import check_client, each
 from grn._core.device import torch_threads
 from grn._core.errors import NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import AsHere, logger
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
@@ -323,7 +323,7 @@ def _evaluate(
     else:
         quiet = replace(setting, show=False)
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-        found = parallel(joblib.delayed(_group)(group, quiet, contest) for group in groups)
+        found = parallel(joblib.delayed(AsHere(_group))(group, quiet, contest) for group in groups)
     bar = progress_bar(range(total), desc="cells", show=setting.show)
     for tables in found:
         for table in tables:

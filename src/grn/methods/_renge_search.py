@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from grn._core.logging import logger
+from grn._core.logging import AsHere, logger
 from grn._core.optional import require
 from grn._core.rng import child
 from grn._kernels.dynamics import Blocks
@@ -128,7 +128,7 @@ def map_jobs(task: Callable[..., object], arguments: Sequence[tuple], n_jobs: in
     """Call a function many times, in processes if asked for; the results do not depend on their number."""
     if n_jobs == 1 or len(arguments) < 2:
         return list(starmap(task, arguments))
-    return list(Parallel(n_jobs=n_jobs)(delayed(task)(*one) for one in arguments))
+    return list(Parallel(n_jobs=n_jobs)(delayed(AsHere(task))(*one) for one in arguments))
 
 
 def _own(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int) -> Tried:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import CapabilityError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import quiet
 from grn._kernels.null import Shape
 from grn.methods import METHODS, Method, Task
 from grn.models import FoundationModel
@@ -131,7 +130,7 @@ class Rerun:
         task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets))
         task = task if seed is None else replace(task, seed=seed)
         nets = []
-        with _quiet():
+        with quiet():
             for group in axes.groups if self.chosen else (None,):
                 if group is None:
                     part, fixed = adata, {}
@@ -286,14 +285,3 @@ def _doubled(own: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, An
             copies = plain[kept].assign(source=plain.loc[kept, "source"].map(aliases))
             found[name] = pd.concat([plain, copies], ignore_index=True)
     return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What a method has said once it need not say for every repetition."""
-    before = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

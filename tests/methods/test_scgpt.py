@@ -1,13 +1,16 @@
 """The networks that the authors of scGPT read from it."""
 
+import itertools
+
 import anndata as ad
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 
 import grn
 from grn.errors import CapabilityError, GroupError, ParameterError
-from grn.methods._scgpt_ranks import mean_ranks, ranked
+from grn.methods._scgpt_ranks import mean_rank, mean_ranks, ranked
 from grn.models.scgpt import bins
 
 GENES = ["SPI1", "GATA1", "LYZ", "CD14", "CD79A", "CST3", "S100A8", "KLF1", "NKG7"]
@@ -41,26 +44,64 @@ def matrix(network, column="weight", group=None):
     return edges.pivot(index="target", columns="source", values=column)
 
 
-def test_ranks_of_the_reference(shared_dir):
+def as_published(scores):
+    """The authors' two double sorts, ties in the order of the rows."""
+    within_rows = scores.argsort(dim=-1, stable=True).argsort(dim=-1)
+    return within_rows.argsort(dim=-2, stable=True).argsort(dim=-2).float() / scores.shape[-1]
+
+
+def ties(values, axis):
+    """Which values have an equal along an axis."""
+    least, most = (rankdata(values, method=how, axis=axis) for how in ("min", "max"))
+    return torch.as_tensor(least < most)
+
+
+@pytest.fixture
+def reference(shared_dir):
     folder = shared_dir / "reference" / "scgpt"
     with np.load(folder / "reference.npz") as found:
-        scores, wanted, ids, values = (
-            torch.as_tensor(found[name])
-            for name in ("qk_unscaled", "attention_grn_rank_last_layer", "input_ids", "values")
-        )
-    torch.testing.assert_close(ranked(scores[:, -1]).mean(1), wanted, atol=1e-6, rtol=0)
+        names = ("qk_unscaled", "attention_grn_rank_last_layer", "input_ids", "values")
+        return folder, *(torch.as_tensor(found[name]) for name in names)
+
+
+def test_the_authors_break_ties_by_position(reference):
+    """Theirs is one of the orders of the ties; ours is the middle of every tie, and theirs where there is none."""
+    _, scores, wanted, _, _ = reference
+    last = scores[:, -1]
+    torch.testing.assert_close(as_published(last).mean(1), wanted, atol=1e-6, rtol=0)
+    tied = ties(last, -1).any(-2, keepdim=True) | ties(mean_rank(last), -2)
+    assert 0.05 < tied.float().mean() < 0.95, "the reference has pairs of both kinds"
+    ours, theirs = ranked(last), as_published(last)
+    torch.testing.assert_close(ours[~tied], theirs[~tied], atol=1e-6, rtol=0)
+    assert (ours - theirs)[tied].abs().max() > 0.05
+
+
+def test_ranks_of_the_network(reference):
+    folder, scores, _, ids, values = reference
     network = grn.models.load(folder).network
     *_, (q, k, _) = network.stack.projections(network.tokens(ids[:1], values[:1]))
-    torch.testing.assert_close(mean_ranks(q, k), wanted[:1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(mean_ranks(q, k), ranked(scores[:1, -1]).mean(1), atol=1e-6, rtol=0)
 
 
 def test_ranks_by_hand():
     scores = torch.tensor([[5.0, 1.0, 3.0], [0.0, 9.0, 8.0], [2.0, 2.0, 1.0]])
-    within_rows = [[2, 0, 1], [0, 2, 1], [1, 2, 0]]
-    within_columns = [[2, 0, 1], [0, 1, 2], [1, 2, 0]]
-    assert (torch.tensor(within_rows).argsort(dim=0, stable=True).argsort(dim=0)).tolist() == within_columns
-    assert torch.equal(ranked(scores), torch.tensor(within_columns) / 3)
+    within_rows = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [1.5, 1.5, 0.0]])
+    within_columns = torch.tensor([[2.0, 0.0, 1.5], [0.0, 2.0, 1.5], [1.0, 1.0, 0.0]])
+    assert torch.equal(mean_rank(scores), within_rows)
+    assert torch.equal(ranked(scores), within_columns / 3)
     assert torch.equal(ranked(scores * 7 - 1), ranked(scores)), "neither scale nor shift matters"
+    assert torch.equal(ranked(torch.ones(4, 4)), torch.full((4, 4), 1.5 / 4))
+
+
+def test_ranks_are_the_mean_of_the_authors_over_all_orders_of_the_genes():
+    scores = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    total = torch.zeros(5, 5)
+    orders = [list(order) for order in itertools.permutations(range(5))]
+    for order in orders:
+        back = torch.argsort(torch.tensor(order))
+        total += as_published(scores[order][:, order])[back][:, back]
+        assert torch.equal(ranked(scores[order][:, order])[back][:, back], ranked(scores))
+    torch.testing.assert_close(ranked(scores), total / len(orders), atol=1e-6, rtol=0)
 
 
 def by_hand(model, adata, rows):
@@ -76,8 +117,7 @@ def by_hand(model, adata, rows):
         *_, (q, k, _) = model.network.stack.projections(model.network.tokens(tokens, values))
         for head in range(q.shape[1]):
             scores = (q[0, head] @ k[0, head].T).numpy()
-            ranks = np.argsort(np.argsort(scores, axis=1), axis=1)
-            ranks = np.argsort(np.argsort(ranks, axis=0, kind="stable"), axis=0) / len(scores)
+            ranks = (rankdata(rankdata(scores, axis=1), axis=0) - 1) / len(scores)
             total = total + ranks / q.shape[1] / len(X)
     place = {gene: 1 + i for i, gene in enumerate(order)}
     return {(s, t): total[place[t], place[s]] for s in SOURCES for t in known if t != s}
@@ -115,6 +155,16 @@ class TestAttention:
         assert not np.allclose(matrix(first), matrix(other), equal_nan=True, atol=1e-3)
         again = infer(cells.copy(), "scgpt_attention", model, params={"max_cells": 10, "attention_layer": -2})
         assert np.array_equal(matrix(again), matrix(other), equal_nan=True)
+
+    def test_the_order_of_the_vocabulary_does_not_matter(self, model, cells):
+        """The same genes with the same embeddings in other rows, so in another order of every panel."""
+        rows = np.random.default_rng(5).permutation(len(model.vocabulary))
+        names, table = list(model.vocabulary), model.network.encoder.embedding.weight
+        other = grn.models.untrained("scgpt", genes=[names[i] for i in rows], layers=2, width=16, heads=4, rng=3)
+        other.network.load_state_dict(model.network.state_dict())
+        other.network.encoder.embedding.weight[: len(rows)] = table[torch.as_tensor(rows)]
+        first, second = (infer(cells.copy(), "scgpt_attention", m, params={"max_cells": None}) for m in (model, other))
+        assert np.allclose(matrix(first), matrix(second), equal_nan=True, atol=1e-6)
 
     def test_targets_are_the_only_genes_presented_beside_the_sources(self, model, cells):
         network = infer(cells, "scgpt_attention", model, targets=["LYZ", "CD14"])

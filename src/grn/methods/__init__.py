@@ -17,13 +17,16 @@ from grn.methods import (
     single,
     ugrn,
 )
+from grn.methods._cells import Cells, cells_of
 from grn.methods._record import METHODS, Method, Task
 
 __all__ = [
     "METHODS",
+    "Cells",
     "Method",
     "Task",
     "celloracle",
+    "cells_of",
     "correlation",
     "genecompass",
     "geneformer",

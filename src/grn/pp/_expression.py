@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,8 @@ from grn._kernels.expression import LINEAR_ABOVE, Kind, RunningMoments, as_log, 
 from grn._kernels.matrix import Source, by_rows, open_matrix, pieces, window
 
 Pair = tuple[np.ndarray, np.ndarray]
+# which matrices were asked for, as (layer, use_raw), while somebody wants to know
+_READS: ContextVar[list[tuple[str | None, bool]] | None] = ContextVar("grn_reads", default=None)
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,22 @@ def label(layer: str | None, *, use_raw: bool) -> str:
     return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
 
 
+@contextmanager
+def reads_of() -> Iterator[list[tuple[str | None, bool]]]:
+    """List the matrices, as ``(layer, use_raw)``, that are asked for within a ``with`` block."""
+    reads: list[tuple[str | None, bool]] = []
+    token = _READS.set(reads)
+    try:
+        yield reads
+    finally:
+        _READS.reset(token)
+
+
 def select(adata: AnnData, layer: str | None, *, use_raw: bool) -> Source:
     """Return the matrix asked for or say which exist."""
+    reads = _READS.get()
+    if reads is not None:
+        reads.append((layer, use_raw))
     if layer is not None and use_raw:
         raise ParameterError(f"layer={layer!r} and use_raw=True were both given; pass one of them.")
     whole = _whole(adata)

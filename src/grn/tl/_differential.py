@@ -18,6 +18,7 @@ from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalu
 from grn.methods import METHODS, Task
 from grn.methods._frozen import freeze
 from grn.methods._genes import rows_of
+from grn.methods._runner import recordable
 from grn.network import Network
 from grn.pp._anndata import check_target, regulator_mask, target, validate
 from grn.tl._confidence import POOLS
@@ -174,7 +175,8 @@ def differential(
     told = {
         **{"function": "differential", "method": method, "condition": condition, "conditions": list(design.names)},
         **{"donor": donor, "groupby": groupby, "layer": layer, "use_raw": use_raw, "pool": pool, "seed": seed},
-        **{k: v for k, v in own.items() if not isinstance(v, pd.DataFrame)},
+        **{name: recordable(value) for name, value in {**record.parameters(), **own}.items()},
+        **{"sources": genes[0], "targets": genes[1]},
         **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels)},
     }
     out = target(adata, copy=copy)

@@ -18,9 +18,11 @@ from grn._core.rng import RNGLike, seed_of
 from grn.methods import METHODS, Method, Task
 from grn.methods._family import need_family
 from grn.methods._genes import pair_genes
+from grn.methods._runner import run
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
+from grn.network.provenance import with_params
 from grn.pp._anndata import check_target, column, target, validate
 from grn.tl._reuse import stored_features
 from grn.tl._shared import SNIPPETS, environment, jobs, provenance
@@ -272,8 +274,8 @@ def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Net
         found = stored_features(adata, task, own.get("context"))
         if found is not None:
             logger.info("%s: using the features stored before", record.name)
-            own = {**own, "stored": found}
-    return record.fit(adata, task, **own)
+            return run(adata, record, task, own, extra={"stored": found})
+    return run(adata, record, task, own)
 
 
 def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
@@ -283,8 +285,9 @@ def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
     try:
         genes = pair_genes(adata, task.model, task.sources, task.targets)
     except (GeneNameError, GeneOverlapError):
-        return {}
+        return {"sources": task.sources, "targets": task.targets}
     return {
+        "targets": task.targets,
         "sources": np.asarray(adata.var_names, dtype=str)[genes.sources],
         "n_unknown": len(genes.unknown),
         "unknown": genes.unknown,
@@ -299,8 +302,8 @@ def _described(network: Network, adata: AnnData, record: Method, task: Task) -> 
         "method": record.name,
         **provenance(task.model),
         "groupby": task.groupby,
-        "layer": task.layer,
-        "use_raw": task.use_raw,
+        "layer": network.params.get("layer", task.layer),
+        "use_raw": network.params.get("use_raw", task.use_raw),
         "seed": task.seed,
         "n_genes": len(names),
         **_matched(adata, task),
@@ -311,11 +314,4 @@ def _described(network: Network, adata: AnnData, record: Method, task: Task) -> 
             for name, n in column(adata.obs, task.groupby).value_counts().items()
             if n
         }
-    return Network(
-        network.edges,
-        genes=network.genes,
-        directed=network.directed,
-        signed=network.signed,
-        tested=network.tested,
-        params=params,
-    )
+    return with_params(network, params)

@@ -11,9 +11,10 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import CapabilityError, ParameterError
-from grn._core.logging import quiet
+from grn._core.logging import logger, quiet
 from grn._kernels.null import Shape
 from grn.methods import METHODS, Method, Task
+from grn.methods._runner import GIVEN
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.network._combine import known_signs
@@ -197,26 +198,43 @@ def rerun_of(
             f"method {name!r} reads no cells, so neither permuting nor leaving out cells changes its network; use a "
             "method that regresses on cells, such as 'correlation' or 'ridge'."
         )
-    chosen = {}
-    for parameter, default in record.parameters().items():
-        if parameter in own or parameter not in stored:
-            continue
-        value = _plain(stored[parameter])
-        if isinstance(value, Mapping):
-            chosen[parameter] = _per_group(value, parameter, tuple(net.groups) or ("all",), key)
-        elif default is None and (isinstance(value, bool) or value == "given"):
-            if value:
-                raise ParameterError(
-                    f"the network in uns[{key!r}] was made with {parameter}=, which is not stored; "
-                    f"pass it again: params={{{parameter!r}: ...}}."
-                )
-        else:
-            own[parameter] = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
+    own, chosen = _stored_params(net, record, own, key)
     groupby, seed = _plain(stored.get("groupby")), _plain(stored.get("seed"))
     read = environment((model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False)
     task = Task(**read, groupby=groupby, seed=seed or 0, n_jobs=n_jobs)
     layer, use_raw = _plain(stored.get("layer")), bool(_plain(stored.get("use_raw")))
     return Rerun(record, task, own, chosen, layer, use_raw)
+
+
+def _stored_params(
+    net: Network, record: Method, given: dict[str, Any], key: str
+) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """Parameters as the network was made with them, and those that the method chose per group."""
+    own, chosen, untold = dict(given), {}, []
+    for parameter, default in record.parameters().items():
+        if parameter in given:
+            continue
+        if parameter not in net.params:
+            untold.append(f"{parameter}={default!r}")
+            continue
+        value = _plain(net.params[parameter])
+        if isinstance(value, Mapping) and default is None:
+            chosen[parameter] = _per_group(value, parameter, tuple(net.groups) or ("all",), key)
+        elif value == GIVEN or (default is None and value is True):
+            raise ParameterError(
+                f"the network in uns[{key!r}] was made with {parameter}=, which is not stored; "
+                f"pass it again: params={{{parameter!r}: ...}}."
+            )
+        elif default is not None or value is not False:
+            own[parameter] = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
+    if untold:
+        logger.warning(
+            "uns[%r] does not say with which %s the network was made; the defaults are taken. Pass params={...} if it "
+            "was made with others",
+            key,
+            ", ".join(untold),
+        )
+    return own, chosen
 
 
 def need_permutable(record: Method) -> None:

@@ -16,6 +16,7 @@ from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods import METHODS, Task
+from grn.methods._runner import run
 from grn.network import Network
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, group_codes, target, validate
@@ -219,7 +220,7 @@ def _inferred(
     record = METHODS["scrank"]
     task = Task(**environment(None, "cpu", None), sources=names, n_jobs=n_jobs, **surroundings)
     with torch_threads(n_jobs):
-        network = record.fit(adata, task, **own)
+        network = run(adata, record, task, own)
     return _described(network, adata, record, task)
 
 

@@ -123,6 +123,8 @@ def run_probe(
     out = target(adata, copy=copy)
     given = {
         **params,
+        "sources": request.sources,
+        "targets": request.targets,
         "context": request.context,
         "groupby": request.groupby,
         "layer": request.layer,

@@ -239,7 +239,7 @@ class TestFilter:
     def test_unknown_names(self, caplog):
         net = Network(table(("SPI1", "CD14", 1)))
         with pytest.raises(GeneNameError, match="Did you mean 'SPI1'"):
-            net.filter(sources="SPI2")
+            net.filter(sources="SPl1")
         with caplog.at_level("INFO", logger="grn"):
             assert len(net.filter(sources=["SPI1", "KLF4"])) == 1
         assert "KLF4" in caplog.text

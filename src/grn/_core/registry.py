@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from grn._core.errors import ParameterError
+from grn._core.near import did_you_mean
 
 T = TypeVar("T")
 
@@ -35,10 +35,9 @@ class Registry(Generic[T]):
         try:
             return self._records[name]
         except (KeyError, TypeError):
-            close = difflib.get_close_matches(str(name), list(self._records), n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             valid = ", ".join(self._records)
-            raise ParameterError(f"no {self.kind} is called {name!r}; available: {valid}.{hint}") from None
+            close = did_you_mean(name, self._records)
+            raise ParameterError(f"no {self.kind} is called {name!r}; available: {valid}.{close}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._records

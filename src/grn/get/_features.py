@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import pandas as pd
 from grn._core import store
 from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger
+from grn._core.near import did_you_mean
 from grn._core.settings import settings
 from grn.network._filter import Names
 
@@ -320,8 +320,7 @@ def _positions(names: np.ndarray, wanted: Names, what: str) -> np.ndarray:
     at = pd.Index(names, dtype=object).get_indexer(pd.Index(listed, dtype=object))
     lost = np.flatnonzero(at < 0)
     if len(lost):
-        close = difflib.get_close_matches(str(listed[lost[0]]), [str(name) for name in names], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(listed[lost[0]], names, genes=True)
         raise GeneNameError(f"{len(lost)} of {len(listed)} {what}s are not there ({listed[lost[0]]!r} first).{hint}")
     return at
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import logger
+from grn._core.near import did_you_mean
 from grn.models import FoundationModel, Panel
 from grn.pp._anndata import model_genes, regulator_mask
 
@@ -135,8 +135,7 @@ def rows_of(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
     wanted = list(dict.fromkeys(map(str, wanted)))
     missing = [name for name in wanted if name not in index]
     if missing:
-        close = difflib.get_close_matches(missing[0], known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(missing[0], known, genes=True)
         raise GeneNameError(
             f"{len(missing)} of {len(wanted)} {what} are not in adata.var_names: {', '.join(missing[:5])}.{hint}"
         )

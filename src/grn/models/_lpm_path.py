@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from grn._core.errors import ParameterError
+from grn._core.near import did_you_mean
 from grn.models._lpm_network import CONTROL, DIRECTION, LPMNetwork, Symbols
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published
@@ -239,7 +239,6 @@ def rows_of(wanted: Sequence[str], known: Sequence[str], what: str) -> list[int]
     position = {name: row for row, name in enumerate(known)}
     unknown = [name for name in wanted if name not in position]
     if unknown:
-        close = difflib.get_close_matches(str(unknown[0]), list(known), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else f" There are, for example, {', '.join(known[:3])}."
+        hint = did_you_mean(unknown[0], known) or f" There are, for example, {', '.join(known[:3])}."
         raise ParameterError(f"{len(unknown)} {what} are unknown: {', '.join(map(str, unknown[:5]))}.{hint}")
     return [position[name] for name in wanted]

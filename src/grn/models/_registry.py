@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.near import did_you_mean
 from grn._core.registry import Registry
 from grn._core.rng import RNGLike, seed_of
 from grn.models._checkpoint import open_checkpoint
@@ -167,14 +167,14 @@ def load(
             raise WeightsNotFoundError(KNOWN[model].where_to_get())
         return _read(_place(path), model, params, dtype, KNOWN[model])
     if path is not None:
-        raise ParameterError(f"no published model is called {str(model)!r}; known are {', '.join(KNOWN)}.")
+        hint = did_you_mean(model, KNOWN)
+        raise ParameterError(f"no published model is called {str(model)!r}; known are {', '.join(KNOWN)}.{hint}")
     file = _place(model, argument="model")
     if file.exists():
         return _read(file, None, params, dtype)
     if file.suffix or isinstance(model, Path) or "/" in str(model):
         raise WeightsNotFoundError(f"no file {file}; known names are: {', '.join(available())}.")
-    close = difflib.get_close_matches(str(model), list(available()), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(model, available())
     raise ParameterError(f"no model is called {str(model)!r}; available: {', '.join(available())}.{hint}")
 
 

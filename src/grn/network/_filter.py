@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from grn._core.errors import GeneNameError, GroupError, NetworkError, ParameterError
 from grn._core.logging import logger
+from grn._core.near import did_you_mean
 from grn.network._validate import examples
 
 Names = str | Iterable[str] | None
@@ -29,8 +29,7 @@ def select_names(edges: pd.DataFrame, column: str, names: Names, genes: np.ndarr
     known = set(genes)
     lost = [name for name in wanted if name not in known]
     if wanted and len(lost) == len(wanted):
-        close = difflib.get_close_matches(str(lost[0]), list(genes), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(lost[0], genes, genes=True)
         raise GeneNameError(f"{column}s={examples(lost)}: the network has no such gene.{hint} See Network.genes.")
     if lost:
         logger.info("%d of %d %ss are not in the network: %s", len(lost), len(wanted), column, examples(lost, limit=10))

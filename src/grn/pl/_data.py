@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from grn import get
 from grn._core.errors import GeneNameError, ParameterError
+from grn._core.near import did_you_mean
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from grn.network import Network
 
 
-def near(name: object, known: Iterable[str]) -> str:
-    """Return the end of an error message: names close to one that does not exist."""
+def near(name: object, known: Iterable[str], *, genes: bool = False) -> str:
+    """Return the end of an error message: names close to one that does not exist, or some of those that do."""
     pool = sorted({str(item) for item in known})
-    folded = {item.casefold(): item for item in reversed(pool)}
-    close = difflib.get_close_matches(str(name).casefold(), list(folded), n=3, cutoff=0.6)
-    if close:
-        return " Did you mean " + " or ".join(repr(folded[item]) for item in close) + "?"
+    return did_you_mean(name, pool, genes=genes) or _some(pool)
+
+
+def _some(pool: Sequence[str]) -> str:
     return f" Known are {', '.join(pool[:5])}{' and more' if len(pool) > 5 else ''}." if pool else ""
 
 
@@ -66,4 +66,5 @@ def check_genes(genes: Sequence[str], known: Iterable[str], *, argument: str) ->
     missing = [gene for gene in genes if gene not in pool]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise GeneNameError(f"{argument}: {missing[0]!r}{more} is not in the network." + near(missing[0], pool))
+        hint = near(missing[0], pool, genes=True)
+        raise GeneNameError(f"{argument}: {missing[0]!r}{more} is not in the network.{hint}")

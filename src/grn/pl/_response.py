@@ -155,7 +155,7 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
     for pair in pairs:
         for name, known, role in zip(pair, (names.sources, adata.var_names), ("source", "target"), strict=True):
             if name not in set(map(str, known)):
-                raise GeneNameError(f"{name!r} is not a {role} of {key!r}." + near(name, map(str, known)))
+                raise GeneNameError(f"{name!r} is not a {role} of {key!r}." + near(name, map(str, known), genes=True))
     sources, targets = (list(dict.fromkeys(some)) for some in zip(*pairs, strict=True))
     features = get.features(adata, key=key, group=group, sources=sources, targets=targets)
     grid = np.asarray(features.grid, dtype=float)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from grn._core.errors import ExpressionError, GeneNameError, ParameterError
+from grn._core.near import did_you_mean
 
 Amount = float | tuple[str, float]
 Perturbation = Mapping[str, Amount | Sequence[Amount]]
@@ -103,6 +103,5 @@ def check_known(genes: Sequence[str], names: Sequence[str]) -> None:
     known = set(names)
     missing = [gene for gene in genes if gene not in known]
     if missing:
-        close = difflib.get_close_matches(missing[0], list(names), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(missing[0], names, genes=True)
         raise GeneNameError(f"perturbation: {', '.join(missing[:5])} not in adata.var_names.{hint}")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from grn import bench, pl
 from grn._core.errors import DataNotFoundError
+from grn._core.files import make_folder, output_folder, written
 
 _NETWORKS = ("STRING", "Non-Specific", "Specific")
 
@@ -45,37 +46,37 @@ def benchmark(
     n_jobs
         Processes.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    out = output_folder(out, name="out")
+    make_folder(out)
+    cache = output_folder(out / "cache" if cache is None else cache, name="cache")
     shared, floors = bench.leakage(path=data), bench.label_floors(path=data)
     yield _write(shared, out / "leakage.csv")
     yield _write(floors, out / "label_floors.csv")
-    (out / "labels.md").write_text(_labels(shared, floors))
-    yield str(out / "labels.md")
+    yield _text(_labels(shared, floors), out / "labels.md")
     if labels:
         return
     settings = {"max_regulators": 100} if quick else {}
     parts = []
     for size in sizes:
         for train, test in _plan():
-            where = {"path": data, "cache": cache or out / "cache", "n_jobs": n_jobs}
+            where = {"path": data, "cache": cache, "n_jobs": n_jobs}
             parts.append(bench.run(model=model, train=train, test=test, size=size, **where, **settings))
             yield f"{train[0]}/{train[1]} at size {size}: done"
     results = pd.concat(parts, ignore_index=True)
-    results.to_parquet(out / "results.parquet", index=False)
+    with written(out / "results.parquet") as place:
+        results.to_parquet(place, index=False)
     yield f"{out / 'results.parquet'}: {len(results)} rows"
-    (out / "verdict.md").write_text(bench.verdict(results) + "\n")
+    yield _text(bench.verdict(results) + "\n", out / "verdict.md")
     tables = "\n".join(bench.markdown(results, metric=metric) for metric in ("auprc", "auprc_regulator"))
-    (out / "results.md").write_text(f"# Benchmark of {model}\n\n{tables}")
-    yield from (str(out / name) for name in ("verdict.md", "results.md"))
-    yield from _draw(results, out, model, data, cache or out / "cache", settings.get("max_regulators"))
+    yield _text(f"# Benchmark of {model}\n\n{tables}", out / "results.md")
+    yield from _draw(results, out, model, data, cache, settings.get("max_regulators"))
     try:
-        screens = bench.perturbation.suite(path=data, cache=cache or out / "cache")
+        screens = bench.perturbation.suite(path=data, cache=cache)
     except DataNotFoundError as error:
         yield f"no perturbation suite: {error}"
         return
     yield _write(screens, out / "perturbation.csv")
-    (out / "perturbation_table.md").write_text(bench.perturbation.markdown(screens))
-    yield str(out / "perturbation_table.md")
+    yield _text(bench.perturbation.markdown(screens), out / "perturbation_table.md")
 
 
 def _plan() -> list[tuple[tuple[str, str], list[str] | list[tuple[str, str]]]]:
@@ -110,8 +111,15 @@ def _grid(table: pd.DataFrame) -> str:
 
 
 def _write(table: pd.DataFrame, path: Path) -> str:
-    table.to_csv(path, index=False, float_format="%.4f")
+    with written(path) as place:
+        table.to_csv(place, index=False, float_format="%.4f")
     return f"{path}: {len(table)} rows"
+
+
+def _text(content: str, path: Path) -> str:
+    with written(path) as place:
+        place.write_text(content, encoding="utf-8")
+    return str(path)
 
 
 def _draw(
@@ -124,12 +132,14 @@ def _draw(
         for metric in ("auprc", "auprc_regulator"):
             figure = pl.benchmark(part, metric=metric).flat[0].figure
             path = out / f"{metric}_{size}.png"
-            figure.savefig(path, dpi=110, bbox_inches="tight")
+            with written(path) as place:
+                figure.savefig(place, dpi=110, bbox_inches="tight")
             plt.close(figure)
             yield str(path)
     where = {"path": data, "cache": cache, "max_regulators": max_regulators}
     pairs = bench.scored_pairs(model=model, train=("hESC", "STRING"), test=("mESC", "STRING"), **where)
     figure = pl.degree_bias(pairs)[0].figure
-    figure.savefig(out / "degree_bias.png", dpi=110, bbox_inches="tight")
+    with written(out / "degree_bias.png") as place:
+        figure.savefig(place, dpi=110, bbox_inches="tight")
     plt.close(figure)
     yield str(out / "degree_bias.png")

@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from anndata import AnnData
 
 import grn
+from grn._core.files import make_folder, output_folder, written
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GROUP = "bulk_labels"
 EDGES_PER_REGULATOR = 20
@@ -29,7 +34,8 @@ def demo(out: Path) -> str:
         The report.
     """
     start = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
+    out = output_folder(out, name="out")
+    make_folder(out)
     adata = grn.datasets.pbmc68k()
     model = grn.models.load("mini")
     grn.pp.align_genes(adata, model=model)
@@ -39,9 +45,11 @@ def demo(out: Path) -> str:
     grn.tl.regulons(adata, top_per_source=EDGES_PER_REGULATOR, signed=False)
     _activity(adata)
     edges = grn.get.edges(adata)
-    edges.to_csv(out / "edges.csv", index=False)
+    with written(out / "edges.csv") as place:
+        edges.to_csv(place, index=False)
     _pictures(adata, out)
-    adata.write_h5ad(out / "pbmc_grn.h5ad")
+    with written(out / "pbmc_grn.h5ad") as place:
+        adata.write_h5ad(place)
     return _report(adata, edges, out, time.perf_counter() - start)
 
 
@@ -68,14 +76,19 @@ def _pictures(adata: AnnData, out: Path) -> None:
 
     figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
     grn.pl.network(adata, max_edges=60, width_by="score", ax=ax)
-    figure.savefig(out / "network.png", dpi=200)
+    _save(figure, out / "network.png")
     pairs = _strongest_pairs(grn.get.edges(adata), 4)
     axes = grn.pl.response(adata, pairs=pairs)
-    axes[0].figure.savefig(out / "response.png", dpi=200)
+    _save(axes[0].figure, out / "response.png")
     figure, ax = plt.subplots(figsize=(5, 6), layout="constrained")
     grn.pl.activity(adata, groupby=GROUP, n_sources=20, ax=ax)
-    figure.savefig(out / "tf_activity.png", dpi=200)
+    _save(figure, out / "tf_activity.png")
     plt.close("all")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with written(path) as place:
+        figure.savefig(place, dpi=200)
 
 
 def _report(adata: AnnData, edges: pd.DataFrame, out: Path, seconds: float) -> str:

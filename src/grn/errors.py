@@ -14,6 +14,7 @@ from grn._core.errors import (
     NetworkError,
     ParameterError,
     ResultNotFoundError,
+    StorageError,
     WeightsError,
     WeightsNotFoundError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "NetworkError",
     "ParameterError",
     "ResultNotFoundError",
+    "StorageError",
     "WeightsError",
     "WeightsNotFoundError",
 ]

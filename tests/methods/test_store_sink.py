@@ -13,7 +13,7 @@ import torch
 import zarr
 
 from grn._core import store
-from grn.errors import ParameterError, ResultNotFoundError
+from grn.errors import ParameterError, ResultNotFoundError, StorageError
 from grn.methods._base_cells import BaseCells
 from grn.methods._genes import PairGenes
 from grn.methods._plan import plan
@@ -137,7 +137,7 @@ def test_a_unit_counts_only_when_all_its_chunks_are_written(tmp_path, monkeypatc
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fail)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(StorageError, match="disk is full"):
             sink.write(made.units[0], made.run(made.units[0]))
     assert not sink.done(made.units[0]) and files(tmp_path / "store") == before
     sink.write(made.units[0], made.run(made.units[0]))
@@ -254,9 +254,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
         StoreSink(folder, work(), IDENTITY)
     assert files(folder) == before
     (tmp_path / "file").write_text("text")
-    with pytest.raises(ParameterError, match="is a file"):
+    with pytest.raises(StorageError, match="is a file where a folder is needed"):
         StoreSink(tmp_path / "file", work(), IDENTITY)
-    with pytest.raises(ParameterError, match="cannot write to"):
+    with pytest.raises(StorageError, match="is a file where a folder is needed"):
         StoreSink(tmp_path / "file" / "inside", work(), IDENTITY)
 
 

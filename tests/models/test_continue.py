@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from grn._core.errors import CapabilityError, ExpressionError, GeneOverlapError, ParameterError, WeightsError
+from grn._core.errors import (
+    CapabilityError,
+    ExpressionError,
+    GeneOverlapError,
+    ParameterError,
+    StorageError,
+    WeightsError,
+)
 from grn.models import _pretrain, load, pretrain
 
 SHORT = {"steps": 3, "batch_size": 4, "visible": 15, "queries": 15, "min_genes": 20, "device": "cpu", "progress": False}
@@ -159,7 +166,7 @@ def test_one_gene_is_too_few_to_show_and_to_ask(tiny, adata, tmp_path):
 
 def test_a_missing_folder_is_told_before_training(tiny, adata, tmp_path, monkeypatch):
     monkeypatch.setattr("grn.models._continue.fit", lambda *a, **k: pytest.fail("training has begun"))
-    with pytest.raises(ParameterError, match="none"):
+    with pytest.raises(StorageError, match="none; create it first"):
         pretrain(adata, path=tmp_path / "none" / "m", model=tiny, **SHORT)
 
 

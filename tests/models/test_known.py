@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from grn._core.errors import CapabilityError, GrnError, ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.errors import (
+    CapabilityError,
+    GrnError,
+    ParameterError,
+    StorageError,
+    WeightsError,
+    WeightsNotFoundError,
+)
 from grn.models import FoundationModel, available, load, register, save, untrained
 from grn.models import _registry as registry
 from grn.models._formats import FAMILIES, format_of
@@ -194,13 +201,13 @@ def test_saving_replaces_what_is_there(folder, model):
 def test_what_cannot_be_saved_says_so(model, tiny, tmp_path):
     (tmp_path / "file").write_text("x")
     for thing in (model, tiny):
-        with pytest.raises(ParameterError, match=r"no folder .*missing; create it first"):
+        with pytest.raises(StorageError, match=r"no folder .*missing; create it first"):
             save(thing, tmp_path / "missing" / "m")
         with pytest.raises(ParameterError, match="path of a file or folder"):
             save(thing, None)
-    with pytest.raises(ParameterError, match="cannot write"):
+    with pytest.raises(StorageError, match="file is a file where a folder is needed"):
         save(model, tmp_path / "file")
-    with pytest.raises(ParameterError, match="cannot write"):
+    with pytest.raises(StorageError, match="it is a folder"):
         save(tiny, tmp_path)
     for thing in (None, "scgpt", type(model), object()):
         with pytest.raises(CapabilityError, match="has no file format"):

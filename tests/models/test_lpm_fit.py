@@ -9,7 +9,15 @@ import torch
 from scipy import sparse
 
 import grn
-from grn.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError, WeightsError
+from grn.errors import (
+    ExpressionError,
+    GeneNameError,
+    GroupError,
+    LayerError,
+    ParameterError,
+    StorageError,
+    WeightsError,
+)
 from grn.models import _lpm_fit
 from grn.models._lpm_data import Design, Effects, read_effects
 from grn.models.lpm import LPM
@@ -264,7 +272,7 @@ BAD = {
     "layer and raw": (lambda a: a, {"use_raw": True, "layer": "x"}, ParameterError, "pass one of them"),
     "no object": (lambda a: a.X, {}, ParameterError, "ndarray; pass an AnnData"),
     "nothing to hold out": (lambda a: a, {"context": None, "holdout": 0.1}, ParameterError, "one context only"),
-    "no folder": (lambda a: a, {"path": "nowhere/mine.pt"}, ParameterError, "nowhere"),
+    "no folder": (lambda a: a, {"path": "nowhere/mine.pt"}, StorageError, "nowhere; create it first"),
     "organism": (lambda a: a, {"organism": "yeast"}, ParameterError, "human, mouse"),
     **{
         f"{name}={value}": (lambda a: a, {name: value}, ParameterError, name)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from grn._core.errors import CapabilityError, ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.errors import CapabilityError, StorageError, WeightsError, WeightsNotFoundError
 from grn.models import load, save
 from grn.models._store import load_mini, read_tensors, save_tensors, sha256_file
 
@@ -69,7 +69,7 @@ def test_a_checkpoint_without_suffix_is_found(tiny, tmp_path):
 
 
 def test_saving_into_a_missing_folder_says_so(tiny, tmp_path):
-    with pytest.raises(ParameterError, match="missing"):
+    with pytest.raises(StorageError, match="missing"):
         save(tiny, tmp_path / "missing" / "m.safetensors")
 
 

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from grn._core.device import resolve_device, torch_threads
-from grn._core.errors import ClusterError, GrnError, ParameterError
+from grn._core.errors import ClusterError, GrnError, ParameterError, StorageError
 from grn._core.logging import AsHere, logger
 from grn._core.optional import require
 
@@ -276,6 +276,8 @@ def _work(shared: _Shared, item: bytes) -> Any:
     with _ALONE, torch_threads(get_worker().state.nthreads):
         try:
             return shared.function(_on_device(shared), shared.rest, loads(item))
+        except StorageError:  # a disk may fail once
+            raise
         except GrnError as error:  # another try would not help
             return error
 

@@ -64,6 +64,13 @@ class DataNotFoundError(GrnError, FileNotFoundError):
     """A data set is neither on disk nor may it be downloaded."""
 
 
+class StorageError(GrnError, OSError):
+    """A file or folder that was named cannot be read or written, or is damaged."""
+
+    def __str__(self) -> str:  # not the text that the errno gives
+        return str(self.args[0]) if self.args else ""
+
+
 class MissingDependencyError(GrnError, ImportError):
     """An optional package is needed; the message names the extra to install."""
 

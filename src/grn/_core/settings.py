@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from grn._core.errors import ParameterError
+from grn._core.files import as_path
 from grn._core.voice import LEVELS, at_level, logger
 from grn._core.voice import verbosity as named_level
 
@@ -23,7 +24,7 @@ def _as_folder(value: object) -> Path | None:
     if value is None:
         return None
     if isinstance(value, str | Path) and str(value).strip():
-        return Path(value)
+        return as_path(value, name="data_dir")
     raise ParameterError(f"data_dir={value!r}; pass the path of a folder, or None for no folder.")
 
 

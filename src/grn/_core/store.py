@@ -21,6 +21,7 @@ from uuid import uuid4
 import numpy as np
 
 from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
+from grn._core.files import file_errors
 
 LAYOUT = 1
 FINISHED = "finished"
@@ -57,6 +58,8 @@ def create(folder: Path, manifest: Manifest) -> str:
     ------
     ParameterError
         If the folder holds something else.
+    StorageError
+        If it cannot be written.
     """
     held = _listed(folder)
     found = manifest_of(folder)
@@ -69,15 +72,13 @@ def create(folder: Path, manifest: Manifest) -> str:
             f"the store {folder} was made for another call: {_differences(found, manifest)}. Pass another folder as "
             "store=, or delete this one to start anew."
         )
-    try:
+    with file_errors(folder, "write"):
         # one file after the other, the manifest first: a folder with anything but no manifest is not ours
         for name, text in _metadata(manifest).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 publish({path: json.dumps(text).encode()})
-    except OSError as error:
-        raise ParameterError(f"cannot write to {folder} ({error}); pass a folder that can be written.") from error
     return digest(manifest)
 
 
@@ -100,14 +101,14 @@ def write(folder: Path, unit: int, cubes: Mapping[str, np.ndarray], *, start: in
         Sources of one chunk.
     """
     codec = _codec()
-    publish(
-        {
-            folder / name / f"0.{(start + i) // chunk}.{group}": codec.encode(_padded(cube[:, i : i + chunk], chunk))
-            for name, cube in cubes.items()
-            for i in range(0, cube.shape[1], chunk)
-        }
-    )
-    publish({folder / FINISHED / str(unit): b"\x01"})
+    chunks = {
+        folder / name / f"0.{(start + i) // chunk}.{group}": codec.encode(_padded(cube[:, i : i + chunk], chunk))
+        for name, cube in cubes.items()
+        for i in range(0, cube.shape[1], chunk)
+    }
+    with file_errors(folder, "write"):
+        publish(chunks)
+        publish({folder / FINISHED / str(unit): b"\x01"})
 
 
 def is_written(folder: Path, unit: int) -> bool:
@@ -117,9 +118,10 @@ def is_written(folder: Path, unit: int) -> bool:
 
 def finish(folder: Path) -> None:
     """Say that all units are there, and remove what killed processes left behind."""
-    publish({folder / FINISHED / ".zattrs": json.dumps({"complete": True}).encode()})
-    for part in folder.rglob(f".*{_PART}"):
-        part.unlink(missing_ok=True)
+    with file_errors(folder, "write"):
+        publish({folder / FINISHED / ".zattrs": json.dumps({"complete": True}).encode()})
+        for part in folder.rglob(f".*{_PART}"):
+            part.unlink(missing_ok=True)
 
 
 def publish(files: Mapping[Path, bytes]) -> None:
@@ -289,9 +291,8 @@ def _array(
 
 def _listed(folder: Path) -> list[str]:
     """What is in a folder, without what a killed process left behind."""
-    if folder.exists() and not folder.is_dir():
-        raise ParameterError(f"store={str(folder)!r} is a file; pass a folder.")
-    return sorted(path.name for path in folder.iterdir() if path.suffix != _PART) if folder.exists() else []
+    with file_errors(folder, "write"):
+        return sorted(path.name for path in folder.iterdir() if path.suffix != _PART) if folder.exists() else []
 
 
 def _differences(found: Manifest, wanted: Manifest) -> str:

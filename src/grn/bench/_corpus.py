@@ -16,6 +16,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import GeneOverlapError, ParameterError
+from grn._core.files import output_folder
 from grn._core.logging import logger, progress
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.bench._corpus_pool import VERSION, Pool
@@ -195,7 +196,7 @@ def build(
     """
     wanted, paths = unique(genes, "genes"), find(names, path)
     key = _key(wanted, paths)
-    stored = None if cache is None else Path(cache) / f"corpus-{key[:16]}.npz"
+    stored = None if cache is None else output_folder(cache, name="cache") / f"corpus-{key[:16]}.npz"
     found = None if stored is None or not stored.is_file() else _load(stored, key, wanted, tuple(paths))
     if found is None:
         pool = Pool(len(wanted))

@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import ExpressionError, ParameterError
+from grn._core.files import as_path
 from grn._kernels.expression import Kind, as_log, detect_kind, row_blocks
 from grn.datasets._files import locate
 from grn.genes import detect_organism, resolve
@@ -49,7 +50,7 @@ def unique(names: Iterable[str], what: str) -> np.ndarray:
 
 def find(names: Sequence[str] | None, path: str | Path | None) -> dict[str, Path]:
     """Files by name of data set, sorted; by default those that ``mini`` was trained on."""
-    if path is not None and Path(path).is_file():
+    if path is not None and as_path(path).is_file():
         raise ParameterError(f"path={str(path)!r} is a file; pass the folder that holds expression/<name>.h5ad.")
     return {
         name: locate(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from grn._core.errors import CapabilityError, ParameterError
+from grn._core.files import output_folder
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.bench._board import Board, Setting
@@ -69,6 +70,8 @@ def scored_pairs(
         If BEELINE's tables are not found.
     ParameterError
         If an argument is unknown.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Examples
     --------
@@ -81,12 +84,13 @@ def scored_pairs(
     ['source', 'target', 'label', 'score']
     """
     recipe = RECIPES[method]
+    kept = None if cache is None else output_folder(cache, name="cache")
     if protocol not in PROTOCOLS:
         raise ParameterError(f"protocol={protocol!r}; use one of {', '.join(PROTOCOLS)}.")
     seed = seed_of(rng)
     learned, tested = (as_reference(named, size, path) for named in (train, test))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if cache is None else cache)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
         setting = Setting(load(model), folder, max_regulators, show=settings.progress)
         board, trainer = Board(tested, setting), Trainer(Board(learned, setting), PROTOCOLS[protocol])
         reason = board.missing(recipe) or trainer.board.missing(recipe)

@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import CapabilityError
+from grn._core.files import output_folder
 from grn.bench._features import Features
 from grn.genes import tables
 from grn.methods._edges import to_network
@@ -46,7 +47,7 @@ class Readings:
 
     def __init__(self, model: str | FoundationModel = "mini", *, cache: str | Path | None = None) -> None:
         self.model = load(model)
-        self._cache = None if cache is None else Path(cache)
+        self._cache = None if cache is None else output_folder(cache, name="cache")
         self._features: dict[tuple[str, ...], Features] = {}
 
     def methods(self) -> dict[str, Callable[[AnnData], pd.DataFrame]]:

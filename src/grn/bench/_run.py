@@ -15,6 +15,7 @@ import pandas as pd
 from grn._core.cluster import check_client, each
 from grn._core.device import torch_threads
 from grn._core.errors import NetworkError, ParameterError
+from grn._core.files import output_folder
 from grn._core.logging import AsHere, logger
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
@@ -135,6 +136,8 @@ def run(
         If BEELINE's tables are not found.
     ParameterError
         If an argument is unknown or out of range, or a scorer returns something unusable.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
     NetworkError
         If no test set can be evaluated, as splits leave nothing to train or test on; single ones that cannot are
         left out with a warning.
@@ -161,6 +164,7 @@ def run(
     _check_scorers(scorers)
     n_jobs = _jobs(settings.n_jobs if n_jobs is None else n_jobs)
     _check_far(client, cache)
+    kept = None if cache is None else output_folder(cache, name="cache")
     recipes = chosen(methods)
     loaded = load(model) if recipes else None
     groups = [
@@ -170,7 +174,7 @@ def run(
     ]
     references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if cache is None else cache).absolute()
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
         show = settings.progress if progress is None else progress
         setting = Setting(loaded, folder, max_regulators, show=show)
         contest = Contest(tuple(recipes), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})

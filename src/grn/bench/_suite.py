@@ -62,6 +62,8 @@ def suite(
         An experiment is unknown.
     DataNotFoundError
         None of the experiments is on disk.
+    StorageError
+        The folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----

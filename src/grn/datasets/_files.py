@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from grn._core.errors import DataNotFoundError, NetworkError, ParameterError
+from grn._core.errors import DataNotFoundError, NetworkError
+from grn._core.files import as_path, file_errors
 from grn._core.settings import settings
 
 UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
@@ -21,13 +22,7 @@ def root(path: str | os.PathLike[str] | None) -> Path | None:
     given = settings.data_dir if path is None else path
     if given is None:
         return None
-    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
-        raise ParameterError(f"path={given!r}; pass the path of a file or a folder.")
-    found = Path(given)
-    try:
-        return found.expanduser()
-    except RuntimeError:  # a user that does not exist; the path as written is then not found
-        return found
+    return as_path(given)
 
 
 def find(*parts: str, path: str | os.PathLike[str] | None = None) -> Path | None:
@@ -44,9 +39,10 @@ def find(*parts: str, path: str | os.PathLike[str] | None = None) -> Path | None
     start = root(path)
     if start is None:
         return None
-    if start.is_file():
-        return start if Path(parts[-1]).suffix else None
-    return next((place for place in _places(start, parts) if place.exists()), None)
+    with file_errors(start, "read"):
+        if start.is_file():
+            return start if Path(parts[-1]).suffix else None
+        return next((place for place in _places(start, parts) if place.exists()), None)
 
 
 def locate(*parts: str, path: str | os.PathLike[str] | None = None, what: str, where_published: str) -> Path:

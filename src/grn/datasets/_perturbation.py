@@ -12,6 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import ExpressionError, GroupError, ParameterError
+from grn._core.files import as_path
 from grn.datasets._files import UNREADABLE, locate, read_columns, sha256_of
 
 _FOLDER = "perturbation"
@@ -69,7 +70,7 @@ def dream4(*, network: int = 1, path: str | Path | None = None) -> AnnData:
     """
     if isinstance(network, bool) or not isinstance(network, int | np.integer) or network not in range(1, 6):
         raise ParameterError(f"network={network!r}; DREAM4 has the networks 1 to 5.")
-    if path is not None and Path(path).is_file():
+    if path is not None and as_path(path).is_file():
         raise ParameterError(f"path={str(path)!r} is one file; DREAM4 has two per network: pass their folder.")
     files = {
         part: _find("dream4", f"insilico_size100_{network}_{part}", path=path, what="DREAM4")

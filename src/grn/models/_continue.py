@@ -12,6 +12,7 @@ from typing import Any
 
 from grn._core.device import resolve_device
 from grn._core.errors import CapabilityError, ParameterError
+from grn._core.files import output_file
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
 from grn.models._cells import CellSet, cell_sets, hold_out, in_order
@@ -92,6 +93,8 @@ def pretrain(
         If the start model is not a ``mini`` model.
     ExpressionError, GeneOverlapError
         If a data set cannot be used.
+    StorageError
+        If nothing can be written at ``path``; told before training.
     WeightsError
         If the state file is unreadable or belongs to another call.
 
@@ -115,9 +118,7 @@ def pretrain(
             f"sparse_context={sparse_context} must lie in [0, 1], holdout={holdout} in [0, 1), "
             f"lr={lr} be positive and finite, and precision={precision!r} be 'float32' or 'bfloat16'."
         )
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ParameterError(f"cannot write {path}: there is no folder {path.parent}; create it first.")
+    path = output_file(path)
     start, where = load(model), resolve_device(device)
     if not isinstance(start, Mini):
         raise CapabilityError(f"only models of class Mini can be pretrained here; {start.name!r} is another.")

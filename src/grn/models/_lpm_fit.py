@@ -99,10 +99,6 @@ class Run:
     device: str = "auto"
     show: bool | None = None
 
-    def __post_init__(self) -> None:
-        if self.path is not None and (not self.path.parent.is_dir() or self.path.is_dir()):
-            raise ParameterError(f"cannot write {self.path}: it is a folder, or {self.path.parent} does not exist.")
-
     @property
     def state(self) -> Path:
         """File of the training state."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from grn._core.errors import WeightsError
 from grn._core.logging import logger, progress
 from grn.models._cells import CellSet
+from grn.models._store import save_pickled
 from grn.models.mini import SCALE, MiniNetwork
 
 
@@ -181,9 +182,7 @@ def _save_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer, key:
         "step": step,
         "schedule": key,
     }
-    part = path.with_suffix(path.suffix + ".part")
-    torch.save(state, part)
-    part.replace(path)
+    save_pickled(path, state)
 
 
 def _resume(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.files import as_path, file_errors
 from grn._core.near import did_you_mean
 from grn._core.registry import Registry
 from grn._core.rng import RNGLike, seed_of
@@ -165,12 +166,12 @@ def load(
     if isinstance(model, str) and model in KNOWN:
         if path is None:
             raise WeightsNotFoundError(KNOWN[model].where_to_get())
-        return _read(_place(path), model, params, dtype, KNOWN[model])
+        return _read(as_path(path), model, params, dtype, KNOWN[model])
     if path is not None:
         hint = did_you_mean(model, KNOWN)
         raise ParameterError(f"no published model is called {str(model)!r}; known are {', '.join(KNOWN)}.{hint}")
-    file = _place(model, argument="model")
-    if file.exists():
+    file = as_path(model, name="model")
+    if _exists(file):
         return _read(file, None, params, dtype)
     if file.suffix or isinstance(model, Path) or "/" in str(model):
         raise WeightsNotFoundError(f"no file {file}; known names are: {', '.join(available())}.")
@@ -178,14 +179,9 @@ def load(
     raise ParameterError(f"no model is called {str(model)!r}; available: {', '.join(available())}.{hint}")
 
 
-def _place(path: str | Path, *, argument: str = "path") -> Path:
-    """A path as given, with ``~`` as the home folder."""
-    if not isinstance(path, str | Path) or not str(path).strip():
-        raise ParameterError(f"{argument}={path!r}; pass the path of a file or folder.")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # no such user
-        return Path(path)
+def _exists(file: Path) -> bool:
+    with file_errors(file, "read"):
+        return file.exists()
 
 
 def _checked(model: FoundationModel) -> FoundationModel:
@@ -200,7 +196,8 @@ def _checked(model: FoundationModel) -> FoundationModel:
 def _read(
     path: Path, name: str | None, params: Mapping[str, Any] | None, dtype: str, known: Known | None = None
 ) -> FoundationModel:
-    checkpoint = open_checkpoint(path)
+    with file_errors(path, "read"):
+        checkpoint = open_checkpoint(path)
     if checkpoint.header.get("format", "").startswith("grn.") and known is None:
         _only_checkpoints(None, params, dtype, what="a mini model")
         return load_mini(checkpoint.path)
@@ -248,6 +245,8 @@ def save(model: FoundationModel, path: str | Path) -> Path:
     CapabilityError
         If the model is of another kind.
     ParameterError
+        If ``path`` is no path.
+    StorageError
         If there is no such folder, or nothing can be written there.
 
     Examples
@@ -257,14 +256,11 @@ def save(model: FoundationModel, path: str | Path) -> Path:
     >>> grn.models.load(grn.models.save(grn.models.load("mini"), path)).name
     'copy'
     """
-    path = _place(path)
+    path = as_path(path)
     write: Callable[[Any, Path], Path] = save_mini if isinstance(model, Mini) else of_model(model).save
-    if not path.parent.is_dir():
-        raise ParameterError(f"cannot write {path}: there is no folder {path.parent}; create it first.")
-    try:
+    with file_errors(path, "write"):
+        path.parent.stat()
         return write(model, path)
-    except OSError as error:
-        raise ParameterError(f"cannot write {path}: {error}.") from error
 
 
 def untrained(

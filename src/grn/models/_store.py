@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.errors import WeightsError, WeightsNotFoundError
+from grn._core.files import as_path, written
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
 FORMAT = "grn.mini/1"
@@ -30,8 +31,6 @@ def sha256_file(path: Path) -> str:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write tensors and a text header; equal content gives equal bytes, and a reader never sees half a file."""
-    if not path.parent.is_dir():
-        raise ParameterError(f"cannot write {path}: there is no folder {path.parent}; create it first.")
     data = to_bytes({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata=dict(header))
     # safetensors writes the header's entries in random order, which would change the hash at every save
     size = int.from_bytes(data[:8], "little")
@@ -39,9 +38,19 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    part = path.with_suffix(path.suffix + ".part")
-    part.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
-    part.replace(path)
+    with written(path) as place:
+        place.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+
+
+def save_pickled(path: Path, content: object) -> None:
+    """Write what torch pickles, in the layout others publish; a reader never sees half a file."""
+    with written(path) as place, place.open("wb") as handle:
+        try:
+            torch.save(content, handle)  # given a path, it would note the name of the place
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch says something else over what the system said
+                raise error.__context__ from None
+            raise
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -101,7 +110,7 @@ def _told(tensor: Tensor) -> str:
 
 def save_mini(model: Mini, path: str | Path) -> Path:
     """Write a ``mini`` model to one safetensors file and return its path."""
-    path = Path(path)
+    path = as_path(path)
     header = {
         "format": FORMAT,
         "config": json.dumps(asdict(model.network.config)),
@@ -120,7 +129,7 @@ def load_mini(path: str | Path, *, name: str | None = None) -> Mini:
     WeightsError
         If the file is missing, truncated, of another format, or does not fit its own header.
     """
-    path = Path(path)
+    path = as_path(path)
     tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
         raise WeightsError(

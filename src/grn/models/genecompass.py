@@ -40,6 +40,7 @@ from grn.models._genecompass_network import PRIORS, GeneCompassNetwork, Parts, P
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, counts_of, tokens_of
 from grn.models._random import random_state
+from grn.models._store import save_pickled
 
 GRID = (0.0, 0.5, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 # mouse ids begin with ENSMUSG, so the starts exclude each other
@@ -276,7 +277,7 @@ def save(model: GeneCompass, folder: Path) -> Path:
         state["cls.predictions.decoder.bias"] = state["cls.predictions.bias"]
     if network.cls4value is not None:
         state["cls4value.predictions.decoder.bias"] = state["cls4value.predictions.bias"]
-    torch.save(state, folder / "pytorch_model.bin")
+    save_pickled(folder / "pytorch_model.bin", state)
     (folder / "human_mouse_tokens.pickle").write_bytes(pickle.dumps(model.tokens))
     if model.medians:
         (folder / f"{model.organism}_gene_median.pickle").write_bytes(pickle.dumps(model.medians))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from grn._core.errors import ParameterError, WeightsError
+from grn._core.files import output_file
 from grn._core.logging import logger
 from grn._core.rng import RNGLike
 from grn.models._checkpoint import Checkpoint, fill, published
@@ -34,7 +35,7 @@ from grn.models._lpm_network import (
 from grn.models._lpm_path import PathModel, check_organism, rows_of
 from grn.models._published import About
 from grn.models._random import random_state
-from grn.models._store import sha256_file
+from grn.models._store import save_pickled, sha256_file
 
 MAX_GENES = 100_000
 TABLES = ("context_embedding_layer.weight", "perturb_embedding_layer.weight", "readout_embedding_layer.weight")
@@ -207,6 +208,8 @@ class LPM(PathModel):
             If gene names are duplicated.
         LayerError
             If the layer or ``.raw`` does not exist.
+        StorageError
+            If nothing can be written at ``path``; told before training.
         WeightsError
             If the state file is unreadable or belongs to another call.
 
@@ -229,9 +232,9 @@ class LPM(PathModel):
             perturbation, control, context, layer, use_raw, perturbation_type, organism == "human", min_cells
         )
         recipe = Recipe(embedding_dim, hidden_dim, num_layers, dropout, epochs, batch_size, lr, lr_decay, holdout)
-        run = Run(path=None if path is None else Path(path), rng=rng, device=device, show=progress)
+        run = Run(path=None if path is None else output_file(path), rng=rng, device=device, show=progress)
         network, symbols, report = fit_network(adata, design, recipe, run)
-        about = About("lpm-fitted" if path is None else Path(path).stem, report.pop("sha256"), MAX_GENES)
+        about = About("lpm-fitted" if run.path is None else run.path.stem, report.pop("sha256"), MAX_GENES)
         model = cls(network, symbols, about, perturbation_type=perturbation_type, args=recipe.args(), organism=organism)
         if run.path is not None:
             model.sha256 = sha256_file(save(model, run.path))
@@ -291,7 +294,7 @@ def save(model: LPM, path: Path) -> Path:
         args["hidden_dim"] = sizes["feedforward"]
     lists = (symbols.contexts, symbols.perturbations, symbols.readouts)
     state = {**published(model.network, str), **{key: list(names) for key, names in zip(LISTS, lists, strict=True)}}
-    torch.save(("LPM", args, state), path)
+    save_pickled(path, ("LPM", args, state))
     return path
 
 

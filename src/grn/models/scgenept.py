@@ -23,6 +23,7 @@ from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
+from grn.models._store import save_pickled
 from grn.models.scgpt import (
     SPECIAL,
     ExpressionHead,
@@ -258,7 +259,7 @@ def save(model: ScGenePT, folder: Path) -> Path:
     (folder / SIDECAR).write_text(json.dumps(sidecar, indent=1))
     (folder / "vocab.json").write_text(json.dumps({**model.vocabulary, **model.special}))
     layout = {"qkv.": "in_proj_", "out.": "out_proj."}
-    torch.save(published(model.network, names_of(layout)), folder / "best_model.pt")
+    save_pickled(folder / "best_model.pt", published(model.network, names_of(layout)))
     return folder
 
 

@@ -25,6 +25,7 @@ from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
+from grn.models._store import save_pickled
 
 SPECIAL = ("<pad>", "<cls>", "<eoc>")
 CLAMP = 512.0
@@ -341,7 +342,7 @@ def save(model: ScGPT, folder: Path) -> Path:
     (folder / "args.json").write_text(json.dumps(args, indent=1))
     (folder / "vocab.json").write_text(json.dumps({**model.vocabulary, **model.special}))
     layout = {"qkv.": "Wqkv.", "out.": "out_proj."}
-    torch.save(published(model.network, lambda own: stack_name(own, layout)), folder / "best_model.pt")
+    save_pickled(folder / "best_model.pt", published(model.network, lambda own: stack_name(own, layout)))
     return folder
 
 

@@ -27,6 +27,7 @@ from grn.models._published import About, Published, counts_of, tokens_of
 from grn.models._random import random_state
 from grn.models._scprint_file import genes_of, layout_of, refuse_variants
 from grn.models._scprint_network import ENCODER_LIMIT, ClassHead, Layout, ScPRINTNetwork, published_key
+from grn.models._store import save_pickled
 
 GRID = (0.0, 0.25, 0.5, 2.0, 4.0, 8.0, 16.0, 32.0)
 LOG_GRID = tuple(math.log2(1.0 + value) for value in GRID)
@@ -248,7 +249,7 @@ def save(model: ScPRINT, path: Path) -> Path:
         "global_step": 0,
         "loops": {},
     }
-    torch.save(content, path)
+    save_pickled(path, content)
     return path
 
 

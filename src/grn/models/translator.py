@@ -24,6 +24,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.files import as_path, written
 from grn.models._store import load_strictly, read_tensors, save_tensors
 
 FORMAT = "grn.translator/1"
@@ -144,7 +145,8 @@ class Translator:
             "history": self.history,
             "sha256": hashlib.sha256(tensors.read_bytes()).hexdigest(),
         }
-        base.with_name(base.name + ".json").write_text(json.dumps(described, indent=1) + "\n")
+        with written(base.with_name(base.name + ".json")) as place:
+            place.write_text(json.dumps(described, indent=1) + "\n")
         return base
 
     @classmethod
@@ -343,5 +345,5 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _base(path: str | Path) -> Path:
-    path = Path(path)
+    path = as_path(path)
     return path.with_suffix("") if path.suffix in (".json", ".safetensors") else path

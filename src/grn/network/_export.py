@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import pandas as pd
 
+from grn._core.files import PathLike, as_path, written
 from grn.network._convert import attributes
-
-PathLike = str | os.PathLike[str]
 
 
 def regulon_table(edges: pd.DataFrame, sign: Any, *, signed: bool) -> pd.DataFrame:
@@ -29,7 +26,7 @@ def regulon_table(edges: pd.DataFrame, sign: Any, *, signed: bool) -> pd.DataFra
 
 def write_graphml(path: PathLike, edges: pd.DataFrame, nodes: list[str], *, directed: bool) -> None:
     """Write GraphML with the attributes ``name`` and ``regulator`` on nodes and all columns on edges."""
-    with Path(path).open("w", encoding="utf-8") as file:
+    with written(path) as place, place.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in _graphml(edges, nodes, directed=directed))
 
 
@@ -91,7 +88,8 @@ def write_cytoscape(path: PathLike, edges: pd.DataFrame, nodes: list[str], *, di
             ],
         },
     }
-    Path(path).write_text(json.dumps(document, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+    with written(path) as place:
+        place.write_text(json.dumps(document, allow_nan=False, ensure_ascii=False), encoding="utf-8")
 
 
 def _key(values: dict[str, Any]) -> dict[str, Any]:
@@ -102,12 +100,14 @@ def _key(values: dict[str, Any]) -> dict[str, Any]:
 def write_gmt(path: PathLike, regulons: dict[str, dict[str, float]]) -> None:
     """One line per set: name, description, genes; tab separated."""
     lines = ("\t".join([name, "grn", *targets]) for name, targets in regulons.items())
-    Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with written(path) as place:
+        place.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def write_adjacency(path: PathLike, edges: pd.DataFrame) -> None:
     """Write the table of pySCENIC (TF, target, importance), tab separated for ``.tsv`` and ``.txt``."""
     table = edges[["source", "target"]].set_axis(["TF", "target"], axis=1)
     table["importance"] = edges["weight"].abs()
-    separator = "\t" if Path(path).suffix in {".tsv", ".txt"} else ","
-    table.to_csv(path, sep=separator, index=False)
+    separator = "\t" if as_path(path).suffix in {".tsv", ".txt"} else ","
+    with written(path) as place:
+        table.to_csv(place, sep=separator, index=False)

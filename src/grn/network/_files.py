@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn._core.files import PathLike
 from grn.network import _combine, _convert, _export
-from grn.network._export import PathLike
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +90,11 @@ class Exports:
         Returns
         -------
         None. Nodes carry ``name`` and ``regulator``, edges all columns; values that are not finite are left out.
+
+        Raises
+        ------
+        StorageError
+            Nothing can be written there; a file of that name is then as before.
         """
         edges, nodes = self._graph_parts(isolated=isolated)
         _export.write_graphml(path, edges, nodes, directed=self.directed)
@@ -107,6 +112,11 @@ class Exports:
         Returns
         -------
         None. The file has ``elements`` with ``nodes`` and ``edges``, as Cytoscape and ``cytoscape.js`` take them.
+
+        Raises
+        ------
+        StorageError
+            Nothing can be written there; a file of that name is then as before.
         """
         edges, nodes = self._graph_parts(isolated=isolated)
         _export.write_cytoscape(path, edges, nodes, directed=self.directed, multi="group" in edges)
@@ -181,6 +191,11 @@ class Exports:
         Returns
         -------
         None.
+
+        Raises
+        ------
+        StorageError
+            Nothing can be written there; a file of that name is then as before.
         """
         _export.write_gmt(path, self.regulons(min_targets=min_targets, signed=signed))
 
@@ -200,5 +215,7 @@ class Exports:
         ------
         GroupError
             The network has several groups.
+        StorageError
+            Nothing can be written there; a file of that name is then as before.
         """
         _export.write_adjacency(path, _combine.single_group(self, "an adjacency table"))  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from anndata import AnnData
 
 from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
+from grn._core.files import as_path, is_file
 from grn._core.logging import logger
 from grn.pp._anndata import organism_of, validate
 
@@ -128,8 +128,8 @@ def _frame(table: object) -> pd.DataFrame:
         return table
     if not isinstance(table, str | os.PathLike):
         raise ParameterError(f"table has type {type(table).__name__}; pass a DataFrame or the path of a file.")
-    path = Path(table).expanduser()
-    if not path.is_file():
+    path = as_path(table, name="table")
+    if not is_file(path):
         raise DataNotFoundError(f"there is no file {str(table)!r}; pass the path of a csv, tsv or parquet file.")
     kinds = [suffix for suffix in path.suffixes if suffix != ".gz"]
     kind = kinds[-1] if kinds else ""

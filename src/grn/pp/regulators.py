@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, ParameterError
+from grn._core.files import as_path, file_errors, is_file
 from grn._core.logging import logger
 from grn.pp._anndata import known_regulators, organism_of, target, validate
 
@@ -136,13 +137,14 @@ def _own(names: Iterable[str], organism: str, regulators: Iterable[str] | str | 
 
 def _read(regulators: Iterable[str] | str | Path) -> list[str]:
     if isinstance(regulators, str | Path):
-        path = Path(regulators).expanduser()
-        if not path.is_file():
+        path = as_path(regulators, name="regulators")
+        if not is_file(path):
             raise DataNotFoundError(
                 f"there is no file {str(regulators)!r}; pass the path of a text file with one name per line, "
                 f"or a list such as [{str(regulators)!r}]."
             )
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with file_errors(path, "read"):
+            lines = path.read_text(encoding="utf-8").splitlines()
         wanted = [name for line in lines if (name := line.partition("#")[0].strip())]
     else:
         try:

@@ -11,6 +11,7 @@ import numpy as np
 from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import ParameterError
+from grn._core.files import output_folder
 from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import discovery_rates, edge_pvalues, pooled_pvalues
@@ -142,6 +143,8 @@ def confidence(
         network than the one stored.
     ExpressionError, LayerError, GroupError
         If the values or groups can no longer be read.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -168,13 +171,14 @@ def confidence(
     validate(adata)
     check_target(adata, copy=copy)
     _check(n_permutations, n_subsamples, fraction, pool, top)
+    folder = None if cache is None else output_folder(cache, name="cache")
     network = Network.from_anndata(adata, net)
     if not len(network):
         raise ParameterError(f"uns[{net!r}] has no edges, so there is nothing to test; infer a network first.")
     rerun = rerun_of(adata, network, method=method, model=model, given=params, n_jobs=jobs(n_jobs), key=net)
     if n_permutations:
         need_permutable(rerun.record)
-    plan = Plan(n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress, cache)
+    plan = Plan(n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress, folder)
     with torch_threads(jobs(n_jobs)):
         found = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, found, pool, top, standardise=standardise)

@@ -9,6 +9,7 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
+from grn._core.files import output_folder
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
@@ -77,6 +78,7 @@ def gradient_trajectory(
     Raises
     ------
     %(raises)s
+    %(raises_far)s
     ExpressionError, LayerError, GroupError
         With ``context="mean"``, if the expression values, the layer or the groups cannot be used.
 
@@ -96,6 +98,7 @@ def gradient_trajectory(
     (4, 1, 8)
     """
     validate(adata)
+    folder = None if store is None else output_folder(store, name="store")
     request = features.Request(
         **environment(model, device, progress),
         sources=sources,
@@ -105,7 +108,7 @@ def gradient_trajectory(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        store=None if store is None else Path(store),
+        store=folder,
         client=client,
     )
     params = {"background": background, "gradient_kind": request.model.gradient_kind}

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
+from grn._core.files import file_errors, make_folder
 from grn._core.store import digest, publish
 from grn.methods._frozen import Frozen
 from grn.tl._rerun import Axes, Edges, Rerun
@@ -32,12 +33,13 @@ class Kept:
         found = _read(path)
         if found is None:
             found = make()
-            publish({path: _bytes(found)})
+            with file_errors(path, "write"):
+                publish({path: _bytes(found)})
         return found
 
 
 def kept(
-    cache: str | Path | None, rerun: Rerun, axes: Axes, frozen: Frozen, again: Edges, *, plan: Mapping[str, Any]
+    cache: Path | None, rerun: Rerun, axes: Axes, frozen: Frozen, again: Edges, *, plan: Mapping[str, Any]
 ) -> Kept:
     """A folder within ``cache`` that belongs to this network, these cells and the arguments in ``plan``."""
     if cache is None:
@@ -59,8 +61,8 @@ def kept(
         "network": _hash(again.keys, again.weights),
         **plan,
     }
-    folder = Path(cache).absolute() / digest(told)[:16]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cache / digest(told)[:16]
+    make_folder(folder)
     return Kept(folder)
 
 

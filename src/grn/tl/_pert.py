@@ -9,6 +9,7 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
+from grn._core.files import output_folder
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
@@ -66,6 +67,7 @@ def pert(
     Raises
     ------
     %(raises)s
+    %(raises_far)s
     ExpressionError, LayerError
         If there are no cells, or the values are scaled, negative or NaN.
     GroupError
@@ -88,6 +90,7 @@ def pert(
     True
     """
     validate(adata)
+    folder = None if store is None else output_folder(store, name="store")
     request = features.Request(
         **environment(model, device, progress),
         sources=sources,
@@ -97,7 +100,7 @@ def pert(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        store=None if store is None else Path(store),
+        store=folder,
         client=client,
     )
     read = lambda: {key_added: features.pert(adata, request)}  # noqa: E731

@@ -9,6 +9,7 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
+from grn._core.files import output_folder
 from grn.methods._features import Request
 from grn.methods._response import perturbation_response as read_response
 from grn.models import FoundationModel
@@ -71,6 +72,7 @@ def perturbation_response(
     Raises
     ------
     %(raises)s
+    %(raises_far)s
     ExpressionError, LayerError, GroupError
         With ``context="mean"``, if the expression values, the layer or the groups cannot be used.
 
@@ -88,6 +90,7 @@ def perturbation_response(
     (4, 1, 1)
     """
     validate(adata)
+    folder = None if store is None else output_folder(store, name="store")
     request = Request(
         **environment(model, device, progress),
         sources=sources,
@@ -97,7 +100,7 @@ def perturbation_response(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        store=None if store is None else Path(store),
+        store=folder,
         client=client,
     )
     read = lambda: {key_added: read_response(adata, request)}  # noqa: E731

@@ -9,6 +9,7 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
+from grn._core.files import output_folder
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
@@ -67,6 +68,7 @@ def probe(
     Raises
     ------
     %(raises)s
+    %(raises_far)s
     ExpressionError, LayerError, GroupError
         With ``context="mean"``, if the expression values, the layer or the groups cannot be used.
 
@@ -83,6 +85,7 @@ def probe(
     ['gradient_trajectory', 'vvp']
     """
     validate(adata)
+    folder = None if store is None else output_folder(store, name="store")
     request = features.Request(
         **environment(model, device, progress),
         sources=sources,
@@ -92,7 +95,7 @@ def probe(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        store=None if store is None else Path(store),
+        store=folder,
         client=client,
     )
     names = [key_added + name for name in ("vvp", "gradient_trajectory")]

@@ -48,7 +48,7 @@ class Plan:
     together: bool
     seed: int
     show: bool | None
-    cache: str | Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,10 @@ SNIPPETS = {
         ParameterError
             If an argument is out of its range.
         """,
+    "raises_far": """
+        StorageError
+            If the folder of ``store`` cannot be written; told before anything is computed.
+        """,
     "uns": """
         ``uns[key_added]``
             Dict: ``sources`` (names along axis 1), ``grid`` (values along axis 2), ``value_scale``, ``unknown``

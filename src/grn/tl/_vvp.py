@@ -9,6 +9,7 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
+from grn._core.files import output_folder
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
@@ -74,6 +75,7 @@ def vvp(
     Raises
     ------
     %(raises)s
+    %(raises_far)s
     ExpressionError, LayerError, GroupError
         With ``context="mean"``, if the expression values, the layer or the groups cannot be used.
 
@@ -95,6 +97,7 @@ def vvp(
     (4, 1, 8)
     """
     validate(adata)
+    folder = None if store is None else output_folder(store, name="store")
     request = features.Request(
         **environment(model, device, progress),
         sources=sources,
@@ -104,7 +107,7 @@ def vvp(
         layer=layer,
         use_raw=use_raw,
         batch_size=batch_size,
-        store=None if store is None else Path(store),
+        store=folder,
         client=client,
     )
     read = lambda: {key_added: features.vvp(adata, request, grid=grid)}  # noqa: E731

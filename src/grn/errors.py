@@ -2,6 +2,7 @@
 
 from grn._core.errors import (
     CapabilityError,
+    CellNameError,
     ClusterError,
     DataNotFoundError,
     ExpressionError,
@@ -21,6 +22,7 @@ from grn._core.errors import (
 
 __all__ = [
     "CapabilityError",
+    "CellNameError",
     "ClusterError",
     "DataNotFoundError",
     "ExpressionError",

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,8 +116,15 @@ class TestConstruction:
         assert net.params["c"]["d"].tolist() == ["x"]
         assert net.params["e"].tolist() == ["f", "g"]
 
+    def test_labels_as_keys_come_back_from_an_object(self):
+        params = {"n_cells": {"L2/3": 4, "L2_3": 5, "L2%2F3": 6}}
+        adata = AnnData(np.ones((2, 2)))
+        Network(table(), params=params).write(adata)
+        assert "/" not in "".join(adata.uns["grn"]["params"]["n_cells"])
+        assert Network.from_anndata(adata).params == params == Network(table(), params=params).params
+
     @pytest.mark.parametrize(
-        "params", [{"a": object()}, {1: 2}, {"a/b": 1}, {"a": [1, "x", None]}, {"a": [[1], [1, 2]]}]
+        "params", [{"a": object()}, {1: 2}, {"": 1}, {"a": [1, "x", None]}, {"a": [[1], [1, 2]]}]
     )
     def test_params_that_cannot_be_stored(self, params):
         with pytest.raises(NetworkError, match="params"):

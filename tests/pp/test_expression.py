@@ -4,7 +4,8 @@ import pytest
 from scipy import sparse
 
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
-from grn.pp._anndata import expression, groups, model_genes, regulator_mask, validate
+from grn.pp._anndata import expression, model_genes, regulator_mask, validate
+from grn.pp._groups import groups
 
 N_CELLS, N_VARS = 23, 7
 COUNTS = np.random.default_rng(0).poisson(2.0, size=(N_CELLS, N_VARS)).astype(np.float32)

@@ -16,7 +16,8 @@ import grn
 from grn._core.errors import ParameterError
 from grn._kernels import matrix
 from grn._kernels.matrix import open_matrix
-from grn.pp._anndata import expression, group_codes, groups, model_genes, regulator_mask
+from grn.pp._anndata import expression, model_genes, regulator_mask
+from grn.pp._groups import group_codes, groups
 
 N_CELLS, N_VARS = 20_000, 500
 
@@ -235,7 +236,8 @@ import re, resource, sys
 from pathlib import Path
 import anndata as ad
 import grn
-from grn.pp._anndata import expression, group_codes
+from grn.pp._anndata import expression
+from grn.pp._groups import group_codes
 
 grn.models.load("mini")
 status = Path("/proc/self/status")

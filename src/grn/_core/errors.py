@@ -18,6 +18,10 @@ class GeneNameError(GrnError, ValueError):
     """Gene names are duplicated, empty or of an unexpected kind."""
 
 
+class CellNameError(GrnError, ValueError):
+    """Names of cells are duplicated where cells are drawn by name."""
+
+
 class GeneOverlapError(GrnError, ValueError):
     """Too few genes of the object are known to a model, network or table."""
 

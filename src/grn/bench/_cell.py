@@ -96,9 +96,7 @@ class Trainer:
         for feature in recipe.features:
             key = (recipe.variant, feature, seed)
             if key not in self._fitted:
-                drawn = sample(
-                    self.board.reference, negatives=self.protocol.negatives, mask=self.board.mask, rng=seed
-                )
+                drawn = sample(self.board.reference, negatives=self.protocol.negatives, mask=self.board.mask, rng=seed)
                 self._fitted[key] = self.board.fit(feature, recipe.variant, drawn, seed=seed)
             found[recipe.variant, feature] = self._fitted[key]
         return found
@@ -129,8 +127,12 @@ def cell(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
     return pd.DataFrame([{**facts, **row} for row in rows]).assign(
         published=lambda t: [
             published(
-                m, train=facts["train"], network=facts["network"], test=facts["test"],
-                protocol=protocol.name, metric=k,
+                m,
+                train=facts["train"],
+                network=facts["network"],
+                test=facts["test"],
+                protocol=protocol.name,
+                metric=k,
             )
             for m, k in zip(t["method"], t["metric"], strict=True)
         ]

@@ -12,8 +12,9 @@ from scipy import sparse, stats
 
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
 from grn._core.logging import logger
-from grn.pp._anndata import check_type, expression, groups, validate
+from grn.pp._anndata import check_type, expression, validate
 from grn.pp._expression import Expression, select, take
+from grn.pp._groups import groups
 
 _BLOCK_CELLS = 4096
 _FLAT = 1e-9

@@ -157,9 +157,7 @@ def _transferred(train: Reference, test: Reference, seed: int) -> list[dict[str,
 def _within(reference: Reference, seed: int) -> list[dict[str, object]]:
     """Degrees of one half of the edges against the other half."""
     rows: list[dict[str, object]] = []
-    square = Reference(
-        reference.edges, genes=reference.genes, regulators=reference.genes, organism=reference.organism
-    )
+    square = Reference(reference.edges, genes=reference.genes, regulators=reference.genes, organism=reference.organism)
     for name, (negatives, half_too, any_two) in _WITHIN.items():
         asked = square if any_two else reference
         half = child(seed, "halves").random(asked.labels.shape) < 0.5

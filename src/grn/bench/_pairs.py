@@ -101,7 +101,5 @@ def scored_pairs(
         else:
             grid = board.untranslated(recipe)
         made = split(learned, test=tested, by=PROTOCOLS[protocol].by)
-        drawn = sample(
-            tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed
-        )
+        drawn = sample(tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed)
         return drawn.pairs.assign(score=drawn.take(grid))

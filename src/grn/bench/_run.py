@@ -168,9 +168,7 @@ def run(
     recipes = chosen(methods)
     loaded = load(model) if recipes else None
     groups = [
-        Group(one, tests, protocol)
-        for one, tests in _pairings(train, test, size, path)
-        for protocol in protocols
+        Group(one, tests, protocol) for one, tests in _pairings(train, test, size, path) for protocol in protocols
     ]
     references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
     with ExitStack() as stack:

@@ -85,8 +85,10 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
         pair = ("Ens", f"Ens, {name}")
         if all(p in known for p in pair):
             lost = known[pair[0]] - known[pair[1]]
-            change = "nothing is lost: the score does not come from what was learned" if lost <= margin else (
-                f"{lost:.3f} is lost"
+            change = (
+                "nothing is lost: the score does not come from what was learned"
+                if lost <= margin
+                else (f"{lost:.3f} is lost")
             )
             told.append(f"{text} Ens scores {known[pair[1]]:.3f}: {change}.")
     if {"Emb", "Ens"} <= set(known.index):

@@ -248,7 +248,6 @@ def prior(reference: Reference, edges: tuple[np.ndarray, np.ndarray], organism: 
     return found
 
 
-
 def _carry(from_keys: np.ndarray, values: np.ndarray, to_keys: np.ndarray) -> np.ndarray:
     """Sums of values by key, read at other keys; 0 where the key is new."""
     names, codes = np.unique(from_keys, return_inverse=True)

@@ -241,9 +241,7 @@ def _hard(free: np.ndarray, edges: np.ndarray, scores: np.ndarray | None, seed: 
     return drawn
 
 
-def _degree_matched(
-    edges: np.ndarray, free: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def _degree_matched(edges: np.ndarray, free: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """Edges that found a partner, their non-edges, and how the exchange went."""
     kept, drawn, found = degree_matched(edges, free, child(seed, "degree_matched"))
     told = {
@@ -264,11 +262,15 @@ def _configuration(edges: np.ndarray, free: np.ndarray, seed: int) -> tuple[np.n
     drawn[sources[fine], dealt[fine]] = True
     chosen = random.choice(len(sources), int(fine.sum()), replace=False)
     kept[sources[chosen], targets[chosen]] = True
-    return kept, drawn, {
-        "edges_with_partner": float(fine.mean()),
-        "settled": float(fine.all()),
-        "largest_degree_difference": _degree_difference(kept, drawn),
-    }
+    return (
+        kept,
+        drawn,
+        {
+            "edges_with_partner": float(fine.mean()),
+            "settled": float(fine.all()),
+            "largest_degree_difference": _degree_difference(kept, drawn),
+        },
+    )
 
 
 def _degree_difference(edges: np.ndarray, drawn: np.ndarray) -> float:

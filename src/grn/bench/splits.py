@@ -147,9 +147,7 @@ def _apart(train: Reference, test: Reference, by: str, match: str) -> tuple[np.n
     return own_pairs(train), mask
 
 
-def _divide(
-    reference: Reference, by: str, match: str, fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _divide(reference: Reference, by: str, match: str, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Masks that divide one reference."""
     if by == "dataset":
         raise ParameterError("by='dataset' needs two references; pass test=, or divide one by 'pair' or by genes.")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import GroupError, ParameterError
+from grn._core.labels import asked
 from grn._core.logging import logger
 from grn.get._edges import network
 from grn.network import Network
@@ -149,8 +150,10 @@ def read_scored(adata: Any, keys: Any, group: str | None) -> list[Scored]:
     if not (hasattr(adata, "uns") and hasattr(adata, "var_names")):
         raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
     named = {label: network(adata, key=key) for label, key in _labelled(adata, keys).items()}
-    if group is not None and not isinstance(group, str):
-        raise GroupError(f"group={group!r}; pass the name of one group, or None.")
+    if group is not None:
+        (group,) = asked(group) if len(asked(group)) == 1 else [None]
+        if group is None:
+            raise GroupError("group= holds several names; pass the name of one group, or None.")
     if group is not None and not any(net.groups for net in named.values()):
         raise GroupError(f"group={group!r} was asked for but no network has groups; leave group=None.")
     shown = {label: _shown(net, adata, group, label) for label, net in named.items()}

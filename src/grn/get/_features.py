@@ -298,7 +298,7 @@ def _points(labels: np.ndarray | None, group: str | None) -> np.ndarray | None:
         return None
     if labels is None:
         raise GroupError(f"group={group!r} was asked for but the features have no groups; leave group=None.")
-    kept = labels == group
+    kept = labels.astype(str) == str(group)
     if not kept.any():
         raise GroupError(f"the features have no group {group!r}; they have {', '.join(map(repr, pd.unique(labels)))}.")
     return kept

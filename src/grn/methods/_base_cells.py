@@ -12,7 +12,8 @@ from grn._core.errors import ParameterError
 from grn.methods._genes import PairGenes
 from grn.models import FoundationModel, Moments, Panel
 from grn.models._protocol import virtual_cell
-from grn.pp._anndata import expression, group_codes
+from grn.pp._anndata import expression
+from grn.pp._groups import group_codes
 
 CONTEXTS = ("virtual", "mean")
 

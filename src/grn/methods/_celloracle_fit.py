@@ -18,6 +18,7 @@ from grn.methods._pairs import none_varies
 from grn.methods._prior import candidates
 from grn.methods._record import Task
 from grn.pp._base_grn import base_grn as read_base_grn
+from grn.pp._groups import cell_names
 from grn.pp._smooth import Pair, Smoothed, moments_of, stored_weights
 
 UPSTREAM_SEED = 123
@@ -79,9 +80,10 @@ class Bags:
 
 
 def problem(
-    adata, task: Task, base_grn: pd.DataFrame | None, weights: sparse.csr_matrix | None, *, parity: bool
+    adata, task: Task, base_grn: pd.DataFrame | None, weights: sparse.csr_matrix | None, *, parity: bool, drawn: bool
 ) -> Problem:
-    """Read what the task asks for; without ``weights`` cells are taken as they are."""
+    """Read what the task asks for; without ``weights`` cells are taken as they are, ``drawn`` cells need names."""
+    own_names = cell_names(adata) if drawn else np.asarray(adata.obs_names, dtype=str)
     table = None if base_grn is None else read_base_grn(base_grn, adata=adata)
     if table is not None and task.sources is None:
         task = replace(task, sources=sorted(set(table["source"].astype(str))))
@@ -98,9 +100,7 @@ def problem(
         for t, one in zip(cells.targets, found, strict=True)
     ]
     scale = np.where(scale > 0, scale, 1.0)
-    return Problem(
-        cells, values.rows, scale, moments, ordered, table is not None, np.asarray(adata.obs_names, dtype=str)
-    )
+    return Problem(cells, values.rows, scale, moments, ordered, table is not None, own_names)
 
 
 def _overall(moments: dict[str, Pair], sizes: np.ndarray) -> np.ndarray:

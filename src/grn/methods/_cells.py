@@ -11,8 +11,9 @@ from grn._core.errors import GeneOverlapError
 from grn._core.logging import logger
 from grn.methods._genes import rows_of
 from grn.methods._record import Task
-from grn.pp._anndata import expression, group_codes, regulator_mask
+from grn.pp._anndata import expression, regulator_mask
 from grn.pp._expression import Expression
+from grn.pp._groups import group_codes
 
 
 @dataclass(frozen=True)

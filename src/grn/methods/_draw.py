@@ -6,7 +6,7 @@ import numpy as np
 
 from grn._core.errors import ParameterError
 from grn._core.rng import sample_names
-from grn.pp._anndata import groups
+from grn.pp._groups import cell_names, groups
 
 
 def draw_cells(
@@ -20,9 +20,11 @@ def draw_cells(
     if max_cells is not None and (isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1):
         raise ParameterError(f"max_cells={max_cells!r}; pass a positive integer, or None for all cells.")
     found = [("", np.ones(adata.n_obs, dtype=bool))] if groupby is None else groups(adata, groupby)
+    places = [(name, np.flatnonzero(mask if among is None else mask & among)) for name, mask in found]
+    if max_cells is not None and any(len(rows) > max_cells for _, rows in places):
+        cell_names(adata)
     drawn = {}
-    for name, mask in found:
-        rows = np.flatnonzero(mask if among is None else mask & among)
+    for name, rows in places:
         size = len(rows) if max_cells is None else max_cells
         drawn[name] = rows[sample_names([str(adata.obs_names[r]) for r in rows], size, seed)]
     return drawn

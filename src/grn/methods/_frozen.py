@@ -14,6 +14,7 @@ from scipy import sparse
 from grn._core.errors import GroupError, ParameterError
 from grn._core.rng import child, sample_names
 from grn.pp._anndata import column, expression
+from grn.pp._groups import label_codes
 from grn.pp._smooth_cells import KEY, weights_for
 
 # entries of a block of cells that is dense for a moment
@@ -137,8 +138,7 @@ def blocks_of(obs: pd.DataFrame, groupby: str | None, strata: str | None = None)
     ParameterError, GroupError
         If the column is missing or has empty values.
     """
-    group = pd.Series("", index=range(len(obs))) if groupby is None else obs[groupby].astype(str)
-    labels = group.to_numpy(dtype=object)
+    labels = np.full(len(obs), "", dtype=object) if groupby is None else _labels(obs, groupby)
     if strata is not None:
         labels = labels + "\x1f" + _strata(obs, strata, labels)
     codes, found = pd.factorize(labels, sort=True)
@@ -160,12 +160,17 @@ def _strata(obs: pd.DataFrame, strata: str, groups: np.ndarray) -> np.ndarray:
         )
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     if not numeric or values.nunique() <= _LABELS:
-        return values.astype(str).to_numpy(dtype=object)
+        return _labels(obs, strata)
     numbers = pd.Series(values.to_numpy(dtype=np.float64))
     ranks = numbers.groupby(groups).rank(method="average").to_numpy()
     sizes = numbers.groupby(groups).transform("size").to_numpy()
     bins = np.clip(sizes // _BIN, 1, _BINS)
     return np.floor((ranks - 0.5) / sizes * bins).astype(int).astype(str).astype(object)
+
+
+def _labels(obs: pd.DataFrame, name: str) -> np.ndarray:
+    names, codes = label_codes(obs, name)
+    return np.array(names, dtype=object)[codes]
 
 
 def _each(chosen: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:

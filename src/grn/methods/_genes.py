@@ -81,9 +81,7 @@ def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.nda
     return [(panel, sources, targets) for sources, found in strides(model, genes) for panel, targets in found]
 
 
-def strides(
-    model: FoundationModel, genes: PairGenes
-) -> list[tuple[np.ndarray, list[tuple[Panel, np.ndarray]]]]:
+def strides(model: FoundationModel, genes: PairGenes) -> list[tuple[np.ndarray, list[tuple[Panel, np.ndarray]]]]:
     """Split sources and targets into panels the model can take.
 
     If all genes fit, there is one panel. Otherwise sources and targets are each divided, in the order of

@@ -133,9 +133,7 @@ def check_batch(batch_size: int | None) -> None:
         raise ParameterError(f"batch_size={batch_size!r}; pass a positive integer or None.")
 
 
-def _unit_size(
-    model: FoundationModel, reading: Reading, panels: Sequence[Panel], n_sources: int, n_vars: int
-) -> int:
+def _unit_size(model: FoundationModel, reading: Reading, panels: Sequence[Panel], n_sources: int, n_vars: int) -> int:
     """Sources per unit; a reading may ask for more, where it has all of them from the same passes."""
     own = getattr(reading, "unit_size", None)
     size: int | None = None if own is None else own(model, panels, n_sources, n_vars)

@@ -90,9 +90,7 @@ class Gradient:
         )
         return torch.cat([block for _, block in found])
 
-    def unit_size(
-        self, model: FoundationModel, panels: Sequence[Panel], n_sources: int, n_vars: int
-    ) -> int | None:
+    def unit_size(self, model: FoundationModel, panels: Sequence[Panel], n_sources: int, n_vars: int) -> int | None:
         """Sources of a unit that make reverse mode pay; ``None`` where forward mode is cheaper."""
         if not self.moving:
             return None

@@ -16,6 +16,7 @@ from grn.methods._genes import rows_of
 from grn.methods._record import Task
 from grn.pp._anndata import column, expression
 from grn.pp._expression import Expression
+from grn.pp._groups import cell_names, label_codes
 
 MOST_GENES = 300
 MIN_CELLS = 3
@@ -53,6 +54,7 @@ def read_screen(adata, task: Task, columns: Columns, genes: Sequence[str] | None
             f"groupby={task.groupby!r}: RENGE fits one network to all cells; for one per group call it on "
             f"adata[adata.obs[{task.groupby!r}] == ...].copy()."
         )
+    cell = cell_names(adata)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw)
     names = np.asarray(adata.var_names, dtype=str)
     positions = _network_genes(names, genes)
@@ -63,7 +65,7 @@ def read_screen(adata, task: Task, columns: Columns, genes: Sequence[str] | None
     cells = np.flatnonzero(used)
     # the control sorts first
     kinds = np.where(labels[cells] == columns.control, "", labels[cells])
-    cells = cells[np.lexsort((np.asarray(adata.obs_names, dtype=str)[cells], times[cells], kinds))]
+    cells = cells[np.lexsort((cell[cells], times[cells], kinds))]
     table = _read(values, cells, positions)
     return _complete(table, labels[cells], times[cells], names[positions], lost, columns)
 
@@ -96,7 +98,9 @@ def _column(adata, name: str, what: str) -> pd.Series:
 
 
 def _labels(adata, columns: Columns, names: np.ndarray) -> np.ndarray:
-    labels = _column(adata, columns.perturbation, "perturbation").astype(str).to_numpy(dtype=str)
+    _column(adata, columns.perturbation, "perturbation")
+    found, codes = label_codes(adata.obs, columns.perturbation)
+    labels = np.array(found, dtype=str)[codes]
     there = sorted(set(labels))
     if columns.control not in there:
         raise GroupError(

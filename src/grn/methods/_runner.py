@@ -15,8 +15,8 @@ from grn._core.logging import logger
 from grn.methods._record import Method, Task
 from grn.network import Network
 from grn.network.provenance import with_params
-from grn.pp._anndata import group_codes
 from grn.pp._expression import argument_of, reads_of, select
+from grn.pp._groups import group_codes
 
 # what stands for a parameter that ``uns`` cannot keep
 GIVEN = "given"
@@ -71,10 +71,10 @@ def recordable(value: Any) -> Any:
     if value is None or isinstance(value, bool | str | Real | np.bool_):
         return value
     if isinstance(value, Mapping):
-        plain = {name: recordable(item) for name, item in value.items()}
-        keys = all(isinstance(name, str) and name and "/" not in name for name in plain)
-        lost = [item for item in plain.values() if isinstance(item, str) and item == GIVEN]
-        return plain if keys and not lost else GIVEN
+        found = {name: recordable(item) for name, item in value.items()}
+        keys = all(isinstance(name, str) and name for name in found)
+        lost = [item for item in found.values() if isinstance(item, str) and item == GIVEN]
+        return found if keys and not lost else GIVEN
     if isinstance(value, list | tuple | np.ndarray | set | frozenset):
         items = sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
         if any(all(isinstance(item, kind) for item in items) for kind in (str, bool, Real)):

@@ -20,6 +20,7 @@ from grn.methods._edges import to_network
 from grn.methods._pairs import allowed_pairs, none_varies, spread
 from grn.methods._record import Task
 from grn.network import Network
+from grn.pp._groups import cell_names
 
 # the seed of all targets in arboreto
 PARITY_SEED = 666
@@ -86,12 +87,16 @@ def tree_network(
     params
         Provenance.
     """
+    # bootstraps are drawn from the cells in the order of their names
+    by_name = not trees.parity or max_cells is not None
+    if by_name:
+        cell_names(adata)
     cells = cells_of(adata, task)
     allowed = allowed_pairs(adata, cells, base_grn)
     drawn = draw_cells(adata, task.groupby, max_cells, task.seed)
     parts = []
     for group, members in cells:
-        read = members if trees.parity and max_cells is None else drawn[group]
+        read = drawn[group] if by_name else members
         if len(read) < len(members):
             logger.info("%s%s: %d of %d cells are read", trees.name, _of(group), len(read), len(members))
         weight = _group(cells, np.asarray(read), allowed, task, trees, group)

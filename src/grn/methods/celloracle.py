@@ -48,7 +48,7 @@ def fit(
     """
     check(fit, alpha, n_bags)
     weights = weights_for(adata, layer=task.layer, use_raw=task.use_raw) if smooth is True else smoothing(adata, smooth)
-    data = problem(adata, task, base_grn, weights, parity=parity)
+    data = problem(adata, task, base_grn, weights, parity=parity, drawn=fit == "bagging" and not parity)
     told = {
         "base_grn": base_grn is not None,
         "fit": fit,

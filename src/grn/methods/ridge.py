@@ -40,7 +40,7 @@ def fit(adata, task: Task, *, alpha: float | None = None, base_grn: pd.DataFrame
         sums = cross(cells.expression.rows, members, cells.sources, cells.genes)
         columns, penalty = _group(cells, sums, allowed, alpha, restricted=restricted, group=group)
         parts.append((group, columns))
-        used[group.replace("/", "_") or "all"] = penalty
+        used[group or "all"] = penalty
     params = {"alpha": used, "base_grn": restricted}
     return to_network(cells.names, cells.sources, parts, params=params, signed=True)
 

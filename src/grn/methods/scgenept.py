@@ -27,6 +27,7 @@ from grn.models.scgenept import ScGenePT
 from grn.network import Network
 from grn.pp._anndata import expression
 from grn.pp._expression import Expression
+from grn.pp._groups import label_codes
 
 
 def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cells: int | None = 16) -> Network:
@@ -147,10 +148,8 @@ def _controls(adata, control: Mapping[str, str] | None) -> np.ndarray:
             f"control={control!r}; pass one column of obs and its value: {{'perturbation': 'control'}}."
         )
     ((column, value),) = control.items()
-    if column not in adata.obs:
-        columns = ", ".join(map(str, adata.obs.columns)) or "none"
-        raise GroupError(f"adata.obs has no column {column!r}; columns: {columns}.")
-    return adata.obs[column].astype(str).to_numpy() == str(value)
+    names, codes = label_codes(adata.obs, column)
+    return np.array([name == str(value) for name in names])[codes]
 
 
 METHODS.add(

@@ -80,7 +80,7 @@ def fit(
         use = None if labels is None else _choose(adata, task, shown, labels, mean)
         if use is not None:
             n_heads = mean.shape[3]
-            chosen[(group or "all").replace("/", "_")] = np.stack([use // n_heads, use % n_heads], axis=1)
+            chosen[group or "all"] = np.stack([use // n_heads, use % n_heads], axis=1)
         parts.append((group, {"weight": shown.matrix(mean_map(mean, use), level)}))
     _tell(parts, level)
     names = np.asarray(adata.var_names, dtype=str)

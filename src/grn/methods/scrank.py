@@ -20,6 +20,7 @@ from grn.methods._cells import cells_of, report_constant
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 from grn.pp._expression import label, scan, select, take
+from grn.pp._groups import cell_names
 
 Rows = Callable[[np.ndarray], np.ndarray]
 Draw = tuple[np.ndarray, np.ndarray]
@@ -86,10 +87,10 @@ def fit_scrank(
     )
     if isinstance(min_cells, bool) or not isinstance(min_cells, int | np.integer) or min_cells < n_components + 2:
         raise ParameterError(f"min_cells={min_cells!r}; pass an integer of at least n_components + 2.")
+    names = cell_names(adata)
     cells = cells_of(adata, task, min_cells=min_cells)
     _check_size(len(cells.names), len(cells.codes), min_cells, recipe)
     rows = _as_given(adata, task) if parity else cells.expression.rows
-    names = np.asarray(adata.obs_names, dtype=str)
     parts = []
     for group, members in cells:
         draws = drawn(names[members], group, recipe, task.seed)

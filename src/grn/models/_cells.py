@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
+from grn._core.labels import unique_cells
 from grn._kernels.expression import as_log, detect_kind, moments, row_blocks
 
 
@@ -130,7 +131,7 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
         )
     X = X[:, keep]
     detection = np.asarray((X > 0).mean(axis=0)).ravel()
-    names = np.asarray(adata.obs_names, dtype=str)
+    names = np.array(unique_cells(adata.obs_names), dtype=str)
     return CellSet(name, X, tokens[keep], mean[keep], std[keep], detection, names)
 
 

@@ -179,4 +179,3 @@ def counts_of(X: np.ndarray, reference: Moments | None) -> np.ndarray:
     total = 1e4 if reference is None or reference.total is None else np.asarray(reference.total, dtype=np.float64)
     counts: np.ndarray = np.expm1(np.asarray(X, dtype=np.float64)) * np.reshape(total, (-1, 1)) / 1e4
     return counts
-

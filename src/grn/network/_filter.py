@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import GeneNameError, GroupError, NetworkError, ParameterError
+from grn._core.labels import asked
 from grn._core.logging import logger
 from grn._core.near import did_you_mean
 from grn.network._validate import examples
@@ -42,7 +43,7 @@ def select_groups(edges: pd.DataFrame, group: Names) -> np.ndarray:
         return np.ones(len(edges), dtype=bool)
     if "group" not in edges:
         raise GroupError(f"group={group!r} was asked for but the network has no groups; leave group=None.")
-    wanted = {group} if isinstance(group, str) else set(group)
+    wanted = set(asked(group))
     unknown = sorted(wanted - set(edges["group"].cat.categories), key=str)
     if unknown:
         valid = ", ".join(map(repr, edges["group"].cat.categories))

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import GroupError
+from grn._core.labels import asked
 from grn.network import _combine, _convert, _filter, _schema, _validate
 from grn.network._files import Exports
 from grn.network._filter import Names
@@ -39,7 +40,8 @@ class Network(Origins, Exports):
     tested
         Whether the edges come with a statistical test.
     params
-        Provenance: a dict of numbers, strings, arrays and dicts; ``None`` values are kept as ``"None"``.
+        Provenance: a dict of numbers, strings, arrays and dicts; ``None`` values are kept as ``"None"``. What is kept
+        per group goes by the label of the group.
 
     Raises
     ------
@@ -72,7 +74,7 @@ class Network(Origins, Exports):
         self.directed = bool(directed)
         self.signed = _validate.check_signs(self._edges, signed=signed)
         self.tested = bool(tested)
-        self._params: dict[str, Any] = _schema.storable(dict(params or {}))
+        self._params: dict[str, Any] = _schema.plain(dict(params or {}))
 
     def _with_edges(self, edges: pd.DataFrame, genes: np.ndarray | None = None) -> Network:
         """Return the same network with some rows of its own sorted table, which needs no second check."""
@@ -112,7 +114,7 @@ class Network(Origins, Exports):
     @property
     def params(self) -> dict[str, Any]:
         """Copy of the provenance."""
-        return _schema.storable(self._params)
+        return _schema.plain(self._params)
 
     @property
     def n_self_loops(self) -> int:
@@ -388,7 +390,7 @@ class Network(Origins, Exports):
         >>> net.to_csr().toarray().tolist()
         [[0.0, 2.0], [0.0, 0.0]]
         """
-        if group is not None and not isinstance(group, str):
+        if group is not None and len(asked(group)) != 1:
             raise GroupError(f"group={group!r}; a matrix holds one group, pass its name.")
         edges = _combine.single_group(self if group is None else self.filter(group=group), "a matrix")
         return _convert.edges_to_csr(edges, self._genes if genes is None else genes)

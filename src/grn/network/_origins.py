@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from grn._core.errors import NetworkError
+from grn._core.labels import labelled
 from grn.network import _convert, _schema, _validate
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Origins:
             directed=bool(schema["directed"]),
             signed=None if signed is None else bool(signed),
             tested=bool(schema.get("tested", False)),
-            params=record["params"],
+            params=labelled(record["params"]),
         )
 
     def write(self, adata: Any, key: str = "grn") -> None:
@@ -174,12 +175,13 @@ class Origins:
         Returns
         -------
         None. Writes ``uns[key]`` with ``edges``, ``params``, ``schema`` (version, directed, signed, tested,
-        orientation) and ``genes``.
+        orientation) and ``genes``. In ``params`` the characters that files take for the end of a name are escaped in
+        labels of groups (``"L2/3"`` is ``"L2%2F3"`` there, and ``"L2/3"`` in ``Network.params``).
         """
         _schema.container(adata)
         adata.uns[key] = {
             "edges": self.edges,
-            "params": self.params,
+            "params": _schema.storable(self.params),
             "schema": {
                 "version": _schema.VERSION,
                 "directed": self.directed,

@@ -10,23 +10,32 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import NetworkError, ParameterError, ResultNotFoundError
+from grn._core.labels import keyed
 
 VERSION = 1
 ORIENTATION = "source regulates target"
 
 
 def storable(value: Any, *, name: str = "params") -> Any:
-    """Copy a value into what h5ad and zarr keep: dicts with str keys, arrays, scalars, DataFrames.
+    """Copy a value into what h5ad and zarr keep: :func:`plain`, with labels as keys that they take.
+
+    Keys are those of :func:`grn._core.labels.key_of`; :func:`grn._core.labels.labelled` gives the labels back.
+    """
+    return keyed(plain(value, name=name))
+
+
+def plain(value: Any, *, name: str = "params") -> Any:
+    """Copy a value as dicts with str keys, arrays, scalars and DataFrames.
 
     ``None`` becomes the string ``"None"``, lists and tuples become arrays, paths strings.
     """
     if value is None:
         return "None"
     if isinstance(value, Mapping):
-        bad = [key for key in value if not isinstance(key, str) or "/" in key or not key]
+        bad = [key for key in value if not isinstance(key, str) or not key]
         if bad:
-            raise NetworkError(f"{name} has keys that cannot be stored ({bad[0]!r}); use strings without '/'.")
-        return {key: storable(item, name=f"{name}[{key!r}]") for key, item in value.items()}
+            raise NetworkError(f"{name} has keys that cannot be stored ({bad[0]!r}); use strings that are not empty.")
+        return {key: plain(item, name=f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, bool | int | float | str | np.number | np.bool_):

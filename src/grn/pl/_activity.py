@@ -12,6 +12,7 @@ from grn.pl._data import near
 from grn.pl._heatmap import draw_matrix, leaf_order
 from grn.pl._style import COLUMN_MM, INK, TEXT, check_axes, check_count, color_scale, new_axes
 from grn.pp._anndata import check_type
+from grn.pp._groups import label_codes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -126,11 +127,8 @@ def _labels(adata: AnnData, groupby: str) -> pd.Series:
     if groupby not in adata.obs:
         raise GroupError(f"obs has no column {groupby!r}." + near(groupby, adata.obs.columns))
     labels = adata.obs[groupby]
-    if labels.isna().any():
-        raise GroupError(
-            f"{int(labels.isna().sum())} cells have no {groupby!r}; drop them: adata[adata.obs[{groupby!r}].notna()]."
-        )
-    return labels.astype(str)
+    names, codes = label_codes(adata.obs, groupby)
+    return pd.Series(np.array(names, dtype=object)[codes], index=labels.index)
 
 
 def _specific(means: pd.DataFrame, count: int) -> list[str]:

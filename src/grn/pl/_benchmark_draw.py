@@ -174,9 +174,7 @@ def _limits(panels: list[Panel]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _panel(
-    ax: Axes, panel: Panel, rows: list[Row], places: list[float], marks: dict[str, str], apart: float
-) -> Text:
+def _panel(ax: Axes, panel: Panel, rows: list[Row], places: list[float], marks: dict[str, str], apart: float) -> Text:
     """Draw the points and lines of a panel and return its title."""
     ax.hlines(places, 0, 1, transform=ax.get_yaxis_transform(), color=_GUIDE, linewidth=0.5, zorder=0)
     if panel.tests.empty:

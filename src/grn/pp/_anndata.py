@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn import genes
-from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
+from grn._core.errors import ExpressionError, GeneNameError, LayerError, ParameterError
 from grn._core.logging import logger
 from grn.genes.tables import symbols as symbol_table
 from grn.pp._expression import Expression, label, remedy, scan, select
@@ -126,55 +126,6 @@ def _raw_columns(adata: AnnData) -> np.ndarray | None:
             "use layer= instead, or adata = adata[:, adata.var_names.isin(adata.raw.var_names)]."
         )
     return columns
-
-
-def groups(adata: AnnData, groupby: str, *, min_cells: int = 3) -> list[tuple[str, np.ndarray]]:
-    """Give the groups of cells of a column of ``obs`` as names and masks.
-
-    Parameters
-    ----------
-    adata
-        The object.
-    groupby
-        Column of ``adata.obs``. Groups come in category order; categories without cells are ignored.
-    min_cells
-        Fewest cells a group may have.
-
-    Raises
-    ------
-    GroupError
-        If the column is missing, holds NaN, or a group has too few cells.
-    """
-    names, codes = group_codes(adata, groupby, min_cells=min_cells)
-    return [(name, codes == code) for code, name in enumerate(names)]
-
-
-def group_codes(adata: AnnData, groupby: str, *, min_cells: int = 3) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the groups of :func:`groups`, and the number of the group of every cell (n_obs,)."""
-    check_type(adata)
-    if groupby not in adata.obs:
-        columns = ", ".join(map(str, adata.obs.columns)) or "none"
-        raise GroupError(f"adata.obs has no column {groupby!r}; columns: {columns}.")
-    values = column(adata.obs, groupby)
-    missing = int(values.isna().sum())
-    if missing:
-        raise GroupError(
-            f"{missing} of {adata.n_obs} cells have no value in obs[{groupby!r}]; "
-            f"drop them: adata = adata[adata.obs[{groupby!r}].notna()].copy()."
-        )
-    values = values.astype("category").cat.remove_unused_categories()
-    codes = values.cat.codes.to_numpy().astype(np.int64)
-    names = tuple(str(name) for name in values.cat.categories)
-    sizes = np.bincount(codes, minlength=len(names))
-    small = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < min_cells]
-    if small:
-        raise GroupError(
-            f"{len(small)} of {len(names)} groups of obs[{groupby!r}] have fewer than {min_cells} cells: "
-            f"{', '.join(small[:5])}. Leave them out or merge them into larger groups."
-        )
-    if not names:
-        raise GroupError(f"the object has no cells, so obs[{groupby!r}] has no groups.")
-    return names, codes
 
 
 def organism_of(adata: AnnData, organism: str) -> str:

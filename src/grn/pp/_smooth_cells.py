@@ -14,6 +14,7 @@ from grn._core.logging import logger
 from grn._kernels.smooth import averaging, balanced, nearest, principal
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
+from grn.pp._groups import cell_names
 from grn.pp._smooth import stored_weights
 
 KEY = "grn_smooth"
@@ -138,6 +139,7 @@ def neighbour_weights(
     """Compute what :func:`smooth` writes: weights and the arguments that were used."""
     validate(adata)
     n = adata.n_obs
+    names = cell_names(adata) if balance else None
     if n < 2:
         raise ExpressionError(f"the object has {n} cells; neighbours need at least 2.")
     k = _count(min(_MOST, max(1, int(0.025 * n))) if k is None else k, "k", n - 1)
@@ -146,7 +148,7 @@ def neighbour_weights(
     points, rep = _points(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw)
     found = nearest(points, sight)
     if balance:
-        found = balanced(found, k, limit, np.asarray(adata.obs_names, dtype=str))
+        found = balanced(found, k, limit, names)
     params = {
         "k": k,
         "balance": balance,

@@ -20,6 +20,7 @@ from grn.methods._celloracle_fit import Bags, problem, smoothing
 from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
 from grn.network import Network
 from grn.pp._anndata import check_target, target, validate
+from grn.pp._groups import MIN_CELLS, group_codes
 from grn.pp._smooth_cells import KEY, neighbour_weights, write_weights
 from grn.tl._infer import _described
 from grn.tl._shared import SNIPPETS, jobs
@@ -168,6 +169,8 @@ def celloracle(
     check_target(adata, copy=copy)
     _check(max_p, top, simulation_alpha)
     record.check(fit, alpha, n_bags)
+    if groupby is not None:
+        group_codes(adata, groupby, min_cells=MIN_CELLS)
     need_igraph(centrality)
     task = Task(
         model=None,
@@ -182,7 +185,9 @@ def celloracle(
     )
     fresh = neighbour_weights(adata, layer=layer, use_raw=use_raw) if smooth is True and KEY not in adata.obsp else None
     key = KEY if smooth is True else smooth
-    data = problem(adata, task, base_grn, fresh[0] if fresh else smoothing(adata, key), parity=parity)
+    by_name = fit == "bagging" and not parity
+    weights = fresh[0] if fresh else smoothing(adata, key)
+    data = problem(adata, task, base_grn, weights, parity=parity, drawn=by_name)
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
     every = record.network_of(data, bags if fit == "bagging" else None, {})
     kept = _filtered(every, max_p, top)

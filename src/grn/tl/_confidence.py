@@ -18,6 +18,7 @@ from grn._kernels.null import discovery_rates, edge_pvalues, pooled_pvalues
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.pp._anndata import check_target, target, validate
+from grn.pp._groups import cell_names
 from grn.tl._repeat import Plan, Repeated, check_count, repeat
 from grn.tl._rerun import Axes, Edges, need_permutable, rerun_of
 from grn.tl._shared import SNIPPETS, jobs
@@ -172,6 +173,7 @@ def confidence(
     check_target(adata, copy=copy)
     _check(n_permutations, n_subsamples, fraction, pool, top)
     folder = None if cache is None else output_folder(cache, name="cache")
+    cell_names(adata)
     network = Network.from_anndata(adata, net)
     if not len(network):
         raise ParameterError(f"uns[{net!r}] has no edges, so there is nothing to test; infer a network first.")

@@ -26,8 +26,8 @@ from grn.methods._run import duration
 from grn.methods._store_sink import sources_per_chunk
 from grn.models import FoundationModel, Panel
 from grn.models._protocol import need, virtual_cell
-from grn.pp._anndata import groups as groups_of
 from grn.pp._anndata import validate
+from grn.pp._groups import group_codes
 from grn.tl._shared import SNIPPETS, environment, jobs
 
 FEATURES = ("vvp", "gradient_trajectory")
@@ -243,7 +243,7 @@ def _groups(adata: AnnData, context: str, groupby: str | None) -> tuple[str, ...
         return ("",)
     if context == "virtual":
         refuse_groups(groupby)
-    return tuple(name for name, _ in groups_of(adata, groupby))
+    return group_codes(adata, groupby)[0]
 
 
 def _typical(work: Plan) -> Panel:

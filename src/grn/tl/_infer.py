@@ -23,7 +23,8 @@ from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
 from grn.network.provenance import with_params
-from grn.pp._anndata import check_target, column, target, validate
+from grn.pp._anndata import check_target, target, validate
+from grn.pp._groups import label_codes
 from grn.tl._reuse import stored_features
 from grn.tl._shared import SNIPPETS, environment, jobs, provenance
 
@@ -124,6 +125,8 @@ def infer_network(
         raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
     own = dict(params or {})
     record.check(own)
+    if groupby is not None:
+        label_codes(adata.obs, groupby)
     task = Task(
         **environment(model if record.reads_model else None, device, progress),
         sources=sources,
@@ -309,9 +312,6 @@ def _described(network: Network, adata: AnnData, record: Method, task: Task) -> 
         **_matched(adata, task),
     }
     if task.groupby is not None:
-        params["n_cells"] = {
-            str(name).replace("/", "_"): int(n)
-            for name, n in column(adata.obs, task.groupby).value_counts().items()
-            if n
-        }
+        groups, codes = label_codes(adata.obs, task.groupby)
+        params["n_cells"] = dict(zip(groups, np.bincount(codes).tolist(), strict=True))
     return with_params(network, params)

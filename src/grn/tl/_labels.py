@@ -14,7 +14,7 @@ import pandas as pd
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import child
-from grn.pp._anndata import column, group_codes
+from grn.pp._groups import cell_names, group_codes, label_codes
 
 MIN_CELLS = 10
 _FEW = 50
@@ -169,35 +169,29 @@ def design_of(
     adata, condition: str, conditions: tuple[str, str] | None, donor: str | None, groupby: str | None
 ) -> Design:
     """Read conditions, donors and groups of the cells that take part; groups that are too small are left out."""
-    labels = _labels(adata, condition)
-    names = _conditions(labels, condition, conditions)
-    taking = np.isin(labels.astype(str).to_numpy(dtype=object), names)
+    cells = np.asarray(adata.obs_names, dtype=str) if donor is not None else cell_names(adata)
+    there, number = label_codes(adata.obs, condition, gaps=True)
+    names = _conditions(there, condition, conditions)
+    labels = np.array([*there, ""], dtype=object)[number]
+    taking = np.isin(labels, names)
     groups: tuple[str, ...] = ("",)
     codes = np.zeros(adata.n_obs, dtype=np.int64)
     if groupby is not None:
         groups, codes = group_codes(adata, groupby, min_cells=1)
-    second = labels.astype(str).to_numpy(dtype=object) == names[1]
+    second = labels == names[1]
     kept = _large(codes, second, taking, groups, names)
     taking &= np.isin(codes, kept)
     rows = np.flatnonzero(taking)
     donors: tuple[str, ...] = ()
     own, paired = np.zeros(len(rows), dtype=np.int64), False
     if donor is not None:
-        own, donors, paired = _donors(_labels(adata, donor)[taking], second[rows], donor, names)
-    order = np.argsort(np.asarray(adata.obs_names, dtype=str)[rows], kind="stable")
+        own, donors, paired = _donors(*label_codes(adata.obs, donor, gaps=True), taking, second[rows], donor, names)
+    order = np.argsort(cells[rows], kind="stable")
     codes = np.searchsorted(kept, codes[rows])
     return Design(names, rows, second[rows], tuple(groups[k] for k in kept), codes, donors, own, paired, order)
 
 
-def _labels(adata, name: str) -> pd.Series:
-    if name not in adata.obs:
-        columns = ", ".join(map(str, adata.obs.columns)) or "none"
-        raise GroupError(f"adata.obs has no column {name!r}; columns: {columns}.")
-    return column(adata.obs, name)
-
-
-def _conditions(labels: pd.Series, condition: str, conditions: tuple[str, str] | None) -> tuple[str, str]:
-    there = [str(name) for name in labels.astype("category").cat.remove_unused_categories().cat.categories]
+def _conditions(there: tuple[str, ...], condition: str, conditions: tuple[str, str] | None) -> tuple[str, str]:
     if conditions is None:
         if len(there) != 2:
             raise ParameterError(
@@ -205,7 +199,7 @@ def _conditions(labels: pd.Series, condition: str, conditions: tuple[str, str] |
                 "choose two, the reference first: conditions=('a', 'b')."
             )
         return there[0], there[1]
-    if isinstance(conditions, str) or len(conditions) != 2 or conditions[0] == conditions[1]:
+    if isinstance(conditions, str) or len(conditions) != 2 or str(conditions[0]) == str(conditions[1]):
         raise ParameterError(f"conditions={conditions!r}; pass two different values of obs[{condition!r}].")
     unknown = [str(name) for name in conditions if str(name) not in there]
     if unknown:
@@ -236,15 +230,21 @@ def _large(
 
 
 def _donors(
-    labels: pd.Series, second: np.ndarray, donor: str, names: tuple[str, str]
+    there: tuple[str, ...],
+    number: np.ndarray,
+    taking: np.ndarray,
+    second: np.ndarray,
+    donor: str,
+    names: tuple[str, str],
 ) -> tuple[np.ndarray, tuple[str, ...], bool]:
-    missing = int(labels.isna().sum())
+    number = number[taking]
+    missing = int((number < 0).sum())
     if missing:
         raise GroupError(
-            f"{missing} of {len(labels)} cells have no value in obs[{donor!r}]; "
+            f"{missing} of {len(number)} cells have no value in obs[{donor!r}]; "
             f"drop them: adata = adata[adata.obs[{donor!r}].notna()].copy()."
         )
-    codes, found = pd.factorize(labels.astype(str).to_numpy(dtype=object), sort=True)
+    codes, found = pd.factorize(np.array(there, dtype=object)[number], sort=True)
     both = np.array([np.unique(second[codes == k]).size == 2 for k in range(len(found))])
     if both.any() and not both.all():
         raise GroupError(

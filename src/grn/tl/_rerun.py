@@ -284,7 +284,7 @@ def _plain(value: Any) -> Any:
 
 
 def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str) -> dict[str, Any]:
-    found = {group: _plain(value[group.replace("/", "_")]) for group in groups if group.replace("/", "_") in value}
+    found = {group: _plain(value[group]) for group in groups if group in value}
     if len(found) < len(groups):
         raise ParameterError(
             f"uns[{key!r}]['params'][{parameter!r}] does not say which value every group had; "

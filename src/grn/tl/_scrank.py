@@ -19,7 +19,8 @@ from grn.methods import METHODS, Task
 from grn.methods._runner import run
 from grn.network import Network
 from grn.network._schema import storable
-from grn.pp._anndata import check_target, expression, group_codes, target, validate
+from grn.pp._anndata import check_target, expression, target, validate
+from grn.pp._groups import group_codes
 from grn.tl._infer import _described
 from grn.tl._scrank_drug import drug_of
 from grn.tl._scrank_effect import ranked, with_baselines

@@ -15,7 +15,8 @@ from grn._core.logging import logger
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
 from grn.network._schema import storable
-from grn.pp._anndata import check_target, expression, group_codes, target, validate
+from grn.pp._anndata import check_target, expression, target, validate
+from grn.pp._groups import cell_names, group_codes
 from grn.pp._smooth import Smoothed, stored_weights
 from grn.pp._smooth_cells import KEY
 from grn.tl._coefficients import by_group, check_sources, edges_of, refitted, weights
@@ -202,8 +203,9 @@ def simulate(
     check_known(genes, [str(name) for name in adata.var_names])
     check_target(adata, copy=copy)
     network, table, way = edges_of(adata, net, coefficients)
-    place = None
+    place, cells = None, []
     if basis is not None:
+        cells = cell_names(adata).tolist()
         place = place_of(
             adata, basis, pseudotime,
             n_neighbors=n_neighbors, n_grid=n_grid, bandwidth=bandwidth, min_mass=min_mass, n_controls=n_controls,
@@ -220,7 +222,7 @@ def simulate(
     flow = None
     if place is not None:
         show = defaults.progress if progress is None else progress
-        flow = flow_of(model, doses[0], place, [str(name) for name in adata.obs_names], seed, show=show)
+        flow = flow_of(model, doses[0], place, cells, seed, show=show)
     out = target(adata, copy=copy)
     written = [", ".join(map(str, settings)) for settings in doses]
     _write(out, key_added, found, flow, {**params, "rng": seed, "coefficients": way, "smooth": used, "doses": written})

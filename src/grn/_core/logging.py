@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, ParamSpec, TypeVar
 
+from grn._core.once import one_call, one_voice
 from grn._core.voice import HINT, at_level, hint, logger, quiet
 
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-__all__ = ["HINT", "AsHere", "at_level", "hint", "logger", "progress", "quiet"]
+__all__ = ["HINT", "AsHere", "at_level", "hint", "logger", "one_call", "one_voice", "progress", "quiet"]
 
 
 class AsHere(Generic[P, R]):
@@ -23,7 +24,7 @@ class AsHere(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
-        with at_level(self.level):
+        with at_level(self.level), one_call():
             return self.function(*args, **kwargs)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 HINT = 25
@@ -85,14 +85,19 @@ def _is_terminal(stream: object) -> bool:
         return False
 
 
+def add_filter(function: Callable[[logging.LogRecord], bool]) -> None:
+    """Let a function of this package see every record, once per process, however often its module is imported."""
+    for known in [known for known in logger.filters if getattr(known, "__name__", "") == function.__name__]:
+        logger.removeFilter(known)
+    logger.addFilter(function)
+
+
 def _install() -> None:
     """Once per process, however often this module is imported; a level that the user set stays."""
     for handler in [handler for handler in logger.handlers if handler.get_name() == _HANDLER]:
         logger.removeHandler(handler)
-    for known in [known for known in logger.filters if getattr(known, "__name__", "") == _name_hints.__name__]:
-        logger.removeFilter(known)
     logger.addHandler(_Screen())
-    logger.addFilter(_name_hints)
+    add_filter(_name_hints)
     if logger.level == logging.NOTSET:
         logger.setLevel(LEVELS[DEFAULT])
 

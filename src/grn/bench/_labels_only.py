@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, child, seed_of
 from grn.bench import floors, metrics
 from grn.bench.audit import audit
@@ -76,6 +77,7 @@ def leakage(
     return pd.DataFrame(rows)
 
 
+@one_voice
 def label_floors(
     *, train: str = "hESC", size: int = 500, seeds: int = 3, path: str | Path | None = None, rng: RNGLike = 0
 ) -> pd.DataFrame:

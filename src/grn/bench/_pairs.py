@@ -10,6 +10,7 @@ import pandas as pd
 
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.files import output_folder
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.bench._board import Board, Setting
@@ -21,6 +22,7 @@ from grn.bench.splits import split
 from grn.models import FoundationModel, load
 
 
+@one_voice
 def scored_pairs(
     *,
     method: str = "Ens",

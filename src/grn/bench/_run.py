@@ -16,7 +16,7 @@ from grn._core.cluster import check_client, each
 from grn._core.device import torch_threads
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.files import output_folder
-from grn._core.logging import AsHere, logger
+from grn._core.logging import AsHere, logger, one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
@@ -34,6 +34,7 @@ from grn.models import FoundationModel, load
 Named = Reference | tuple[str, str]
 
 
+@one_voice
 def run(
     *,
     methods: Iterable[str] | None = None,

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import DataNotFoundError, GrnError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.bench import _targets
 from grn.bench._averages import COLUMNS, summarise
@@ -21,6 +21,7 @@ from grn.network import Network
 Method = Callable[[AnnData], pd.DataFrame | Network]
 
 
+@one_voice
 def suite(
     *,
     methods: Mapping[str, Method] | None = None,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from grn._core.errors import GroupError, ParameterError
 from grn._core.labels import asked
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.get._edges import network
 from grn.network import Network
 from grn.network._schema import is_network
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_voice
 def agreement(
     adata: AnnData,
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.network import Network
 from grn.network._filter import Names
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@one_voice
 def edges(
     data: AnnData | MuData | Network | pd.DataFrame,
     *,
@@ -111,6 +112,7 @@ def edges(
     return net.edges
 
 
+@one_voice
 def network(
     data: AnnData | MuData | Network | pd.DataFrame | Sequence[AnnData | MuData | Network | pd.DataFrame],
     *,
@@ -152,6 +154,7 @@ def network(
     return Network.from_anndata(_holder(data, key), key)
 
 
+@one_voice
 def regulons(adata: AnnData, *, key: str = "regulons") -> dict[str, dict[str, float]]:
     """Return the regulons written by ``grn.tl.regulons`` as nested dicts.
 

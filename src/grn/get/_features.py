@@ -11,7 +11,7 @@ import pandas as pd
 
 from grn._core import store
 from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.near import did_you_mean
 from grn._core.settings import settings
 from grn.network._filter import Names
@@ -119,6 +119,7 @@ class Features:
         return replace(self, values=values, targets=self.targets[rows], sources=self.sources[columns])
 
 
+@one_voice
 def features(
     adata: AnnData, *, key: str, sources: Names = None, targets: Names = None, group: str | None = None
 ) -> Features:
@@ -211,6 +212,7 @@ def _from_store(adata: AnnData, key: str, sources: Names, targets: Names, group:
     )
 
 
+@one_voice
 def embedding(
     adata: AnnData, *, key: str = "X_mini", pairs: pd.DataFrame | Iterable[Sequence[str]] | None = None
 ) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
+from grn._core.logging import one_voice
 from grn.pp._anndata import column
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _COLUMNS = {
 }
 
 
+@one_voice
 def gene_report(adata: AnnData) -> pd.DataFrame:
     """Return how every gene of the object was matched to a human gene.
 

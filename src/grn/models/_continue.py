@@ -13,7 +13,7 @@ from typing import Any
 from grn._core.device import resolve_device
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.files import output_file
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.models._cells import CellSet, cell_sets, hold_out, in_order
 from grn.models._evaluate import masked_error
@@ -23,6 +23,7 @@ from grn.models._store import load_mini, save_mini
 from grn.models.mini import Mini, MiniNetwork
 
 
+@one_voice
 def pretrain(
     adatas: Any,
     *,

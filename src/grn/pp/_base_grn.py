@@ -12,7 +12,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
 from grn._core.files import as_path, is_file
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.pp._anndata import organism_of, validate
 
 _KEYS = ("source", "target", "region")
@@ -21,6 +21,7 @@ _READERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _RENAME = "rename the columns: table.rename(columns={'TF': 'source', 'gene': 'target'})"
 
 
+@one_voice
 def base_grn(
     table: pd.DataFrame | str | os.PathLike[str],
     *,

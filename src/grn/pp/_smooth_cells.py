@@ -10,7 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import ExpressionError, ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._kernels.smooth import averaging, balanced, nearest, principal
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
@@ -22,6 +22,7 @@ _MOST = 200
 _GENES = 3000
 
 
+@one_voice
 def smooth(
     adata: AnnData,
     *,

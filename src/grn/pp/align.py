@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from grn import genes
 from grn._core.errors import GeneOverlapError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.pp._anndata import KINDS, own_names, target, to_vocabulary, validate
 
 _WAYS = {"exact": "symbol", "ensembl": "Ensembl id", "alias": "alias", "ortholog": "ortholog", "none": "name"}
@@ -24,6 +24,7 @@ class HasGenes(Protocol):
     target_genes: Iterable[str]
 
 
+@one_voice
 def align_genes(
     adata: AnnData,
     *,

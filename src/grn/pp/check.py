@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from grn._core.errors import ExpressionError, ParameterError
+from grn._core.logging import one_voice
 from grn.pp._anndata import check_type
 from grn.pp._expression import argument_of, holding, label, remedy, scan, select
 
@@ -85,6 +86,7 @@ class ExpressionReport:
         return "\n".join(lines)
 
 
+@one_voice
 def check_expression(
     adata: AnnData, *, layer: str | None = None, use_raw: bool = False, expect: str | None = None
 ) -> ExpressionReport:

@@ -12,7 +12,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, ParameterError
 from grn._core.files import as_path, file_errors, is_file
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.pp._anndata import known_regulators, organism_of, target, validate
 
 
@@ -24,6 +24,7 @@ class _Marked:
     unknown: list[str]
 
 
+@one_voice
 def annotate_regulators(
     adata: AnnData,
     *,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from anndata import AnnData
 
 from grn._core.docs import document
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.methods._attention import attention as read_attention
 from grn.methods._features import Request
@@ -15,6 +16,7 @@ from grn.pp._anndata import validate
 from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
+@one_voice
 @document(**SNIPPETS)
 def attention(
     adata: AnnData,

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.errors import NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods import METHODS, Task
@@ -26,6 +26,7 @@ from grn.tl._infer import _described
 from grn.tl._shared import SNIPPETS, jobs
 
 
+@one_voice
 @document(**SNIPPETS)
 def celloracle(
     adata: AnnData,

@@ -12,7 +12,7 @@ from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._core.files import output_folder
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import discovery_rates, edge_pvalues, pooled_pvalues
 from grn.models import FoundationModel
@@ -31,6 +31,7 @@ POOLS = ("regulator", "edge")
 _LEVEL = 0.05
 
 
+@one_voice
 @document(**SNIPPETS)
 def confidence(
     adata: AnnData,

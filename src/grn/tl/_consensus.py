@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from grn._core.errors import ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.network import Network
 from grn.network._schema import is_network
 from grn.pp._anndata import check_target, target, validate
@@ -26,6 +26,7 @@ METHODS = ("rank", "vote")
 _SHARE = 0.1
 
 
+@one_voice
 def consensus(
     adata: AnnData,
     *,

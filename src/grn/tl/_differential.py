@@ -11,7 +11,7 @@ import pandas as pd
 
 from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneOverlapError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.logging import progress as bar
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalues
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_voice
 def differential(
     adata: AnnData,
     *,

@@ -7,6 +7,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.errors import GeneOverlapError
+from grn._core.logging import one_voice
 from grn.methods._embedding import gene_embeddings, pairing
 from grn.models import FoundationModel, load
 from grn.network._schema import storable
@@ -14,6 +15,7 @@ from grn.pp._anndata import check_target, target, validate
 from grn.tl._shared import SNIPPETS, provenance
 
 
+@one_voice
 @document(**SNIPPETS)
 def embedding(
     adata: AnnData,

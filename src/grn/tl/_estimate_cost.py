@@ -16,6 +16,7 @@ from anndata import AnnData
 from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import ParameterError
+from grn._core.logging import one_voice
 from grn._core.store import size
 from grn.methods._base_cells import CONTEXTS, BaseCells, refuse_groups
 from grn.methods._features import result_bytes, value_grid
@@ -109,6 +110,7 @@ class Cost:
         return "\n".join([head, *(f"  {name:<12}{text}" for name, text in lines.items())])
 
 
+@one_voice
 @document(**SNIPPETS)
 def estimate_cost(
     adata: AnnData,

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from grn._core import store
 from grn._core.errors import ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods._embedding import pair_embeddings
@@ -27,6 +27,7 @@ from grn.models.translator import (
 from grn.pp._anndata import regulator_mask, validate
 
 
+@one_voice
 def fit_translator(
     adata: AnnData,
     labels: pd.DataFrame,

@@ -13,7 +13,7 @@ from grn._core.cluster import check_client
 from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.methods import METHODS, Method, Task
 from grn.methods._family import need_family
@@ -42,6 +42,7 @@ _SNIPPETS = {
 }
 
 
+@one_voice
 @document(**_SNIPPETS)
 def infer_network(
     adata: AnnData,
@@ -153,6 +154,7 @@ def infer_network(
     return out if copy else None
 
 
+@one_voice
 @document(**_SNIPPETS)
 def ugrn(
     adata: AnnData,

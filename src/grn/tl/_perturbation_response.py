@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.files import output_folder
+from grn._core.logging import one_voice
 from grn.methods._features import Request
 from grn.methods._response import perturbation_response as read_response
 from grn.models import FoundationModel
@@ -17,6 +18,7 @@ from grn.pp._anndata import validate
 from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
+@one_voice
 @document(**SNIPPETS)
 def perturbation_response(
     adata: AnnData,

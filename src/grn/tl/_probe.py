@@ -10,12 +10,14 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.files import output_folder
+from grn._core.logging import one_voice
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
 from grn.tl._shared import SNIPPETS, environment, run_probe
 
 
+@one_voice
 @document(**SNIPPETS)
 def probe(
     adata: AnnData,

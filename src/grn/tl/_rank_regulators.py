@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import GrnError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.optional import require
 from grn._kernels.centrality import eigenvector, pagerank
 from grn.network import Network
@@ -26,6 +26,7 @@ BY = ("strength", "degree", "mean_strength", "strength_residual", "pagerank", "e
 _LINE = 10
 
 
+@one_voice
 def rank_regulators(
     adata: AnnData,
     *,

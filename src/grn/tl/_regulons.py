@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn.network import Network
 from grn.network._schema import storable
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_voice
 def regulons(
     adata: AnnData,
     *,

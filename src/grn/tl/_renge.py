@@ -11,7 +11,7 @@ import pandas as pd
 
 from grn._core.docs import document
 from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike
 from grn._kernels.dynamics import path_weights, series_terms
 from grn.methods._genes import rows_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@one_voice
 @document(cells=SNIPPETS["cells"])
 def renge(
     adata: AnnData,
@@ -179,6 +180,7 @@ def renge(
     )
 
 
+@one_voice
 def predict_knockout(
     adata: AnnData,
     *,

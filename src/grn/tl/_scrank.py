@@ -12,7 +12,7 @@ from anndata import AnnData
 from grn._core.device import resolve_device, torch_threads
 from grn._core.docs import document
 from grn._core.errors import GroupError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods import METHODS, Task
@@ -27,6 +27,7 @@ from grn.tl._scrank_effect import ranked, with_baselines
 from grn.tl._shared import SNIPPETS, environment, jobs
 
 
+@one_voice
 @document(cells=SNIPPETS["cells"])
 def scrank(
     adata: AnnData,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from grn import __version__
 from grn._core.errors import GroupError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
 from grn.network._schema import storable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KIND = "simulation"
 
 
+@one_voice
 def simulate(
     adata: AnnData,
     *,

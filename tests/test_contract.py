@@ -157,6 +157,15 @@ def outline(thing: object) -> object:
     return {key: outline(thing[key]) for key in sorted(thing)} if isinstance(thing, Mapping) else None
 
 
+def strings(thing: object) -> set[str]:
+    """All strings in an entry of ``uns``."""
+    if isinstance(thing, Mapping):
+        return {text for value in thing.values() for text in strings(value)}
+    if isinstance(thing, pd.DataFrame):
+        return {text for name in thing for text in strings(thing[name].to_numpy(dtype=object))}
+    return {item for item in np.ravel(np.asarray(thing, dtype=object)) if isinstance(item, str)}
+
+
 def snapshot(adata: ad.AnnData) -> dict[str, object]:
     """Contents in a form that compares by value."""
     X = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
@@ -268,5 +277,34 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
     changed = FUNCTIONS[name](adata, copy=True, **arguments)
     assert isinstance(changed, ad.AnnData) and changed is not adata
     assert snapshot(adata) == before != snapshot(changed)
+    assert "None" not in strings(changed.uns), "an argument that is None is listed in params['unset']"
     assert FUNCTIONS[name](adata, **arguments) is None
     assert snapshot(adata) == snapshot(changed)
+
+
+KEYED = [name for name in COMPUTING if "key_added" in inspect.signature(FUNCTIONS[name]).parameters]
+
+
+@pytest.mark.parametrize("name", KEYED)
+@pytest.mark.parametrize("key", ["a/b", "a\x00b", 5], ids=repr)
+def test_keys_that_no_file_keeps_are_refused_first(name, key):
+    adata = MAKE.get(name, cells)()
+    if name == "tl.regulons":
+        grn.Network(adata.uns["truth"]).write(adata)
+    before = snapshot(adata)
+    with pytest.raises(GrnError, match="key_added"):
+        FUNCTIONS[name](adata, key_added=key, **NEEDED.get(name, {}))
+    assert snapshot(adata) == before
+
+
+# these read genes of a network or of a fit, which were checked when it was made
+FITTED = ("pp.check_expression", "tl.predict_knockout", "tl.regulons")
+
+
+@pytest.mark.parametrize("name", [name for name in COMPUTING if name not in FITTED])
+@pytest.mark.parametrize("gene", ["GATA1\x00", "GATA1\n", "GATA1\ud800", "GATA1\uffff"], ids=ascii)
+def test_genes_that_no_file_keeps_are_refused_first(name, gene):
+    adata = cells()
+    adata.var_names = [gene, *adata.var_names[1:]]
+    with pytest.raises(GrnError, match="cannot be stored"):
+        FUNCTIONS[name](adata, **NEEDED.get(name, {}))

@@ -94,6 +94,7 @@ def _infer(args: argparse.Namespace) -> None:
     import anndata as ad
 
     import grn
+    from grn.network._export import write_table
 
     if not args.input.is_file():
         raise grn.errors.DataNotFoundError(f"no file {args.input}; pass the path of an .h5ad file.")
@@ -107,7 +108,7 @@ def _infer(args: argparse.Namespace) -> None:
     grn.pp.annotate_regulators(adata, organism=args.organism)
     grn.tl.infer_network(adata, method=args.method, model=args.model, groupby=args.groupby, layer=args.layer)
     edges = grn.get.edges(adata, top=args.top)
-    edges.to_csv(args.out, index=False)
+    write_table(args.out, edges)
     print(f"{len(edges)} edges of {edges['source'].nunique()} regulators written to {args.out}")
     if args.h5ad is not None:
         adata.write_h5ad(args.h5ad)

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 import grn
 from grn._core.files import make_folder, output_folder, written
+from grn.network._export import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,8 +46,7 @@ def demo(out: Path) -> str:
     grn.tl.regulons(adata, top_per_source=EDGES_PER_REGULATOR, signed=False)
     _activity(adata)
     edges = grn.get.edges(adata)
-    with written(out / "edges.csv") as place:
-        edges.to_csv(place, index=False)
+    write_table(out / "edges.csv", edges)
     _pictures(adata, out)
     with written(out / "pbmc_grn.h5ad") as place:
         adata.write_h5ad(place)

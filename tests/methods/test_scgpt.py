@@ -131,7 +131,8 @@ class TestAttention:
         assert len(found) == len(wanted) == 2 * 7 and network.directed and not network.signed
         np.testing.assert_allclose([found[pair] for pair in wanted], list(wanted.values()), atol=1e-6)
         params = cells.uns["grn"]["params"]
-        assert (params["attention_layer"], params["max_cells"], params["unknown"].tolist()) == (1, "None", ["NKG7"])
+        assert (params["attention_layer"], params["unknown"].tolist()) == (1, ["NKG7"])
+        assert "max_cells" not in params and "max_cells" in params["unset"]
 
     def test_groups_and_their_difference_from_a_control(self, model, cells):
         given = {"groupby": "type", "params": {"max_cells": None}}

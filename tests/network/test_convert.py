@@ -238,3 +238,53 @@ class TestDegrees:
 
     def test_groups(self, grouped):
         assert grouped.degrees().loc[("y", "A"), "out_strength"] == 2
+
+
+class TestNames:
+    """Names reach other tools as plain strings, and as nothing but text."""
+
+    @pytest.fixture
+    def numpy_names(self):
+        names = np.array(["A", "B", "C"])
+        table = pd.DataFrame({"source": [names[0], names[0]], "target": list(names[1:]), "weight": [1.0, -1.0]})
+        return Network(table.assign(region=[names[0], names[1]]), genes=names)
+
+    def test_nodes_are_str(self, numpy_names):
+        graph = numpy_names.to_networkx()
+        ends = [end for edge in graph.edges for end in edge]
+        regions = [data["region"] for *_, data in graph.edges(data=True)]
+        vertices = numpy_names.to_igraph(isolated=True).vs["name"]
+        sets = numpy_names.regulons()
+        targets = [target for found in sets.values() for target in found]
+        for name in [*graph.nodes, *ends, *regions, *vertices, *sets, *targets, *numpy_names.genes]:
+            assert type(name) is str
+        assert {type(name) for name in [*numpy_names.regulators, *numpy_names.targets]} == {str}
+
+    def test_nodes_are_str_after_storage(self, numpy_names):
+        import anndata as ad
+
+        adata = ad.AnnData(np.ones((2, 3)), var=pd.DataFrame(index=["A", "B", "C"]))
+        numpy_names.write(adata)
+        assert {type(node) for node in Network.from_anndata(adata).to_networkx(isolated=True)} == {str}
+
+    @pytest.mark.parametrize("broken", ["A\x00", "A\n", "A\t", "\ud800", "A\uffff"], ids=ascii)
+    def test_names_that_no_file_keeps_are_refused(self, broken):
+        for change in ({"source": [broken]}, {"target": [broken]}, {"group": [broken]}, {"region": [broken]}):
+            table = pd.DataFrame({"source": ["A"], "target": ["B"], "weight": [1.0]}).assign(**change)
+            with pytest.raises(NetworkError, match="cannot be stored"):
+                Network(table)
+        with pytest.raises(NetworkError, match="cannot be stored"):
+            Network(table.drop(columns="region"), genes=["A", "B", broken])
+
+    @pytest.mark.parametrize("suffix", ["csv", "tsv"])
+    def test_formulas_are_escaped_in_tables(self, tmp_path, caplog, suffix):
+        names, path = ["=HYPERLINK(0)", "+1", "-1", "@SUM(A1)", "A=1"], tmp_path / f"a.{suffix}"
+        Network(pd.DataFrame({"source": names, "target": "B", "weight": 1.0})).to_adjacency_csv(path)
+        table = pd.read_csv(path, sep="," if suffix == "csv" else "\t")
+        assert sorted(table["TF"]) == sorted(["'" + name for name in names[:4]] + ["A=1"])
+        assert "4 names begin with" in caplog.text
+
+    def test_other_tables_are_as_they_were(self, net, tmp_path, caplog):
+        net.to_adjacency_csv(tmp_path / "a.csv")
+        table = pd.read_csv(tmp_path / "a.csv")
+        assert set(table["TF"]) == {"SPI1", "KLF4"} and not caplog.text

@@ -111,7 +111,7 @@ class TestConstruction:
 
     def test_params_become_storable(self):
         net = Network(table(), params={"a": None, "b": (1, 2), "c": {"d": ["x"]}, "e": {"f", "g"}})
-        assert net.params["a"] == "None"
+        assert net.params["a"] is None
         assert net.params["b"].tolist() == [1, 2]
         assert net.params["c"]["d"].tolist() == ["x"]
         assert net.params["e"].tolist() == ["f", "g"]

@@ -107,7 +107,7 @@ def test_missing_entry_names_what_is_there(adata):
 @pytest.mark.parametrize("record", [{"params": {}}, 3, {"edges": [1]}])
 def test_damaged_entry(adata, record):
     adata.uns["grn"] = record
-    with pytest.raises(NetworkError, match="no edge table"):
+    with pytest.raises(NetworkError, match=r"no (edge table|network)"):
         Network.from_anndata(adata)
 
 
@@ -137,3 +137,33 @@ class TestVersions:
             assert Network.from_anndata(adata).equals(Network(edges))
         adata.uns["grn"] = {"edges": edges, "schema": {"directed": np.False_}}
         assert not Network.from_anndata(adata).directed
+
+
+def strings(thing):
+    """All strings in an entry of uns, keys too."""
+    if isinstance(thing, dict):
+        return {*thing, *(item for value in thing.values() for item in strings(value))}
+    return {str(item) for item in np.ravel(thing)} if isinstance(thing, str | np.ndarray) else set()
+
+
+@pytest.mark.parametrize("kind", ["memory", "h5ad", "zarr"])
+def test_none_is_stored_as_unset_and_read_as_none(adata, tmp_path, kind):
+    params = {"layer": None, "top": 3, "deep": {"a": None, "b": {"c": None}}, "groups": np.array(["x"])}
+    Network(bare().edges, params=params).write(adata)
+    assert "None" not in strings(adata.uns["grn"])
+    if kind != "memory":
+        getattr(adata, f"write_{kind}")(tmp_path / "a")
+        adata = getattr(ad, f"read_{kind}")(tmp_path / "a")
+    assert "layer" not in adata.uns["grn"]["params"]
+    assert adata.uns["grn"]["params"]["unset"].tolist() == ["layer"]
+    back = Network.from_anndata(adata).params
+    assert back["layer"] is None and back["deep"] == {"a": None, "b": {"c": None}} and back["top"] == 3
+    assert set(back) == set(params)
+    again = Network(bare().edges, params=adata.uns["grn"]["params"])
+    assert again.params["layer"] is None and "unset" not in again.params
+
+
+@pytest.mark.parametrize("value", [3, {"a": 1}, "x"])
+def test_unset_is_no_name_of_a_parameter(value):
+    with pytest.raises(NetworkError, match="unset"):
+        Network(bare().edges, params={"unset": value})

@@ -145,7 +145,8 @@ def test_what_is_written(planted, toy):
     params = entry["params"]
     assert (params["model"], params["model_sha256"]) == ("written", "b" * 64)
     assert (params["n_genes"], params["n_sources"], params["n_targets"], params["n_unknown"]) == (10, 2, 9, 1)
-    assert (params["context"], params["groupby"], params["grn_version"]) == ("virtual", "None", grn.__version__)
+    assert (params["context"], params["grn_version"]) == ("virtual", grn.__version__)
+    assert "groupby" not in params and "groupby" in params["unset"]
 
 
 @pytest.mark.parametrize("function", ["vvp", "gradient_trajectory", "probe", "pert", "attention", "embedding"])

@@ -64,7 +64,7 @@ def test_copy_and_keys(adata):
     made = regulons(adata, key="other", key_added="mine", min_targets=2, copy=True)
     assert "mine" in made.uns and "mine" not in adata.uns
     assert made.uns["mine"]["params"]["key"] == "other"
-    assert made.uns["mine"]["params"]["group"] == "None"
+    assert made.uns["mine"]["params"]["unset"].tolist().count("group") == 1
 
 
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])

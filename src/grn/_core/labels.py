@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grn._core.errors import CellNameError, GroupError
+from grn._core.names import unstorable
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # what separates or starts a name in h5ad, zarr or a folder, and what would be read as an escape
 _UNSAFE = re.compile(r"[/\\]|^\.|%(?=[0-9A-Fa-f]{2})|^$")
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
@@ -57,7 +57,7 @@ def texts(labels: Iterable[Any], where: str) -> list[str]:
                 f"{where} has the empty label {text!r}, which names no group; give these cells a name: "
                 f"adata.{where} = adata.{where}.astype(str).replace({{{text!r}: 'unnamed'}})."
             )
-        if _CONTROL.search(text):
+        if unstorable([text]):
             raise GroupError(
                 f"{where} has the label {text!r}, which holds a control character that files do not keep; rename it: "
                 f"adata.{where} = adata.{where}.astype(str).replace({{{text!r}: 'a name'}})."

@@ -10,7 +10,10 @@ from xml.sax.saxutils import escape, quoteattr
 import pandas as pd
 
 from grn._core.files import PathLike, as_path, written
+from grn._core.logging import logger
 from grn.network._convert import attributes
+
+_FORMULA = ("=", "+", "-", "@")
 
 
 def regulon_table(edges: pd.DataFrame, sign: Any, *, signed: bool) -> pd.DataFrame:
@@ -108,6 +111,31 @@ def write_adjacency(path: PathLike, edges: pd.DataFrame) -> None:
     """Write the table of pySCENIC (TF, target, importance), tab separated for ``.tsv`` and ``.txt``."""
     table = edges[["source", "target"]].set_axis(["TF", "target"], axis=1)
     table["importance"] = edges["weight"].abs()
+    write_table(path, table)
+
+
+def write_table(path: PathLike, table: pd.DataFrame) -> None:
+    """Write a table, tab separated for ``.tsv`` and ``.txt``; names that a spreadsheet would compute are escaped."""
     separator = "\t" if as_path(path).suffix in {".tsv", ".txt"} else ","
     with written(path) as place:
-        table.to_csv(place, sep=separator, index=False)
+        _harmless(table).to_csv(place, sep=separator, index=False)
+
+
+def _harmless(table: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before names that begin like a formula, as spreadsheets expect of text, and say so."""
+    escaped: set[str] = set()
+    columns = {}
+    for name in table.columns:
+        if pd.api.types.is_numeric_dtype(table[name]):
+            continue
+        text = table[name].astype(object)
+        formula = text.map(lambda value: isinstance(value, str) and value.startswith(_FORMULA)).to_numpy(dtype=bool)
+        if formula.any():
+            escaped |= set(text[formula])
+            columns[name] = text.where(~formula, "'" + text.astype(str))
+    if escaped:
+        logger.warning(
+            "%d names begin with one of %s and were written with an apostrophe in front, as spreadsheets would compute "
+            "them (%s)", len(escaped), " ".join(_FORMULA), ", ".join(sorted(escaped)[:3]),
+        )  # fmt: skip
+    return table.assign(**columns)

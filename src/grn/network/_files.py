@@ -209,7 +209,8 @@ class Exports:
 
         Returns
         -------
-        None.
+        None. A name that begins with ``=``, ``+``, ``-`` or ``@`` is written with an apostrophe in front, as a
+        spreadsheet would compute it otherwise; a warning names it.
 
         Raises
         ------

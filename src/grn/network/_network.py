@@ -40,8 +40,8 @@ class Network(Origins, Exports):
     tested
         Whether the edges come with a statistical test.
     params
-        Provenance: a dict of numbers, strings, arrays and dicts; ``None`` values are kept as ``"None"``. What is kept
-        per group goes by the label of the group.
+        Provenance: a dict of numbers, strings, arrays and dicts; ``None`` values are kept. What is kept per group goes
+        by the label of the group.
 
     Raises
     ------
@@ -74,7 +74,7 @@ class Network(Origins, Exports):
         self.directed = bool(directed)
         self.signed = _validate.check_signs(self._edges, signed=signed)
         self.tested = bool(tested)
-        self._params: dict[str, Any] = _schema.plain(dict(params or {}))
+        self._params: dict[str, Any] = _schema.plain(_schema.restored(params or {}))
 
     def _with_edges(self, edges: pd.DataFrame, genes: np.ndarray | None = None) -> Network:
         """Return the same network with some rows of its own sorted table, which needs no second check."""
@@ -113,8 +113,8 @@ class Network(Origins, Exports):
 
     @property
     def params(self) -> dict[str, Any]:
-        """Copy of the provenance."""
-        return _schema.plain(self._params)
+        """Copy of the provenance; arguments that were None are None."""
+        return dict(_schema.plain(self._params))
 
     @property
     def n_self_loops(self) -> int:

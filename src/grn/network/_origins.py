@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from grn._core.errors import NetworkError
-from grn._core.labels import labelled
+from grn._core.names import check_key
 from grn.network import _convert, _schema, _validate
 
 if TYPE_CHECKING:
@@ -153,14 +153,17 @@ class Origins:
         record = _schema.read_record(adata, key)
         schema = record["schema"]
         signed = schema.get("signed")
-        return cls(
-            record["edges"],
-            genes=record.get("genes"),
-            directed=bool(schema["directed"]),
-            signed=None if signed is None else bool(signed),
-            tested=bool(schema.get("tested", False)),
-            params=labelled(record["params"]),
-        )
+        try:
+            return cls(
+                record["edges"],
+                genes=record.get("genes"),
+                directed=bool(schema["directed"]),
+                signed=None if signed is None else bool(signed),
+                tested=bool(schema.get("tested", False)),
+                params=record["params"],
+            )
+        except NetworkError as error:
+            raise NetworkError(f"uns[{key!r}]: {error}") from error
 
     def write(self, adata: Any, key: str = "grn") -> None:
         """Store the network in an object, replacing what is there under the key.
@@ -179,6 +182,7 @@ class Origins:
         labels of groups (``"L2/3"`` is ``"L2%2F3"`` there, and ``"L2/3"`` in ``Network.params``).
         """
         _schema.container(adata)
+        check_key(key, "key")
         adata.uns[key] = {
             "edges": self.edges,
             "params": _schema.storable(self.params),

@@ -9,36 +9,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import NetworkError, ParameterError, ResultNotFoundError
-from grn._core.labels import keyed
+from grn._core.entries import Entry, entry_of
+from grn._core.errors import NetworkError, ParameterError
+from grn._core.labels import keyed, labelled
 
 VERSION = 1
 ORIENTATION = "source regulates target"
-
-
-def storable(value: Any, *, name: str = "params") -> Any:
-    """Copy a value into what h5ad and zarr keep: :func:`plain`, with labels as keys that they take.
-
-    Keys are those of :func:`grn._core.labels.key_of`; :func:`grn._core.labels.labelled` gives the labels back.
-    """
-    return keyed(plain(value, name=name))
+# names of the arguments that were None; every other argument is stored under its own name
+UNSET = "unset"
+FLAGS = ("directed", "signed", "tested")
 
 
 def plain(value: Any, *, name: str = "params") -> Any:
-    """Copy a value as dicts with str keys, arrays, scalars and DataFrames.
+    """Copy a value that :func:`storable` can express: None, and dicts with str keys, arrays, scalars, DataFrames.
 
-    ``None`` becomes the string ``"None"``, lists and tuples become arrays, paths strings.
+    Lists and tuples become arrays, paths strings.
     """
-    if value is None:
-        return "None"
     if isinstance(value, Mapping):
-        bad = [key for key in value if not isinstance(key, str) or not key]
+        bad = [key for key in value if not isinstance(key, str) or not key or key == UNSET]
         if bad:
-            raise NetworkError(f"{name} has keys that cannot be stored ({bad[0]!r}); use strings that are not empty.")
-        return {key: plain(item, name=f"{name}[{key!r}]") for key, item in value.items()}
+            raise NetworkError(
+                f"{name} has keys that cannot be stored ({bad[0]!r}); use strings other than '' and {UNSET!r}."
+            )
+        return {key: None if item is None else plain(item, name=f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, bool | int | float | str | np.number | np.bool_):
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool | int | float | np.number | np.bool_):
         return value
     if isinstance(value, pd.DataFrame):
         return value.copy()
@@ -49,6 +47,31 @@ def plain(value: Any, *, name: str = "params") -> Any:
     raise NetworkError(
         f"{name} has type {type(value).__name__}, which h5ad cannot keep; store a number, string or array."
     )
+
+
+def storable(value: Mapping[str, Any], *, name: str = "params") -> dict[str, Any]:
+    """Copy a dict into what h5ad and zarr keep, which have no None, and no names with a slash.
+
+    A name whose value is None is left out, and listed under ``"unset"`` of its dict; :func:`restored` puts it back.
+    Keys are those of :func:`grn._core.labels.key_of`; :func:`grn._core.labels.labelled` gives the labels back.
+    """
+    return dict(keyed(_without_none(plain(value, name=name))))
+
+
+def _without_none(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found = {key: _without_none(item) for key, item in value.items() if item is not None}
+    unset = [key for key, item in value.items() if item is None]
+    return {**found, UNSET: np.array(unset)} if unset else found
+
+
+def restored(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a dict that :func:`storable` made, with the names listed under ``"unset"`` as None."""
+    found = {key: restored(item) if isinstance(item, Mapping) else item for key, item in stored.items()}
+    if isinstance(found.get(UNSET), np.ndarray | list | tuple):
+        found = {**dict.fromkeys(map(str, np.ravel(found.pop(UNSET)))), **found}
+    return found
 
 
 def _array(value: Any, name: str) -> np.ndarray:
@@ -78,36 +101,41 @@ def is_network(record: Any) -> bool:
 
 
 def read_record(data: Any, key: str) -> dict[str, Any]:
-    """Look up ``uns[key]`` in the current layout, migrating an older one."""
+    """Look up ``uns[key]`` in the current layout, migrating an older one; whatever else lies there is an error."""
     uns = container(data)
-    if key not in uns:
-        there = [repr(name) for name, record in uns.items() if is_network(record)]
-        listed = f" Networks are stored under {', '.join(there)}." if there else " The object holds no network."
-        raise ResultNotFoundError(f"uns has no network {key!r}.{listed} Make one with grn.tl.infer_network(adata).")
-    record = uns[key]
-    if isinstance(record, pd.DataFrame):
-        record = {"edges": record}
-    if not isinstance(record, Mapping) or not isinstance(record.get("edges"), pd.DataFrame):
-        raise NetworkError(
-            f"uns[{key!r}] holds no edge table; make one with grn.tl.infer_network(adata, key_added={key!r})."
-        )
-    return _migrate(dict(record), key)
+    there = [repr(name) for name, record in uns.items() if is_network(record)]
+    listed = f" Networks are stored under {', '.join(there)}." if there else " The object holds no network."
+    if isinstance(key, str) and isinstance(uns.get(key), pd.DataFrame):
+        entry = Entry({"edges": uns[key]}, f"uns[{key!r}]", _again(key), NetworkError)
+    else:
+        entry = entry_of(data, key, what="network", call=_again(key), listed=listed, error=NetworkError)
+    if not isinstance(entry.record.get("edges"), pd.DataFrame):
+        raise NetworkError(f"uns[{key!r}] holds no edge table.{listed} Make one with {_again(key)}.")
+    schema = dict(entry.mapping("schema").record)
+    _check_version(entry, schema)
+    for name in FLAGS:
+        if not isinstance(schema.get(name, False), bool | np.bool_):
+            raise entry.damaged(f"schema[{name!r}] is {schema[name]!r} and neither true nor false")
+    params = restored(labelled(entry.mapping("params").record))
+    made = {**entry.record, "params": params, "schema": {"directed": True, **schema}}
+    if "genes" in made:
+        made["genes"] = entry.names("genes")
+    return made
 
 
-def _migrate(record: dict[str, Any], key: str) -> dict[str, Any]:
-    version = dict(record.get("schema", {})).get("version", 0)
+def _again(key: object) -> str:
+    """The call that makes a network."""
+    return "grn.tl.infer_network(adata)" if key == "grn" else f"grn.tl.infer_network(adata, key_added={key!r})"
+
+
+def _check_version(entry: Entry, schema: Mapping[str, Any]) -> None:
+    """Layout 0 is a bare edge table, possibly with params and flags; what it does not say is taken as directed."""
+    version = schema.get("version", 0)
     try:
         number = int(version)
-    except (TypeError, ValueError) as error:
-        raise NetworkError(f"uns[{key!r}]['schema']['version'] is {version!r}; expected an integer.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise entry.damaged(f"schema['version'] is {version!r} and no integer") from error
     if number > VERSION:
         raise NetworkError(
-            f"uns[{key!r}] has layout version {number}, this grn reads up to {VERSION}. Run: pip install --upgrade grn"
+            f"{entry.where} has layout version {number}, this grn reads up to {VERSION}. Run: pip install --upgrade grn"
         )
-    return record if number == VERSION else _from_unversioned(record)
-
-
-def _from_unversioned(record: dict[str, Any]) -> dict[str, Any]:
-    """Layout 0: a bare edge table, possibly with params and flags; what it does not say is taken as directed."""
-    schema = {"directed": True, **dict(record.get("schema", {})), "version": VERSION, "orientation": ORIENTATION}
-    return {**record, "params": dict(record.get("params", {})), "schema": schema}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from grn._core.errors import NetworkError
+from grn._core.names import WHY, unstorable
 
 REQUIRED = ("source", "target", "weight")
 OPTIONAL = ("sign", "probability", "score", "pval", "qval", "stability", "group", "region", "lag")
 _FLOATS = ("weight", "sign", "probability", "score", "pval", "qval", "stability")
 _UNIT_INTERVAL = ("probability", "pval", "qval")
-_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 def examples(items: Iterable[object], *, limit: int = 3) -> str:
@@ -46,8 +46,7 @@ def clean_genes(genes: Iterable[str] | None, edges: pd.DataFrame) -> np.ndarray:
     used = set(edges["source"].cat.categories) | set(edges["target"].cat.categories)
     if genes is None:
         return np.array(sorted(used), dtype=object)
-    found = np.array(list(genes), dtype=object)
-    check_names(found, "genes")
+    found = plain_names(list(genes), "genes")
     if len(set(found)) != len(found):
         repeated = pd.unique(found[pd.Index(found).duplicated()])
         raise NetworkError(f"genes holds repeated names ({examples(repeated)}); pass each gene once.")
@@ -99,16 +98,20 @@ def edge_keys(table: pd.DataFrame, *, grouped: bool = True) -> np.ndarray:
     return key
 
 
-def check_names(names: np.ndarray, what: str) -> None:
-    """Names are non-empty strings without control characters (which no text format survives)."""
+def plain_names(names: Sequence[object] | np.ndarray, what: str) -> np.ndarray:
+    """Names as an array of ``str``, if they are non-empty strings that every file format keeps."""
     foreign = [name for name in names if not isinstance(name, str)]
     if foreign:
         raise NetworkError(f"{what} holds names that are not strings ({examples(foreign)}); convert them with str().")
     if any(not name.strip() for name in names):
         raise NetworkError(f"{what} holds an empty name; drop those rows or name the gene.")
-    broken = pd.Series(names, dtype=object).str.contains(_CONTROL, regex=True).to_numpy(dtype=bool)
-    if broken.any():
-        raise NetworkError(f"{what} holds names with tabs or control characters ({examples(names[broken])}).")
+    broken = unstorable(names)
+    if broken:
+        raise NetworkError(f"{what} holds names that cannot be stored ({examples(broken)}): {WHY}; rename them.")
+    # elements of numpy's string arrays are of a type of their own, which graph libraries write as such
+    plain = np.empty(len(names), dtype=object)
+    plain[:] = [str(name) for name in names]
+    return plain
 
 
 def _check_columns(edges: pd.DataFrame) -> None:
@@ -149,8 +152,7 @@ def _labels(column: pd.Series, name: str, *, keep_order: bool, allow_missing: bo
         raise NetworkError(
             f"column {name!r} has {int((found.codes == -1).sum())} missing values; drop or fill those rows."
         )
-    categories = found.categories.to_numpy(dtype=object)
-    check_names(categories, f"column {name!r}")
+    categories = plain_names(found.categories.to_numpy(dtype=object), f"column {name!r}")
     ordered = list(categories) if keep_order and isinstance(column.dtype, pd.CategoricalDtype) else sorted(categories)
     position = pd.Index(ordered, dtype=object).get_indexer(categories)
     codes = np.append(position, -1)[found.codes]

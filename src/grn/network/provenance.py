@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grn.network._network import Network
-from grn.network._schema import plain
+from grn.network._schema import plain, restored
 
 
 def with_params(network: Network, params: Mapping[str, Any]) -> Network:
@@ -20,5 +20,5 @@ def with_params(network: Network, params: Mapping[str, Any]) -> Network:
         Its provenance, as :class:`grn.Network` takes it.
     """
     made = network._with_edges(network._edges)
-    made._params = plain(dict(params))
+    made._params = plain(restored(params))
     return made

@@ -12,6 +12,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import ExpressionError, GeneNameError, LayerError, ParameterError
 from grn._core.logging import logger
+from grn._core.names import WHY, check_key, unstorable
 from grn.genes.tables import symbols as symbol_table
 from grn.pp._expression import Expression, label, remedy, scan, select
 
@@ -26,9 +27,15 @@ def check_type(adata: object) -> None:
 
 
 def validate(adata: AnnData) -> None:
-    """Check the type of the object and that its gene names are unique and not empty."""
+    """Check the type of the object and that its gene names are unique, not empty and such that files keep them."""
     check_type(adata)
     names = adata.var_names
+    broken = unstorable(names)
+    if broken:
+        raise GeneNameError(
+            f"{len(broken)} of {len(names)} gene names cannot be stored ({', '.join(map(repr, broken[:3]))}): {WHY}; "
+            "rename these genes in adata.var_names."
+        )
     empty = [position for position, name in enumerate(names) if not str(name).strip()]
     if empty:
         raise GeneNameError(
@@ -51,8 +58,10 @@ def target(adata: AnnData, *, copy: bool) -> AnnData:
     return adata
 
 
-def check_target(adata: AnnData, *, copy: bool) -> None:
-    """Refuse an object that results cannot be written to; worth asking before a long computation."""
+def check_target(adata: AnnData, *, copy: bool, key: str | None = None) -> None:
+    """Refuse an object, or a name, that results cannot be written to; worth asking before a long computation."""
+    if key is not None:
+        check_key(key)
     if not copy and adata.is_view and adata.isbacked:
         raise ParameterError("adata is a view of a file and cannot be written to; call adata = adata.to_memory().")
 

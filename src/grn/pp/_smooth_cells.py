@@ -108,7 +108,7 @@ def smooth(
     (60, 60)
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     weights, params = neighbour_weights(
         adata,
         k=k,

@@ -13,6 +13,7 @@ from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, ParameterError
 from grn._core.files import as_path, file_errors, is_file
 from grn._core.logging import logger, one_voice
+from grn._core.names import check_key
 from grn.pp._anndata import known_regulators, organism_of, target, validate
 
 
@@ -80,8 +81,7 @@ def annotate_regulators(
     [True, False, True]
     """
     validate(adata)
-    if not isinstance(key_added, str) or not key_added:
-        raise ParameterError(f"key_added={key_added!r} is no name of a column; pass a string.")
+    check_key(key_added)
     organism = organism_of(adata, organism)
     names = adata.var_names
     marked = _built_in(names, organism) if regulators is None else _own(names, organism, regulators)

@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn.methods._attention import attention as read_attention
 from grn.methods._features import Request
@@ -90,6 +91,7 @@ def attention(
     (4, 1, 8)
     """
     validate(adata)
+    check_key(key_added)
     request = Request(
         **environment(model, device, progress),
         sources=sources,

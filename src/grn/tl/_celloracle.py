@@ -167,7 +167,7 @@ def celloracle(
     ['source', 'target', 'weight', 'pval', 'group', 'coef_variance']
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     _check(max_p, top, simulation_alpha)
     record.check(fit, alpha, n_bags)
     if groupby is not None:

@@ -107,7 +107,7 @@ def consensus(
     [2]
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     if method not in METHODS:
         raise ParameterError(f"method={method!r} is unknown; use {' or '.join(map(repr, METHODS))}.")
     if top is not None:

@@ -151,7 +151,7 @@ def differential(
     ['source', 'target', 'weight']
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     check_count("n_permutations", n_permutations, 0)
     if pool not in POOLS:
         raise ParameterError(f"pool={pool!r} is unknown; use {' or '.join(map(repr, POOLS))}.")

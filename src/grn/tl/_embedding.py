@@ -69,7 +69,7 @@ def embedding(
     (1, 128)
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     loaded = load(model)
     values = gene_embeddings(adata, loaded)
     known = ~np.isnan(values).all(axis=1)

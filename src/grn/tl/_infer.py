@@ -119,7 +119,7 @@ def infer_network(
     ['source', 'target', 'weight']
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     record = METHODS[method]
     check_client(client)
     if params is not None and not isinstance(params, Mapping):

@@ -11,6 +11,7 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
+from grn._core.names import check_key
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
@@ -93,6 +94,7 @@ def pert(
     """
     validate(adata)
     folder = None if store is None else output_folder(store, name="store")
+    check_key(key_added)
     request = features.Request(
         **environment(model, device, progress),
         sources=sources,

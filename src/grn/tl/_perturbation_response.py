@@ -11,6 +11,7 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
+from grn._core.names import check_key
 from grn.methods._features import Request
 from grn.methods._response import perturbation_response as read_response
 from grn.models import FoundationModel
@@ -93,6 +94,7 @@ def perturbation_response(
     """
     validate(adata)
     folder = None if store is None else output_folder(store, name="store")
+    check_key(key_added)
     request = Request(
         **environment(model, device, progress),
         sources=sources,

@@ -11,6 +11,7 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
+from grn._core.names import check_key
 from grn.methods import _features as features
 from grn.models import FoundationModel
 from grn.pp._anndata import validate
@@ -88,6 +89,8 @@ def probe(
     """
     validate(adata)
     folder = None if store is None else output_folder(store, name="store")
+    if key_added != "":
+        check_key(key_added)
     request = features.Request(
         **environment(model, device, progress),
         sources=sources,

@@ -143,16 +143,20 @@ def rank_regulators(
 def _expression(adata: AnnData, net: Network) -> dict[str, pd.Series]:
     """Mean log-normalised expression of every gene, per group of the network; empty where it cannot be read."""
     params = net.params
-    layer, use_raw, groupby = (str(params.get(name, "None")) for name in ("layer", "use_raw", "groupby"))
+    layer, use_raw, groupby = (params.get(name) for name in ("layer", "use_raw", "groupby"))
     try:
-        values = expression(adata, layer=None if layer == "None" else layer, use_raw=use_raw == "True")
+        values = expression(
+            adata,
+            layer=layer if isinstance(layer, str) else None,
+            use_raw=isinstance(use_raw, bool | np.bool_) and bool(use_raw),
+        )
     except GrnError as error:
         logger.info("no mean expression of the regulators: %s", error)
         return {}
     genes = [str(name) for name in adata.var_names]
     if not net.groups:
         return {"": pd.Series(values.moments()[0], index=genes)}
-    if groupby not in adata.obs:
+    if not isinstance(groupby, str) or groupby not in adata.obs:
         return {}
     labels = column(adata.obs, groupby).astype(str).to_numpy()
     return {g: pd.Series(values.moments(labels == g)[0], index=genes) for g in net.groups if (labels == g).any()}

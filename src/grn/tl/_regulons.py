@@ -9,6 +9,7 @@ import pandas as pd
 
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import logger, one_voice
+from grn._core.names import check_key
 from grn.network import Network
 from grn.network._schema import storable
 
@@ -92,6 +93,7 @@ def regulons(
     """
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy"}}
     _check(adata, min_targets, max_targets)
+    check_key(key_added)
     net = Network.from_anndata(adata, key)
     inside = net.within(adata.var_names)
     if len(inside) < len(net):

@@ -275,12 +275,12 @@ def n_differing(net: Network, again: Edges, axes: Axes) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """A stored value as Python takes it: no numpy scalars, ``"None"`` as None, arrays as lists."""
+    """A stored value as Python takes it: no numpy scalars, arrays as lists."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    return None if isinstance(value, str) and value == "None" else value
+    return value
 
 
 def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str) -> dict[str, Any]:

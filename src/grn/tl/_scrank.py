@@ -168,7 +168,7 @@ def scrank(
     True
     """
     validate(adata)
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
     if isinstance(n_hop, bool) or n_hop not in (1, 2, 3):
         raise ParameterError(f"n_hop={n_hop!r}; pass 1, 2 or 3.")
     names = np.asarray(adata.var_names, dtype=str)
@@ -210,7 +210,7 @@ def scrank(
     out = target(adata, copy=copy)
     network.write(out, key_added)
     entry = out.uns[key_added]
-    entry["params"] = {**entry["params"], **storable(told)}
+    entry["params"] = storable({**network.params, **told})
     entry["ranks"], entry["effects"] = ranks, effects
     logger.info("scrank: %s moves most for %s", ranks["group"].iloc[0], ", ".join(chosen.targets))
     return out if copy else None

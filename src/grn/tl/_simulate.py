@@ -12,6 +12,7 @@ import pandas as pd
 from grn import __version__
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger, one_voice
+from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
 from grn.network._schema import storable
@@ -202,7 +203,9 @@ def simulate(
     _check(mode, n_propagation, alpha, len(doses), basis, pseudotime, layer_added)
     genes = [setting.gene for setting in doses[0]]
     check_known(genes, [str(name) for name in adata.var_names])
-    check_target(adata, copy=copy)
+    check_target(adata, copy=copy, key=key_added)
+    if layer_added is not None:
+        check_key(layer_added, "layer_added")
     network, table, way = edges_of(adata, net, coefficients)
     place, cells = None, []
     if basis is not None:
@@ -261,9 +264,9 @@ def _groups(
     adata: AnnData, network: Network, table: pd.DataFrame, groupby: str | None, *, least: int
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the groups of cells, and the group of every cell."""
-    used = network.params.get("groupby", "None")
+    used = network.params.get("groupby")
     if groupby is None and "group" in table:
-        if not isinstance(used, str) or used == "None":
+        if not isinstance(used, str):
             raise GroupError(
                 f"the network has groups ({', '.join(sorted(set(table['group']))[:5])}) and does not say by which "
                 "column of obs; pass groupby=."
@@ -280,7 +283,7 @@ def _reader(
     """A function that reads some cells, and the weights by which they are smoothed, ``"False"`` for none."""
     values = expression(adata, layer=layer, use_raw=use_raw)
     if smooth is None:
-        smooth = inferred if isinstance(inferred, str) and inferred not in ("None", "False") else False
+        smooth = inferred if isinstance(inferred, str) and inferred != "False" else False
     key = KEY if smooth is True else smooth
     if key is False:
         return values.rows, "False"

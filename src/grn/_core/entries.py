@@ -1,0 +1,128 @@
+"""Entries of ``uns`` read with checks: anybody may have written there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grn._core.errors import GrnError, ParameterError, ResultNotFoundError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A dict under a key of ``uns``; what does not fit is an error that names the entry and the call that makes it.
+
+    Parameters
+    ----------
+    record
+        The dict.
+    where
+        What it is called in errors: ``"uns['vvp']"``.
+    call
+        The call that makes it: ``"grn.tl.vvp(adata)"``.
+    error
+        What to raise.
+    """
+
+    record: Mapping[str, Any]
+    where: str
+    call: str
+    error: type[GrnError] = ResultNotFoundError
+
+    def damaged(self, told: str) -> GrnError:
+        """Build the error for something that does not fit."""
+        return self.error(f"{self.where} is damaged: {told}. Make it again with {self.call}.")
+
+    def mapping(self, name: str) -> Entry:
+        """A dict within the dict; empty where there is none."""
+        found = self.record.get(name, {})
+        if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+            raise self.damaged(f"{name!r} is {_what(found)} and no dict by name")
+        return Entry(found, f"{self.where}[{name!r}]", self.call, self.error)
+
+    def names(self, name: str) -> np.ndarray:
+        """A list of names, as an array of ``str`` objects (n,)."""
+        found = _array(self._given(name))
+        if found is None or found.ndim != 1 or not all(isinstance(item, str) for item in found.tolist()):
+            raise self.damaged(f"{name!r} is {_what(self.record[name])} and no list of names")
+        return found.astype(object)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A list of finite numbers, as float64 (n,)."""
+        found = _array(self._given(name))
+        if found is None or found.ndim != 1 or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+            raise self.damaged(f"{name!r} is {_what(self.record[name])} and no list of numbers")
+        return found.astype(np.float64)
+
+    def number(self, name: str, default: float) -> float:
+        """A finite number, or the default where there is none."""
+        found = self.record.get(name, default)
+        if isinstance(found, bool | np.bool_) or not isinstance(found, int | float | np.number):
+            raise self.damaged(f"{name!r} is {_what(found)} and no number")
+        if isinstance(found, np.complexfloating) or not np.isfinite(found):
+            raise self.damaged(f"{name!r} is {found!r} and no finite number")
+        return float(found)
+
+    def text(self, name: str, default: str = "") -> str:
+        """A string, or the default where there is none."""
+        found = self.record.get(name, default)
+        if not isinstance(found, str):
+            raise self.damaged(f"{name!r} is {_what(found)} and no string")
+        return str(found)
+
+    def _given(self, name: str) -> Any:
+        if name not in self.record:
+            raise self.damaged(f"it has no {name!r}")
+        return self.record[name]
+
+
+def entry_of(
+    data: Any, key: object, *, what: str, call: str, listed: str = "", error: type[GrnError] = ResultNotFoundError
+) -> Entry:
+    """The dict under a key of ``data.uns``.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData.
+    key
+        The key.
+    what
+        What should be there, for errors: ``"simulation"``.
+    call
+        The call that makes it.
+    listed
+        A sentence on what is there instead.
+    error
+        What to raise when something else is there.
+    """
+    uns = getattr(data, "uns", None)
+    if uns is None:
+        raise ParameterError(f"adata has type {type(data).__name__}; pass an AnnData.")
+    if not isinstance(key, str):
+        raise ParameterError(f"key={key!r}; pass the name of an entry of uns.")
+    if key not in uns:
+        raise ResultNotFoundError(f"uns has no {what} {key!r}.{listed} Make one with {call}.")
+    found = uns[key]
+    if not isinstance(found, Mapping):
+        raise error(f"uns[{key!r}] is {_what(found)} and no {what}.{listed} Make one with {call}.")
+    return Entry(found, f"uns[{key!r}]", call, error)
+
+
+def _array(found: Any) -> np.ndarray | None:
+    """What may be a list, as an array."""
+    if not isinstance(found, np.ndarray | list | tuple) and not hasattr(found, "to_numpy"):
+        return None
+    try:
+        return np.asarray(found)
+    except (TypeError, ValueError):  # ragged
+        return None
+
+
+def _what(found: object) -> str:
+    """A value, shortly, for errors."""
+    shown = repr(found) if isinstance(found, str | int | float | bool | None) else ""
+    return shown if shown and len(shown) <= 40 else f"a {type(found).__name__}"

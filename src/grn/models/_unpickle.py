@@ -7,22 +7,25 @@ package not at all.
 
 from __future__ import annotations
 
-import codecs
+import io
+import mmap
 import pickle
 import re
 import tarfile
 import types
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
+from grn.models._pickle_scan import Scan, TooLargeError, scan
+from grn.models._pickle_values import RefusedError, Room, settled
 
-_BUILTINS = ("dict", "list", "set", "frozenset", "tuple", "str", "bytes", "bytearray", "int", "float", "bool")
 # libraries that training loops are written with; what they store beside the parameters is not needed
 _TRAINING = frozenset(
     "torch lightning lightning_fabric lightning_utilities pytorch_lightning torchmetrics "
@@ -30,92 +33,8 @@ _TRAINING = frozenset(
 )
 _GLOBAL = re.compile(r"GLOBAL (\w[\w.]*)")
 _ZIP, _LFS = b"PK\x03\x04", b"version https://git-lfs"
-_PLAIN_DTYPE = re.compile(r"[biufSU][0-9]+|O8?")
-
-
-class _Refused(pickle.UnpicklingError):
-    """A pickle asks for something that is neither a container nor a number."""
-
-
-class _Dtype:
-    """What a numpy dtype becomes while its pickle is read; numpy's own would take any state it is given."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: Any) -> None:
-        if not isinstance(code, str) or not _PLAIN_DTYPE.fullmatch(code):
-            raise _Refused(f"numpy.dtype({code!r})")
-        self.code, self.order = code, "="
-
-    def __setstate__(self, state: Any) -> None:
-        order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
-        if order not in ("<", ">", "=", "|"):
-            raise _Refused(f"a numpy.dtype of byte order {order!r}")
-        self.order = order
-
-    @property
-    def value(self) -> np.dtype[Any]:
-        return np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]
-
-
-class _Array:
-    """What a numpy array becomes while its pickle is read."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = np.empty(0)
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, data = state
-        flat = np.array(data, dtype=object) if isinstance(data, list) else _numbers(data, dtype)
-        self.value = flat.reshape(shape, order="F" if fortran else "C")
-
-
-def _numbers(data: Any, dtype: Any) -> np.ndarray:
-    if not isinstance(dtype, _Dtype) or dtype.code.startswith("O"):
-        raise _Refused("an array of objects")
-    return np.frombuffer(bytes(data), dtype=dtype.value)
-
-
-def _dtype(code: Any, *_: Any) -> _Dtype:
-    return _Dtype(code)
-
-
-def _scalar(dtype: Any, data: Any) -> Any:
-    return _numbers(data, dtype)[0].item()
-
-
-def _reconstruct(*_: Any) -> _Array:
-    return _Array()
-
-
-def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> _Array:
-    made = _Array()
-    made.__setstate__((1, shape, dtype, order == "F", data))
-    return made
-
-
-def _ndarray(*_: Any) -> _Array:
-    raise _Refused("numpy.ndarray with a call")
-
-
-def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
-    """Bytes, as old protocols write them."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"_codecs.encode with {encoding!r}")
-    return codecs.latin_1_encode(text)[0]
-
-
-_OWN: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "dtype"): _dtype,
-    ("numpy", "ndarray"): _ndarray,
-    ("_codecs", "encode"): _encode,
-}
-for _core in ("numpy.core", "numpy._core"):
-    _OWN[(f"{_core}.multiarray", "scalar")] = _scalar
-    _OWN[(f"{_core}.multiarray", "_reconstruct")] = _reconstruct
-    _OWN[(f"{_core}.numeric", "_frombuffer")] = _frombuffer
+# pickles of a file that torch wrote before it wrote archives: a number, a version, the machine, the content, the keys
+_PICKLES = 5
 
 
 def _sealed(function: Callable[..., Any]) -> Any:
@@ -126,14 +45,25 @@ def _sealed(function: Callable[..., Any]) -> Any:
 class _Plain(pickle.Unpickler):
     """Builds containers, numbers and numpy values; refuses everything else."""
 
+    size: ClassVar[int] = 0
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._own = Room(self.size).builders()
+
     def find_class(self, module: str, name: str) -> Any:
-        if module in ("builtins", "__builtin__") and name in _BUILTINS:
-            return super().find_class("builtins", name)
-        if (module, name) in (("collections", "OrderedDict"), ("collections", "defaultdict")):
+        if (module, name) == ("collections", "defaultdict"):
             return super().find_class(module, name)
-        if (module, name) in _OWN:
-            return _sealed(_OWN[module, name])
-        raise _Refused(f"{module}.{name}")
+        if (module, name) in self._own:
+            return _sealed(self._own[module, name])
+        raise RefusedError(f"{module}.{name}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[mmap.mmap, int]]:
+    """A file from which no more can be read than there is, whatever it claims, and its size."""
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content, len(content)
 
 
 def read_pickle(path: Path) -> dict[Any, Any]:
@@ -150,9 +80,11 @@ def read_pickle(path: Path) -> dict[Any, Any]:
         raise WeightsNotFoundError(f"no file {path}.")
     check_start(path)
     try:
-        with path.open("rb") as handle:
-            found = _settled(_Plain(handle).load())
-    except _Refused as error:
+        with _opened(path) as (content, size):
+            scan(content, size)
+            content.seek(0)
+            found = settled(type("_Plain", (_Plain,), {"size": size})(content).load(), size)
+    except RefusedError as error:
         raise WeightsError(
             f"{path} asks for {error}, which is neither a container nor a number; it was not run. A dictionary file "
             "of the model's authors holds plain values only."
@@ -162,17 +94,6 @@ def read_pickle(path: Path) -> dict[Any, Any]:
     if not isinstance(found, dict):
         raise WeightsError(f"{path} holds a {type(found).__name__}; expected a dictionary.")
     return found
-
-
-def _settled(value: Any) -> Any:
-    """The same containers with arrays in place of what stood for them."""
-    if isinstance(value, _Array | _Dtype):
-        return value.value
-    if isinstance(value, dict):
-        return {_settled(key): _settled(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_settled(item) for item in value]
-    return tuple(map(_settled, value)) if type(value) is tuple else value
 
 
 def check_start(path: Path) -> None:
@@ -203,16 +124,22 @@ def read_torch(path: Path) -> Any:
     if not path.is_file():
         raise WeightsNotFoundError(f"no file {path}; pass the path of a checkpoint.")
     check_start(path)
-    if tarfile.is_tarfile(path):  # torch before 2.6 runs pickles in such a file whatever it is asked
+    if _is_tar(path):  # torch before 2.6 runs pickles in such a file whatever it is asked
         raise WeightsError(f"{path} is a tar archive; expected a file that torch.save wrote. Unpack or convert it.")
+    with path.open("rb") as handle:
+        archive = handle.read(len(_ZIP)) == _ZIP
+    size = path.stat().st_size
     try:
+        asked = _scan_archive(path, size) if archive else _scan_stream(path)
+        if asked.names & _ALLOCATES:  # torch would build as much of these as it is told to
+            return _read_inert(path, size) if archive else _refuse(path, sorted(asked.names & _ALLOCATES)[0])
         with path.open("rb") as handle:  # given a path, torch goes by its suffix
-            return torch.load(handle, map_location="cpu", weights_only=True)
+            return settled(torch.load(handle, map_location="cpu", weights_only=True), size)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
-        with path.open("rb") as handle:
-            archive = handle.read(len(_ZIP)) == _ZIP
         if archive:
-            return _read_inert(path)
+            return _read_inert(path, size)
         wanted = _GLOBAL.search(str(error))
         what = f"asks for {wanted[1]}; it was not run" if wanted else f"is not a readable torch file ({_cause(error)})"
         raise WeightsError(f"{path} {what}. Fetch it again from the model's authors.") from None
@@ -220,6 +147,79 @@ def read_torch(path: Path) -> Any:
         raise WeightsError(
             f"{path} is not a readable torch file ({_cause(error)}); it may be truncated. Fetch it again."
         ) from error
+
+
+# calls that torch's guarded reader makes with any argument
+_ALLOCATES = frozenset(
+    ("builtins.bytearray", "__builtin__.bytearray", "builtins.set", "__builtin__.set", "collections.Counter")
+    + ("_codecs.encode", "torch._utils._rebuild_meta_tensor_no_storage", "torch._utils._rebuild_sparse_tensor")
+    + ("torch._utils._rebuild_qtensor", "torch._utils._rebuild_wrapper_subclass", "torch._tensor._rebuild_from_type_v2")
+    + ("torch._utils._rebuild_nested_tensor", "torch._utils._rebuild_device_tensor_from_numpy")
+)
+
+
+# bytes of a number, by the name of its storage
+_WIDTHS = {"Double": 8, "Long": 8, "ComplexFloat": 8, "ComplexDouble": 16, "Float": 4, "Int": 4, "QInt32": 4}
+_WIDTHS |= {"Half": 2, "BFloat16": 2, "Short": 2}
+
+
+def _refuse(path: Path, name: str) -> None:
+    raise WeightsError(f"{path} asks for {name}; it was not run. Fetch it again from the model's authors.")
+
+
+def _is_tar(path: Path) -> bool:
+    """Whether a file is a tar archive as it is; a packed one is no file of torch either way."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except (tarfile.TarError, OSError, ValueError, EOFError):
+        return False
+
+
+def _scan_archive(path: Path, size: int) -> Scan:
+    """What the pickle of an archive asks for, once its records are as large as they say and the file holds them."""
+    with zipfile.ZipFile(path) as archive:
+        records = {record.filename: record for record in archive.infolist()}
+        if any(name.endswith("constants.pkl") for name in records):
+            raise ValueError("a TorchScript archive holds code; save the state_dict of the model")
+        packed = [name for name, record in records.items() if record.compress_type != zipfile.ZIP_STORED]
+        if packed:
+            raise TooLargeError(f"its record {packed[0]!r} is packed, which torch.save does not do")
+        if len(records) < len(archive.infolist()) or sum(record.file_size for record in records.values()) > size:
+            raise TooLargeError("its records are larger than the file")
+        name = next((name for name in records if name.endswith("data.pkl")), None)
+        if name is None:
+            return Scan()
+        with archive.open(name) as opened:
+            found = scan(io.BytesIO(opened.read()), size)
+    folder = name.removesuffix("data.pkl")
+    for storage in found.storages:
+        key, wanted = _storage(storage)
+        record = records.get(f"{folder}data/{key}")
+        if record is None or wanted > record.file_size:
+            raise TooLargeError(f"its tensors need more numbers than the record {key!r} has")
+    return found
+
+
+def _scan_stream(path: Path) -> Scan:
+    """What all pickles of a file without archive ask for."""
+    whole = Scan()
+    with _opened(path) as (content, size):
+        for _ in range(_PICKLES):
+            found = scan(content, size)
+            whole.names |= found.names
+            whole.storages += found.storages
+    if sum(dict(map(_storage, whole.storages)).values()) > size:
+        raise TooLargeError("its tensors need more numbers than the file has")
+    return whole
+
+
+def _storage(identifier: tuple[Any, ...]) -> tuple[str, int]:
+    """Key and size in bytes of the numbers behind a tensor, as torch identifies them."""
+    kind, name, key, _, n, *_ = identifier
+    if kind != "storage" or not isinstance(name, str) or not isinstance(key, str) or not isinstance(n, int):
+        raise ValueError("a storage that torch.save does not write")
+    return key, n * _WIDTHS.get(name.rpartition(".")[2].removesuffix("Storage"), 1)
 
 
 class _StandIn(dict):  # type: ignore[type-arg]
@@ -260,7 +260,7 @@ class _Inert(_Plain):
             return getattr(torch, name)
         try:
             return super().find_class(module, name)
-        except _Refused:
+        except RefusedError:
             if module.split(".")[0] in _TRAINING:
                 self.met.append(f"{module}.{name}")
                 return type(name, (_StandIn,), {"origin": f"{module}.{name}"})
@@ -272,17 +272,17 @@ def _no_stream(*_: Any, **__: Any) -> Any:
     raise pickle.UnpicklingError("no archive of torch.save")
 
 
-def _read_inert(path: Path) -> Any:
+def _read_inert(path: Path, size: int) -> Any:
     """An archive whose unknown objects are stand-ins, none of them among parameters."""
     met: list[str] = []
-    unpickler = type("_Inert", (_Inert,), {"met": met})
+    unpickler = type("_Inert", (_Inert,), {"met": met, "size": size})
     reader = types.SimpleNamespace(Unpickler=unpickler, load=_no_stream, __name__="grn")
     try:
         with path.open("rb") as handle:
             found = torch.load(handle, map_location="cpu", weights_only=False, pickle_module=reader)
         if not met:
-            return _settled(found)
-    except _Refused as error:
+            return settled(found, size)
+    except RefusedError as error:
         raise WeightsError(
             f"{path} asks for {error}, which no checkpoint needs; it was not run. Fetch it again from the authors."
         ) from None
@@ -302,7 +302,7 @@ def _read_inert(path: Path) -> Any:
     hyper = found.get("hyper_parameters")
     hyper = hyper if isinstance(hyper, dict) else {}
     kept = {key: value for key, value in hyper.items() if not isinstance(value, _StandIn)}
-    return {"state_dict": state, "hyper_parameters": _settled(kept)}
+    return {"state_dict": state, "hyper_parameters": settled(kept, size)}
 
 
 def _cause(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -41,20 +41,47 @@ def rows_per_batch(bytes_per_row: int, budget: int, *, limit: int = 64) -> int:
 
 
 @contextmanager
+def ordinary_torch() -> Iterator[None]:
+    """Torch as it starts, whatever the caller has set; afterwards everything is as it was.
+
+    Grad mode is left alone, since a caller may want gradients; inference mode becomes ``no_grad``, which gives the same
+    numbers and lets forward-mode differentiation work.
+    """
+    import torch
+
+    dtype = torch.get_default_dtype()
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(mode=False))
+            stack.enter_context(torch.no_grad())
+        if dtype != torch.float32:
+            torch.set_default_dtype(torch.float32)
+            stack.callback(torch.set_default_dtype, dtype)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
+@contextmanager
 def torch_threads(n_jobs: int | None) -> Iterator[None]:
-    """Run torch with a number of threads; ``None`` leaves it, ``-1`` takes all cores."""
+    """Run torch as :func:`ordinary_torch` says, with a number of threads; ``None`` leaves it, ``-1`` takes all cores."""
     import os
 
     import torch
 
     if n_jobs is None:
-        yield
+        with ordinary_torch():
+            yield
         return
     if not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs < -1:
         raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
     before = torch.get_num_threads()
     torch.set_num_threads(int(n_jobs) if n_jobs > 0 else (os.cpu_count() or 1))
     try:
-        yield
+        with ordinary_torch():
+            yield
     finally:
         torch.set_num_threads(before)

@@ -11,7 +11,7 @@ from typing import Any
 
 from grn._core.errors import CapabilityError, ParameterError, WeightsError
 from grn.models._checkpoint import Checkpoint
-from grn.models._protocol import FoundationModel
+from grn.models._published import Published
 
 # the first that recognises a checkpoint takes it, so the more special comes first
 FAMILIES = ("lpm", "scprint", "scgenept", "scgpt", "genecompass", "geneformer")
@@ -37,9 +37,9 @@ class Format:
 
     family: str
     recognises: Callable[[Checkpoint], bool]
-    load: Callable[..., FoundationModel]
+    load: Callable[..., Published]
     save: Callable[[Any, Path], Path]
-    untrained: Callable[..., FoundationModel]
+    untrained: Callable[..., Published]
 
     def parameters(self) -> dict[str, Any]:
         """The family's own parameters with their defaults."""

@@ -124,8 +124,14 @@ class PathModel(Published):
             raise ParameterError(
                 f"contexts={contexts!r}; pass a list of names from: {', '.join(self.symbols.contexts)}."
             )
+        view = self._view(listed)
+        view.sha256 = f"{self.sha256}+contexts={listed}"
+        return view
+
+    def _view(self: Self, contexts: Sequence[str]) -> Self:
+        """The model in other contexts, all of them its own, under the hash it has."""
         view = copy.copy(self)
-        view.contexts = tuple(listed)
+        view.contexts = tuple(contexts)
         return view
 
     def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
@@ -217,7 +223,7 @@ class PathModel(Published):
                 f"context={context!r}; pass positions from 0 to {n - 1} as integers, one per context: "
                 f"{', '.join(self.contexts)}."
             )
-        return self.within([self.contexts[i] for i in positions])
+        return self._view([self.contexts[i] for i in positions])
 
 
 def check_organism(organism: str) -> None:

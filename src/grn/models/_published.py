@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models._steady import Steady
 
 DTYPES = ("float32", "bfloat16")
 Self = TypeVar("Self", bound="Published")
@@ -48,7 +49,7 @@ class About:
     unused: tuple[str, ...] = ()
 
 
-class Published(ABC):
+class Published(Steady, ABC):
     """Base of the published models; a subclass says how its network reads a panel.
 
     Parameters
@@ -83,7 +84,7 @@ class Published(ABC):
         if about.dtype == "bfloat16":
             self._lower()
         self.vocabulary = dict(vocabulary)
-        self.name, self.sha256, self.max_genes = about.name, about.sha256, about.max_genes
+        self.name, self._told, self.max_genes = about.name, about.sha256, about.max_genes
         self.readout, self.dtype, self.unused = about.readout, about.dtype, about.unused
 
     def __repr__(self) -> str:

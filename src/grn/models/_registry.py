@@ -22,6 +22,7 @@ from grn.models._formats import detect, format_of, of_model, reading
 from grn.models._known import KNOWN, Known
 from grn.models._protocol import FoundationModel
 from grn.models._published import DTYPES
+from grn.models._steady import content_hash, undisturbed
 from grn.models._store import load_mini, save_mini
 from grn.models.mini import Mini
 
@@ -103,6 +104,7 @@ def available() -> dict[str, str]:
     return own | {name: known.description for name, known in KNOWN.items() if name not in own}
 
 
+@undisturbed
 def load(
     model: str | Path | FoundationModel = "mini",
     *,
@@ -224,6 +226,7 @@ def _only_checkpoints(path: object, params: Mapping[str, Any] | None, dtype: str
         )
 
 
+@undisturbed
 def save(model: FoundationModel, path: str | Path) -> Path:
     """Write a model so that :func:`load` reads it again.
 
@@ -263,6 +266,7 @@ def save(model: FoundationModel, path: str | Path) -> Path:
         return write(model, path)
 
 
+@undisturbed
 def untrained(
     family: str,
     *,
@@ -320,7 +324,9 @@ def untrained(
     if any(gene.startswith("<") for gene in listed):
         raise ParameterError("names that start with '<' are special tokens, which the model adds; pass genes only.")
     sizes = {name: int(size) for name, size in sizes.items()}
-    return format_of(family).untrained(list(map(str, listed)), seed=seed_of(rng), **sizes)
+    model = format_of(family).untrained(list(map(str, listed)), seed=seed_of(rng), **sizes)
+    model.sha256 = f"untrained-{content_hash(model)}"
+    return model
 
 
 def _made(name: str) -> FoundationModel:

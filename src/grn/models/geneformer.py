@@ -248,7 +248,7 @@ class Geneformer(Published):
             words = self.network.word.weight[ids].detach().requires_grad_()
             x = self._inner(self.network(self.network.tokens(ids, words=words, edge=self.edge)), 1)[0]
             there = place[targets] >= 0
-            logits = self.network.logit(x[place[targets[there]]], tokens[targets[there]])
+            logits = self.network.logit(x[place[targets[there]]], tokens[targets[there]]).unbind()
         inside = place[sources] >= 0
         for target, logit in zip(there.nonzero().squeeze(-1).tolist(), logits, strict=True):
             (found,) = torch.autograd.grad(logit, words, retain_graph=True)

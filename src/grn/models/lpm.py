@@ -35,6 +35,7 @@ from grn.models._lpm_network import (
 from grn.models._lpm_path import PathModel, check_organism, rows_of
 from grn.models._published import About
 from grn.models._random import random_state
+from grn.models._steady import undisturbed
 from grn.models._store import save_pickled, sha256_file
 
 MAX_GENES = 100_000
@@ -112,10 +113,11 @@ class LPM(PathModel):
         chosen = self.network.readout_embedding_layer.weight[torch.tensor(columns, dtype=torch.long, device=device)]
         size = max(1, 2**24 // max(1, len(columns) * self.sizes["feedforward"]))
         blocks = torch.stack(embedded).split(size) if embedded else ()
-        parts = [view._mean_table(block, chosen).cpu().numpy() for block in blocks]
+        parts = [view._mean_table(block, chosen).detach().cpu().numpy() for block in blocks]
         return np.concatenate(parts) if parts else np.zeros((0, len(columns)), dtype=np.float32)
 
     @classmethod
+    @undisturbed
     def fit(
         cls,
         adata: Any,
@@ -281,7 +283,11 @@ def load(
             name,
             mode,
         )
-    return model if contexts is None else model.within(contexts)
+    if contexts is None:
+        return model
+    view = model.within(contexts)
+    view.sha256 = model.sha256  # what is asked for is added to it by whoever asks
+    return view
 
 
 def save(model: LPM, path: Path) -> Path:

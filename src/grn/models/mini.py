@@ -35,6 +35,7 @@ from grn._core.errors import ParameterError
 from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models._steady import Steady
 
 GRID = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0)
 SCALE = ValueScale(
@@ -220,7 +221,7 @@ class MiniNetwork(nn.Module):
         return torch.stack(maps, dim=1)
 
 
-class Mini:
+class Mini(Steady):
     """The model protocol on a :class:`MiniNetwork` with a vocabulary of human symbols.
 
     Parameters
@@ -254,8 +255,9 @@ class Mini:
             )
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.genes = tuple(genes)
-        self.name, self.sha256, self.max_genes = name, sha256, max_genes
+        self.name, self.max_genes = name, max_genes
         self._vocabulary = {gene: i for i, gene in enumerate(self.genes)}
+        self.sha256 = sha256
 
     def __repr__(self) -> str:
         c = self.network.config

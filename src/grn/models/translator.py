@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, written
+from grn.models._steady import ordinary, undisturbed
 from grn.models._store import load_strictly, read_tensors, save_tensors
 
 FORMAT = "grn.translator/1"
@@ -102,7 +103,7 @@ class Translator:
         features = view_of(cube, self.config)
         known = ~np.isnan(features).any(axis=-1)
         out = np.full(cube.shape[:2], np.nan, dtype=np.float32)
-        with torch.no_grad():
+        with ordinary(self.network), torch.no_grad():
             parts = torch.split(torch.as_tensor(features[known]), 65536)
             if known.any():
                 out[known] = torch.cat([self.network(part).mean(0) for part in parts]).numpy()
@@ -150,6 +151,7 @@ class Translator:
         return base
 
     @classmethod
+    @undisturbed
     def load(cls, path: str | Path) -> Translator:
         """Read what :meth:`save` wrote.
 
@@ -283,6 +285,7 @@ class FitSettings:
     batch_size: int = 1024
 
 
+@undisturbed
 def fit_network(
     network: TranslatorNetwork,
     train: tuple[np.ndarray, np.ndarray],

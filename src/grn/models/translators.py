@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -37,7 +38,7 @@ def embedded(model: FoundationModel, feature: str, network: str) -> Translator:
         raise ParameterError(f"translator={network!r} is unknown; use one of {', '.join(NETWORKS)}.")
     path = Path(str(files("grn.models") / "weights" / f"{model.name}-{network}-{feature}.json"))
     if path.is_file():
-        found = _load(path)
+        found = copy.deepcopy(_load(path))  # so that no caller changes the next one's
         if found.config.model_sha256 == model.sha256:
             return found
     raise CapabilityError(

@@ -15,6 +15,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods._embedding import pair_embeddings
 from grn.methods._labels import LabelledPairs, labelled_pairs, split_by_source
+from grn.models._steady import undisturbed
 from grn.models.translator import (
     VIEWS,
     FitSettings,
@@ -28,6 +29,7 @@ from grn.pp._anndata import regulator_mask, validate
 
 
 @one_voice
+@undisturbed
 def fit_translator(
     adata: AnnData,
     labels: pd.DataFrame,

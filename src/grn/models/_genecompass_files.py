@@ -185,7 +185,7 @@ def read_medians(
     except WeightsNotFoundError:
         if path is not None:
             raise
-        logger.info(
+        logger.warning(
             "%s: no dictionary of medians (%s.pickle) was found, so every median is 1; pass "
             "params={'gene_medians': PATH} to use the authors'",
             checkpoint.path,

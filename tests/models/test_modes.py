@@ -121,7 +121,8 @@ def answer(call):
 
 def same(found, wanted):
     return len(found) == len(wanted) and all(
-        a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(found, wanted)
+        a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        for a, b in zip(found, wanted, strict=True)
     )
 
 

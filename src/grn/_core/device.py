@@ -67,7 +67,7 @@ def ordinary_torch() -> Iterator[None]:
 
 @contextmanager
 def torch_threads(n_jobs: int | None) -> Iterator[None]:
-    """Run torch as :func:`ordinary_torch` says, with a number of threads; ``None`` leaves it, ``-1`` takes all cores."""
+    """Run :func:`ordinary_torch` with a number of threads; ``None`` leaves it, ``-1`` takes all cores."""
     import os
 
     import torch

@@ -6,10 +6,11 @@ other so often that to hash or copy them takes for ever. All of that is refused 
 
 from __future__ import annotations
 
+import mmap
 import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
 # what any small file may build
 ROOM = 2**16
@@ -59,7 +60,7 @@ class Scan:
     storages: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-def scan(stream: IO[bytes], size: int) -> Scan:
+def scan(stream: IO[bytes] | mmap.mmap, size: int) -> Scan:
     """Read the opcodes of the next pickle of a stream.
 
     Parameters
@@ -77,7 +78,7 @@ def scan(stream: IO[bytes], size: int) -> Scan:
         If it is no pickle.
     """
     found, machine = Scan(), _Machine(4 * size + ROOM)
-    for opcode, argument, _ in pickletools.genops(stream):
+    for opcode, argument, _ in pickletools.genops(cast(Any, stream)):
         machine.step(opcode, argument, found)
     return found
 
@@ -147,4 +148,3 @@ class _Machine:
         if name.startswith(("TUPLE", "EMPTY_TUPLE")):
             return Thing(weight, tuple(taken) if len(taken) <= _PARTS else None)
         return Thing(weight, argument if isinstance(argument, str) else None)
-

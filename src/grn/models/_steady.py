@@ -8,7 +8,7 @@ import inspect
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -131,4 +131,4 @@ def _stepwise(method: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]:
 
 def _usable(value: Any) -> Any:
     """A tensor made in inference mode cannot be used outside of it, its copy can."""
-    return cast(Tensor, value).clone() if isinstance(value, Tensor) and value.is_inference() else value
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value

@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -151,13 +151,11 @@ def read_torch(path: Path) -> Any:
 
 # calls that torch's guarded reader makes with any argument
 _ALLOCATES = frozenset(
-    ("builtins.bytearray", "__builtin__.bytearray", "builtins.set", "__builtin__.set", "collections.Counter")
-    + ("_codecs.encode", "torch._utils._rebuild_meta_tensor_no_storage", "torch._utils._rebuild_sparse_tensor")
-    + ("torch._utils._rebuild_qtensor", "torch._utils._rebuild_wrapper_subclass", "torch._tensor._rebuild_from_type_v2")
-    + ("torch._utils._rebuild_nested_tensor", "torch._utils._rebuild_device_tensor_from_numpy")
+    "builtins.bytearray __builtin__.bytearray builtins.set __builtin__.set collections.Counter _codecs.encode "
+    "torch._utils._rebuild_meta_tensor_no_storage torch._utils._rebuild_sparse_tensor torch._utils._rebuild_qtensor "
+    "torch._utils._rebuild_wrapper_subclass torch._utils._rebuild_nested_tensor torch._tensor._rebuild_from_type_v2 "
+    "torch._utils._rebuild_device_tensor_from_numpy".split()
 )
-
-
 # bytes of a number, by the name of its storage
 _WIDTHS = {"Double": 8, "Long": 8, "ComplexFloat": 8, "ComplexDouble": 16, "Float": 4, "Int": 4, "QInt32": 4}
 _WIDTHS |= {"Half": 2, "BFloat16": 2, "Short": 2}

@@ -242,6 +242,7 @@ class Mini(Steady):
     value_scale = SCALE
     capabilities = frozenset({"value", "gradient", "attention", "embedding"})
     gradient_kind = "exact"
+    network: MiniNetwork
     # what a dual pass takes at its peak, measured on panels of 1000 genes
     bytes_per_gene = 32768
 

@@ -5,7 +5,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grn._kernels.expression import as_log, detect_kind, log_normalize, moments, row_blocks
+from grn._kernels.expression import as_log, log_normalize, moments, row_blocks
+from grn._kernels.scan import detect_kind
 
 FORMS = {
     "dense": np.asarray,
@@ -23,50 +24,6 @@ def formula(counts):
     counts = np.asarray(counts, dtype=np.float64)
     total = counts.sum(axis=1, keepdims=True)
     return np.log1p(1e4 * np.divide(counts, total, out=np.zeros_like(counts), where=total > 0))
-
-
-def changed(value):
-    x = LONG.copy()
-    x[-1, -1] = value
-    return x
-
-
-KINDS = {
-    "counts": LONG,
-    "log": changed(49.5),
-    "linear": changed(50.5),
-    "scaled": changed(-0.25),
-    "nan": changed(np.nan),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_kind_is_decided_by_the_last_row_too(form, kind):
-    assert detect_kind(FORMS[form](KINDS[kind])) == kind
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinite_values_are_not_expression(form, value):
-    assert detect_kind(FORMS[form](changed(value))) == "nan"
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
-def test_no_cells_or_genes_is_empty(form, shape):
-    assert detect_kind(FORMS[form](np.zeros(shape))) == "empty"
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint16, np.float64, bool])
-def test_integers_of_any_type_are_counts(form, dtype):
-    assert detect_kind(FORMS[form]((COUNTS > 0).astype(dtype))) == "counts"
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_all_kinds_of_nothing_agree(form):
-    assert detect_kind(FORMS[form](np.zeros((4, 3)))) == "counts"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -150,9 +150,11 @@ class TestEveryContainer:
 
     def test_a_peek_shows_lines_of_it(self, name, tmp_path, monkeypatch):
         source = open_matrix(opened(name, tmp_path))
-        lines = {tuple(line) for line in np.float32(VALUES if source.axis == 0 else VALUES.T)}
+        # cells, unless the matrix is stored by genes in a file
+        cells = source.axis == 0 or name in ("csc", "messy csc")
+        lines = {tuple(line) for line in np.float32(VALUES if cells else VALUES.T)}
         found = dense(peek(source, lines=8, runs=4))
-        found = found if source.axis == 0 else found.T
+        found = found if cells else found.T
         assert 0 < len(found) <= 8 and {tuple(line) for line in np.float32(found)} <= lines
 
     def test_moments_by_group(self, name, tmp_path):

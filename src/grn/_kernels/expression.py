@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from grn._kernels.matrix import VALUES, Piece, Source, open_matrix, pieces, take, to_rows
-
-Kind = Literal["counts", "linear", "log", "scaled", "nan", "empty"]
+from grn._kernels.matrix import VALUES, Piece, open_matrix, pieces, take, to_rows
+from grn._kernels.matrix_parts import Source
+from grn._kernels.scale import Kind
 
 TARGET_SUM = 1e4
-# log1p of counts per 10 000 stays below 10 and log2(TPM + 1) below 20; what is larger is linear
-LINEAR_ABOVE = 50.0
 
 
 def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
@@ -26,30 +24,6 @@ def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
     for start in range(0, source.shape[0], step):
         where = slice(start, min(start + step, source.shape[0]))
         yield where, take(source, where)
-
-
-def detect_kind(X: Any) -> Kind:
-    """Scale of an expression matrix.
-
-    ``scaled`` has negative values, ``counts`` only integers, ``log`` values up to 50, ``linear`` the rest
-    (FPKM, TPM, corrected counts); ``nan`` holds NaN or infinity, ``empty`` has no cells or genes.
-    """
-    if 0 in X.shape:
-        return "empty"
-    low, high, integer = np.inf, -np.inf, True
-    for piece in pieces(open_matrix(X)):
-        values = piece.values.data if sp.issparse(piece.values) else piece.values
-        if values.size == 0:
-            continue
-        if not np.isfinite(values).all():
-            return "nan"
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-        integer = integer and bool((values == np.rint(values)).all())
-    if low < 0:
-        return "scaled"
-    if integer:
-        return "counts"
-    return "linear" if high > LINEAR_ABOVE else "log"
 
 
 def cell_totals(X: Any) -> np.ndarray:
@@ -139,7 +113,7 @@ def moments(X: Any, kind: Kind, *, mask: np.ndarray | None = None) -> tuple[np.n
     X
         Matrix (cells, genes), dense, sparse or backed.
     kind
-        Its scale, from :func:`detect_kind`.
+        Its scale, from :func:`grn._kernels.scan.detect_kind`.
     mask
         Cells to use (cells,) bool; all by default.
     """

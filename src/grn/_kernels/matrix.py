@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from grn._core.errors import ParameterError
 from grn._core.optional import require
+from grn._kernels.matrix_parts import Block, Changed, Lines, Source, Window, positions
 
 # entries of a piece (stored ones, where it is sparse); work on one takes some 100 bytes of memory
 VALUES = 2**21
@@ -22,30 +23,6 @@ VALUES = 2**21
 _GAP = 2**15
 # entries of a dask chunk of sparse type for every one that is assumed to be stored
 _SPARSE = 8
-
-Block = Any  # dense ndarray, CSR where lines are cells, CSC where lines are genes
-Lines = slice | np.ndarray
-
-
-class Source(Protocol):
-    """A matrix that is read by lines.
-
-    Parameters
-    ----------
-    shape
-        Cells and genes.
-    axis
-        0 if lines are cells, 1 if they are genes.
-    """
-
-    shape: tuple[int, int]
-    axis: int
-
-    def spans(self) -> Iterator[Lines]:
-        """Lines to read at a time; together all of them."""
-
-    def read(self, lines: Lines) -> Block:
-        """Some lines, in the order asked for, over all of the other axis; of the type they are stored in."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +36,7 @@ class Piece:
 
 def open_matrix(matrix: Any) -> Source:
     """Any container as a source; nothing is read but the row pointers of sparse files."""
-    if isinstance(matrix, _Sparse | _SparseFile | _Dense | _Chunked | _Window):
+    if isinstance(matrix, _Sparse | _SparseFile | _Dense | _Chunked | Window | Changed):
         return matrix
     if isinstance(matrix, np.ndarray):
         return _Dense(matrix)
@@ -80,15 +57,17 @@ def open_matrix(matrix: Any) -> Source:
 
 def window(source: Source, rows: np.ndarray | None, columns: np.ndarray | None) -> Source:
     """Part of a source that is no part itself, by positions in any order; ``None`` is all. Nothing is copied."""
-    return source if rows is None and columns is None else _Window(source, rows, columns)
+    return source if rows is None and columns is None else Window(source, rows, columns)
 
 
 def by_rows(source: Source) -> Source:
     """The source with cells as its lines if it is a CSC matrix in memory, which is copied; else as it is."""
     if source.axis == 1 and isinstance(source, _Sparse):
         return _Sparse(source.matrix.tocsr())
-    if source.axis == 1 and isinstance(source, _Window):
-        return _Window(by_rows(source.base), source.rows, source.columns)
+    if source.axis == 1 and isinstance(source, Window):
+        return Window(by_rows(source.base), source.rows, source.columns)
+    if isinstance(source, Changed):
+        return Changed(by_rows(source.base), source.change)
     return source
 
 
@@ -97,7 +76,7 @@ def pieces(source: Source, keep: np.ndarray | None = None) -> Iterator[Piece]:
     rows = None if keep is None else np.flatnonzero(keep)
     for lines in source.spans() if 0 not in source.shape else ():
         if keep is not None and source.axis == 0:
-            found = _positions(lines)
+            found = positions(lines)
             inside = keep[found]
             if not inside.any():
                 continue
@@ -125,15 +104,19 @@ def to_rows(source: Source, rows: Lines = slice(None)) -> Block:
     """Some cells of a source of genes as float64, dense or CSR."""
     parts = [(piece.columns, piece.values[rows]) for piece in pieces(source)]
     if not parts:
-        return np.zeros((len(_positions(rows, source.shape[0])), source.shape[1]))
-    place = np.concatenate([_positions(columns) for columns, _ in parts])
+        return np.zeros((len(positions(rows, source.shape[0])), source.shape[1]))
+    place = np.concatenate([positions(columns) for columns, _ in parts])
     blocks = [block for _, block in parts]
     whole = sp.hstack(blocks, format="csr") if sp.issparse(blocks[0]) else np.hstack(blocks)
     return whole if (np.diff(place) == 1).all() else whole[:, np.argsort(place)]
 
 
 def peek(source: Source, *, lines: int = 512, runs: int = 16) -> Block:
-    """Some lines, in evenly spaced runs, as float64."""
+    """Some lines, in evenly spaced runs, as float64; cells, too, of a matrix in memory that is stored by genes."""
+    if source.axis == 1 and _in_memory(source):
+        n = source.shape[0]
+        most = max(1, min(lines, VALUES // max(1, source.shape[1] // _SPARSE)))
+        return to_rows(source, np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)))
     n = source.shape[source.axis]
     lines = max(1, min(lines, VALUES // max(1, source.shape[1 - source.axis] // _SPARSE)))
     if n <= lines:
@@ -141,6 +124,10 @@ def peek(source: Source, *, lines: int = 512, runs: int = 16) -> Block:
     length = max(1, lines // runs)
     starts = np.linspace(0, n - length, min(runs, lines)).astype(np.int64)
     return plain(source.read(np.unique(starts[:, None] + np.arange(length))))
+
+
+def _in_memory(source: Any) -> bool:
+    return isinstance(source, _Sparse) or (isinstance(source, Window | Changed) and _in_memory(source.base))
 
 
 def plain(block: Block) -> Block:
@@ -271,34 +258,6 @@ class _Chunked:
         return other
 
 
-class _Window:
-    """Some rows and columns of a source, read in the order in which they are stored."""
-
-    def __init__(self, base: Source, rows: np.ndarray | None, columns: np.ndarray | None) -> None:
-        self.base, self.rows, self.columns, self.axis = base, rows, columns, base.axis
-        self._lines, self._other = (rows, columns) if base.axis == 0 else (columns, rows)
-        sizes = [n if own is None else len(own) for n, own in zip(base.shape, (rows, columns), strict=True)]
-        self.shape = (sizes[0], sizes[1])
-
-    def spans(self) -> Iterator[Lines]:
-        if self._lines is None:
-            yield from self.base.spans()
-            return
-        order = np.argsort(self._lines, kind="stable")
-        stored = self._lines[order]
-        for span in self.base.spans():
-            found = _positions(span)
-            first, last = np.searchsorted(stored, (found[0], found[-1] + 1))
-            if first < last:
-                yield order[first:last]
-
-    def read(self, lines: Lines) -> Block:
-        block = self.base.read(lines if self._lines is None else self._lines[lines])
-        if self._other is None:
-            return block
-        return block[:, self._other] if self.axis == 0 else block[self._other]
-
-
 def _ranges(n: int, step: int) -> Iterator[slice]:
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
@@ -319,12 +278,6 @@ def _step(block: Block, axis: int) -> int:
     lines = max(1, int(block.shape[axis]))
     entries = int(block.nnz) + lines if sp.issparse(block) else int(block.size)
     return lines if entries <= 2 * VALUES else max(1, lines // -(-entries // VALUES))
-
-
-def _positions(lines: Lines, n: int | None = None) -> np.ndarray:
-    if isinstance(lines, slice):
-        return np.arange(*lines.indices(n)) if n is not None else np.arange(lines.start, lines.stop)
-    return lines
 
 
 def _inner(lines: Lines, part: slice) -> Lines:

@@ -14,7 +14,9 @@ from scipy import sparse
 
 from grn._core.errors import ExpressionError, ParameterError
 from grn._core.files import as_path
-from grn._kernels.expression import Kind, as_log, detect_kind, row_blocks
+from grn._kernels.expression import as_log, row_blocks
+from grn._kernels.scale import Kind
+from grn._kernels.scan import detect_kind
 from grn.datasets._files import locate
 from grn.genes import detect_organism, resolve
 from grn.genes.tables import ORGANISMS

@@ -14,12 +14,13 @@ from grn._core.errors import ExpressionError, ParameterError
 from grn._core.logging import logger
 from grn._core.rng import child
 from grn._kernels.pc_regression import coefficients, spectrum, spectrum_of_products, strongest
+from grn._kernels.scan import scan
 from grn._kernels.scatter import Scatter, scatter
 from grn._kernels.tensor import cp_als, directed, mean_layer
 from grn.methods._cells import cells_of, report_constant
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
-from grn.pp._expression import label, scan, select, take
+from grn.pp._expression import label, select, take
 from grn.pp._groups import cell_names
 
 Rows = Callable[[np.ndarray], np.ndarray]

@@ -13,7 +13,8 @@ import scipy.sparse as sp
 
 from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
 from grn._core.labels import unique_cells
-from grn._kernels.expression import as_log, detect_kind, moments, row_blocks
+from grn._kernels.expression import as_log, moments, row_blocks
+from grn._kernels.scan import detect_kind
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import scipy.sparse as sp
 
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
 from grn._core.logging import logger
-from grn._kernels.expression import RunningMoments, as_log, detect_kind, row_blocks
+from grn._kernels.expression import RunningMoments, as_log, row_blocks
+from grn._kernels.scan import detect_kind
 
 NO_CONTEXT = "all"
 Members = tuple[str, ...]

@@ -13,8 +13,11 @@ from grn import genes
 from grn._core.errors import ExpressionError, GeneNameError, LayerError, ParameterError
 from grn._core.logging import logger
 from grn._core.names import WHY, check_key, unstorable
+from grn._kernels.matrix_parts import clipped
+from grn._kernels.scan import Scan, scan, settled
 from grn.genes.tables import symbols as symbol_table
-from grn.pp._expression import Expression, label, remedy, scan, select
+from grn.pp._expression import Expression, label, select
+from grn.pp._remedy import remedy
 
 KINDS = ("symbol", "ensembl")
 
@@ -72,7 +75,7 @@ def column(table: Any, name: str) -> pd.Series:
     return values if isinstance(values, pd.Series) else table[[name]].to_memory()[name]
 
 
-def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = False) -> Expression:
+def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = False, values: str = "auto") -> Expression:
     """Give a lazy view on log-normalised values of the genes in ``adata.var_names``.
 
     Parameters
@@ -83,6 +86,8 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
         Layer to read; ``None`` reads ``adata.X``.
     use_raw
         Read ``adata.raw``, restricted to ``adata.var_names`` after normalising over all its genes.
+    values
+        What the values are: ``"counts"``, ``"linear"``, ``"log"``, or ``"auto"`` to find out.
 
     Raises
     ------
@@ -100,25 +105,27 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
         )
     columns = _raw_columns(adata) if use_raw else None
     seen = scan(matrix)
-    fix = ("log", "counts", "linear")
+    problem = _problem(seen)
+    if problem:
+        fix = remedy(adata, ("log", "counts", "linear"), layer, use_raw=use_raw, seen=seen)
+        raise ExpressionError(f"{where} holds {problem}. {fix}")
+    decision = settled(seen, values, where)
+    if decision.kind == "linear":
+        logger.info("%s is linear (%s): normalised and log-transformed like counts", where, decision.why)
+    return Expression(clipped(matrix) if seen.noise else matrix, decision, columns, totals=seen.totals)
+
+
+def _problem(seen: Scan) -> str:
+    """What is wrong with values, if anything is."""
     if seen.n_nan or seen.n_infinite:
-        raise ExpressionError(
-            f"{where} holds {seen.n_nan} NaN and {seen.n_infinite} infinite values; expected finite expression. "
-            f"{remedy(adata, fix, layer, use_raw=use_raw)}"
-        )
+        negative = f" (beside {seen.n_negative} negative ones)" if seen.kind == "scaled" else ""
+        return f"{seen.n_nan} NaN and {seen.n_infinite} infinite values{negative}; expected finite expression"
     if seen.kind == "scaled":
-        raise ExpressionError(
-            f"{where} holds negative values (minimum {seen.low:.3g}), so it is scaled or centred; expected counts or "
-            f"log-normalised values. {remedy(adata, fix, layer, use_raw=use_raw)}"
+        return (
+            f"negative values (minimum {seen.low:.3g}), so it is scaled or centred; expected counts or log-normalised "
+            "values"
         )
-    if seen.kind == "empty":
-        raise ExpressionError(
-            f"{where} holds only zeros; expected expression. {remedy(adata, fix, layer, use_raw=use_raw)}"
-        )
-    if seen.kind == "linear":
-        logger.info("%s is linear (maximum %.3g): normalised and log-transformed like counts", where, seen.high)
-    kind = "log" if seen.kind == "log" else "counts"
-    return Expression(matrix, kind, columns, totals=seen.totals, integer=seen.kind == "counts")
+    return "only zeros; expected expression" if seen.kind == "empty" else ""
 
 
 def _raw_columns(adata: AnnData) -> np.ndarray | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,39 +14,14 @@ from scipy import sparse
 from grn._core.errors import ExpressionError, LayerError, ParameterError
 from grn._core.logging import logger
 from grn._kernels import matrix as _matrix
-from grn._kernels.expression import LINEAR_ABOVE, Kind, RunningMoments, as_log, group_moments
-from grn._kernels.matrix import Source, by_rows, open_matrix, pieces, window
+from grn._kernels.expression import RunningMoments, as_log, group_moments
+from grn._kernels.matrix import by_rows, open_matrix, pieces, window
+from grn._kernels.matrix_parts import Source
+from grn._kernels.scale import Decision
 
 Pair = tuple[np.ndarray, np.ndarray]
 # which matrices were asked for, as (layer, use_raw), while somebody wants to know
 _READS: ContextVar[list[tuple[str | None, bool]] | None] = ContextVar("grn_reads", default=None)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What one pass over a matrix tells about its values."""
-
-    n_cells: int
-    low: float
-    high: float
-    integer: bool
-    n_nan: int
-    n_infinite: int
-    n_zero_cells: int
-    constant: np.ndarray
-    totals: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def kind(self) -> str:
-        """One of counts, log, linear, scaled, empty."""
-        nothing = self.n_cells == 0 or len(self.constant) == 0 or np.isnan(self.low)
-        if nothing or (self.low == 0 and self.high == 0):
-            return "empty"
-        if self.low < 0:
-            return "scaled"
-        if self.integer:
-            return "counts"
-        return "linear" if self.high > LINEAR_ABOVE else "log"
 
 
 def sources(adata: AnnData) -> dict[str, Source]:
@@ -100,6 +74,11 @@ def reads_of() -> Iterator[list[tuple[str | None, bool]]]:
         _READS.reset(token)
 
 
+def argument_of(layer: str | None, *, use_raw: bool) -> str:
+    """Name a matrix the way :func:`sources` does."""
+    return "use_raw=True" if use_raw else f"layer={layer!r}"
+
+
 def select(adata: AnnData, layer: str | None, *, use_raw: bool) -> Source:
     """Return the matrix asked for or say which exist."""
     reads = _READS.get()
@@ -128,77 +107,6 @@ def take(matrix: Any, rows: slice | np.ndarray) -> sparse.csr_array | np.ndarray
     return _matrix.take(open_matrix(matrix), rows)
 
 
-def scan(matrix: Any, *, peek: bool = False) -> Scan:
-    """Look at all values in one pass, or with ``peek`` at those of up to 512 lines."""
-    source = open_matrix(matrix)
-    if peek and 0 not in source.shape:
-        source = open_matrix(_matrix.peek(source))
-    n_cells, n_vars = source.shape
-    low, high = np.full(n_vars, np.inf), np.full(n_vars, -np.inf)
-    totals, sizes = np.zeros(n_cells), np.zeros(n_cells)
-    integer, n_nan, n_infinite = True, 0, 0
-    for piece in pieces(source):
-        block = piece.values
-        values = block.data if sparse.issparse(block) else block
-        finite = np.isfinite(values)
-        n_nan += int(np.isnan(values).sum())
-        n_infinite += int((~finite).sum())
-        integer = integer and bool(np.all(values[finite] == np.rint(values[finite])))
-        added = block.sum(axis=1)
-        totals[piece.rows] += added
-        sizes[piece.rows] += added if values.size and values.min() >= 0 else abs(block).sum(axis=1)
-        bottom, top = _range(block)
-        low[piece.columns] = np.minimum(low[piece.columns], bottom)
-        high[piece.columns] = np.maximum(high[piece.columns], top)
-    known = np.isfinite(low) & np.isfinite(high)
-    return Scan(
-        n_cells=n_cells,
-        low=float(low[known].min()) if known.any() else np.nan,
-        high=float(high[known].max()) if known.any() else np.nan,
-        integer=integer,
-        n_nan=n_nan,
-        n_infinite=n_infinite - n_nan,
-        n_zero_cells=int((sizes == 0).sum()) if n_vars else 0,
-        constant=low == high,
-        totals=totals,
-    )
-
-
-def _range(block: sparse.sparray | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest value of every gene."""
-    if not sparse.issparse(block):
-        return block.min(axis=0), block.max(axis=0)
-    block = block.tocsc()
-    return block.min(axis=0).toarray().ravel(), block.max(axis=0).toarray().ravel()
-
-
-def holding(adata: AnnData, kinds: tuple[str, ...], *, but: Any = None) -> list[str]:
-    """Arguments that select a matrix of one of the kinds, leaving out the matrix ``but``."""
-    found = []
-    for argument, matrix in sources(adata).items():
-        if argument == but:
-            continue
-        seen = scan(matrix, peek=True)
-        if seen.kind in kinds and not seen.n_nan and not seen.n_infinite:
-            found.append(argument)
-    return found
-
-
-def argument_of(layer: str | None, *, use_raw: bool) -> str:
-    """Name a matrix the way :func:`sources` does."""
-    return "use_raw=True" if use_raw else f"layer={layer!r}"
-
-
-def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw: bool) -> str:
-    """Say which other matrix of the object fits, or how to make one."""
-    other = holding(adata, kinds, but=argument_of(layer, use_raw=use_raw))
-    if other:
-        return f"Pass {' or '.join(other)}, which holds such values."
-    if "log" in kinds:
-        return "Keep the counts and run sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)."
-    return "Load the object with its counts, for example into adata.layers['counts']."
-
-
 class Expression:
     """Log-normalised values of an object, read in pieces of bounded size.
 
@@ -209,22 +117,18 @@ class Expression:
     ----------
     matrix
         Cells x genes, in memory or not.
-    kind
-        ``"log"``, or ``"counts"`` for what is to be normalised.
+    decision
+        What scale the values are on; all but logarithms are normalised.
     columns
         Genes to keep after normalising; ``None`` is all.
     totals
-        Totals of the cells (n_cells,), as :func:`scan` gives them.
-    integer
-        Whether the values are whole counts.
+        Totals of the cells (n_cells,), as :func:`grn._kernels.scan.scan` gives them.
     """
 
-    def __init__(
-        self, matrix: Any, kind: Kind, columns: np.ndarray | None, *, totals: np.ndarray, integer: bool = False
-    ) -> None:
+    def __init__(self, matrix: Any, decision: Decision, columns: np.ndarray | None, *, totals: np.ndarray) -> None:
         self._source, self._cells = open_matrix(matrix), None
         self._columns, self._totals = columns, totals
-        self.kind, self.integer = kind, integer
+        self.decision, self.kind = decision, decision.kind
         self.n_cells = self._source.shape[0]
         self.n_vars = self._source.shape[1] if columns is None else len(columns)
 
@@ -266,7 +170,7 @@ class Expression:
 
     def totals(self, index: np.ndarray | None = None) -> np.ndarray | None:
         """Counts per cell (k,) over all genes, for positions or a mask; ``None`` unless the matrix holds counts."""
-        if not self.integer:
+        if self.kind != "counts":
             return None
         return self._totals.copy() if index is None else self._totals[self._index(index)]
 

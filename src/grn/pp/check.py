@@ -9,8 +9,10 @@ from anndata import AnnData
 
 from grn._core.errors import ExpressionError, ParameterError
 from grn._core.logging import one_voice
+from grn._kernels.scan import scan
 from grn.pp._anndata import check_type
-from grn.pp._expression import argument_of, holding, label, remedy, scan, select
+from grn.pp._expression import argument_of, label, select
+from grn.pp._remedy import holding, remedy
 
 _EXPECTED = ("log", "counts")
 _MEANING = {
@@ -32,6 +34,10 @@ class ExpressionReport:
         The matrix looked at: ``"adata.X"``, ``"adata.layers['counts']"`` or ``"adata.raw"``.
     kind
         ``"counts"``, ``"log"``, ``"linear"``, ``"scaled"`` or ``"empty"``.
+    why
+        The evidence for the kind.
+    sure
+        Whether that evidence is strong.
     n_cells, n_genes
         Its shape.
     minimum, maximum
@@ -55,6 +61,8 @@ class ExpressionReport:
 
     where: str
     kind: str
+    why: str
+    sure: bool
     n_cells: int
     n_genes: int
     minimum: float
@@ -73,6 +81,8 @@ class ExpressionReport:
             f"{self.where}: {_MEANING[self.kind]}, {self.n_cells} cells x {self.n_genes} genes, "
             f"values {self.minimum:.4g} to {self.maximum:.4g}"
         ]
+        if not self.sure:
+            lines.append(f"  judged on weak evidence: {self.why}")
         if self.n_nan or self.n_infinite:
             lines.append(f"  {self.n_nan} NaN and {self.n_infinite} infinite values")
         if self.n_constant:
@@ -92,8 +102,11 @@ def check_expression(
 ) -> ExpressionReport:
     """Tell counts, log-normalised, linear and scaled values apart and list what is wrong with them.
 
-    Negative values mean scaled; whole numbers mean counts; otherwise a maximum above 50 means linear and below it
-    log. The matrix is read once, in pieces of bounded size, and never changed.
+    Negative values mean scaled; whole numbers mean counts; a maximum above 50 means linear. Otherwise some cells are
+    looked at: totals that agree, as they are or after a logarithm to any base is undone, values of a cell that are
+    multiples of one number, and whole numbers tell linear from log for any maximum; where none of these is there, the
+    shape of the distribution decides, and ``sure`` is false. The matrix is read once, in pieces of bounded size (twice,
+    if it is stored by genes), and never changed.
 
     Parameters
     ----------
@@ -144,6 +157,8 @@ def check_expression(
     report = ExpressionReport(
         where=label(layer, use_raw=use_raw),
         kind=seen.kind,
+        why=seen.decision.why,
+        sure=seen.decision.sure,
         n_cells=int(matrix.shape[0]),
         n_genes=int(matrix.shape[1]),
         minimum=seen.low,
@@ -162,6 +177,6 @@ def check_expression(
         found = f"{_MEANING[report.kind]}" + (
             f" with {report.n_nan} NaN and {report.n_infinite} infinite" if bad else ""
         )
-        fix = remedy(adata, (expect,), layer, use_raw=use_raw)
+        fix = remedy(adata, (expect,), layer, use_raw=use_raw, seen=seen)
         raise ExpressionError(f"{report.where} holds {found}; expected {_MEANING[expect]}. {fix}")
     return report

@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import pytest
 import torch
 import zarr
 
-from grn._core import store
+from grn._core import sealed, store
 from grn.errors import ParameterError, ResultNotFoundError, StorageError
 from grn.methods._base_cells import BaseCells
 from grn.methods._genes import PairGenes
@@ -94,7 +96,8 @@ def test_a_store_holds_the_numbers_of_memory(tmp_path, max_genes, cells):
     for name, cube in in_memory(made).items():
         assert group[name].dtype == np.float32
         np.testing.assert_array_equal(group[name][:], cube[:, order])
-    assert group[store.FINISHED][:].tolist() == [1] * len(made.units)
+    marks = [[unit.start, unit.stop, unit.group] for unit in made.units]
+    assert group[store.FINISHED][:].reshape(-1, 3).tolist() == marks
 
 
 @pytest.mark.parametrize("reading", [Vvp(POINTS), Gradient(POINTS), Gradient(POINTS, moving=True)])
@@ -148,27 +151,31 @@ def test_the_mark_comes_after_the_flushed_chunks(tmp_path, monkeypatch):
     made = work()
     sink = StoreSink(tmp_path / "store", made, IDENTITY)
     steps = []
-    flush, publish = os.fsync, store.publish
+    flush, publish = os.fsync, sealed.publish
 
     def spy(found):
         steps.append(("publish", sorted(path.parent.name for path in found)[0]))
         publish(found)
 
     monkeypatch.setattr(os, "fsync", lambda handle: (steps.append(("flush", "")), flush(handle))[1])
-    monkeypatch.setattr(store, "publish", spy)
+    monkeypatch.setattr(sealed, "publish", spy)
     sink.write(made.units[0], made.run(made.units[0]))
     where = [i for i, (what, _) in enumerate(steps) if what == "publish"]
     assert [steps[i][1] for i in where] == ["gradient_trajectory", store.FINISHED]
     assert where[1] - where[0] - 1 >= 2, "every chunk is flushed before the mark"
 
 
-def test_an_interrupted_run_goes_on_over_what_a_kill_left(tmp_path):
+def test_an_interrupted_run_goes_on_over_what_a_kill_left(tmp_path, monkeypatch):
     made = work(cells=grouped())
     folder = tmp_path / "store"
     sink = StoreSink(folder, made, IDENTITY)
     sink.write(made.units[1], made.run(made.units[1]))
     (folder / "vvp" / "0.0.0").write_bytes(b"half a chu")
-    (folder / "vvp" / ".0.1.0.abc.part").write_bytes(b"")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: dead.pid)
+        sealed.part_of(folder / "vvp" / "0.1.0").write_bytes(b"half")
     again = StoreSink(folder, made, IDENTITY)
     assert [again.done(unit) for unit in made.units[:3]] == [False, True, False]
     with pytest.raises(ResultNotFoundError, match=f"{len(made.units) - 1} of {len(made.units)} parts"):

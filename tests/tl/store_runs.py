@@ -145,6 +145,41 @@ def killed(folder, repetitions):
     return told
 
 
+def crowd(folder, repetitions):
+    """Three processes on one store, killed at random moments and started again, until all three are through."""
+    torch.set_num_threads(1)
+    adata = cells(N_KILLED)
+    model = small_mini(list(adata.var_names))
+    grn.tl.probe(adata.copy(), model=model, sources=list(adata.var_names[:1]), progress=False)  # loads what is lazy
+    begin = time.perf_counter()
+    wait(start(adata, model, folder / "whole"))
+    taken = 2 * (time.perf_counter() - begin)  # of three on two cores
+    expected = content(folder / "whole")
+    told = {"repetitions": repetitions, "kills": 0, "different": [], "failed": 0, "finished_at_kill": []}
+    for repetition in range(repetitions):
+        store = folder / str(repetition)
+        children = [start(adata, model, store) for _ in range(3)]
+        kills = repetition % 4  # none at first: whoever is first to finish leaves the others alone
+        while children:
+            if kills:
+                time.sleep(random.uniform(0, taken / 4))
+                child = children.pop(random.randrange(len(children)))
+                os.kill(child, signal.SIGKILL)
+                status = os.waitpid(child, 0)[1]
+                told["finished_at_kill"].append(len(list((store / "finished").glob("[0-9]*"))))
+                if os.WIFSIGNALED(status):
+                    kills -= 1
+                    told["kills"] += 1
+                    children.append(start(adata, model, store))
+            else:
+                status = os.waitpid(children.pop(), 0)[1]
+            told["failed"] += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
+        if content(store) != expected:
+            told["different"].append(repetition)
+        shutil.rmtree(store)
+    return told
+
+
 def memory(folder, n_sources):
     import resource
 
@@ -164,5 +199,5 @@ def memory(folder, n_sources):
 
 
 if __name__ == "__main__":
-    run = {"killed": killed, "memory": memory}[sys.argv[1]]
+    run = {"killed": killed, "crowd": crowd, "memory": memory}[sys.argv[1]]
     sys.stdout.write(json.dumps(run(Path(sys.argv[2]), int(sys.argv[3]))) + "\n")

@@ -14,7 +14,7 @@ import pytest
 
 import grn
 from grn._core import store as format_
-from grn.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
+from grn.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError, StorageError
 from grn.methods import _run
 
 PROBES = ("vvp", "gradient_trajectory")
@@ -70,7 +70,7 @@ def same_features(adata, twin, **chosen):
         assert groups[0] == groups[1]
 
 
-def test_a_store_gives_the_numbers_of_memory(stored, _probed, tmp_path):
+def test_a_store_gives_the_numbers_of_memory(stored, _probed, tmp_path, same):
     adata, twin = stored
     assert _probed[0].uns["vvp"]["store"] == str(_probed[3])
     assert not set(PROBES) & set(adata.varm)
@@ -78,7 +78,7 @@ def test_a_store_gives_the_numbers_of_memory(stored, _probed, tmp_path):
         entry, other = adata.uns[key], twin.uns[key]
         assert set(entry) == set(other) | {"store", "store_sha256"}
         assert set(entry["sources"]) == set(other["sources"])
-        assert entry["params"] == other["params"]
+        assert same(entry["params"], other["params"])
         assert entry["store_sha256"] == format_.digest(format_.manifest_of(tmp_path / "store"))
     same_features(adata, twin)
 
@@ -176,6 +176,26 @@ def test_a_finished_store_is_used_again_without_a_pass(stored, toy, small, every
     again = grn.datasets.toy(n_cells=60)
     grn.tl.probe(again, model=small, sources=everyone, store=tmp_path / "store", progress=False)
     assert grn.get.features(again, key="vvp").values.shape == (48, 40, 8)
+
+
+def test_a_damaged_store_is_told_and_mended_by_the_same_call(stored, small, everyone, tmp_path, caplog):
+    adata, twin = stored
+    folder = tmp_path / "store"
+    whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    chunks = sorted(path for path in whole if path.name.startswith("0."))
+    chunks[0].unlink()
+    chunks[-1].write_bytes(whole[chunks[-1]][:-3] + b"xyz")
+    (folder / format_.FINISHED / ".zarray").write_bytes(b"{")
+    with pytest.raises(StorageError, match=r"finished/.zarray is not as it was written.*grn\.tl\.probe\("):
+        grn.get.features(adata, key="vvp")
+    (folder / format_.FINISHED / ".zarray").write_bytes(whole[folder / format_.FINISHED / ".zarray"])
+    for key, what in (("vvp", "its checksum is another"), ("gradient_trajectory", "it is missing")):
+        with pytest.raises(StorageError, match=rf"'{key}' of .*{what}.*grn\.tl\.probe\(adata, store="):
+            grn.get.features(adata, key=key)
+    grn.tl.probe(adata, model=small, sources=everyone, store=folder, progress=False)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == whole
+    assert caplog.text.count("is damaged in unit") == 2
+    same_features(adata, twin)
 
 
 def test_ctrl_c_leaves_the_object_alone_and_a_store_that_goes_on(
@@ -302,6 +322,14 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bytes(tmp_path):
     assert found["repetitions"] == 20 and found["kills"] == 30
     assert found["different"] == []
     assert len(set(found["finished_at_kill"])) >= 4, "kills came at too few different moments to prove anything"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_three_processes_on_one_store_leave_each_other_alone(tmp_path):
+    found = run_script("crowd", tmp_path, 12)
+    assert found["failed"] == 0 and found["different"] == []
+    assert found["kills"] == 18 and len(set(found["finished_at_kill"])) >= 4
 
 
 @pytest.mark.slow

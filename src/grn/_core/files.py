@@ -214,7 +214,9 @@ def _explained(path: Path, doing: str, error: OSError) -> tuple[str, str]:
         there = next((p for p in (*reversed(path.parents), path) if p.exists() and not p.is_dir()), path)
         return f"{_shown(there)} is a file where a folder is needed", "move that file, or pass another path"
     if error.errno == errno.ENOENT and doing == "write":
-        lost = next((p for p in reversed(path.parents) if not p.exists()), path.parent)
+        lost = next((p for p in reversed(path.parents) if not p.exists()), None)
+        if lost is None:
+            return "a file or folder vanished while it was written", "leave it alone, and make the call again"
         return f"there is no folder {_shown(lost)}", "create it first"
     if error.errno == errno.ENOENT:
         return "it does not exist", "check the path"

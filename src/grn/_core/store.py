@@ -1,31 +1,32 @@
 """Features on disk: a zarr group that is written by many processes and survives being killed.
 
 The folder holds one array (genes, sources, points x groups) per feature, format 2 of zarr, and an array ``finished``
-with one byte per unit of work, which is some neighbouring sources of one group. Chunks are as wide as every unit is a
-whole number of them, so that no two units share one. Files are written here and not by zarr because a killed run must
-leave nothing behind that looks finished: every file is written beside its place, flushed to the disk and then moved,
-and the byte of a unit comes after its chunks. Reading is left to zarr.
+with three numbers per unit of work, which is some neighbouring sources of one group: its first source, the one after
+its last, and its group. Chunks are as wide as every unit is a whole number of them, so that no two units share one.
+Files are written here and not by zarr because a killed run must leave nothing behind that looks finished: every file
+is whole or not there (:mod:`grn._core.sealed`), and the numbers of a unit come after its chunks. Every chunk carries a
+checksum; the manifest carries its own hash, and all other files follow from it, so a file that is not as it was written
+is known, whichever it is. Reading is in :mod:`grn._core.stored`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
-from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
-from grn._core.files import file_errors
+from grn._core import sealed
+from grn._core.errors import ParameterError
+from grn._core.files import PART, file_errors, make_folder
+from grn._core.logging import logger
 
-LAYOUT = 1
+LAYOUT = 2
 FINISHED = "finished"
-_PART = ".part"
+_SEAL = "sha256"
 _FOLLOWS = ("chunk", "gene_ids", "units", "work_sha256")
 _LABELS = {
     "chunk": "sources of a chunk",
@@ -61,25 +62,24 @@ def create(folder: Path, manifest: Manifest) -> str:
     StorageError
         If it cannot be written.
     """
-    held = _listed(folder)
-    found = manifest_of(folder)
-    if found is None and held:
-        raise ParameterError(
-            f"the folder {folder} holds something else ({', '.join(held[:3])}); pass a new or empty folder as store=."
-        )
-    if found is not None and found != manifest:
-        raise ParameterError(
-            f"the store {folder} was made for another call: {_differences(found, manifest)}. Pass another folder as "
-            "store=, or delete this one to start anew."
-        )
+    sha256, files = digest(manifest), described(manifest)
+    root = folder / ".zattrs"
     with file_errors(folder, "write"):
-        # one file after the other, the manifest first: a folder with anything but no manifest is not ours
-        for name, text in _metadata(manifest).items():
+        held = _listed(folder)
+        _check_same(folder, held, manifest)
+        make_folder(folder)
+        # the manifest first: a folder with anything but no manifest is not ours; of two calls at once, one is first
+        if not held and not sealed.claim(root, files[root.name]):
+            _check_same(folder, _listed(folder), manifest)
+        for name, content in files.items():
             path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                publish({path: json.dumps(text).encode()})
-    return digest(manifest)
+            if path.is_file() and path.read_bytes() == content:
+                continue
+            if path.exists():
+                logger.warning("%s is damaged and is written again", path)
+            make_folder(path.parent)
+            sealed.publish({path: content})
+    return sha256
 
 
 def write(folder: Path, unit: int, cubes: Mapping[str, np.ndarray], *, start: int, group: int, chunk: int) -> None:
@@ -99,143 +99,137 @@ def write(folder: Path, unit: int, cubes: Mapping[str, np.ndarray], *, start: in
         Number of its group.
     chunk
         Sources of one chunk.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
     """
     codec = _codec()
+    stop = start + max(cube.shape[1] for cube in cubes.values())
     chunks = {
-        folder / name / f"0.{(start + i) // chunk}.{group}": codec.encode(_padded(cube[:, i : i + chunk], chunk))
+        _chunk_path(folder, name, (start + i) // chunk, group): sealed.seal(
+            codec.encode(_padded(cube[:, i : i + chunk], chunk))
+        )
         for name, cube in cubes.items()
         for i in range(0, cube.shape[1], chunk)
     }
+    mark = np.array([start, stop, group], dtype="<i4")
     with file_errors(folder, "write"):
-        publish(chunks)
-        publish({folder / FINISHED / str(unit): b"\x01"})
+        sealed.publish(chunks)
+        sealed.publish({folder / FINISHED / str(unit): sealed.seal(mark.tobytes())})
 
 
-def is_written(folder: Path, unit: int) -> bool:
-    """Whether a unit is finished."""
-    return (folder / FINISHED / str(unit)).exists()
-
-
-def finish(folder: Path) -> None:
-    """Say that all units are there, and remove what killed processes left behind."""
-    with file_errors(folder, "write"):
-        publish({folder / FINISHED / ".zattrs": json.dumps({"complete": True}).encode()})
-        for part in folder.rglob(f".*{_PART}"):
-            part.unlink(missing_ok=True)
-
-
-def publish(files: Mapping[Path, bytes]) -> None:
-    """Write files so that each is there whole or not at all, and on the disk when this returns."""
-    parts = {path: path.with_name(f".{path.name}.{uuid4().hex}{_PART}") for path in files}
+def unit_of(folder: Path, unit: int) -> tuple[int, int, int] | None:
+    """First source, the one after the last, and group of a finished unit; ``None`` for others."""
     try:
-        for path, part in parts.items():
-            with part.open("xb") as handle:
-                handle.write(files[path])
-                handle.flush()
-                os.fsync(handle.fileno())
-        for path, part in parts.items():
-            part.replace(path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-    for parent in {path.parent for path in files}:
-        _sync(parent)
-
-
-def manifest_of(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a store, or ``None`` if there is none."""
-    try:
-        found = json.loads((folder / ".zattrs").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = np.frombuffer(sealed.read(folder / FINISHED / str(unit)), dtype="<i4")
+    except (sealed.Damaged, ValueError):
         return None
-    manifest = found.get("grn") if isinstance(found, dict) else None
-    return manifest if isinstance(manifest, dict) else None
+    return (int(found[0]), int(found[1]), int(found[2])) if len(found) == 3 else None
 
 
-def checked(folder: Path, sha256: str, *, key: str) -> dict[str, Any]:
-    """The manifest of a finished store that an object names under a key.
-
-    Raises
-    ------
-    ResultNotFoundError
-        If the folder is gone, holds another store or an unfinished one.
-    """
-    fix = (
-        f"If it was moved, set adata.uns[{key!r}]['store'] to the new path; otherwise run the probe again with "
-        f"store= and key_added={key!r}."
-    )
-    manifest = manifest_of(folder)
-    if manifest is None:
-        raise ResultNotFoundError(f"the features {key!r} are in the store {folder}, which is not there. {fix}")
-    if digest(manifest) != sha256:
-        raise ResultNotFoundError(
-            f"the store {folder} holds other features ({digest(manifest)[:12]}) than {key!r} of this object "
-            f"({sha256[:12]}). {fix}"
-        )
-    if not (folder / FINISHED / ".zattrs").exists():
-        raise ResultNotFoundError(f"the store {folder} is not finished: run the probe again with store= to go on.")
-    return manifest
-
-
-def open_array(folder: Path, feature: str) -> Any:
-    """The array (genes, sources, points x groups) of a feature, read lazily."""
-    import zarr
-
-    return zarr.open_group(str(folder), mode="r")[feature]
-
-
-def read(
-    record: Mapping[str, Any],
-    key: str,
-    *,
-    targets: Iterable[str],
-    sources: Iterable[str],
-    points: slice = slice(None),
-    budget: int | None = None,
-) -> np.ndarray:
-    """Numbers (targets, sources, points) of some genes, one chunk after the other.
+def damage(folder: Path, unit: int, manifest: Manifest, *, place: tuple[int, int, int]) -> str | None:
+    """What keeps a unit at a place from being read: ``""`` if it was never finished, ``None`` if nothing.
 
     Parameters
     ----------
-    record, key
-        What an object says of its features in ``uns``, and under which key.
-    targets, sources
-        Names.
-    points
-        Part of the third axis.
-    budget
-        Most bytes to read; ``None`` for any number.
+    folder, unit
+        The store, and the number of the unit.
+    manifest
+        What the store holds.
+    place
+        The unit's first source, the one after its last, and its group.
+    """
+    path = folder / FINISHED / str(unit)
+    if unit_of(folder, unit) != place:
+        return f"{path.name} of {FINISHED} is not as it was written" if path.exists() else ""
+    start, stop, group = place
+    chunk = manifest["chunk"]
+    for feature in manifest["features"]:
+        for i in range(start // chunk, -(-stop // chunk)):
+            try:
+                read_chunk(folder, manifest, feature, i, group)
+            except sealed.Damaged as error:
+                return f"chunk {i} of {feature}: {error}"
+    return None
+
+
+def finish(folder: Path, sha256: str) -> None:
+    """Say that all units are there, and remove what killed processes left behind.
 
     Raises
     ------
-    ResultNotFoundError
-        If the store is gone, or another one.
-    GeneNameError
-        If the store lacks a gene.
-    ParameterError
-        If there is more than the budget.
+    StorageError
+        If it cannot be written.
     """
-    folder = Path(str(record["store"]))
-    manifest = checked(folder, str(record.get("store_sha256", "")), key=key)
-    rows = _positions(manifest["genes"], targets, f"genes of the store {folder}")
-    columns = _positions(manifest["sources"], sources, f"sources of the store {folder}")
-    array = open_array(folder, str(record["params"]["function"]))
-    shape = (len(rows), len(columns), len(range(*points.indices(array.shape[2]))))
-    asked = 4 * math.prod(shape)
-    if budget is not None and asked > budget:
-        raise ParameterError(
-            f"{size(asked)} of features {key!r} were asked for, more than grn.settings.feature_budget "
-            f"({size(budget)}); take a part with grn.get.features(..., sources=, targets=, group=) or raise it."
-        )
-    out = np.empty(shape, dtype=np.float32)
-    if not out.size:
-        return out
-    chunk = array.chunks[1]
-    for first in np.unique(columns // chunk) * chunk:
-        wanted = np.flatnonzero(columns // chunk * chunk == first)
-        block = array[:, int(first) : int(first) + chunk, points]
-        out[:, wanted] = block[np.ix_(rows, columns[wanted] - first)]
-    return out
+    with file_errors(folder, "write"):
+        sealed.publish({folder / FINISHED / ".zattrs": complete(sha256)})
+        sealed.sweep(folder)
+
+
+def complete(sha256: str) -> bytes:
+    """What says that a store is finished."""
+    return json.dumps({"complete": True, _SEAL: sha256}).encode()
+
+
+def read_chunk(folder: Path, manifest: Manifest, feature: str, i: int, group: int) -> np.ndarray:
+    """The chunk ``i`` of sources (genes, sources, points) of a group.
+
+    Raises
+    ------
+    Damaged
+        If it is missing, or not as it was written.
+    """
+    shape = len(manifest["genes"]), manifest["chunk"], len(manifest["grid"])
+    content = sealed.read(_chunk_path(folder, feature, i, group))
+    try:
+        found: np.ndarray = np.frombuffer(_codec().decode(content), dtype="<f4").reshape(shape)
+    except (RuntimeError, ValueError) as error:
+        raise sealed.Damaged(f"it is no chunk: {error}") from error
+    return found
+
+
+def _chunk_path(folder: Path, feature: str, i: int, group: int) -> Path:
+    return folder / feature / f"0.{i}.{group}"
+
+
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a store, or ``None`` if there is none, or it is damaged."""
+    found = _attributes(folder)
+    manifest = found.get("grn")
+    return manifest if isinstance(manifest, dict) and found.get(_SEAL) == digest(manifest) else None
+
+
+def layout_of(folder: Path) -> int | None:
+    """The layout a folder says it has; ``None`` for a folder that says none."""
+    manifest = _attributes(folder).get("grn")
+    layout = manifest.get("layout") if isinstance(manifest, dict) else None
+    return layout if isinstance(layout, int) else None
+
+
+def belongs(folder: Path, sha256: str) -> bool:
+    """Whether any description in a folder names a manifest, although others may be damaged or gone."""
+    for path in (folder / ".zattrs", *sorted(folder.glob("*/.zattrs"))):
+        try:
+            if sha256.encode() in path.read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def described(manifest: Manifest) -> dict[str, bytes]:
+    """Files that describe a store, the manifest first."""
+    m, sha256 = len(manifest["grid"]), digest(manifest)
+    shape = (len(manifest["genes"]), len(manifest["sources"]), m * len(manifest["groups"]))
+    cube = _array(shape, (shape[0], manifest["chunk"], m), "<f4", "NaN", [_codec().get_config()])
+    files: dict[str, Any] = {".zattrs": {_SEAL: sha256, "grn": manifest}, ".zgroup": {"zarr_format": 2}}
+    for feature in manifest["features"]:
+        files[f"{feature}/.zarray"] = cube
+        files[f"{feature}/.zattrs"] = {"_ARRAY_DIMENSIONS": ["target", "source", "point"], _SEAL: sha256}
+    files[f"{FINISHED}/.zarray"] = _array((3 * manifest["units"],), (3,), "<i4", 0, None)
+    return {name: json.dumps(text).encode() for name, text in files.items()}
 
 
 def size(n_bytes: float) -> str:
@@ -260,39 +254,65 @@ def _padded(block: np.ndarray, chunk: int) -> np.ndarray:
     return out
 
 
-def _metadata(manifest: Manifest) -> dict[str, Any]:
-    """Files of metadata and what they say, the manifest first."""
-    m = len(manifest["grid"])
-    shape = (len(manifest["genes"]), len(manifest["sources"]), m * len(manifest["groups"]))
-    cube = _array(shape, (shape[0], manifest["chunk"], m), "<f4", "NaN", _codec().get_config())
-    files: dict[str, Any] = {".zattrs": {"grn": manifest}, ".zgroup": {"zarr_format": 2}}
-    for feature in manifest["features"]:
-        files[f"{feature}/.zarray"] = cube
-        files[f"{feature}/.zattrs"] = {"_ARRAY_DIMENSIONS": ["target", "source", "point"]}
-    files[f"{FINISHED}/.zarray"] = _array((manifest["units"],), (1,), "|u1", 0, None)
-    return files
-
-
 def _array(
-    shape: Sequence[int], chunks: Sequence[int], dtype: str, fill: object, compressor: Mapping[str, Any] | None
+    shape: Sequence[int], chunks: Sequence[int], dtype: str, fill: object, filters: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
+    """Description of an array; the checksum is outermost, so that it is checked before anything is unpacked."""
     return {
         "zarr_format": 2,
         "shape": list(shape),
         "chunks": list(chunks),
         "dtype": dtype,
         "fill_value": fill,
-        "compressor": compressor,
-        "filters": None,
+        "compressor": sealed.CODEC,
+        "filters": filters,
         "order": "C",
         "dimension_separator": ".",
     }
 
 
+def _attributes(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / ".zattrs").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _listed(folder: Path) -> list[str]:
     """What is in a folder, without what a killed process left behind."""
-    with file_errors(folder, "write"):
-        return sorted(path.name for path in folder.iterdir() if path.suffix != _PART) if folder.exists() else []
+    return sorted(path.name for path in folder.iterdir() if path.suffix != PART) if folder.exists() else []
+
+
+def _check_same(folder: Path, held: Sequence[str], manifest: Manifest) -> None:
+    """Refuse a folder that holds anything but a store of this manifest, be it damaged."""
+    found = manifest_of(folder)
+    if found == manifest or not held or (found is None and belongs(folder, digest(manifest))):
+        return
+    if found is not None:
+        raise ParameterError(
+            f"the store {folder} was made for another call: {_differences(found, manifest)}. Pass another folder as "
+            "store=, or delete this one to start anew."
+        )
+    layout = layout_of(folder)
+    if layout is not None and layout < LAYOUT:
+        raise ParameterError(older(folder))
+    if layout is not None:
+        raise ParameterError(
+            f"the store {folder} is damaged, and was made for another call. Pass another folder as store=, or delete "
+            "this one to start anew."
+        )
+    raise ParameterError(
+        f"the folder {folder} holds something else ({', '.join(held[:3])}); pass a new or empty folder as store=."
+    )
+
+
+def older(folder: Path) -> str:
+    """What to do with a store of a layout before this one."""
+    return (
+        f"the store {folder} was written by an older version of grn, without checksums (layout {layout_of(folder)}, "
+        f"now {LAYOUT}), and is not read any more. Run the probe again with another folder as store=, or delete this."
+    )
 
 
 def _differences(found: Manifest, wanted: Manifest) -> str:
@@ -311,25 +331,3 @@ def _told(name: str, there: Any, here: Any) -> str:
     a, b = str(there), str(here)
     short = slice(12) if a[:12] != b[:12] else slice(None)
     return f"{label} ({a[short]} there, {b[short]} here)"
-
-
-def _positions(names: Sequence[str], wanted: Iterable[str], what: str) -> np.ndarray:
-    place = {name: i for i, name in enumerate(names)}
-    listed = [str(name) for name in wanted]
-    lost = [name for name in listed if name not in place]
-    if lost:
-        raise GeneNameError(
-            f"{len(lost)} of {len(listed)} names are not among the {what}: {', '.join(lost[:5])}. Features are found "
-            "by name; name genes as they were when the probe ran."
-        )
-    return np.array([place[name] for name in listed], dtype=np.int64)
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":  # no handle of a folder there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from grn._core import store
+from grn._core import stored
 from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.near import did_you_mean
@@ -201,7 +201,7 @@ def _from_store(adata: AnnData, key: str, sources: Names, targets: Names, group:
     kept = _points(labels, group)
     # the points of a group stand side by side
     points = slice(None) if kept is None else slice(int(kept.argmax()), int(kept.argmax() + kept.sum()))
-    values = store.read(record, key, targets=rows, sources=columns, points=points, budget=settings.feature_budget)
+    values = stored.read(record, key, targets=rows, sources=columns, points=points, budget=settings.feature_budget)
     return Features(
         values=_read_only(values),
         targets=rows,

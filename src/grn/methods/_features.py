@@ -12,7 +12,8 @@ import numpy as np
 from grn._core.cluster import check_client
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger
-from grn._core.store import open_array, size
+from grn._core.store import size
+from grn._core.stored import StoredCube
 from grn.methods._base_cells import base_cells
 from grn.methods._genes import PairGenes, pair_genes
 from grn.methods._plan import Plan, batch_of, check_batch, plan
@@ -31,7 +32,7 @@ class PairFeatures:
     ----------
     values
         float32 (n_vars, S, K), group-major along K; NaN where unknown and on self pairs. An array in memory, or, with
-        a store, one of zarr that reads what is taken of it.
+        a store, one that reads what is taken of it.
     sources
         Rows of the object that are sources (S,); with a store in its order.
     grid
@@ -198,7 +199,7 @@ def _stored(adata, request: Request, work: Plan) -> dict[str, PairFeatures]:
     sha256 = sink.finish()
     axes = (work.order, work.reading.points, work.cells.names, work.genes)
     return {
-        name: PairFeatures(open_array(sink.path, name), *axes, name, sink.path, sha256)
+        name: PairFeatures(StoredCube(sink.path, sink.manifest, name), *axes, name, sink.path, sha256)
         for name in work.reading.features
     }
 

@@ -60,7 +60,8 @@ class ArraySink:
 
 def run(plan: Plan, sink: Sink, *, client: Any = None, show: bool | None = None) -> None:
     """Run what the sink does not have yet; on the workers of a dask cluster if there is a client."""
-    todo = [unit for unit in plan.units if not sink.done(unit)]
+    checked = progress(plan.units, desc="checking the store", show=show) if sink.remote else plan.units
+    todo = [unit for unit in checked if not sink.done(unit)]
     if len(todo) < len(plan.units):
         logger.info("%d of %d parts were finished before", len(plan.units) - len(todo), len(plan.units))
     name, left = "+".join(plan.reading.features), sum(unit.stop - unit.start for unit in todo)

@@ -13,8 +13,11 @@ import numpy as np
 
 from grn._core import store
 from grn._core.errors import ResultNotFoundError
+from grn._core.logging import logger
 from grn.methods._base_cells import BaseCells
 from grn.methods._plan import Plan, Unit
+
+_NAMED = 5
 
 
 class StoreSink:
@@ -42,12 +45,20 @@ class StoreSink:
 
     def __init__(self, path: str | Path, plan: Plan, identity: Mapping[str, Any]) -> None:
         self.path = Path(path).absolute()
-        self.units, self.chunk = len(plan.units), sources_per_chunk(plan)
-        self.sha256 = store.create(self.path, manifest(plan, identity))
+        self.manifest, self.chunk = manifest(plan, identity), sources_per_chunk(plan)
+        self.sha256 = store.create(self.path, self.manifest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "manifest": {}}  # those who write need to know the folder and the chunks only
 
     def done(self, unit: Unit) -> bool:
-        """See :class:`grn.methods._run.Sink`."""
-        return store.is_written(self.path, unit.index)
+        """See :class:`grn.methods._run.Sink`; every chunk is read, and what is damaged is told and not done."""
+        found = store.damage(self.path, unit.index, self.manifest, place=(unit.start, unit.stop, unit.group))
+        if found:
+            names = self.manifest["sources"][unit.start : unit.stop]
+            of = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            logger.warning("%s is damaged in unit %d, of %s (%s); made again", self.path, unit.index, of, found)
+        return found is None
 
     def write(self, unit: Unit, cubes: Mapping[str, np.ndarray]) -> None:
         """See :class:`grn.methods._run.Sink`; the unit counts as done once its numbers are on the disk."""
@@ -61,12 +72,13 @@ class StoreSink:
         ResultNotFoundError
             If a unit is missing.
         """
-        lost = [i for i in range(self.units) if not store.is_written(self.path, i)]
+        units = self.manifest["units"]
+        lost = [i for i in range(units) if store.unit_of(self.path, i) is None]
         if lost:
             raise ResultNotFoundError(
-                f"{len(lost)} of {self.units} parts of the store {self.path} are missing; run the same call again."
+                f"{len(lost)} of {units} parts of the store {self.path} are missing; run the same call again."
             )
-        store.finish(self.path)
+        store.finish(self.path, self.sha256)
         return self.sha256
 
 

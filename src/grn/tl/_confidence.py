@@ -107,7 +107,8 @@ def confidence(
         Number of strongest edges per group that stability asks for; by default the number of edges with q up to 0.05.
     cache
         Folder that keeps finished repetitions: the same call made again after an interruption goes on where it
-        stopped, and one with more repetitions adds to them. Other cells or arguments do not meet them.
+        stopped, and one with more repetitions adds to them. Other cells or arguments do not meet them; a damaged
+        repetition is made again, with a warning.
     rng
         Seed of the permutations and subsamples.
     n_jobs

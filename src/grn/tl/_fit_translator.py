@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core import store
+from grn._core import stored
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
@@ -143,7 +143,7 @@ def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(entry, Mapping) and "store" in entry:
         sources = np.array([str(source) for source in entry["sources"]])
         budget = settings.feature_budget
-        return store.read(entry, key, targets=adata.var_names, sources=sources, budget=budget), sources
+        return stored.read(entry, key, targets=adata.var_names, sources=sources, budget=budget), sources
     if key not in adata.varm or key not in adata.uns:
         held = [k for k in adata.varm if k in adata.uns]
         raise ResultNotFoundError(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
-from grn._core.files import file_errors, make_folder
-from grn._core.store import digest, publish
+from grn._core import sealed
+from grn._core.files import file_errors
+from grn._core.store import digest
 from grn.methods._frozen import Frozen
 from grn.tl._rerun import Axes, Edges, Rerun
+
+_SUFFIX = "sealed"
+# of keys, weights, signs, rows
+_KINDS = "iffi"
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,11 @@ class Kept:
         """What was kept under a name, else what ``make`` gives, kept from now on."""
         if self.folder is None:
             return make()
-        path = self.folder / f"{name}.npz"
-        found = _read(path)
+        path = self.folder / f"{name}.{_SUFFIX}"
+        found = sealed.kept(path, _edges)
         if found is None:
             found = make()
-            with file_errors(path, "write"):
-                publish({path: _bytes(found)})
+            sealed.keep(path, _bytes(found))
         return found
 
 
@@ -62,7 +64,8 @@ def kept(
         **plan,
     }
     folder = cache / digest(told)[:16]
-    make_folder(folder)
+    with file_errors(folder, "write"):
+        sealed.sweep(folder)
     return Kept(folder)
 
 
@@ -83,17 +86,20 @@ def _hash(*arrays: np.ndarray) -> str:
 
 
 def _bytes(parts: tuple[Edges, ...]) -> bytes:
-    buffer = io.BytesIO()
     arrays = {f"{i}_{f.name}": getattr(part, f.name) for i, part in enumerate(parts) for f in fields(part)}
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
+    return sealed.packed(arrays, compress=True)
 
 
-def _read(path: Path) -> tuple[Edges, ...] | None:
-    """What a file holds; ``None`` if there is none, or it cannot be read and is to be made again."""
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            n = max(1, len(found.files) // len(fields(Edges)))
-            return tuple(Edges(**{f.name: found[f"{i}_{f.name}"] for f in fields(Edges)}) for i in range(n))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
+def _edges(content: bytes | memoryview) -> tuple[Edges, ...]:
+    """What :func:`_bytes` wrote, and nothing else."""
+    found, names = sealed.unpacked(content), [f.name for f in fields(Edges)]
+    n = len(found) // len(names)
+    if not n or {*found} != {f"{i}_{name}" for i in range(n) for name in names}:
+        raise ValueError("it holds other arrays")
+    parts = tuple(Edges(**{name: found[f"{i}_{name}"] for name in names}) for i in range(n))
+    for part in parts:
+        shapes = {getattr(part, name).shape for name in names}
+        kinds = "".join(getattr(part, name).dtype.kind for name in names)
+        if shapes != {(len(part.keys),)} or kinds != _KINDS:
+            raise ValueError("its arrays have other shapes or types")
+    return parts

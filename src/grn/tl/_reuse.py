@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from grn._core import store
+from grn._core import stored
 from grn._core.errors import GrnError
 from grn._core.logging import logger
 from grn._core.settings import settings
@@ -72,7 +72,7 @@ def _cube(adata: AnnData, name: str, sources: np.ndarray) -> np.ndarray | None:
     if "store" not in entry:
         return np.asarray(adata.varm[name])
     try:
-        return store.read(entry, name, targets=adata.var_names, sources=sources, budget=settings.feature_budget)
+        return stored.read(entry, name, targets=adata.var_names, sources=sources, budget=settings.feature_budget)
     except GrnError as error:
         logger.warning("features in a store cannot be used again: %s", error)
         return None

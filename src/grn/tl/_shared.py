@@ -41,9 +41,10 @@ SNIPPETS = {
     "far": """
         store
             Folder for features that are too large for memory: a zarr group, written regulator by regulator. A call
-            that was interrupted goes on where it stopped, when it is made again; other arguments, another model or
-            other genes need another folder. Nothing goes into ``varm`` then; ``uns[key_added]`` names the folder
-            (``store``) and the hash of its manifest (``store_sha256``), and ``grn.get.features`` reads from it.
+            that was interrupted goes on where it stopped, when it is made again, and makes anew what is damaged; other
+            arguments, another model or other genes need another folder. Nothing goes into ``varm`` then;
+            ``uns[key_added]`` names the folder (``store``) and the hash of its manifest (``store_sha256``), and
+            ``grn.get.features`` reads from it.
             ``None`` keeps features in memory.
         client
             ``dask.distributed.Client``: its workers compute, with the same numbers. ``None`` computes here.

@@ -26,7 +26,7 @@ def model(max_genes):
 
 def genes(ids, sources, targets):
     nothing = np.array([], dtype=str)
-    return PairGenes(np.asarray(ids), np.asarray(sources), np.asarray(targets), nothing, nothing)
+    return PairGenes(np.asarray(ids), np.asarray(sources), np.asarray(targets), nothing, nothing, nothing)
 
 
 @pytest.mark.parametrize("max_genes", [2, 3, 5, 8, 19, 20, 100])

@@ -69,7 +69,7 @@ def grouped(change=0.0):
 
 def work(*, model=None, reading=None, cells=None, targets=range(45), sources=range(39, 2, -1)):
     nothing = np.array([], dtype=str)
-    genes = PairGenes(np.array(NAMES), np.array(sources), np.array(targets), nothing, nothing)
+    genes = PairGenes(np.array(NAMES), np.array(sources), np.array(targets), nothing, nothing, nothing)
     reading = Both(POINTS) if reading is None else reading
     return plan(model or Linear(), reading, cells or virtual(), genes, batch_size=None, memory_budget=2**20)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, ParamSpec, TypeVar
 
 from grn._core.once import one_call, one_voice
-from grn._core.voice import HINT, at_level, hint, logger, quiet
+from grn._core.voice import HINT, at_level, hint, logger, quiet, some
 
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-__all__ = ["HINT", "AsHere", "at_level", "hint", "logger", "one_call", "one_voice", "progress", "quiet"]
+__all__ = ["HINT", "AsHere", "at_level", "hint", "logger", "one_call", "one_voice", "progress", "quiet", "some"]
 
 
 class AsHere(Generic[P, R]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 HINT = 25
@@ -105,9 +105,18 @@ def _install() -> None:
 _install()
 
 
-def hint(message: str, *args: object) -> None:
-    """Say what the user may want to do next: shown by default, below a warning."""
-    logger.log(HINT, message, *args, stacklevel=2)
+def hint(message: str, *args: object, of: str = "") -> None:
+    """Say what the user may want to know or to do next: shown by default, below a warning.
+
+    ``of`` is what it is said of, where the same may be true of several.
+    """
+    logger.log(HINT, message, *args, stacklevel=2, extra={"of": of})
+
+
+def some(names: Iterable[object], limit: int = 10) -> str:
+    """The first names of a list, for a message."""
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
 
 
 def verbosity() -> str:

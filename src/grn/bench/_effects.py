@@ -11,7 +11,7 @@ from anndata import AnnData
 from scipy import sparse, stats
 
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn.pp._anndata import check_type, expression, validate
 from grn.pp._expression import Expression, select, take
 from grn.pp._groups import groups
@@ -295,7 +295,7 @@ def _split(
     masks = {name: found[name] & free for name in sorted(found)}
     small = [f"{name} ({mask.sum()})" for name, mask in masks.items() if 0 < mask.sum() < min_cells]
     if small:
-        logger.info(
+        hint(
             "%d regulators have fewer than %d cells and are left out: %s", len(small), min_cells, ", ".join(small)
         )
     masks = {name: mask for name, mask in masks.items() if mask.sum() >= min_cells}

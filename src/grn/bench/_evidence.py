@@ -10,7 +10,7 @@ import numpy as np
 from anndata import AnnData
 
 from grn._core.errors import DataNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn.bench import _corpus, floors
 from grn.datasets import collectri
 from grn.datasets._files import root
@@ -39,13 +39,13 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
         found["corpus co-expression"] = partial(_coexpression, folder=folder, data=place, show=show)
         found["corpus mean expression"] = partial(_mean, folder=folder, data=place, show=show)
     except DataNotFoundError as error:
-        logger.info("no corpus floors: %s", error)
+        hint("no corpus floors: %s", error)
     try:
         edges = collectri(path=place).edges
         ends = edges["source"].to_numpy(dtype=str), edges["target"].to_numpy(dtype=str)
         found["prior (CollecTRI)"] = partial(floors.prior, edges=ends, organism="human")
     except DataNotFoundError as error:
-        logger.info("no prior floor: %s", error)
+        hint("no prior floor: %s", error)
     return found
 
 
@@ -58,7 +58,7 @@ def stand_in_cells(references: Iterable[Reference], data: str | Path | None, *, 
     try:
         return _corpus.cells(sorted(wanted - {""}), path=place, show=show)
     except DataNotFoundError as error:
-        logger.info("no stand-in cells: %s", error)
+        hint("no stand-in cells: %s", error)
         return None
 
 

@@ -13,7 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import DataNotFoundError, ExpressionError, GeneNameError, NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn.datasets._files import UNREADABLE, read_columns, sha256_of
 from grn.datasets._symbols import restore, spelled
 from grn.genes.regulators import regulators
@@ -159,7 +159,7 @@ def _regulators(around: list[Path], same: _Matcher, organism: str) -> set[str]:
     """Genes of the data set that are listed as regulators, as spelled there."""
     path = next((place / f"{organism}-tfs.csv" for place in around if (place / f"{organism}-tfs.csv").exists()), None)
     if path is None:
-        logger.info("no %s-tfs.csv beside the data: regulators are those of grn.genes.regulators", organism)
+        hint("no %s-tfs.csv beside the data: regulators are those of grn.genes.regulators", organism)
         listed = set(regulators(organism))
     else:
         listed = set(read_columns(path, {"tf": ("TF", "tf", "Gene")})["tf"])
@@ -226,7 +226,7 @@ def _network_file(folder: Path, around: list[Path], network: str, dataset: str, 
                 return path
     general = [p for p in here if _stem(p) in _ANY_NETWORK] or [p for p in here if not _NAMED.search(key(_stem(p)))]
     if len(general) == 1:
-        logger.info("%s is taken for the %s network of %s", general[0].name, network, dataset)
+        hint("%s is taken for the %s network of %s", general[0].name, network, dataset)
         return general[0]
     raise DataNotFoundError(
         f"no {wanted}-network.csv or refNetwork.csv was found for {dataset}; its folder holds "

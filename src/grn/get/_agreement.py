@@ -12,7 +12,7 @@ import pandas as pd
 
 from grn._core.errors import GroupError, ParameterError
 from grn._core.labels import asked
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, one_voice
 from grn.get._edges import network
 from grn.network import Network
 from grn.network._schema import is_network
@@ -198,7 +198,7 @@ def _shown(net: Network, adata: Any, group: str | None, label: str) -> Network:
     shown = net.within(adata.var_names)
     if len(shown) < len(net):
         hidden = len(net) - len(shown)
-        logger.info("%s: hid %d of %d edges with an end that is not in var_names", label, hidden, len(net))
+        hint("%s: hid %d of %d edges with an end that is not in var_names", label, hidden, len(net))
     return shown
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, logger, one_voice
 from grn.network import Network
 from grn.network._filter import Names
 
@@ -227,7 +227,7 @@ def _hide(net: Network, data: Any, key: str) -> Network:
         return net
     shown = net.within(names, targets_only=_is_regulons(data, key))
     if len(shown) < len(net):
-        logger.info("hid %d of %d edges with an end that is not in var_names", len(net) - len(shown), len(net))
+        hint("hid %d of %d edges with an end that is not in var_names", len(net) - len(shown), len(net))
     if len(net) and not len(shown):
         logger.warning("all %d edges are hidden: none has both ends in var_names", len(net))
     return shown

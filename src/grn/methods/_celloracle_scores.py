@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 import pandas as pd
 
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn._core.optional import require
 
 
@@ -33,7 +33,7 @@ def network_scores(edges: pd.DataFrame, *, centrality: bool | None, strong_is_lo
     if centrality is None:
         centrality = find_spec("igraph") is not None
         if not centrality:
-            logger.info("igraph is not installed: scores hold degrees only; pip install 'grn[export]' for the rest")
+            hint("igraph is not installed: scores hold degrees only; pip install 'grn[export]' for the rest")
     frames = [
         _scores(part, group, centrality=centrality, strong_is_long=strong_is_long) for group, part in _parts(edges)
     ]

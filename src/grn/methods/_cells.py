@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grn._core.errors import GeneOverlapError
-from grn._core.logging import logger
+from grn._core.logging import logger, some
 from grn.methods._genes import rows_of
 from grn.methods._record import Task
 from grn.pp._anndata import expression, regulator_mask
@@ -96,5 +96,6 @@ def report_constant(names: np.ndarray, constant: np.ndarray, group: str) -> None
     if constant.any():
         where = f" in group {group!r}" if group else ""
         logger.warning(
-            "%d genes do not vary%s and get no edges: %s", constant.sum(), where, ", ".join(names[constant][:5])
+            "%d genes do not vary%s and get no edges: %s", constant.sum(), where, some(names[constant], 5),
+            extra={"of": group},
         )

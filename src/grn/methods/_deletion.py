@@ -18,7 +18,7 @@ from torch import Tensor
 
 from grn._core.cluster import each
 from grn._core.errors import ExpressionError, ParameterError
-from grn._core.logging import logger, progress
+from grn._core.logging import hint, progress
 from grn.methods._draw import draw_cells
 from grn.methods._edges import to_network
 from grn.methods._genes import PairGenes, pair_genes
@@ -229,7 +229,8 @@ def _tell(name: str, parts: list[tuple[str, dict[str, np.ndarray]]], genes: Pair
         missing = pairs - int(np.isfinite(columns["weight"]).sum())
         if missing:
             where = f" of group {group}" if group else ""
-            logger.info("%s: %d of %d pairs are in no cell%s together and left out", name, missing, pairs, where)
+            told = "%s: %d of %d pairs are in no cell%s together and left out"
+            hint(told, name, missing, pairs, where, of=group)
     if not any(np.isfinite(columns["weight"]).any() for _, columns in parts):
         raise ExpressionError(
             f"method {name!r}: no source is expressed together with a target in the cells read (up to {max_cells} of a "

@@ -11,7 +11,7 @@ import numpy as np
 
 from grn._core.cluster import check_client
 from grn._core.errors import CapabilityError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn._core.store import size
 from grn._core.stored import StoredCube
 from grn.methods._base_cells import base_cells
@@ -224,4 +224,4 @@ def _tell_missing(values: np.ndarray, feature: str) -> None:
     """Say when a model gave no answer for a target, as for genes that are absent from a cell of ranks."""
     missing = int(np.isnan(values).all(axis=(1, 2)).sum())
     if missing:
-        logger.info("%s: %d of %d targets could not be read and stay NaN", feature, missing, len(values))
+        hint("%s: %d of %d targets could not be read and stay NaN", feature, missing, len(values))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger, some
 from grn._core.near import did_you_mean
 from grn.models import FoundationModel, Panel
 from grn.pp._anndata import model_genes, regulator_mask
@@ -26,8 +26,8 @@ class PairGenes:
         Rows (positions in ``var``) used as sources and as targets.
     unknown
         Names of the object the model does not know.
-    lost_sources
-        Names asked for as sources that the model does not know.
+    lost_sources, lost_targets
+        Names of sources and of targets that the model does not know.
     """
 
     ids: np.ndarray
@@ -35,12 +35,13 @@ class PairGenes:
     targets: np.ndarray
     unknown: np.ndarray
     lost_sources: np.ndarray
+    lost_targets: np.ndarray
 
 
 def pair_genes(
     adata, model: FoundationModel, sources: Sequence[str] | None, targets: Sequence[str] | None
 ) -> PairGenes:
-    """Match the genes of an object with the vocabulary of a model.
+    """Match the genes of an object with the vocabulary of a model, and say which are lost.
 
     Parameters
     ----------
@@ -72,8 +73,10 @@ def pair_genes(
     unknown = names[ids == ""]
     _check_some(known_src, names[src], model, "source", adata)
     _check_some(known_tgt, names[tgt], model, "target", adata)
-    lost = names[[r for r in src if ids[r] not in can_source]]
-    return PairGenes(ids, known_src, known_tgt, unknown, lost)
+    lost = [names[[r for r in rows if ids[r] not in can]] for rows, can in ((src, can_source), (tgt, can_target))]
+    found = PairGenes(ids, known_src, known_tgt, unknown, *lost)
+    _tell(model, found, named=(sources is not None, targets is not None))
+    return found
 
 
 def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.ndarray, np.ndarray]]:
@@ -95,7 +98,6 @@ def strides(model: FoundationModel, genes: PairGenes) -> list[tuple[np.ndarray, 
         Per set of sources their rows in the object, and its panels, each with the rows of its targets; rows are in
         the panel's order.
     """
-    _tell(model, genes)
     order = {gene: i for i, gene in enumerate(dict.fromkeys((*model.source_genes, *model.target_genes)))}
     src = np.array(sorted(genes.sources, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
     tgt = np.array(sorted(genes.targets, key=lambda r: order[genes.ids[r]]), dtype=np.int64)
@@ -105,18 +107,21 @@ def strides(model: FoundationModel, genes: PairGenes) -> list[tuple[np.ndarray, 
     return [(s, [(model.panel(list(genes.ids[s]), list(genes.ids[t])), t) for t in ts]) for s, ts in parts]
 
 
-def _tell(model: FoundationModel, genes: PairGenes) -> None:
-    lost = genes.lost_sources
-    if len(genes.unknown) or len(lost):
-        logger.info(
-            "%s knows %d of %d genes; %d of %d sources are lost%s",
-            model.name,
-            len(genes.ids) - len(genes.unknown),
-            len(genes.ids),
-            len(lost),
-            len(genes.sources) + len(lost),
-            f" ({', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''})" if len(lost) else "",
-        )
+def _tell(model: FoundationModel, genes: PairGenes, *, named: tuple[bool, bool]) -> None:
+    """A warning for genes that were asked for by name, one line for what is lost by default."""
+    sides = (("sources", genes.sources, genes.lost_sources), ("targets", genes.targets, genes.lost_targets))
+    for by_name, (what, known, lost) in zip(named, sides, strict=True):
+        if by_name and len(lost):
+            n = len(known) + len(lost)
+            logger.warning("%s does not know %d of %d %s: %s", model.name, len(lost), n, what, some(lost))
+    told = []
+    if not named[0] and len(genes.lost_sources):
+        n = len(genes.sources) + len(genes.lost_sources)
+        told.append(f"{len(genes.lost_sources)} of {n} regulators ({some(genes.lost_sources)})")
+    if not named[1] and len(genes.lost_targets):
+        told.append(f"{len(genes.lost_targets)} of {len(genes.targets) + len(genes.lost_targets)} genes")
+    if told:
+        hint("%s does not know %s; they are left out", model.name, " and ".join(told))
 
 
 def _strides(rows: np.ndarray, size: int) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import GeneOverlapError, NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn._core.rng import child
 from grn._kernels.rewire import degree_matched
 
@@ -86,6 +86,9 @@ def labelled_pairs(
             f"none of the {len(labels)} labelled pairs has features; sources here are such as "
             f"{', '.join(map(str, sources[:3]))}. Map the names of the labels to adata.var_names."
         )
+    if not (inside.all() and usable[t, s].all()):
+        n = len(labels) - int(usable[t, s].sum())
+        hint("%d of %d labelled pairs have no features and are left out", n, len(labels))
     if not np.isin(given, (0, 1)).all():
         raise NetworkError("the column label holds other values than 0 and 1; pass 1 for edges and 0 for non-edges.")
     matrix = np.full(usable.shape, -1, dtype=np.int8)

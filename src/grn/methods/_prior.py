@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import GeneOverlapError, NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint
 
 
 def candidates(
@@ -65,5 +65,5 @@ def candidates(
     found = [sources[column[low:high]] for low, high in pairwise(bounds)]
     without = [str(names[target]) for target, own in zip(targets, found, strict=True) if not len(own)]
     if without:
-        logger.info("%d targets have no regulator in base_grn: %s", len(without), ", ".join(without[:5]))
+        hint("%d targets have no regulator in base_grn: %s", len(without), ", ".join(without[:5]))
     return found

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from grn._core.errors import NetworkError
 from grn._core.logging import logger
+from grn.methods._asked import tell_without_edges
 from grn.methods._record import Method, Task
 from grn.network import Network
 from grn.network.provenance import with_params
@@ -61,6 +62,7 @@ def run(
     _check_genes(network, record, task, np.asarray(adata.var_names, dtype=str))
     _check_groups(network, record, task, adata)
     used = _values_read(record, task, reads)
+    tell_without_edges(adata, network, task)
     own = {name: recordable(value) for name, value in {**record.parameters(), **params}.items()}
     read = {"layer": used.layer, "use_raw": used.use_raw}
     return with_params(network, {**own, **network.params, **read})

@@ -98,7 +98,8 @@ def tree_network(
     for group, members in cells:
         read = drawn[group] if by_name else members
         if len(read) < len(members):
-            logger.info("%s%s: %d of %d cells are read", trees.name, _of(group), len(read), len(members))
+            told = (trees.name, _of(group), len(read), len(members))
+            logger.info("%s%s: %d of %d cells are read", *told, extra={"of": group})
         weight = _group(cells, np.asarray(read), allowed, task, trees, group)
         parts.append((group, {"weight": spread(cells, weight, weight > 0)}))
     told = {**params, "max_cells": max_cells, "base_grn": base_grn is not None, "parity": trees.parity}

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from grn._core.errors import ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, some
 from grn._core.rng import child
 from grn._kernels.dynamics import Parameters, series_terms
 from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
@@ -199,7 +199,8 @@ def _listed(adata, task: Task, found: Named) -> tuple[np.ndarray, np.ndarray]:
         asked = names[rows_of(names, wanted, what)]
         kept = np.flatnonzero(np.isin(found.genes, asked))
         if len(kept) < len(asked):
-            logger.warning("%d of %d %s are not in the network", len(asked) - len(kept), len(asked), what)
+            lost = some(asked[~np.isin(asked, found.genes)])
+            logger.warning("%d of %d %s are not in the network: %s", len(asked) - len(kept), len(asked), what, lost)
         if not len(kept):
             raise ParameterError(f"none of {what}= is in the network; add them to genes=.")
         sides.append(kept)

@@ -65,7 +65,8 @@ def _group(
     lists = [np.flatnonzero(row) for row in allowed[np.ix_(t, s)]] if restricted else None
     if alpha is None:
         alpha = choose_alpha(gram, right, own, sums.count, lists)
-        logger.info("ridge%s: alpha %.3g by generalised cross-validation", f" ({group})" if group else "", alpha)
+        where = f" ({group})" if group else ""
+        logger.info("ridge%s: alpha %.3g by generalised cross-validation", where, alpha, extra={"of": group})
     found = multi_ridge(gram, right, own, alpha) if lists is None else masked_ridge(gram, right, lists, alpha)
     weight = np.full(allowed.shape, np.nan)
     weight[np.ix_(t, s)] = found.T

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grn._core.cluster import each
 from grn._core.errors import ParameterError
-from grn._core.logging import logger, progress
+from grn._core.logging import hint, logger, progress
 from grn.methods._draw import draw_cells
 from grn.methods._edges import to_network
 from grn.methods._genes import PairGenes, pair_genes
@@ -128,7 +128,7 @@ def _present(adata, task: Task, values: Expression, max_genes: int | None) -> _S
         )
     if n > limit:
         targets = _fill(genes, values.moments()[0], limit)
-        logger.info(
+        hint(
             "scprint_attention: %d of %d genes are presented, the sources and those of highest mean expression; pass "
             "targets= to choose",
             limit,

@@ -99,7 +99,7 @@ def fit_scrank(
         weights, varies = network_of(rows, [(members[cell], n) for cell, n in draws], starts, recipe, task.n_jobs)
         report_constant(cells.names, ~varies, group)
         if not weights.nnz:
-            logger.warning("scrank finds no edge%s", f" in group {group!r}" if group else "")
+            logger.warning("scrank finds no edge%s", f" in group {group!r}" if group else "", extra={"of": group})
         parts.append((group, weights))
     edges = _edges(cells.names, parts, cells.sources, cells.targets)
     params = {

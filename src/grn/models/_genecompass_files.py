@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn.models._blocks import BlockConfig
 from grn.models._checkpoint import Checkpoint, number
 from grn.models._genecompass_network import PRIORS, Parts
@@ -201,5 +201,5 @@ def read_medians(
         )
     usable = {gene: float(value) for gene, value in own.items() if math.isfinite(value) and value > 0}
     if len(usable) < len(own):
-        logger.info("%d genes have no positive median and count as 1", len(own) - len(usable))
+        hint("%d genes have no positive median and count as 1", len(own) - len(usable))
     return usable

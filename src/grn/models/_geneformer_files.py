@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grn._core.errors import ParameterError, WeightsError
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn.models._blocks import BlockConfig
 from grn.models._checkpoint import Checkpoint, Names, number
 
@@ -106,7 +106,7 @@ def read_medians(checkpoint: Checkpoint, genes: Sequence[str], path: str | Path 
         raise WeightsError(f"the dictionary of gene medians does not fit: {what}; expected positive numbers by gene.")
     if len(medians) < len(genes):
         count = len(genes) - len(medians)
-        logger.info("%s: %d of %d genes have no median; real cells go without them", checkpoint.path, count, len(genes))
+        hint("%s: %d of %d genes have no median; real cells go without them", checkpoint.path, count, len(genes))
     return {gene: float(m) for gene, m in medians.items()}
 
 
@@ -141,7 +141,7 @@ def has_head(checkpoint: Checkpoint, readout: str) -> bool:
             raise ParameterError(f"{checkpoint.path} has no head for readout={readout!r}; use readout='shift'.")
         if readout == "logit":
             what = "has no head for masked tokens, so it offers attention and embedding only; with readout='shift' more"
-            logger.info("%s %s", checkpoint.path, what)
+            hint("%s %s", checkpoint.path, what)
         return False
     ties = zip(DECODER, (f"{prefix(checkpoint)}embeddings.word_embeddings.weight", "cls.predictions.bias"), strict=True)
     for copy, origin in ties:

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn._kernels.expression import RunningMoments, as_log, row_blocks
 from grn._kernels.scan import detect_kind
 
@@ -226,7 +226,7 @@ def _standardised(
         )
     enough = [i for i, (_, who) in enumerate(kept) if not who or sizes[i] >= design.min_cells]
     if len(enough) < len(kept):
-        logger.info(
+        hint(
             "%d of %d perturbations in a context have fewer than %d cells and are left out",
             len(kept) - len(enough),
             len(kept) - len(cells),
@@ -257,11 +257,11 @@ def _tell_constant(values: np.ndarray, read: np.ndarray) -> None:
             "log-normalised values."
         )
     if not read.all():
-        logger.info(
+        hint(
             "%d of %d genes do not vary among the control cells of any context and are left out",
             int((~read).sum()),
             len(read),
         )
     partly = int(np.isnan(values).any(axis=0).sum())
     if partly:
-        logger.info("%d genes do not vary among the control cells of some context and are left out there", partly)
+        hint("%d genes do not vary among the control cells of some context and are left out there", partly)

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint
 from grn._core.optional import require
 
 
@@ -24,7 +24,7 @@ def edges_to_csr(edges: pd.DataFrame, genes: Iterable[str]) -> sparse.csr_matrix
     column = index.get_indexer(edges["target"].cat.categories)[edges["target"].cat.codes]
     inside = (row >= 0) & (column >= 0)
     if not inside.all():
-        logger.info("%d of %d edges have an end outside the given genes", int((~inside).sum()), len(edges))
+        hint("%d of %d edges have an end outside the given genes", int((~inside).sum()), len(edges))
     values = edges["weight"].to_numpy()[inside]
     return sparse.csr_matrix((values, (row[inside], column[inside])), shape=(len(index), len(index)))
 

@@ -33,7 +33,8 @@ def select_names(edges: pd.DataFrame, column: str, names: Names, genes: np.ndarr
         hint = did_you_mean(lost[0], genes, genes=True)
         raise GeneNameError(f"{column}s={examples(lost)}: the network has no such gene.{hint} See Network.genes.")
     if lost:
-        logger.info("%d of %d %ss are not in the network: %s", len(lost), len(wanted), column, examples(lost, limit=10))
+        told = examples(lost, limit=10)
+        logger.warning("%d of %d %ss are not in the network: %s", len(lost), len(wanted), column, told)
     return in_categories(edges[column], set(wanted))
 
 

@@ -12,7 +12,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
 from grn._core.files import as_path, is_file
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, logger, one_voice
 from grn.pp._anndata import organism_of, validate
 
 _KEYS = ("source", "target", "region")
@@ -270,7 +270,7 @@ def _places(own: list[str], names: list[str], of_object: str, of_table: str) -> 
         of_object = genes.detect_organism(names) if of_object == "auto" else of_object
         of_table = genes.detect_organism(own) if of_table == "auto" else of_table
     except GeneNameError:
-        logger.debug("gene names are of no known organism; the base GRN is matched by spelling only")
+        logger.info("gene names are of no known organism; the base GRN is matched by spelling only")
         return place, ""
     same = of_object == of_table
     known = genes.resolve(names, organism=of_object)["native" if same else "symbol"]
@@ -298,7 +298,7 @@ def _report(edges: pd.DataFrame, facts: dict[str, object]) -> None:
         lost = facts.get(f"lost_{column}")
         if isinstance(lost, list) and lost:
             some = _some(lost)
-            logger.info("%d %s of the base GRN are no gene of the object: %s", len(lost), column, some)
+            hint("%d %s of the base GRN are no gene of the object: %s", len(lost), column, some)
 
 
 def _some(names: Iterable[str], *, limit: int = 10) -> str:

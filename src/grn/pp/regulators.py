@@ -125,7 +125,7 @@ def _own(names: Iterable[str], organism: str, regulators: Iterable[str] | str | 
             native = genes.resolve(names, organism=found)["native"].to_numpy()
             asked = genes.resolve(open_names, organism=found)
         except GeneNameError:
-            logger.debug("gene names are of no known organism; regulators are matched by spelling only")
+            logger.info("gene names are of no known organism; regulators are matched by spelling only")
         else:
             # an old and a new spelling in one list are the same wish, so ties do not matter here
             gene = asked["native"].where(asked["native"] != "", asked["candidates"]).to_numpy()

@@ -16,6 +16,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods import METHODS, Task
 from grn.methods import celloracle as record
+from grn.methods._asked import tell_without_edges
 from grn.methods._celloracle_fit import Bags, problem, smoothing
 from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
 from grn.network import Network
@@ -192,6 +193,7 @@ def celloracle(
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
     every = record.network_of(data, bags if fit == "bagging" else None, {})
     kept = _filtered(every, max_p, top)
+    tell_without_edges(adata, kept, task)
     params = {
         "base_grn": base_grn is not None,
         "fit": fit,

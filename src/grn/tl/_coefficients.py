@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import GeneOverlapError, GroupError, NetworkError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn._kernels.ridge import bag_products, restricted_ridge
 from grn._kernels.scatter import BLOCK
 from grn.network import Network
@@ -54,7 +54,7 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
     table = table.astype({"source": str, "target": str, "weight": float})
     known = table["source"].isin(adata.var_names) & table["target"].isin(adata.var_names)
     if not known.all():
-        logger.info("%d of %d edges have an end that is not in var_names", int((~known).sum()), len(table))
+        hint("%d of %d edges have an end that is not in var_names", int((~known).sum()), len(table))
     if way == "refit":
         known &= table["source"] != table["target"]
     if not known.any():

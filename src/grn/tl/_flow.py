@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from grn._core.errors import ParameterError
-from grn._core.logging import logger, progress
+from grn._core.logging import hint, progress
 from grn._core.rng import child, sample_names
 from grn._core.settings import settings as defaults
 from grn._kernels import flow as kernel
@@ -126,7 +126,7 @@ def _pseudotime(adata: AnnData, name: str) -> np.ndarray:
     if known < 3 or np.nanmax(found) <= np.nanmin(found):
         raise ParameterError(f"obs[{name!r}] has {known} finite values; pass at least three that differ.")
     if known < len(found):
-        logger.info("%d of %d cells have no %s and do not count for the score", len(found) - known, len(found), name)
+        hint("%d of %d cells have no %s and do not count for the score", len(found) - known, len(found), name)
     return found
 
 

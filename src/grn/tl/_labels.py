@@ -122,6 +122,7 @@ class Design:
                 logger.warning(
                     "only %d and %d cells%s in conditions %r and %r: weights from fewer than %d cells are noisy",
                     *(*sizes, where, *self.names, _FEW),
+                    extra={"of": name},
                 )
 
     def _counts(self) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import GrnError, ParameterError
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, logger, one_voice
 from grn._core.optional import require
 from grn._kernels.centrality import eigenvector, pagerank
 from grn.network import Network
@@ -151,7 +151,7 @@ def _expression(adata: AnnData, net: Network) -> dict[str, pd.Series]:
             use_raw=isinstance(use_raw, bool | np.bool_) and bool(use_raw),
         )
     except GrnError as error:
-        logger.info("no mean expression of the regulators: %s", error)
+        hint("no mean expression of the regulators: %s", error)
         return {}
     genes = [str(name) for name in adata.var_names]
     if not net.groups:

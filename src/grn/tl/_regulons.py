@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import NetworkError, ParameterError
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, logger, one_voice, some
 from grn._core.names import check_key
 from grn.network import Network
 from grn.network._schema import storable
@@ -97,14 +97,14 @@ def regulons(
     net = Network.from_anndata(adata, key)
     inside = net.within(adata.var_names)
     if len(inside) < len(net):
-        logger.info("%d of %d edges have an end that is not in var_names", len(net) - len(inside), len(net))
+        hint("%d of %d edges have an end that is not in var_names", len(net) - len(inside), len(net))
     visible = inside.filter(group=group, min_probability=min_probability, top_per_source=top_per_source)
     sets = visible.regulon_edges(signed=signed)
     kept, dropped = _size(sets, min_targets, max_targets)
     if kept.empty:
         raise NetworkError(_none_left(sets, len(net), min_targets))
     if len(dropped):
-        logger.info("%d regulons have fewer than %d targets: %s", len(dropped), min_targets, ", ".join(dropped))
+        hint("%d regulons have fewer than %d targets: %s", len(dropped), min_targets, some(dropped))
     target = adata.copy() if copy else adata
     target.uns[key_added] = _record(kept, dropped, params)
     logger.info("wrote %d regulons to uns[%r]", kept["source"].nunique(), key_added)

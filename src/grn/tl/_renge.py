@@ -320,7 +320,8 @@ def _course(model: Mapping[str, Any], k: int, dose: float, times: np.ndarray, de
     alpha = np.asarray(model["alpha"], dtype=np.float64)
     delay = alpha[k]
     if np.isnan(delay):
-        logger.warning("%s was never knocked out: its delay is the mean of the others", model["genes"][k])
+        gene = model["genes"][k]
+        logger.warning("%s was never knocked out: its delay is the mean of the others", gene, extra={"of": gene})
         delay = np.nanmean(alpha)
     x = np.zeros((1, len(network)))
     x[0, k] = -dose * float(np.asarray(model["control_level"])[k])

@@ -73,9 +73,11 @@ def _effect(
     changed = perturbed(weights, places, agonist=[one == "agonist" for one in drug.actions])
     found = align(weights, changed, symmetric=symmetric)
     if found.complex_pair:
-        logger.warning("the embedding of group %r is part of a complex vector and depends on the solver", group)
+        told = "the embedding of group %r is part of a complex vector and depends on the solver"
+        logger.warning(told, group, extra={"of": group})
     if found.gap < 1e-9 * abs(found.eigenvalues[-1]):
-        logger.warning("the embedding of group %r is not unique: its network falls apart or has too few edges", group)
+        told = "the embedding of group %r is not unique: its network falls apart or has too few edges"
+        logger.warning(told, group, extra={"of": group})
     score = float(scores(weights, found.distances, n_hop=n_hop)[places].sum())
     return found.distances, score if n_hop > 1 else score / len(places)
 

@@ -57,6 +57,21 @@ def parameters(function: object) -> list[inspect.Parameter]:
     return [p for p in found if p.name not in ("self", "cls")]
 
 
+# which look at values, or take them as they are
+AS_THEY_ARE = {"pp.check_expression", "bench.perturbation.deviations"}
+READERS = [
+    name
+    for name, function in {**FUNCTIONS, **{name: METHODS[name] for name in FOR_USERS}}.items()
+    if "layer" in inspect.signature(function).parameters and name not in AS_THEY_ARE
+]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_who_reads_expression_lets_the_user_say_what_it_is(name):
+    found = inspect.signature({**FUNCTIONS, **METHODS}[name]).parameters["values"]
+    assert (found.default, found.kind) == ("auto", inspect.Parameter.KEYWORD_ONLY)
+
+
 def sections(function: object) -> dict[str, str]:
     """Sections of a numpydoc docstring by title; the summary under an empty title."""
     parts = re.split(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", inspect.getdoc(function) or "", flags=re.MULTILINE)

@@ -158,10 +158,15 @@ def detect_kind(matrix: Any, values: str = "auto", *, where: str = "the matrix")
     return settled(found, values, where).kind
 
 
+def check_values(values: object) -> None:
+    """Refuse a word for the scale of values that is none."""
+    if not isinstance(values, str) or values not in VALUES:
+        raise ParameterError(f"values={values!r} is unknown; use one of {', '.join(map(repr, VALUES))}.")
+
+
 def settled(found: Scan, values: str, where: str) -> Decision:
     """The scale that values are read on: as the user says, else as it was found; says so where that is in doubt."""
-    if values not in VALUES:
-        raise ParameterError(f"values={values!r} is unknown; use one of {', '.join(map(repr, VALUES))}.")
+    check_values(values)
     decision = found.decision
     if decision.kind in ("scaled", "empty", "nan"):
         return decision

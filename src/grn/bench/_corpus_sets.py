@@ -74,7 +74,7 @@ def read(name: str, path: Path) -> tuple[AnnData, Kind]:
         raise ExpressionError(
             f"data set {name!r} ({path.name}) cannot be read: {error}. Get the file again."
         ) from error
-    kind: Kind = "empty" if adata.X is None else detect_kind(adata.X)
+    kind: Kind = "empty" if adata.X is None else detect_kind(adata.X, where=f"X of data set {name!r}")
     if kind in ("scaled", "nan", "empty"):
         raise ExpressionError(
             f"the matrix of data set {name!r} is {kind}; expected counts or log-normalised values without NaN. "

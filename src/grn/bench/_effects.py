@@ -27,6 +27,7 @@ def effects(
     perturbation: str = "perturbation",
     control: str = "control",
     layer: str | None = None,
+    values: str = "auto",
     test: str = "welch",
     min_cells: int = 20,
     max_q: float = 0.05,
@@ -46,6 +47,8 @@ def effects(
         Its value for unperturbed cells.
     layer
         Layer to read; ``X`` by default.
+    values
+        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     test
         ``"welch"`` (t-test with unequal variances) or ``"wilcoxon"`` (rank sum, ties counted in the variance).
     min_cells
@@ -92,15 +95,15 @@ def effects(
         raise ParameterError(f"max_q={max_q!r}; pass a number between 0 and 1, such as 0.05.")
     _check_count(min_cells, "min_cells", 2)
     validate(adata)
-    values = expression(adata, layer=layer)
+    cells = expression(adata, layer=layer, values=values)
     base, masks = _split(adata, perturbation, control, min_cells)
     compare = _welch if test == "welch" else _wilcoxon
     grid = _Grid(np.array(list(masks)), np.asarray(adata.var_names, dtype=str))
-    effect, statistic, pval = compare(values, base, list(masks.values()))
+    effect, statistic, pval = compare(cells, base, list(masks.values()))
     columns = {"effect": effect, "statistic": statistic, "pval": pval, "qval": _adjusted(pval, grid)}
     columns["label"] = columns["qval"] <= max_q
     columns["n_cells"] = np.broadcast_to([[mask.sum()] for mask in masks.values()], effect.shape)
-    return grid.table({**columns, **_background(values, base, grid)})
+    return grid.table({**columns, **_background(cells, base, grid)})
 
 
 def deviations(

@@ -55,7 +55,7 @@ def _cells(adata, request: Request, max_cells: int, seed: int) -> tuple[tuple[st
     """Group names and, per group, rows of log-normalised expression with the moments of the data set."""
     if adata.n_obs == 0 and request.groupby is None:
         return ("",), [None]
-    values = expression(adata, layer=request.layer, use_raw=request.use_raw)
+    values = expression(adata, layer=request.layer, use_raw=request.use_raw, values=request.values)
     reference = Moments(*values.moments())
     drawn = draw_cells(adata, request.groupby, max_cells, seed)
     # all groups at once: a matrix that is stored by genes is then read once

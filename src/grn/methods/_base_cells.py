@@ -56,7 +56,7 @@ class BaseCells:
 
 
 def base_cells(
-    adata, genes: PairGenes, *, context: str, groupby: str | None, layer: str | None, use_raw: bool
+    adata, genes: PairGenes, *, context: str, groupby: str | None, layer: str | None, use_raw: bool, values: str
 ) -> BaseCells:
     """The base cells a request asks for; reads the cells twice: to know their scale, and for all means."""
     if context not in CONTEXTS:
@@ -66,12 +66,12 @@ def base_cells(
         if groupby is not None:
             refuse_groups(groupby)
         return BaseCells(("",), column)
-    values = expression(adata, layer=layer, use_raw=use_raw)
+    read = expression(adata, layer=layer, use_raw=use_raw, values=values)
     names, codes = ("",), np.zeros(adata.n_obs, dtype=np.int64)
     if groupby is not None:
         names, codes = group_codes(adata, groupby)
-    everyone, found = values.group_moments(codes)
-    means, totals = tuple(mean for mean, _ in found), values.totals()
+    everyone, found = read.group_moments(codes)
+    means, totals = tuple(mean for mean, _ in found), read.totals()
     if totals is None:
         return BaseCells(names, column, Moments(*everyone), means, (None,) * len(names))
     shares = np.bincount(codes, weights=totals) / np.bincount(codes)

@@ -72,7 +72,7 @@ def cells_of(adata, task: Task, *, min_cells: int = 10) -> Cells:
     GeneOverlapError
         If no gene is a regulator.
     """
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     names = np.asarray(adata.var_names, dtype=str)
     if task.sources is None:
         sources = np.flatnonzero(regulator_mask(adata))

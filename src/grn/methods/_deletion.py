@@ -82,7 +82,7 @@ def deletion(adata, task: Task, *, max_cells: int, mode: str, name: str) -> Netw
     if mode not in MODES:
         raise ParameterError(f"mode={mode!r}; use one of {', '.join(MODES)}.")
     genes = pair_genes(adata, task.model, task.sources, task.targets)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     reference = Moments(*values.moments())
     drawn = draw_cells(adata, task.groupby, max_cells, task.seed)
     totals = {group: _Effects(genes, adata.n_vars) for group in drawn}

@@ -14,6 +14,7 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import hint
 from grn._core.store import size
 from grn._core.stored import StoredCube
+from grn._kernels.scan import check_values
 from grn.methods._base_cells import base_cells
 from grn.methods._genes import PairGenes, pair_genes
 from grn.methods._plan import Plan, batch_of, check_batch, plan
@@ -75,7 +76,7 @@ class Request:
         Names, or ``None`` for regulators and all genes.
     context
         ``"virtual"``: all genes at the baseline; ``"mean"``: the mean real cell, per group.
-    groupby, layer, use_raw
+    groupby, layer, use_raw, values
         Which cells and values the mean is taken of.
     batch_size
         Virtual cells per pass; ``None`` decides from ``memory_budget`` (bytes).
@@ -96,12 +97,17 @@ class Request:
     groupby: str | None = None
     layer: str | None = None
     use_raw: bool = False
+    values: str = "auto"
     batch_size: int | None = None
     memory_budget: int = 512 * 2**20
     show: bool | None = None
     feature_budget: int | None = None
     store: Path | None = None
     client: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse a scale of values that is none, also where no cells are read."""
+        check_values(self.values)
 
     def batch(self, panel: Panel) -> int:
         """Virtual cells per pass."""
@@ -171,6 +177,7 @@ def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures
         groupby=request.groupby,
         layer=request.layer,
         use_raw=request.use_raw,
+        values=request.values,
     )
     work = plan(
         request.model,

@@ -66,23 +66,25 @@ class Frozen:
         return _built(both, np.append(self.names, list(aliases)), self.obs, self.slots, None)
 
 
-def freeze(adata, genes: Sequence[str], *, layer: str | None, use_raw: bool, smooth: bool = False) -> Frozen:
+def freeze(
+    adata, genes: Sequence[str], *, layer: str | None, use_raw: bool, values: str = "auto", smooth: bool = False
+) -> Frozen:
     """Read genes of an object once, normalised over all its genes; nothing is dense but blocks of cells.
 
     With ``smooth`` the weights that methods smooth with by default are those of the object as it is.
     """
-    values = expression(adata, layer=layer, use_raw=use_raw)
+    read = expression(adata, layer=layer, use_raw=use_raw, values=values)
     names = np.asarray(adata.var_names, dtype=str)
     columns = np.flatnonzero(np.isin(names, np.asarray(list(genes), dtype=str)))
-    step = max(1, _BLOCK // max(1, values.n_vars))
+    step = max(1, _BLOCK // max(1, read.n_vars))
     blocks = [
-        sparse.csr_matrix(values.rows(np.arange(start, min(start + step, values.n_cells)))[:, columns])
-        for start in range(0, values.n_cells, step)
+        sparse.csr_matrix(read.rows(np.arange(start, min(start + step, read.n_cells)))[:, columns])
+        for start in range(0, read.n_cells, step)
     ]
     obs = pd.DataFrame({name: column(adata.obs, name) for name in adata.obs.columns}, index=adata.obs_names)
     slots = {"obsm": dict(adata.obsm), "obsp": dict(adata.obsp), "uns": dict(adata.uns)}
     if smooth:
-        slots["obsp"][KEY] = weights_for(adata, layer=layer, use_raw=use_raw)
+        slots["obsp"][KEY] = weights_for(adata, layer=layer, use_raw=use_raw, values=values)
     return Frozen(sparse.vstack(blocks, format="csr"), names[columns], obs, slots)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from grn._core.errors import ParameterError
 from grn._core.registry import Registry
+from grn._kernels.scan import check_values
 from grn.network import Network
 
 
@@ -22,7 +23,7 @@ class Task:
         Foundation model; ``None`` for methods that read none.
     sources, targets
         Names from ``var_names``, or ``None`` for regulators and all genes.
-    groupby, layer, use_raw
+    groupby, layer, use_raw, values
         Groups of cells and the values to read.
     seed
         Seed of all randomness.
@@ -42,6 +43,7 @@ class Task:
     groupby: str | None = None
     layer: str | None = None
     use_raw: bool = False
+    values: str = "auto"
     seed: int = 0
     batch_size: int | None = None
     memory_budget: int = 512 * 2**20
@@ -49,6 +51,10 @@ class Task:
     feature_budget: int | None = None
     client: Any = None
     n_jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a scale of values that is none, also where no cells are read."""
+        check_values(self.values)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def read_screen(adata, task: Task, columns: Columns, genes: Sequence[str] | None
             f"adata[adata.obs[{task.groupby!r}] == ...].copy()."
         )
     cell = cell_names(adata)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     names = np.asarray(adata.var_names, dtype=str)
     positions = _network_genes(names, genes)
     positions = positions[np.argsort(names[positions])]

@@ -45,7 +45,7 @@ def run(
     -------
     Network
         With every parameter of the method in ``params``, also those the method does not record itself, and
-        ``layer`` and ``use_raw`` as they were read.
+        ``layer``, ``use_raw`` and ``values`` as they were read.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def run(
     used = _values_read(record, task, reads)
     tell_without_edges(adata, network, task)
     own = {name: recordable(value) for name, value in {**record.parameters(), **params}.items()}
-    read = {"layer": used.layer, "use_raw": used.use_raw}
+    read = {"layer": used.layer, "use_raw": used.use_raw, "values": task.values, **reads.told}
     return with_params(network, {**own, **network.params, **read})
 
 

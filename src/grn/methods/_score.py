@@ -92,6 +92,7 @@ def request_of(task: Task, context: str) -> Request:
         groupby=task.groupby,
         layer=task.layer,
         use_raw=task.use_raw,
+        values=task.values,
         batch_size=task.batch_size,
         memory_budget=task.memory_budget,
         feature_budget=task.feature_budget,

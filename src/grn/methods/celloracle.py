@@ -47,7 +47,10 @@ def fit(
         Draw bags as the original program does.
     """
     check(fit, alpha, n_bags)
-    weights = weights_for(adata, layer=task.layer, use_raw=task.use_raw) if smooth is True else smoothing(adata, smooth)
+    if smooth is True:
+        weights = weights_for(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+    else:
+        weights = smoothing(adata, smooth)
     data = problem(adata, task, base_grn, weights, parity=parity, drawn=fit == "bagging" and not parity)
     told = {
         "base_grn": base_grn is not None,

@@ -56,7 +56,7 @@ def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cell
     """
     cells = _drawn(adata, task, control, max_cells)
     genes = pair_genes(adata, task.model, task.sources, task.targets)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     slot = {row: i for i, row in enumerate(genes.sources)}
     found = {group: np.full((adata.n_vars, len(slot)), np.nan, dtype=np.float32) for group in cells}
     parts = panels(task.model, genes)

@@ -116,7 +116,7 @@ class _Reader:
     def __init__(self, adata, task: Task, block: int, cells: dict[str, np.ndarray]) -> None:
         self.task, self.block, self.cells = task, block, cells
         self.genes = pair_genes(adata, task.model, task.sources, task.targets)
-        self.values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+        self.values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
         self.known = np.flatnonzero(self.genes.ids != "")
         self.names = self.genes.ids[self.known].tolist()
 

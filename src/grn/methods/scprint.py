@@ -69,7 +69,7 @@ def fit(
     many, the sources stay and the genes of highest mean expression fill the rest, the same for all groups.
     """
     _check(task, heads, labels, max_cells, max_genes, threshold)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     shown = _present(adata, task, values, max_genes)
     found = list(draw_cells(adata, task.groupby, max_cells, task.seed).items())
     level = 1.0 / len(shown.panel) if threshold is None else float(threshold)

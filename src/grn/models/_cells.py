@@ -52,7 +52,9 @@ class CellSet:
         return z.astype(np.float32)
 
 
-def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 200) -> list[CellSet]:
+def cell_sets(
+    adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 200, values: str = "auto"
+) -> list[CellSet]:
     """Turn annotated matrices into training sets.
 
     Parameters
@@ -64,6 +66,8 @@ def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 20
         Gene name to vocabulary position.
     min_genes
         Least number of known, varying genes of a data set.
+    values
+        What the values of all of them are: ``"counts"``, ``"linear"``, ``"log"``, or ``"auto"`` to find out.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def cell_sets(adatas: Any, vocabulary: Mapping[str, int], *, min_genes: int = 20
     GeneOverlapError
         If a data set has fewer than ``min_genes`` genes of the vocabulary that vary.
     """
-    return [_cell_set(name, adata, vocabulary, min_genes) for name, adata in _named(adatas)]
+    return [_cell_set(name, adata, vocabulary, min_genes, values) for name, adata in _named(adatas)]
 
 
 def _named(adatas: Any) -> Iterable[tuple[str, Any]]:
@@ -93,10 +97,10 @@ def _named(adatas: Any) -> Iterable[tuple[str, Any]]:
     return named
 
 
-def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: int) -> CellSet:
+def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: int, values: str) -> CellSet:
     if adata.X is None:
         raise ExpressionError(f"data set {name!r} has no matrix X; set adata.X to counts or log-normalised values.")
-    kind = detect_kind(adata.X)
+    kind = detect_kind(adata.X, values, where=f"X of data set {name!r}")
     if kind in ("scaled", "nan", "empty"):
         raise ExpressionError(
             f"the matrix of data set {name!r} is {kind}; expected counts or log-normalised values without NaN. "

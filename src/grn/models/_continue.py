@@ -40,6 +40,7 @@ def pretrain(
     precision: str = "float32",
     holdout: float = 0.05,
     min_genes: int = 200,
+    values: str = "auto",
     rng: RNGLike = 0,
     device: str = "auto",
     progress: bool | None = None,
@@ -76,6 +77,9 @@ def pretrain(
         Fraction of cells held out for the logged error, chosen by the hash of their names.
     min_genes
         Least number of varying genes of the vocabulary a data set must have, at least 2.
+    values
+        What the values of all data sets are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out for each,
+        and warns if in doubt.
     rng
         Seed of the order of batches.
     device
@@ -125,7 +129,7 @@ def pretrain(
     start, where = load(model), resolve_device(device)
     if not isinstance(start, Mini):
         raise CapabilityError(f"only models of class Mini can be pretrained here; {start.name!r} is another.")
-    sets = in_order(cell_sets(adatas, {g: i for i, g in enumerate(start.genes)}, min_genes=min_genes))
+    sets = in_order(cell_sets(adatas, {g: i for i, g in enumerate(start.genes)}, min_genes=min_genes, values=values))
     pairs = [hold_out(cells, holdout) for cells in sets]
     train, held = [a for a, _ in pairs], [b for _, b in pairs]
     network = copy.deepcopy(start.network)

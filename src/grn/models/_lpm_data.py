@@ -27,7 +27,7 @@ class Design:
     ----------
     perturbation, control, context
         Column of perturbed genes, label of unperturbed cells, column of contexts.
-    layer, use_raw
+    layer, use_raw, values
         Values to read.
     perturbation_type
         First part of the symbols of perturbations.
@@ -42,6 +42,7 @@ class Design:
     context: str | None = None
     layer: str | None = None
     use_raw: bool = False
+    values: str = "auto"
     perturbation_type: str = "CRISPRi"
     aligned: bool = True
     min_cells: int = 5
@@ -88,7 +89,7 @@ def read_effects(adata: Any, design: Design) -> Effects:
         raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
     matrix, names = _matrix(adata, design)
     symbols, columns = _genes(adata, names, aligned=design.aligned)
-    kind = detect_kind(matrix)
+    kind = detect_kind(matrix, design.values, where="the matrix")
     if kind in ("scaled", "nan", "empty"):
         raise ExpressionError(
             f"the values are {kind}; expected counts or log-normalised values, not negative and without NaN. "

@@ -127,6 +127,7 @@ class LPM(PathModel):
         context: str | None = None,
         layer: str | None = None,
         use_raw: bool = False,
+        values: str = "auto",
         perturbation_type: str = "CRISPRi",
         organism: str = "human",
         min_cells: int = 5,
@@ -166,6 +167,8 @@ class LPM(PathModel):
             Layer to read; ``None`` reads ``X``.
         use_raw
             Read ``.raw`` instead of ``X``, for the genes in ``var_names``.
+        values
+            What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
         perturbation_type
             Kind of intervention, the first part of the symbols: ``"CRISPRi"``, ``"CRISPR-KO"``, ``"CRISPRa"``, ...
         organism
@@ -231,7 +234,7 @@ class LPM(PathModel):
         """
         check_organism(organism)
         design = Design(
-            perturbation, control, context, layer, use_raw, perturbation_type, organism == "human", min_cells
+            perturbation, control, context, layer, use_raw, values, perturbation_type, organism == "human", min_cells
         )
         recipe = Recipe(embedding_dim, hidden_dim, num_layers, dropout, epochs, batch_size, lr, lr_decay, holdout)
         run = Run(path=None if path is None else output_file(path), rng=rng, device=device, show=progress)

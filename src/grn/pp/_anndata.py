@@ -16,7 +16,7 @@ from grn._core.names import WHY, check_key, unstorable
 from grn._kernels.matrix_parts import clipped
 from grn._kernels.scan import Scan, scan, settled
 from grn.genes.tables import symbols as symbol_table
-from grn.pp._expression import Expression, label, select
+from grn.pp._expression import Expression, label, note, select
 from grn.pp._remedy import remedy
 
 KINDS = ("symbol", "ensembl")
@@ -110,6 +110,7 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
         fix = remedy(adata, ("log", "counts", "linear"), layer, use_raw=use_raw, seen=seen)
         raise ExpressionError(f"{where} holds {problem}. {fix}")
     decision = settled(seen, values, where)
+    note(decision)
     if decision.kind == "linear":
         logger.info("%s is linear (%s): normalised and log-transformed like counts", where, decision.why)
     return Expression(clipped(matrix) if seen.noise else matrix, decision, columns, totals=seen.totals)

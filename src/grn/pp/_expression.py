@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -18,10 +18,37 @@ from grn._kernels.expression import RunningMoments, as_log, group_moments
 from grn._kernels.matrix import by_rows, open_matrix, pieces, window
 from grn._kernels.matrix_parts import Source
 from grn._kernels.scale import Decision
+from grn._kernels.scan import VALUES
 
 Pair = tuple[np.ndarray, np.ndarray]
 # which matrices were asked for, as (layer, use_raw), while somebody wants to know
-_READS: ContextVar[list[tuple[str | None, bool]] | None] = ContextVar("grn_reads", default=None)
+_READS: ContextVar[Reads | None] = ContextVar("grn_reads", default=None)
+
+
+class Reads(list[tuple[str | None, bool]]):
+    """Which matrices were asked for, and what scale the last one was read on."""
+
+    decision: Decision | None = None
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What ``params`` say of it: ``values``, and whether that was ``"detected"`` or ``"given"``."""
+        if self.decision is None:
+            return {}
+        return {"values": self.decision.kind, "values_from": self.decision.how}
+
+
+def note(decision: Decision) -> None:
+    """Remember on what scale values are read, if somebody wants to know."""
+    reads = _READS.get()
+    if reads is not None:
+        reads.decision = decision
+
+
+def values_of(params: Mapping[str, Any]) -> str:
+    """What stored ``params`` say that the values were; ``"auto"`` if they do not."""
+    found = params.get("values")
+    return found if isinstance(found, str) and found in VALUES else "auto"
 
 
 def sources(adata: AnnData) -> dict[str, Source]:
@@ -64,9 +91,9 @@ def label(layer: str | None, *, use_raw: bool) -> str:
 
 
 @contextmanager
-def reads_of() -> Iterator[list[tuple[str | None, bool]]]:
+def reads_of() -> Iterator[Reads]:
     """List the matrices, as ``(layer, use_raw)``, that are asked for within a ``with`` block."""
-    reads: list[tuple[str | None, bool]] = []
+    reads = Reads()
     token = _READS.set(reads)
     try:
         yield reads

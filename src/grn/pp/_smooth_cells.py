@@ -14,6 +14,7 @@ from grn._core.logging import logger, one_voice
 from grn._kernels.smooth import averaging, balanced, nearest, principal
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
+from grn.pp._expression import reads_of
 from grn.pp._groups import cell_names
 from grn.pp._smooth import stored_weights
 
@@ -34,6 +35,7 @@ def smooth(
     use_rep: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
     key_added: str = "grn_smooth",
     copy: bool = False,
 ) -> AnnData | None:
@@ -67,6 +69,8 @@ def smooth(
         Layer with counts or log-normalised values to compute components from; ``None`` reads ``X``.
     use_raw
         Read ``.raw`` instead of ``X``.
+    values
+        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     key_added
         Slot of the result.
     copy
@@ -119,6 +123,7 @@ def smooth(
         use_rep=use_rep,
         layer=layer,
         use_raw=use_raw,
+        values=values,
     )
     out = target(adata, copy=copy)
     write_weights(out, key_added, weights, params)
@@ -136,6 +141,7 @@ def neighbour_weights(
     use_rep: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
 ) -> tuple[sparse.csr_matrix, dict[str, Any]]:
     """Compute what :func:`smooth` writes: weights and the arguments that were used."""
     validate(adata)
@@ -146,7 +152,8 @@ def neighbour_weights(
     k = _count(min(_MOST, max(1, int(0.025 * n))) if k is None else k, "k", n - 1)
     sight = _count(min(8 * k, n - 1) if sight is None else sight, "sight", n - 1, least=k) if balance else k
     limit = _count(4 * k if max_chosen is None else max_chosen, "max_chosen", None)
-    points, rep = _points(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw)
+    with reads_of() as reads:
+        points, rep = _points(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw, values=values)
     found = nearest(points, sight)
     if balance:
         found = balanced(found, k, limit, names)
@@ -158,6 +165,8 @@ def neighbour_weights(
         "use_rep": rep,
         "layer": layer,
         "use_raw": use_raw,
+        "values": values,
+        **reads.told,
     }
     logger.info("smooth: %d neighbours per cell in %s", k, rep)
     return averaging(found), params
@@ -169,16 +178,16 @@ def write_weights(adata: AnnData, key: str, weights: sparse.csr_matrix, params: 
     adata.uns[key] = {"params": storable(dict(params))}
 
 
-def weights_for(adata: AnnData, *, layer: str | None, use_raw: bool) -> sparse.csr_matrix:
+def weights_for(adata: AnnData, *, layer: str | None, use_raw: bool, values: str = "auto") -> sparse.csr_matrix:
     """The weights in the default slot, else those that the defaults of :func:`smooth` give."""
     validate(adata)
     if KEY in adata.obsp:
         return stored_weights(adata, KEY)
-    return neighbour_weights(adata, layer=layer, use_raw=use_raw)[0]
+    return neighbour_weights(adata, layer=layer, use_raw=use_raw, values=values)[0]
 
 
 def _points(
-    adata: AnnData, n_pcs: int, use_rep: str | None, layer: str | None, *, use_raw: bool
+    adata: AnnData, n_pcs: int, use_rep: str | None, layer: str | None, *, use_raw: bool, values: str
 ) -> tuple[np.ndarray, str]:
     """Coordinates of the cells and where they come from."""
     if use_rep is None:
@@ -193,13 +202,13 @@ def _points(
         if points.ndim != 2 or not np.isfinite(points).all():
             raise ExpressionError(f"obsm[{use_rep!r}] has shape {points.shape} or holds NaN; expected finite columns.")
         return points[:, :n_pcs], use_rep
-    values = expression(adata, layer=layer, use_raw=use_raw)
-    spread = values.moments()[1]
+    read = expression(adata, layer=layer, use_raw=use_raw, values=values)
+    spread = read.moments()[1]
     order = np.lexsort((np.asarray(adata.var_names, dtype=str), -spread))
     genes = np.sort(order[: min(_GENES, int((spread > 0).sum()))])
     if not len(genes):
         raise ExpressionError("no gene varies between cells, so they have no neighbours; expected expression.")
-    return principal(values.rows, np.arange(values.n_cells), genes, min(n_pcs, len(genes), values.n_cells)), "pca"
+    return principal(read.rows, np.arange(read.n_cells), genes, min(n_pcs, len(genes), read.n_cells)), "pca"
 
 
 def _count(value: int, name: str, most: int | None, *, least: int = 1) -> int:

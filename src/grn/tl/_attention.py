@@ -29,6 +29,7 @@ def attention(
     max_cells: int = 32,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
     key_added: str = "attention",
     rng: RNGLike = 0,
     batch_size: int | None = None,
@@ -100,6 +101,7 @@ def attention(
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
+        values=values,
         batch_size=batch_size,
     )
     seed = seed_of(rng)

@@ -21,6 +21,7 @@ from grn.methods._celloracle_fit import Bags, problem, smoothing
 from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
 from grn.network import Network
 from grn.pp._anndata import check_target, target, validate
+from grn.pp._expression import reads_of
 from grn.pp._groups import MIN_CELLS, group_codes
 from grn.pp._smooth_cells import KEY, neighbour_weights, write_weights
 from grn.tl._infer import _described
@@ -47,6 +48,7 @@ def celloracle(
     parity: bool = False,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
     key_added: str = "celloracle",
     rng: RNGLike = 0,
     n_jobs: int | None = None,
@@ -100,6 +102,8 @@ def celloracle(
         Layer with counts or log-normalised values; ``None`` reads ``X``.
     use_raw
         Read ``.raw`` instead of ``X``.
+    values
+        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     key_added
         Slot of the result.
     rng
@@ -181,20 +185,25 @@ def celloracle(
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
+        values=values,
         seed=seed_of(rng),
         n_jobs=jobs(n_jobs),
         memory_budget=settings.memory_budget,
     )
-    fresh = neighbour_weights(adata, layer=layer, use_raw=use_raw) if smooth is True and KEY not in adata.obsp else None
+    fresh = None
+    if smooth is True and KEY not in adata.obsp:
+        fresh = neighbour_weights(adata, layer=layer, use_raw=use_raw, values=values)
     key = KEY if smooth is True else smooth
     by_name = fit == "bagging" and not parity
     weights = fresh[0] if fresh else smoothing(adata, key)
-    data = problem(adata, task, base_grn, weights, parity=parity, drawn=by_name)
+    with reads_of() as reads:
+        data = problem(adata, task, base_grn, weights, parity=parity, drawn=by_name)
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
     every = record.network_of(data, bags if fit == "bagging" else None, {})
     kept = _filtered(every, max_p, top)
     tell_without_edges(adata, kept, task)
     params = {
+        **reads.told,
         "base_grn": base_grn is not None,
         "fit": fit,
         **({"alpha": float(alpha), "n_bags": int(n_bags)} if fit == "bagging" else {}),

@@ -21,6 +21,7 @@ from grn.methods._genes import rows_of
 from grn.methods._runner import recordable
 from grn.network import Network
 from grn.pp._anndata import check_target, regulator_mask, target, validate
+from grn.pp._expression import reads_of
 from grn.tl._confidence import POOLS
 from grn.tl._labels import MIN_CELLS, Design, design_of
 from grn.tl._repeat import check_count
@@ -44,6 +45,7 @@ def differential(
     groupby: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
     params: Mapping[str, Any] | None = None,
     n_permutations: int = 200,
     pool: str = "edge",
@@ -90,6 +92,8 @@ def differential(
         Layer with counts or log-normalised values; ``None`` reads ``X``.
     use_raw
         Read ``.raw`` instead of ``X``.
+    values
+        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     params
         Parameters of the method itself.
     n_permutations
@@ -166,7 +170,8 @@ def differential(
     genes = _genes(adata, sources, targets)
     design = design_of(adata, condition, conditions, donor, groupby)
     labels = design.relabellings(n_permutations, seed)
-    frozen = freeze(adata, sorted({*genes[0], *genes[1]}), layer=layer, use_raw=use_raw)
+    with reads_of() as reads:
+        frozen = freeze(adata, sorted({*genes[0], *genes[1]}), layer=layer, use_raw=use_raw, values=values)
     rerun = Rerun(record, Task(model=None, groupby=_PART, seed=seed, show=False, n_jobs=jobs(n_jobs)), own, {})
     axes = Axes(tuple(f"{k}{side}" for k in range(len(design.groups)) for side in "ab"), *genes, loops=False)
     cells = frozen.part(design.rows)
@@ -176,6 +181,7 @@ def differential(
     told = {
         **{"function": "differential", "method": method, "condition": condition, "conditions": list(design.names)},
         **{"donor": donor, "groupby": groupby, "layer": layer, "use_raw": use_raw, "pool": pool, "seed": seed},
+        **reads.told,
         **{name: recordable(value) for name, value in {**record.parameters(), **own}.items()},
         **{"sources": genes[0], "targets": genes[1]},
         **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels)},

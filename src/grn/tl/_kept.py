@@ -55,7 +55,7 @@ def kept(
         "own": {name: _told(value) for name, value in sorted(rerun.own.items())},
         "chosen": repr(sorted((name, sorted(values.items())) for name, values in rerun.chosen.items())),
         "model": "" if rerun.task.model is None else rerun.task.model.sha256,
-        "task": [rerun.task.groupby, rerun.task.seed, rerun.layer, rerun.use_raw],
+        "task": [rerun.task.groupby, rerun.task.seed, rerun.layer, rerun.use_raw, rerun.values],
         "axes": [axes.groups, axes.sources, axes.targets, axes.loops],
         "cells": _hash(frozen.values.data, frozen.values.indices, frozen.values.indptr),
         "names": [[str(name) for name in frozen.names], [str(name) for name in frozen.obs.index]],

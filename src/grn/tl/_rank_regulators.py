@@ -16,6 +16,7 @@ from grn._kernels.centrality import eigenvector, pagerank
 from grn.network import Network
 from grn.network._convert import edges_to_csr
 from grn.pp._anndata import check_target, column, expression, target, validate
+from grn.pp._expression import values_of
 from grn.tl._repeat import check_count
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _expression(adata: AnnData, net: Network) -> dict[str, pd.Series]:
             adata,
             layer=layer if isinstance(layer, str) else None,
             use_raw=isinstance(use_raw, bool | np.bool_) and bool(use_raw),
+            values=values_of(params),
         )
     except GrnError as error:
         hint("no mean expression of the regulators: %s", error)

@@ -113,7 +113,8 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
     default = replace(own, sources=tuple(sorted({*own.sources, *listed, *marked})), targets=tuple(sorted(names)))
     for axes in dict.fromkeys((own, default)):
         genes = sorted({*axes.sources, *axes.targets})
-        frozen = freeze(adata, genes, layer=rerun.layer, use_raw=rerun.use_raw, smooth=rerun.own.get("smooth") is True)
+        where = {"layer": rerun.layer, "use_raw": rerun.use_raw, "values": rerun.values}
+        frozen = freeze(adata, genes, **where, smooth=rerun.own.get("smooth") is True)
         again = rerun.fit(frozen.part(), axes)
         differing = n_differing(net, again, axes)
         if not differing:

@@ -19,6 +19,7 @@ from grn.models import FoundationModel
 from grn.network import Network
 from grn.network._combine import known_signs
 from grn.pp._base_grn import base_grn
+from grn.pp._expression import values_of
 from grn.tl._shared import environment
 
 # a weight may differ by this share of the largest one when it is computed again
@@ -105,8 +106,8 @@ class Rerun:
         The method's own parameters.
     chosen
         Parameters that the method chose per group from the data: by name, then group.
-    layer, use_raw
-        Where the values were read.
+    layer, use_raw, values
+        Where the values were read, and what they are.
     """
 
     record: Method
@@ -115,6 +116,7 @@ class Rerun:
     chosen: Mapping[str, Mapping[str, Any]]
     layer: str | None = None
     use_raw: bool = False
+    values: str = "auto"
 
     def fit(self, adata: AnnData, axes: Axes, *, seed: int | None = None) -> Edges:
         """Make the network again."""
@@ -128,7 +130,7 @@ class Rerun:
     def _fit(
         self, adata: AnnData, axes: Axes, aliases: Sequence[str], own: Mapping[str, Any], seed: int | None
     ) -> tuple[Edges, Edges]:
-        task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets))
+        task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
         task = task if seed is None else replace(task, seed=seed)
         nets = []
         with quiet():
@@ -203,7 +205,7 @@ def rerun_of(
     read = environment((model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False)
     task = Task(**read, groupby=groupby, seed=seed or 0, n_jobs=n_jobs)
     layer, use_raw = _plain(stored.get("layer")), bool(_plain(stored.get("use_raw")))
-    return Rerun(record, task, own, chosen, layer, use_raw)
+    return Rerun(record, task, own, chosen, layer, use_raw, values_of(stored))
 
 
 def _stored_params(

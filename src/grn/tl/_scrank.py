@@ -20,6 +20,7 @@ from grn.methods._runner import run
 from grn.network import Network
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
+from grn.pp._expression import reads_of
 from grn.pp._groups import group_codes
 from grn.tl._infer import _described
 from grn.tl._scrank_drug import drug_of
@@ -48,6 +49,7 @@ def scrank(
     min_cells: int = 26,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
     key_added: str = "scrank",
     rng: RNGLike = 0,
     device: str = "auto",
@@ -187,16 +189,18 @@ def scrank(
     }
     seed = seed_of(rng)
     groups, codes = group_codes(adata, groupby, min_cells=1 if net is not None else min_cells)
-    values = expression(adata, layer=layer, use_raw=use_raw)
+    with reads_of() as reads:
+        cells = expression(adata, layer=layer, use_raw=use_raw, values=values)
     if net is None:
-        surroundings = {"groupby": groupby, "layer": layer, "use_raw": use_raw, "seed": seed}
+        surroundings = {"groupby": groupby, "layer": layer, "use_raw": use_raw, "values": values, "seed": seed}
         network = _inferred(adata, list(names), surroundings, own, jobs(n_jobs))
     else:
         network = _stored(adata, net, groupby, groups)
-    means = np.array([mean for mean, _ in values.group_moments(codes)[1]])
+    means = np.array([mean for mean, _ in cells.group_moments(codes)[1]])
     ranks, effects = ranked(network, groups, chosen, other, n_hop=n_hop, symmetric=not parity)
     ranks = with_baselines(ranks, network, means, names, groups, chosen)
     told = {
+        **reads.told,
         "groupby": groupby,
         "drug_targets": list(chosen.targets),
         "actions": list(chosen.actions),

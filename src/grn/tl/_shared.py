@@ -13,6 +13,7 @@ from grn.methods._features import PairFeatures, Request
 from grn.models import FoundationModel, load
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, target
+from grn.pp._expression import reads_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,6 +38,9 @@ SNIPPETS = {
             Layer with counts or log-normalised values; ``None`` reads ``X``.
         use_raw
             Read ``.raw`` instead of ``X``.
+        values
+            What the values are: ``"counts"``, ``"linear"`` (normalised, or counts with fractions) or ``"log"``;
+            ``"auto"`` finds out, see ``grn.pp.check_expression``, and warns where it is in doubt.
         """,
     "far": """
         store
@@ -123,7 +127,7 @@ def run_probe(
     baseline of virtual cells is added to them.
     """
     check_target(adata, copy=copy)
-    with torch_threads(jobs(n_jobs)):
+    with torch_threads(jobs(n_jobs)), reads_of() as reads:
         found = read()
     out = target(adata, copy=copy)
     given = {
@@ -134,6 +138,8 @@ def run_probe(
         "groupby": request.groupby,
         "layer": request.layer,
         "use_raw": request.use_raw,
+        "values": request.values,
+        **reads.told,
         "baseline": request.model.value_scale.baseline,
     }
     entries = {key: feature_entry(out, cube, request.model, given) for key, cube in found.items()}

@@ -17,6 +17,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
+from grn.pp._expression import reads_of
 from grn.pp._groups import cell_names, group_codes
 from grn.pp._smooth import Smoothed, stored_weights
 from grn.pp._smooth_cells import KEY
@@ -47,6 +48,7 @@ def simulate(
     groupby: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
+    values: str = "auto",
     smooth: bool | str | None = None,
     basis: str | None = None,
     pseudotime: str | None = None,
@@ -107,6 +109,8 @@ def simulate(
         Layer with counts or log-normalised values; ``None`` reads ``X``.
     use_raw
         Read ``.raw`` instead of ``X``.
+    values
+        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     smooth
         Entry of ``obsp`` with weights of :func:`grn.pp.smooth`: simulate on smoothed cells, computed on demand.
         ``True`` is ``"grn_smooth"``, ``False`` leaves cells as they are, ``None`` does as the network was inferred.
@@ -219,7 +223,8 @@ def simulate(
     tables = by_group(table, grouped[0], net)
     check_sources(genes, tables, net)
     inferred = network.params.get("smooth")
-    read, used = _reader(adata, layer=layer, smooth=smooth, inferred=inferred, use_raw=use_raw)
+    with reads_of() as reads:
+        read, used = _reader(adata, layer=layer, smooth=smooth, inferred=inferred, use_raw=use_raw, values=values)
     build = partial(LinearCells, mode=mode, steps=n_propagation, clip=clip, parity=parity)
     model = _model(adata, read, tables, way, doses, grouped, alpha=alpha, build=build)
     found, layer_values = effects(model, doses, keep=layer_added is not None)
@@ -229,7 +234,8 @@ def simulate(
         flow = flow_of(model, doses[0], place, cells, seed, show=show)
     out = target(adata, copy=copy)
     written = [", ".join(map(str, settings)) for settings in doses]
-    _write(out, key_added, found, flow, {**params, "rng": seed, "coefficients": way, "smooth": used, "doses": written})
+    told = {**params, **reads.told, "rng": seed, "coefficients": way, "smooth": used, "doses": written}
+    _write(out, key_added, found, flow, told)
     if layer_values is not None:
         out.layers[layer_added] = layer_values
     logger.info("simulated %s: %d genes respond; uns[%r]", written[0], found["gene"].nunique(), key_added)
@@ -278,18 +284,18 @@ def _groups(
 
 
 def _reader(
-    adata: AnnData, *, layer: str | None, smooth: bool | str | None, inferred: object, use_raw: bool
+    adata: AnnData, *, layer: str | None, smooth: bool | str | None, inferred: object, use_raw: bool, values: str
 ) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
     """A function that reads some cells, and the weights by which they are smoothed, ``"False"`` for none."""
-    values = expression(adata, layer=layer, use_raw=use_raw)
+    cells = expression(adata, layer=layer, use_raw=use_raw, values=values)
     if smooth is None:
         smooth = inferred if isinstance(inferred, str) and inferred != "False" else False
     key = KEY if smooth is True else smooth
     if key is False:
-        return values.rows, "False"
+        return cells.rows, "False"
     if not isinstance(key, str):
         raise ParameterError(f"smooth={smooth!r}; pass an entry of obsp, True, False or None.")
-    return Smoothed(values, stored_weights(adata, key)).rows, key
+    return Smoothed(cells, stored_weights(adata, key)).rows, key
 
 
 def _model(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 from scipy import sparse
 
-HUMAN = ["GATA1", "SPI1", "TAL1", "KLF1", "MYB", "GFI1B", "LYZ", "CD79A", "CST3", "S100A8", "NKG7", "GZMB", "CD3D", "HBB"]
+HUMAN = "GATA1 SPI1 TAL1 KLF1 MYB GFI1B LYZ CD79A CST3 S100A8 NKG7 GZMB CD3D HBB".split()
 ENSEMBL = [f"ENSG{number:011d}.{i % 4}" for i, number in enumerate((102145, 66336, 162367, 105610, 118513, 165702))]
-MOUSE = ["Gata1", "Spi1", "Tal1", "Klf1", "Myb", "Gfi1b", "Lyz2", "Cd79a", "Cst3", "S100a8", "Nkg7", "Gzmb"]
+MOUSE = "Gata1 Spi1 Tal1 Klf1 Myb Gfi1b Lyz2 Cd79a Cst3 S100a8 Nkg7 Gzmb".split()
 NAMES = {
     "human": HUMAN,
     "ensembl": ENSEMBL,
@@ -51,13 +51,14 @@ VALUES = (
 )
 CONTAINERS = ("dense", "csr", "csc", "csr_array", "fortran", "float64", "float16", "integers", "view", "masked")
 TYPES = ("none", "all genes", "mixed", "no genes", "missing")
+EDGE = pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"], "weight": [1.0]})
 UNS = {
     "none": {},
     "number": {"grn": 5, "vvp": 3, "grn_genes": 1},
     "text": {"grn": "x", "grn_genes": "x", "simulation": "x"},
-    "params": {"grn": {"edges": pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"], "weight": [1.0]}), "params": "x"}},
-    "schema": {"grn": {"edges": pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"], "weight": [1.0]}), "schema": "x"}},
-    "genes": {"grn": {"edges": pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"], "weight": [1.0]}), "genes": 5}},
+    "params": {"grn": {"edges": EDGE, "params": "x"}},
+    "schema": {"grn": {"edges": EDGE, "schema": "x"}},
+    "genes": {"grn": {"edges": EDGE, "genes": 5}},
     "columns": {"grn": {"edges": pd.DataFrame({"source": ["GATA1"], "weight": ["x"]})}},
     "array": {"grn": {"edges": np.zeros((2, 3))}, "vvp": {"sources": 3, "params": []}},
 }

@@ -62,6 +62,14 @@ def test_nothing_changed_moves_nothing():
     assert not found.distances.any() and not scores(weights, found.distances).any()
 
 
+def test_rounding_moves_nothing():
+    """An edge between two genes apart from the rest does not touch the dimensions; what is left is rounding."""
+    weights = sp.csr_array(np.kron(np.eye(3), np.array([[0.0, 0.5], [0.25, 0.0]])))
+    changed = perturbed(weights, [0], agonist=[False])
+    found = align(weights, changed, n_dims=1)
+    assert ((found.distances == 0) | (found.distances > 1e-9)).all()
+
+
 def test_what_a_drug_does_to_a_row():
     weights = sp.csr_array(np.array([[0, 0.5, -0.5], [0.2, 0, 0], [0, 0, 0]]))
     found = perturbed(weights, [0, 1], agonist=[True, False]).toarray()

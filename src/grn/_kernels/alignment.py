@@ -13,6 +13,8 @@ from scipy.sparse.linalg import LinearOperator, eigs, eigsh
 _DENSE = 1200  # rows up to which a dense decomposition is faster
 _COUPLING = 0.9
 _ZERO = 1e-8
+# twins lie in a space of unit vectors; what is closer than this differs by rounding only
+_ROUNDING = 1e-12
 
 
 class Alignment(NamedTuple):
@@ -73,8 +75,11 @@ def align(weights: sp.csr_array, changed: sp.csr_array, *, n_dims: int = 2, symm
     pair = (weights + weights.T) / 2.0, (changed + changed.T) / 2.0
     coupling = _COUPLING * (weights.sum() + changed.sum() + 2.0 * weights.shape[0] ** 2) / (2.0 * weights.shape[0])
     if symmetric:
-        return _symmetric(sp.csr_array(pair[0]), sp.csr_array(pair[1]), coupling, n_dims)
-    return _directed(weights, changed, coupling, n_dims)
+        found = _symmetric(sp.csr_array(pair[0]), sp.csr_array(pair[1]), coupling, n_dims)
+    else:
+        found = _directed(weights, changed, coupling, n_dims)
+    moved = np.where(found.distances > _ROUNDING, found.distances, 0.0)
+    return found._replace(distances=moved)
 
 
 def scores(weights: sp.csr_array, distances: np.ndarray, *, n_hop: int = 2) -> np.ndarray:

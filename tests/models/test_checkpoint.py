@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
-from grn.models._checkpoint import Checkpoint, fill, number, open_checkpoint, published
+from grn.models._bounds import number
+from grn.models._checkpoint import Checkpoint, fill, open_checkpoint, published
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2), "steps": torch.tensor(3)}
 

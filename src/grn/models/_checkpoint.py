@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
 from grn._core.logging import logger
+from grn.models._bounds import check_room, parsed, put
 from grn.models._store import read_tensors, sha256_file
 from grn.models._unpickle import check_start, read_pickle, read_torch
 
@@ -75,10 +74,10 @@ class Checkpoint:
 
     def count(self, pattern: str) -> int:
         """Number of layers: the consecutive i from 0 for which ``pattern.format(i)`` is the start of a key."""
-        found = 0
-        while any(key.startswith(pattern.format(found)) for key in self.tensors):
-            found += 1
-        return found
+        before, after = pattern.split("{}")
+        rest = (key.removeprefix(before) for key in self.tensors if key.startswith(before))
+        there = {number for number, mark, _ in (part.partition(after) for part in rest) if mark}
+        return next(i for i in range(len(there) + 1) if str(i) not in there)
 
     def shape(self, key: str, dims: int) -> tuple[int, ...]:
         """Shape of a parameter that decides a size.
@@ -91,8 +90,8 @@ class Checkpoint:
         if key not in self.tensors:
             raise WeightsError(f"{self.path} lacks the key {key!r}; {_some('it has', self.tensors)}.")
         shape = tuple(self.tensors[key].shape)
-        if len(shape) != dims:
-            raise WeightsError(f"{key!r} in {self.path} has shape {shape}; expected {dims} axes.")
+        if len(shape) != dims or 0 in shape:
+            raise WeightsError(f"{key!r} in {self.path} has shape {shape}; expected {dims} axes, none of them empty.")
         return shape
 
     def json(self, name: str) -> dict[str, Any]:
@@ -103,8 +102,8 @@ class Checkpoint:
                 f"{self.path.name} needs {name} beside it; {self.folder} holds: {_listing(self.folder)}."
             )
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            found = parsed(path.read_text(encoding="utf-8"), path)
+        except (OSError, UnicodeDecodeError) as error:
             raise WeightsError(f"{path} is not readable JSON ({error}); fetch it again.") from error
         if not isinstance(found, dict):
             raise WeightsError(f"{path} holds a {type(found).__name__}; expected a JSON object.")
@@ -154,6 +153,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         raise WeightsError(f"{path} holds a {type(content).__name__}; expected a state dict of tensors by key.")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     other = {str(key): value for key, value in content.items() if not isinstance(value, Tensor)}
+    check_room(tensors, path.stat().st_size, path)
     if not tensors:
         raise WeightsError(
             f"{path} holds no tensors by key; {_some('it has', other) or 'it is empty'}. Expected a state dict, alone "
@@ -181,12 +181,12 @@ def fill(
     unused: Iterable[str] = (),
     strange: str = "Use the checkpoint that belongs to this architecture.",
 ) -> tuple[str, ...]:
-    """Copy every parameter of a module from its published key; every key of the checkpoint must be accounted for.
+    """Give a module every parameter from its published key; every key of the checkpoint must be accounted for.
 
     Parameters
     ----------
     module
-        Module to fill, in place.
+        Module to fill, in place; made inside :func:`grn.models._bounds.outline` it takes no memory before.
     checkpoint
         Where from.
     names
@@ -211,7 +211,7 @@ def fill(
     missing: list[str] = []
     wrong: list[str] = []
     found: dict[str, Tensor] = {}
-    state = module.state_dict()
+    state = module.state_dict(keep_vars=True)
     for own, parameter in state.items():
         keys = names(own)
         keys = (keys,) if isinstance(keys, str) else keys
@@ -230,7 +230,7 @@ def fill(
     if missing or wrong or extra:
         told = (_some("missing keys", missing), _some("wrong shapes:", wrong), _some("unexpected keys", extra))
         raise WeightsError(f"{checkpoint.path} does not fit: {'; '.join(t for t in told if t)}. {strange}")
-    module.load_state_dict(found)
+    put(module, found, checkpoint.path)
     if spare:
         logger.info("%s: %d keys are not needed and were left out (%s)", checkpoint.path, len(spare), _some("", spare))
     return spare
@@ -246,11 +246,11 @@ def _misfits(parts: Mapping[str, Tensor], parameter: Tensor, n: int) -> list[str
 
 def _untied(found: Mapping[str, Tensor], state: Mapping[str, Tensor], names: Names) -> list[str]:
     """Parameters that are one in the module and two in the checkpoint, with other values."""
-    first: dict[tuple[int, ...], str] = {}
+    first: dict[int, str] = {}
     told = []
     for own, value in found.items():
-        other = first.setdefault((state[own].data_ptr(), *state[own].shape), own)
-        if other != own and state[own].numel() and not torch.equal(value, found[other]):
+        other = first.setdefault(id(state[own]), own)
+        if other != own and not torch.equal(value, found[other]):
             told.append(f"{names(own)} differs from {names(other)}, which is the same parameter here")
     return told
 
@@ -265,22 +265,6 @@ def published(module: torch.nn.Module, names: Names) -> dict[str, Tensor]:
         else:
             out.update(zip(keys, parameter.detach().cpu().chunk(len(keys)), strict=True))
     return {key: value.clone() for key, value in out.items()}
-
-
-def number(config: Mapping[str, Any], key: str, source: object, *, kind: type = int, default: Any = None) -> Any:
-    """A positive number from a configuration.
-
-    Raises
-    ------
-    WeightsError
-        If it is missing without default, or no positive number.
-    """
-    value = config.get(key, default)
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not plain or not math.isfinite(value) or value <= 0 or (kind is int and int(value) != value):
-        found = "is missing" if key not in config else f"is {value!r}"
-        raise WeightsError(f"{key!r} {found} in the configuration of {source}; expected a positive {kind.__name__}.")
-    return kind(value)
 
 
 def _weights_file(path: Path) -> Path:

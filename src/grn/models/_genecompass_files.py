@@ -15,7 +15,8 @@ from torch import Tensor
 from grn._core.errors import WeightsError, WeightsNotFoundError
 from grn._core.logging import hint, logger
 from grn.models._blocks import BlockConfig
-from grn.models._checkpoint import Checkpoint, number
+from grn.models._bounds import number
+from grn.models._checkpoint import Checkpoint
 from grn.models._genecompass_network import PRIORS, Parts
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu}

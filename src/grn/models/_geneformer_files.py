@@ -13,7 +13,8 @@ from torch import Tensor
 from grn._core.errors import ParameterError, WeightsError
 from grn._core.logging import hint
 from grn.models._blocks import BlockConfig
-from grn.models._checkpoint import Checkpoint, Names, number
+from grn.models._bounds import number
+from grn.models._checkpoint import Checkpoint, Names
 
 REQUIRED, ENDS = ("<pad>", "<mask>"), ("<cls>", "<eos>")
 # copies of the word embeddings and of the bias, tied to them

@@ -28,7 +28,7 @@ class TooLargeError(Exception):
     """A pickle that asks for more than a file of its size can hold."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Thing:
     """Something on the stack: how many values it holds if all its paths are counted, and what is known of it.
 

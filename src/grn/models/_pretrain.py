@@ -16,8 +16,10 @@ from torch import Tensor
 
 from grn._core.errors import WeightsError
 from grn._core.logging import logger, progress
+from grn.models._bounds import parsed
 from grn.models._cells import CellSet
 from grn.models._store import save_pickled
+from grn.models._unpickle import read_torch
 from grn.models.mini import SCALE, MiniNetwork
 
 
@@ -189,8 +191,8 @@ def _resume(
     network: torch.nn.Module, optimizer: torch.optim.Optimizer, key: str, path: Path, device: torch.device
 ) -> int:
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        same = json.loads(state["schedule"]) == json.loads(key)
+        state = read_torch(path)
+        same = parsed(state["schedule"], path) == json.loads(key)
         if same:
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])

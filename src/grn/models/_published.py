@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
+from grn.models._bounds import check_panel
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models._steady import Steady
 
@@ -74,8 +75,7 @@ class Published(Steady, ABC):
     def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
         if about.dtype not in DTYPES:
             raise ParameterError(f"dtype={about.dtype!r}; use one of {', '.join(DTYPES)}.")
-        if isinstance(about.max_genes, bool) or not isinstance(about.max_genes, int) or about.max_genes < 2:
-            raise ParameterError(f"max_genes={about.max_genes!r}; pass how many genes are shown together, 2 or more.")
+        check_panel(about.max_genes)
         if self.readouts and about.readout not in self.readouts:
             raise ParameterError(
                 f"readout={about.readout!r} is unknown to {about.name!r}; use one of {', '.join(self.readouts)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,14 @@ import torch.nn.functional as F
 
 from grn._core.errors import WeightsError
 from grn.models._blocks import BlockConfig
-from grn.models._checkpoint import Checkpoint, number
+from grn.models._bounds import number
+from grn.models._checkpoint import Checkpoint
 from grn.models._scprint_network import ClassHead, Layout
 
 TABLES = tuple(f"gene_encoder.{part}.weight" for part in ("embedding", "embeddings", "0.embedding", "0.embeddings"))
 _FIRST = "transformer.blocks.0."
+# positions of a layer among others that hold no parameters
+_PLACE, _SPACE = re.compile("[0-9]{1,6}"), 8
 
 # starts of keys that belong to variants with another forward pass
 _FOREIGN = {
@@ -170,6 +174,8 @@ def _head(checkpoint: Checkpoint, name: str) -> ClassHead:
     start = f"cls_decoders.{name}.decoder."
     tensors = checkpoint.tensors
     places = sorted(int(k.removeprefix(start).split(".")[0]) for k in tensors if _is_matrix(checkpoint, k, start))
+    if places and places[-1] > _SPACE * len(tensors):
+        raise WeightsError(f"{start}{places[-1]} in {checkpoint.path} stands far behind the layers that are there.")
     hidden = tuple((place, tensors[f"{start}{place}.weight"].shape[0]) for place in places)
     labels, _ = checkpoint.shape(f"cls_decoders.{name}.out_layer.weight", 2)
     return ClassHead(hidden, labels)
@@ -177,7 +183,8 @@ def _head(checkpoint: Checkpoint, name: str) -> ClassHead:
 
 def _is_matrix(checkpoint: Checkpoint, key: str, start: str) -> bool:
     place, _, rest = key.removeprefix(start).partition(".")
-    return key.startswith(start) and place.isdigit() and rest == "weight" and checkpoint.tensors[key].dim() == 2
+    named = key.startswith(start) and _PLACE.fullmatch(place) is not None and rest == "weight"
+    return named and checkpoint.tensors[key].dim() == 2
 
 
 def _starts(checkpoint: Checkpoint, start: str) -> bool:

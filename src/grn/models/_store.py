@@ -15,6 +15,7 @@ from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, written
+from grn.models._bounds import number, outline, parsed, put
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
 FORMAT = "grn.mini/1"
@@ -100,7 +101,7 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
             f"{source} does not fit {type(module).__name__}: {'; '.join(t for t in told if t)}. "
             "Use the checkpoint that belongs to this architecture."
         )
-    module.load_state_dict(tensors)
+    put(module, tensors, source)
 
 
 def _told(tensor: Tensor) -> str:
@@ -135,28 +136,33 @@ def load_mini(path: str | Path, *, name: str | None = None) -> Mini:
         raise WeightsError(
             f"{path} has format {header.get('format', 'none')!r}; expected {FORMAT!r}, as written by grn.models.save()."
         )
+    told = f"the header of {path}"
     try:
-        config = MiniConfig(**json.loads(header["config"]))
+        config = MiniConfig(**parsed(header["config"], told))
         genes = header["genes"].split("\n")
-        max_genes = int(header.get("max_genes", 2048))
+        max_genes = number({"max_genes": int(header.get("max_genes", 2048))}, "max_genes", path, least=2)
+    except WeightsError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"the header of {path} cannot be read ({error}).") from error
-    _check_sizes(config, path)
+        raise WeightsError(f"{told} cannot be read ({error}).") from error
+    _check_sizes(config, tensors, path)
     if len(genes) != config.n_genes or len(set(genes)) != len(genes):
         raise WeightsError(
             f"{path} names {len(genes)} genes but its embedding has {config.n_genes} rows."
             if len(genes) != config.n_genes
             else f"{path} names {len(genes) - len(set(genes))} genes twice; names must be distinct."
         )
-    network = MiniNetwork(config)
+    with outline():
+        network = MiniNetwork(config)
     load_strictly(network, tensors, path)
     return Mini(network, genes, name=name or path.stem, sha256=sha256_file(path), max_genes=max_genes)
 
 
-def _check_sizes(config: MiniConfig, path: Path) -> None:
-    least = {"encoder_blocks": 0, "decoder_blocks": 0}
+def _check_sizes(config: MiniConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse sizes that the file has no parameters for, before a network is made of them."""
     for name, size in asdict(config).items():
-        if type(size) is not int or size < least.get(name, 1):
-            raise WeightsError(f"the header of {path} has {name}={size!r}; expected a positive integer.")
+        blocks = name.endswith("_blocks")
+        most = len(tensors) if blocks else path.stat().st_size
+        number({name: size if type(size) is int else str(size)}, name, path, least=0 if blocks else None, most=most)
     if config.d % config.heads:
         raise WeightsError(f"the header of {path} has heads={config.heads}, which does not divide d={config.d}.")

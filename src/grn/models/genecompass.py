@@ -22,6 +22,7 @@ from torch.autograd import forward_ad
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn.models._blocks import BlockConfig
+from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._genecompass_files import (
@@ -237,7 +238,8 @@ def load(
         raise ParameterError(f"{checkpoint.path} has no head for genes (cls.predictions); use readout='value'.")
     largest = _panel_size(max_genes, parts.positions)
     layers = checkpoint.count("bert.encoder.layer.{}.")
-    network = GeneCompassNetwork(parts, block, layers, activation=config.get("hidden_act", "gelu"))
+    with outline():
+        network = GeneCompassNetwork(parts, block, layers, activation=config.get("hidden_act", "gelu"))
     tokens = read_tokens(checkpoint, parts.n, token_dictionary)
     unused = fill(network, checkpoint, published_name, unused=UNUSED)
     check_ties(checkpoint)

@@ -23,6 +23,7 @@ from torch.autograd import forward_ad
 
 from grn._core.errors import ParameterError
 from grn.models._blocks import BlockConfig
+from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._geneformer_files import (
@@ -333,7 +334,8 @@ def load(
     head = has_head(checkpoint, readout)
     vocabulary = read_vocabulary(checkpoint, rows, token_dictionary)
     medians = read_medians(checkpoint, [g for g in vocabulary if not g.startswith("<")], gene_medians)
-    network = GeneformerNetwork(rows, positions, block, layers, kinds=kinds, head=head)
+    with outline():
+        network = GeneformerNetwork(rows, positions, block, layers, kinds=kinds, head=head)
     unused = fill(network, checkpoint, keys_of(checkpoint), unused=UNUSED)
     about = About(name, checkpoint.sha256(), room(vocabulary, positions, max_genes), readout, dtype, unused)
     return Geneformer(network, vocabulary, about, medians=medians, layer=layer)

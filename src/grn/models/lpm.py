@@ -18,6 +18,7 @@ from grn._core.errors import ParameterError, WeightsError
 from grn._core.files import output_file
 from grn._core.logging import logger
 from grn._core.rng import RNGLike
+from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._lpm_data import Design
@@ -275,7 +276,8 @@ def load(
             f"'predictor.0.weight' in {checkpoint.path} takes {inputs} numbers; three embeddings of width {d} are "
             f"{3 * d}."
         )
-    network = LPMNetwork(symbols, d, hidden, layers)
+    with outline():
+        network = LPMNetwork(symbols, d, hidden, layers)
     unused = fill(network, checkpoint, str)
     about = About(name, checkpoint.sha256(), MAX_GENES, dtype=dtype, unused=unused)
     model = LPM(network, symbols, about, perturbation_type=perturbation_type, args=args, organism=organism)

@@ -34,6 +34,7 @@ from torch.autograd import forward_ad
 from grn._core.errors import ParameterError
 from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
+from grn.models._bounds import check_panel
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models._steady import Steady
 
@@ -254,6 +255,7 @@ class Mini(Steady):
                 f"the vocabulary has {len(genes)} names ({len(set(genes))} distinct); "
                 f"the embedding has {network.config.n_genes} rows. Pass one distinct name per row."
             )
+        check_panel(max_genes)
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.genes = tuple(genes)
         self.name, self.max_genes = name, max_genes

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError
 from grn.models._blocks import BlockConfig, Stack
-from grn.models._checkpoint import Checkpoint, fill, number, published
+from grn.models._bounds import number, outline
+from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
@@ -236,15 +237,11 @@ def load(
     flags = checkpoint.shape("pert_encoder.weight", 2)[0]
     if flags < 2:
         raise WeightsError(f"'pert_encoder.weight' in {checkpoint.path} has {flags} rows; a flag needs two.")
-    network = ScGenePTNetwork(
-        rows,
-        block_of(checkpoint, heads_of(checkpoint, heads)),
-        checkpoint.count("transformer_encoder.layers.{}."),
-        tokens=tokens,
-        counts=counts,
-        texts={name: width for name, (_, width) in shapes.items()},
-        flags=flags,
-    )
+    block = block_of(checkpoint, heads_of(checkpoint, heads))
+    layers = checkpoint.count("transformer_encoder.layers.{}.")
+    widths = {name: width for name, (_, width) in shapes.items()}
+    with outline():
+        network = ScGenePTNetwork(rows, block, layers, tokens=tokens, counts=counts, texts=widths, flags=flags)
     unused = fill(network, checkpoint, names_of(layout_of(checkpoint)), unused=("cls_decoder.*",))
     vocabulary = read_vocabulary(checkpoint, rows)
     return ScGenePT(network, vocabulary, About(name, checkpoint.sha256(), max_genes, dtype=dtype, unused=unused))

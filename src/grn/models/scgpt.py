@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError
 from grn.models._blocks import BlockConfig, Stack
-from grn.models._checkpoint import Checkpoint, fill, number, published
+from grn.models._bounds import number, outline
+from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
@@ -326,7 +327,8 @@ def load(
     mvc, flag, norm = (
         any(key.startswith(start) for key in checkpoint.tensors) for start in ("mvc_decoder.", "flag_encoder.", "bn.")
     )
-    network = ScGPTNetwork(rows, block, layers, mvc=mvc, flag=flag, norm=norm)
+    with outline():
+        network = ScGPTNetwork(rows, block, layers, mvc=mvc, flag=flag, norm=norm)
     layout = layout_of(checkpoint)
     unused = fill(network, checkpoint, lambda own: stack_name(own, layout), unused=UNUSED)
     about = About(name, checkpoint.sha256(), max_genes, readout, dtype, unused)

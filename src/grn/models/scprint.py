@@ -20,6 +20,7 @@ from torch import Tensor
 
 from grn._core.errors import ParameterError
 from grn.models._blocks import BlockConfig
+from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
@@ -229,7 +230,8 @@ def load(
     refuse_variants(checkpoint)
     layout = layout_of(checkpoint)
     genes = genes_of(checkpoint, layout)
-    network = ScPRINTNetwork(layout)
+    with outline():
+        network = ScPRINTNetwork(layout)
     unused = UNUSED if layout.mvc else (*UNUSED, "mvc_decoder.*")
     left = fill(network, checkpoint, lambda own: published_key(own, layout), unused=unused)
     about = About(name, checkpoint.sha256(), max_genes, readout, dtype, left)

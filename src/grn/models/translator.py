@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
@@ -25,11 +25,13 @@ from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, written
+from grn.models._bounds import number, outline, parsed
 from grn.models._steady import ordinary, undisturbed
 from grn.models._store import load_strictly, read_tensors, save_tensors
 
 FORMAT = "grn.translator/1"
 VIEWS = ("raw", "centred", "both")
+GRID_LIMIT = 1e30
 
 
 @dataclass(frozen=True)
@@ -177,11 +179,11 @@ class Translator:
         if not described.is_file():
             raise WeightsNotFoundError(f"no file {described}; pass the path given to Translator.save.")
         try:
-            found = json.loads(described.read_text())
+            found = parsed(described.read_text(), described)
             given = found["config"]
             config = TranslatorConfig(**{**given, "hidden": tuple(given["hidden"]), "grid": tuple(given["grid"])})
             digest, kind = found["sha256"], found["format"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise WeightsError(f"{described} does not describe a translator ({error}).") from error
         tensors_path = base.with_name(base.name + ".safetensors")
         tensors, header = read_tensors(tensors_path)
@@ -191,13 +193,32 @@ class Translator:
             raise WeightsError(
                 f"{tensors_path} is not the file {described} was written with; save the translator again."
             )
-        if "config" in header and json.loads(header["config"]) != json.loads(json.dumps(asdict(config))):
+        if "config" in header and parsed(header["config"], tensors_path) != json.loads(json.dumps(asdict(config))):
             raise WeightsError(
                 f"{described} and {tensors_path} differ in their configuration; save the translator again."
             )
-        network = TranslatorNetwork(config)
+        _check_sizes(config, tensors, tensors_path)
+        with outline():
+            network = TranslatorNetwork(config)
         load_strictly(network, tensors, tensors_path)
         return cls(config, network.eval(), dict(found.get("history", {})))
+
+
+def _check_sizes(config: TranslatorConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse sizes that the file has no parameters for, before a network is made of them."""
+    size = path.stat().st_size
+    sizes = {"points": config.points, "members": config.members}
+    sizes |= {f"hidden[{i}]": width for i, width in enumerate(config.hidden[: len(tensors)])}
+    for name in sizes:
+        number(sizes, name, path, most=size)
+    points = {f"grid[{i}]": point for i, point in enumerate(config.grid)}
+    for name in points:
+        number(points, name, path, kind=float, least=-GRID_LIMIT, most=GRID_LIMIT)
+    if config.view not in VIEWS or len(config.hidden) > len(tensors):
+        raise WeightsError(
+            f"{path} has view={config.view!r} and {len(config.hidden)} hidden layers; expected one of "
+            f"{', '.join(VIEWS)}, and no more layers than the {len(tensors)} tensors in the file."
+        )
 
 
 class TranslatorNetwork(nn.Module):

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 import grn
+from grn._core import sealed
 from grn.bench import _corpus
 from grn.bench._corpus import build, cells
 from grn.bench._corpus_pool import LARGEST_R
@@ -297,7 +298,8 @@ class TestCache:
             at = content.index(first.coexpression[np.triu_indices(8, 1)].tobytes())
             content[at] ^= 1
         if damage == "other":
-            np.savez(file, key="x", upper=np.zeros(28), expression=np.zeros(8), n_sets=np.zeros(8))
+            arrays = {"upper": np.zeros(28), "expression": np.zeros(8), "n_sets": np.zeros(8)}
+            sealed.keep(file, sealed.packed({"key": np.array("x"), **arrays}))
         else:
             file.write_bytes({"short": content[: len(content) // 2], "flipped": content, "empty": b""}[damage])
         with caplog.at_level(logging.WARNING, logger="grn"):

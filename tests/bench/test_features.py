@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import grn
+from grn._core import sealed
 from grn.bench import _features
 from grn.bench._features import READERS, Features
 from grn.errors import CapabilityError, GeneOverlapError
@@ -96,7 +97,7 @@ def reads(monkeypatch):
 
 
 def files(folder, feature):
-    return sorted(Path(folder).rglob(f"{feature}-*/*.npy"))
+    return sorted(Path(folder).rglob(f"{feature}-*/*.sealed"))
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -164,15 +165,20 @@ def test_many_sources_are_read_in_blocks(make, reads, monkeypatch):
     assert reads == [SOURCES[:2], SOURCES[2:4], SOURCES[4:]]
 
 
-def pickled(path):
-    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
 
 
 DAMAGE = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("nothing"),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:150]),
-    "pickled": pickled,
+    "flipped": flipped,
+    "pickled": lambda path: sealed.keep(path, sealed.packed({"values": np.array([{"a": 1}], dtype=object)})),
+    "other": lambda path: sealed.keep(path, sealed.packed({"others": np.zeros(3)})),
+    "type": lambda path: sealed.keep(path, sealed.packed({"values": np.zeros((len(HUMAN), 8))})),
 }
 
 
@@ -191,8 +197,8 @@ def test_a_damaged_file_is_read_anew(make, reads, tmp_path, caplog, kind):
 
 def test_a_file_of_another_shape_is_read_anew(make, reads, tmp_path):
     whole = make().cube("vvp", SOURCES)
-    np.save(files(tmp_path, "vvp")[0], whole[:3, 0])
-    np.save(files(tmp_path, "vvp")[1], whole[:, 1, 0])
+    sealed.keep(files(tmp_path, "vvp")[0], sealed.packed({"values": whole[:3, 0]}))
+    sealed.keep(files(tmp_path, "vvp")[1], sealed.packed({"values": whole[:, 1, 0]}))
     del reads[:]
     np.testing.assert_allclose(make().cube("vvp", SOURCES), whole, atol=1e-6)
     assert reads == [SOURCES[:2]]
@@ -200,18 +206,18 @@ def test_a_file_of_another_shape_is_read_anew(make, reads, tmp_path):
 
 def test_an_interrupted_reading_goes_on(make, reads, tmp_path, monkeypatch):
     monkeypatch.setattr(_features, "_BLOCK", 1)
-    save, saved = np.save, []
+    keep, saved = sealed.keep, []
 
-    def failing(file, values):
+    def failing(path, content):
         if len(saved) == 5:
             raise KeyboardInterrupt
-        saved.append(file)
-        save(file, values)
+        saved.append(path)
+        keep(path, content)
 
-    monkeypatch.setattr(_features.np, "save", failing)
+    monkeypatch.setattr(sealed, "keep", failing)
     with pytest.raises(KeyboardInterrupt):
         make().cube("vvp", SOURCES)
-    monkeypatch.setattr(_features.np, "save", save)
+    monkeypatch.setattr(sealed, "keep", keep)
     assert len(files(tmp_path, "vvp")) == 3, "two blocks of both probes, and one file of the third"
     del reads[:]
     found = make().cube("vvp", SOURCES)
@@ -238,7 +244,7 @@ def test_other_inputs_are_other_files(make, tmp_path):
 
 def test_names_cannot_leave_the_folder(make, tmp_path):
     path = make()._path("vvp", "../../up")
-    assert path.parent.parent.parent == tmp_path and path.name == "..%2F..%2Fup.npy"
+    assert path.parent.parent.parent == tmp_path and path.name == "..%2F..%2Fup.sealed"
 
 
 @pytest.mark.parametrize("with_cells", [False, True])

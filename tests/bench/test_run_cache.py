@@ -1,8 +1,19 @@
 """Runs with a cache: finished cells are kept, an interrupted run goes on, other inputs are other cells."""
 
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
 
-from grn.bench import _cell, _run
+import grn
+from grn.bench import _cell, _corpus_sets, _run
 
 
 def count_cells(monkeypatch, *, fail_at=None):
@@ -66,10 +77,84 @@ def test_an_interrupted_run_goes_on(quick, tmp_path, monkeypatch, runs):
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".part"]
 
 
+def outside(folder, runs, *, change=None):
+    """A folder with what floors from outside are read from: one set of cells, and CollecTRI."""
+    genes = sorted({*runs.ONE.genes, *runs.TWO.genes})
+    values = np.random.default_rng(1).poisson(3.0, (40, len(genes))).astype(np.float32)
+    values[7, 3] += change == "corpus"
+    edges = [(source, target) for source in runs.ONE.regulators for target in runs.ONE.genes[::3] if source != target]
+    edges += [(source, target) for source in runs.TWO.regulators for target in runs.TWO.genes[::3] if source != target]
+    edges = edges[:-20] if change == "prior" else edges
+    for name in ("expression", "priors"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    cells = ad.AnnData(values, uns={"organism": "human"}, var=pd.DataFrame(index=genes))
+    cells.obs_names = [f"c{i}" for i in range(40)]
+    cells.write_h5ad(folder / "expression" / "a.h5ad")
+    table = pd.DataFrame(edges, columns=["source", "target"]).assign(weight=1.0)
+    table.to_csv(folder / "priors" / "collectri_human.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("change", ["corpus", "prior", None])
+def test_what_is_in_the_files_from_outside_is_part_of_the_key(quick, tmp_path, monkeypatch, runs, change):
+    monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
+    done = count_cells(monkeypatch)
+    arguments = {"outside": True, "methods": ["VVP (raw)", "Pert (origin)"], "cache": tmp_path / "cache"}
+    first = quick(path=outside(tmp_path / "data", runs), **arguments)
+    told = set(first["method"])
+    assert {"corpus co-expression", "prior (CollecTRI)", "Pert (origin)"} <= told and len(done) == 1
+    found = quick(path=outside(tmp_path / "other", runs, change=change), **arguments)
+    assert len(done) == (1 if change is None else 2)
+    assert runs.same(found, quick(path=tmp_path / "other", **{**arguments, "cache": None}))
+    differ = first["method"][(first["value"] - found["value"]).abs() > 0].unique()
+    assert set(differ) <= {"corpus": told - {"prior (CollecTRI)"}, "prior": {"prior (CollecTRI)"}, None: set()}[change]
+    assert (change is None) == (len(differ) == 0)
+
+
+def test_cells_are_kept_whichever_others_are_asked_for(quick, tmp_path, monkeypatch, runs):
+    monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
+    done = count_cells(monkeypatch)
+    path = outside(tmp_path / "data", runs)
+    arguments = {"outside": True, "methods": ["Pert (origin)"], "cache": tmp_path / "cache", "path": path}
+    quick(**arguments)
+    quick(**arguments, test=[runs.TWO, runs.THREE])
+    assert done == [("two", "paper"), ("three", "paper")]
+
+
+def test_no_flipped_bit_in_a_cache_changes_a_result(quick, tmp_path, monkeypatch, runs):
+    monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
+    arguments = {"outside": True, "path": outside(tmp_path / "data", runs), "cache": tmp_path / "cache"}
+    first, chance = quick(**arguments), random.Random(0)
+    whole = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+    assert {path.parent.name.split("-")[0] for path in whole} >= {"cells", "vvp", "cache"}
+    for _ in range(3):
+        for path, text in whole.items():
+            at = chance.randrange(8 * len(text))
+            flipped = bytearray(text)
+            flipped[at // 8] ^= 1 << at % 8
+            path.write_bytes(bytes(flipped))
+        assert runs.same(first, quick(**arguments))
+        read = {path for path in whole if path.read_bytes() == whole[path]}
+        assert all(path in read for path in whole if path.parent.name in ("cells", "cache"))
+        for path, text in whole.items():
+            path.write_bytes(text)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_three_processes_on_one_cache_killed_at_random_moments(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(grn.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("cache_runs.py")), str(tmp_path), "4"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert found.returncode == 0, found.stderr
+    told = json.loads(found.stdout.splitlines()[-1])
+    assert told["failed"] == 0 and told["different"] == [] and told["left"] == [] and told["kills"] >= 4
+
+
 @pytest.mark.parametrize("junk", [b"", b"PAR1 and no more", b"PAR1"])
 def test_a_damaged_cell_is_computed_again(quick, tmp_path, monkeypatch, caplog, junk, runs):
     first = quick(cache=tmp_path)
-    (path,) = (tmp_path / "cells").glob("*.parquet")
+    (path,) = (tmp_path / "cells").glob("*.sealed")
     path.write_bytes(junk)
     done = count_cells(monkeypatch)
     with caplog.at_level("WARNING", logger="grn"):

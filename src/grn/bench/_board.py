@@ -67,7 +67,7 @@ class Board:
 
     def __init__(self, reference: Reference, setting: Setting) -> None:
         self.reference, self.setting = reference, setting
-        self.cells, self.cells_are = _cells(reference, setting.stand_in)
+        self.cells, self.cells_are = cells_of(reference, setting.stand_in)
         self._features: dict[str, Features] = {}
         self._cubes: dict[tuple[str, str], np.ndarray] = {}
         rows = np.searchsorted(reference.genes, reference.evidence)
@@ -201,7 +201,7 @@ class Board:
         return self.grid(np.mean(parts, axis=0))
 
 
-def _cells(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:
+def cells_of(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:
     """Cells of the data set if they cover its genes, else stand-ins, and which they are."""
     own = reference.expression
     if own is not None and own.n_obs >= 3 and np.isin(reference.genes, np.asarray(own.var_names, dtype=str)).all():

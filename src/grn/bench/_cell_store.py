@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import pandas as pd
 
 from grn import genes as gene_tables
-from grn._core.logging import logger
-from grn.bench._board import Setting
+from grn._core import sealed
+from grn.bench._board import Setting, cells_of
 from grn.bench._cell import Contest
 from grn.bench._features import fingerprint
 from grn.datasets._reference import Reference
 
-_VERSION = "4"
+_VERSION = "5"
 
 
 @dataclass(frozen=True)
@@ -35,45 +35,40 @@ def cell_path(group: Group, reference: Reference, setting: Setting, contest: Con
         return None
     told = [
         _VERSION,
-        *_described(group.train),
-        *_described(reference),
+        *_described(group.train, setting),
+        *_described(reference, setting),
         group.protocol,
         *gene_tables.versions().values(),
         "" if setting.model is None else setting.model.sha256,
         str(setting.max_regulators),
         str(setting.epochs),
-        str(setting.stand_in is not None),
         repr(contest.recipes),
         f"{contest.seeds} {contest.n_boot} {contest.seed}",
-        *sorted(contest.extra_floors),
+        *sorted(f"{name} {getattr(floor, 'sha256', '')}" for name, floor in contest.extra_floors.items()),
     ]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-    return setting.cache / "cells" / f"{key}.parquet"
+    return setting.cache / "cells" / f"{key}.sealed"
 
 
-def _described(reference: Reference) -> list[str]:
-    """All of a reference that a cell depends on."""
-    cells = "" if reference.expression is None else fingerprint(reference.expression)
-    return [reference.sha256, reference.name, reference.organism, reference.unit, str(reference.directed), cells]
+def _described(reference: Reference, setting: Setting) -> list[str]:
+    """All of a reference that a cell depends on, the cells that stand in for its own among it."""
+    own = "" if reference.expression is None else fingerprint(reference.expression)
+    read, kind = cells_of(reference, setting.stand_in)
+    stand_in = "" if read is None or kind == "own" else fingerprint(read)
+    facts = [reference.sha256, reference.name, reference.organism, reference.unit, str(reference.directed)]
+    return [*facts, own, stand_in]
 
 
 def stored_cell(group: Group, reference: Reference, setting: Setting, contest: Contest) -> pd.DataFrame | None:
     """A finished cell, if there is one."""
     path = cell_path(group, reference, setting, contest)
-    if path is None or not path.exists():
-        return None
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        logger.warning("%s is damaged (%s) and is computed anew", path, error)
-        return None
+    return None if path is None else sealed.kept(path, lambda content: pd.read_parquet(io.BytesIO(content)))
 
 
 def store_cell(table: pd.DataFrame, path: Path | None) -> None:
     """Keep a finished cell, whole or not at all."""
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{uuid4().hex}.part")
-    table.to_parquet(part, index=False)
-    part.replace(path)
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
+    sealed.keep(path, content.getvalue())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +13,10 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from grn._core import sealed
 from grn._core.errors import GeneOverlapError, ParameterError
-from grn._core.files import output_folder
-from grn._core.logging import logger, progress
+from grn._core.files import file_errors, output_folder
+from grn._core.logging import progress
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.bench._corpus_pool import VERSION, Pool
 from grn.bench._corpus_sets import find, listed, read, unique
@@ -196,8 +195,8 @@ def build(
     """
     wanted, paths = unique(genes, "genes"), find(names, path)
     key = _key(wanted, paths)
-    stored = None if cache is None else output_folder(cache, name="cache") / f"corpus-{key[:16]}.npz"
-    found = None if stored is None or not stored.is_file() else _load(stored, key, wanted, tuple(paths))
+    stored = None if cache is None else output_folder(cache, name="cache") / f"corpus-{key[:16]}.sealed"
+    found = None if stored is None else sealed.kept(stored, partial(_load, key=key, genes=wanted, sets=tuple(paths)))
     if found is None:
         pool = Pool(len(wanted))
         for name in progress(list(paths), desc="corpus", show=show):
@@ -218,29 +217,37 @@ def build(
 def _key(genes: np.ndarray, paths: dict[str, Path]) -> str:
     """Hash of all that the result depends on."""
     facts = [str(VERSION), *versions().values()]
-    facts += [f"{name} {sha256_of(path)}" for name, path in paths.items()]
-    return hashlib.sha256("\x1f".join([*facts, *genes]).encode()).hexdigest()
+    return hashlib.sha256("\x1f".join([*facts, content(paths), *genes]).encode()).hexdigest()
+
+
+def content(paths: Mapping[str, Path]) -> str:
+    """Hash of what is in some files, by name of data set."""
+    found = []
+    for name, path in paths.items():
+        with file_errors(path, "read"):
+            told = path.stat()
+            found.append(f"{name} {_sha256(path, told.st_size, told.st_mtime_ns)}")
+    return hashlib.sha256("\x1f".join([str(VERSION), *found]).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Hash of a file, which is not read again until its size or time of change is another."""
+    return sha256_of(path)
 
 
 def _store(path: Path, corpus: Corpus) -> None:
     upper = corpus.coexpression[_upper(len(corpus.genes))]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        np.savez(part, key=corpus.sha256, upper=upper, expression=corpus.expression, n_sets=corpus.n_sets)
-    Path(part.name).replace(path)  # whole or not at all, even when killed
+    arrays = {"upper": upper, "expression": corpus.expression, "n_sets": corpus.n_sets}
+    sealed.keep(path, sealed.packed({"key": np.array(corpus.sha256), **arrays}))
 
 
-def _load(path: Path, key: str, genes: np.ndarray, sets: tuple[str, ...]) -> Corpus | None:
-    """What was stored, or ``None`` when the file is damaged."""
-    n = len(genes)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            upper, expression, n_sets = (file[name] for name in ("upper", "expression", "n_sets"))
-            if str(file["key"]) != key or (len(upper), len(expression), len(n_sets)) != (n * (n - 1) // 2, n, n):
-                raise ValueError("its content belongs to another call")
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        logger.warning("%s is damaged (%s) and is computed anew", path, error)
-        return None
+def _load(content: memoryview, *, key: str, genes: np.ndarray, sets: tuple[str, ...]) -> Corpus:
+    """What was stored."""
+    n, found = len(genes), sealed.unpacked(content)
+    upper, expression, n_sets = (found[name] for name in ("upper", "expression", "n_sets"))
+    if str(found["key"]) != key or (len(upper), len(expression), len(n_sets)) != (n * (n - 1) // 2, n, n):
+        raise ValueError("its content belongs to another call")
     z = np.full((n, n), np.nan, dtype=np.float32)
     where = _upper(n)
     z[where] = z.T[where] = upper

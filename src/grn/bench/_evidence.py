@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +19,17 @@ from grn.datasets._files import root
 from grn.datasets._reference import Reference
 from grn.genes import resolve
 
-Floor = Callable[[Reference], np.ndarray]
+
+@dataclass(frozen=True)
+class Floor:
+    """A floor from outside: a function of a reference, and the hash of the files that it reads."""
+
+    read: Callable[[Reference], np.ndarray]
+    sha256: str
+
+    def __call__(self, reference: Reference) -> np.ndarray:
+        """Scores (regulators, genes)."""
+        return self.read(reference)
 
 
 def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) -> dict[str, Floor]:
@@ -35,15 +47,16 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
     place = root(data)
     found: dict[str, Floor] = {}
     try:
-        _corpus.find(None, place)
-        found["corpus co-expression"] = partial(_coexpression, folder=folder, data=place, show=show)
-        found["corpus mean expression"] = partial(_mean, folder=folder, data=place, show=show)
+        content = _corpus.content(_corpus.find(None, place))
+        for name, read in (("corpus co-expression", _coexpression), ("corpus mean expression", _mean)):
+            found[name] = Floor(partial(read, folder=folder, data=place, show=show), content)
     except DataNotFoundError as error:
         hint("no corpus floors: %s", error)
     try:
         edges = collectri(path=place).edges
         ends = edges["source"].to_numpy(dtype=str), edges["target"].to_numpy(dtype=str)
-        found["prior (CollecTRI)"] = partial(floors.prior, edges=ends, organism="human")
+        content = hashlib.sha256("\n".join("\t".join(pair) for pair in zip(*ends, strict=True)).encode()).hexdigest()
+        found["prior (CollecTRI)"] = Floor(partial(floors.prior, edges=ends, organism="human"), content)
     except DataNotFoundError as error:
         hint("no prior floor: %s", error)
     return found

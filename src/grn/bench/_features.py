@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +14,16 @@ from anndata import AnnData
 
 from grn import genes as gene_tables
 from grn import tl
+from grn._core import sealed
 from grn._core.errors import CapabilityError, GeneOverlapError
-from grn._core.logging import logger, progress
+from grn._core.logging import progress
 from grn.models import FoundationModel, Moments
 from grn.pp import align_genes
 from grn.pp._anndata import expression, model_genes
 
 _BLOCK = 32
 _MEAN_CELL = "mean_cell_"
-_VERSION = "1"
+_VERSION = "2"
 
 
 def _both(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:
@@ -199,30 +199,27 @@ class Features:
         if self._cache is None:
             return None
         cells = f"-{self._cells_key}" if READERS[feature][1] and self._cells_key else ""
-        return self._cache / "features" / f"{feature}-{self._key}{cells}" / f"{quote(source, safe='')}.npy"
+        return self._cache / "features" / f"{feature}-{self._key}{cells}" / f"{quote(source, safe='')}.sealed"
 
     def _kept(self, feature: str, source: str) -> np.ndarray | None:
         if (feature, source) in self._memory:
             return self._memory[feature, source]
         path = self._path(feature, source)
-        if path is None or not path.exists():
-            return None
-        try:
-            values: np.ndarray = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            logger.warning("%s is damaged (%s) and is read anew", path, error)
-            return None
-        return values if values.ndim == 2 and len(values) == len(self.genes) else None
+        return None if path is None else sealed.kept(path, self._values)
+
+    def _values(self, content: memoryview) -> np.ndarray:
+        """Features (G, K) of one source, as they were kept."""
+        values = sealed.unpacked(content)["values"]
+        if values.ndim != 2 or len(values) != len(self.genes) or values.dtype != np.float32:
+            raise ValueError("it holds other values")
+        return values
 
     def _keep(self, feature: str, source: str, values: np.ndarray) -> None:
         path = self._path(feature, source)
         if path is None:
             self._memory[feature, source] = values
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-            np.save(part, values)
-        Path(part.name).replace(path)  # whole or not at all, even when killed
+        sealed.keep(path, sealed.packed({"values": values}))
 
 
 def _without_cells(genes: np.ndarray, organism: str) -> AnnData:

@@ -12,10 +12,11 @@ from typing import Any
 import joblib
 import pandas as pd
 
+from grn._core import sealed
 from grn._core.cluster import check_client, each
 from grn._core.device import torch_threads
 from grn._core.errors import NetworkError, ParameterError
-from grn._core.files import output_folder
+from grn._core.files import file_errors, output_folder
 from grn._core.logging import AsHere, logger, one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
@@ -93,8 +94,9 @@ def run(
         Folder with ``beeline/`` and, for what comes from outside, ``expression/`` and ``priors/``;
         ``grn.settings.data_dir`` by default.
     cache
-        Folder for features and finished cells: an interrupted run goes on where it stopped. A temporary one by
-        default.
+        Folder for features and finished cells: an interrupted run goes on where it stopped, several may share one, and
+        what is damaged is made again, with a warning. Cells are kept by all that they depend on, the content of the
+        files behind floors and cells from outside among it. A temporary one by default.
     client
         ``dask.distributed.Client``: its workers read features and evaluate cells, with the same results. Needs
         ``cache``, a folder that all workers see. ``None`` computes here.
@@ -174,6 +176,8 @@ def run(
     references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
+        with file_errors(folder, "write"):
+            sealed.sweep(folder)
         show = settings.progress if progress is None else progress
         setting = Setting(loaded, folder, max_regulators, show=show)
         contest = Contest(tuple(recipes), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})

@@ -169,6 +169,41 @@ def test_a_folder_without_permission(tmp_path):
         NET.to_gmt(tmp_path / "sets.gmt")
 
 
+def files_to_read(folder):
+    """Files that exist, by reader, and the call that opens them."""
+    (folder / "base.csv").write_text("source,target\nGATA1,SPI1\n")
+    (folder / "collectri_human.csv").write_text("source,target,weight\nMYC,TERT,1\n")
+    (folder / "regulators.txt").write_text("GATA1\n")
+    grn.models.save(grn.models.load("mini"), folder / "mini.safetensors")
+    adata = grn.datasets.toy(n_cells=20)
+    return {
+        "pandas.read_csv": [
+            lambda: grn.pp.base_grn(folder / "base.csv"),
+            lambda: grn.datasets.collectri(path=folder / "collectri_human.csv"),
+        ],
+        "pathlib.Path.read_text": [lambda: grn.pp.annotate_regulators(adata, regulators=folder / "regulators.txt")],
+        "grn.models._store.safe_open": [lambda: grn.models.load(folder / "mini.safetensors")],
+    }
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    for opened, calls in files_to_read(tmp_path).items():
+        with monkeypatch.context() as patched:
+            patched.setattr(opened, refuse)
+            for call in calls:
+                with pytest.raises(StorageError, match=f"cannot read {tmp_path}") as caught:
+                    call()
+                assert caught.value.errno == number
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"\x00\xff" * 20)
+    with pytest.raises(grn.errors.NetworkError):
+        grn.datasets.collectri(path=tmp_path / "collectri_human.csv")
+
+
 SMALL_DISK = """
 import resource, sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 import dataclasses
+import random
 
 import numpy as np
 import pytest
@@ -149,6 +150,26 @@ def test_a_broken_state_is_refused(make_mini, sets, tmp_path, kind):
         state.write_bytes(data)
     with pytest.raises(WeightsError, match=r"run\.state is not a readable training state"):
         train(make_mini, sets, dataclasses.replace(SCHEDULE, steps=1), checkpoint=state)
+
+
+def test_no_flipped_bit_of_a_state_is_trained_on(make_mini, sets, tmp_path):
+    state, chance = tmp_path / "run.state", random.Random(0)
+    short = dataclasses.replace(SCHEDULE, steps=1)
+    whole, _ = train(make_mini, sets, short, checkpoint=state)
+    text, refused = state.read_bytes(), 0
+    for _ in range(60):
+        at = chance.randrange(8 * len(text))
+        flipped = bytearray(text)
+        flipped[at // 8] ^= 1 << at % 8
+        state.write_bytes(bytes(flipped))
+        network = make_mini(seed=99).network
+        try:
+            fit(network, sets, short, device=CPU, checkpoint=state, show=False)
+        except WeightsError:
+            refused += 1
+        else:
+            assert same(network, whole)  # a bit that says nothing, such as of a date
+    assert refused > 20
 
 
 def test_a_state_of_another_network_is_refused(make_mini, sets, tmp_path):

@@ -95,6 +95,18 @@ def file_errors(path: PathLike, doing: str) -> Iterator[None]:
         raise storage_error(path, doing, error) from error
 
 
+def check_access(path: PathLike, error: BaseException) -> None:
+    """Raise what the system said, for readers that raise the same kind of error for a content they cannot read.
+
+    Raises
+    ------
+    StorageError
+        If it was the system.
+    """
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, GrnError):
+        raise storage_error(path, "read", error) from error
+
+
 def storage_error(path: PathLike, doing: str, error: OSError) -> StorageError:
     """What the system said about a path, as the error of the package."""
     found, fix = _explained(Path(path), doing, error)

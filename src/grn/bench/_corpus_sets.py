@@ -13,7 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import ExpressionError, ParameterError
-from grn._core.files import as_path
+from grn._core.files import as_path, check_access
 from grn._kernels.expression import as_log, row_blocks
 from grn._kernels.scale import Kind
 from grn._kernels.scan import detect_kind
@@ -71,6 +71,7 @@ def read(name: str, path: Path) -> tuple[AnnData, Kind]:
     try:
         adata = ad.read_h5ad(path)
     except (OSError, KeyError, ValueError) as error:
+        check_access(path, error)
         raise ExpressionError(
             f"data set {name!r} ({path.name}) cannot be read: {error}. Get the file again."
         ) from error

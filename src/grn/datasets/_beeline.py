@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData, read_h5ad
 
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
+from grn._core.files import check_access
 from grn._core.logging import logger
 from grn.datasets import _files
 from grn.datasets._beeline_folder import Labels, dataset_folder, key, read_folder
@@ -204,6 +205,7 @@ def _read_cells(folder: Path, dataset: str, size: int, spelling: dict[str, str])
     try:
         adata = read_h5ad(path)
     except (*_files.UNREADABLE, KeyError) as error:
+        check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error
     inside = sorted((name for name in adata.var_names if name in spelling), key=spelling.__getitem__)
     logger.info("%s: %d of its %d genes are among the %d", path.name, len(inside), adata.n_vars, len(spelling))

@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import DataNotFoundError, ExpressionError, GeneNameError, NetworkError, ParameterError
+from grn._core.files import check_access
 from grn._core.logging import hint, logger
 from grn.datasets._files import UNREADABLE, read_columns, sha256_of
 from grn.datasets._symbols import restore, spelled
@@ -113,6 +114,7 @@ def _expression(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, converters={0: str})
     except UNREADABLE as error:
+        check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error
     table = table.set_index(table.columns[0])
     text = [str(name) for name in table.columns[[dtype.kind not in "fiu" for dtype in table.dtypes]]]
@@ -143,6 +145,7 @@ def _pseudotime(folder: Path, cells: pd.Index) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, index_col=0).astype(np.float64)
     except UNREADABLE as error:
+        check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read as cells x pseudotimes ({error}).") from error
     table.index = table.index.astype(str)
     missing = int((~obs.index.isin(table.index)).sum())
@@ -198,6 +201,7 @@ def _choose_genes(folder: Path, genes: pd.Index, listed: set[str], size: int) ->
         table = pd.DataFrame({"gene": table.iloc[:, 0], "p": table.iloc[:, 1], "variance": table.iloc[:, 2]})
         table = table.astype({"p": np.float64, "variance": np.float64})
     except (*UNREADABLE, IndexError) as error:
+        check_access(path, error)
         raise ExpressionError(f"{path.name} is no table of gene, p-value and variance ({error}).") from error
     known = table[table["gene"].isin(genes)].drop_duplicates("gene")
     if len(known) < len(table):

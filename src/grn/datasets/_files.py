@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from grn._core.errors import DataNotFoundError, NetworkError
-from grn._core.files import as_path, file_errors
+from grn._core.files import as_path, check_access, file_errors
 from grn._core.settings import settings
 
 UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
@@ -131,6 +131,7 @@ def read_columns(
     except NetworkError:
         raise
     except UNREADABLE as error:
+        check_access(path, error)
         raise NetworkError(f"{path.name} cannot be read ({error}); download it again.") from error
     return pd.DataFrame({name: table[column] for name, column in chosen.items()})
 
@@ -158,5 +159,5 @@ def _separator(path: Path) -> str:
 
 def sha256_of(path: Path) -> str:
     """Hash of a file, as hexadecimal digits."""
-    with path.open("rb") as opened:
+    with file_errors(path, "read"), path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

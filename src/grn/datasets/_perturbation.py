@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import ExpressionError, GroupError, ParameterError
-from grn._core.files import as_path
+from grn._core.files import as_path, check_access
 from grn.datasets._files import UNREADABLE, locate, read_columns, sha256_of
 
 _FOLDER = "perturbation"
@@ -80,6 +80,7 @@ def dream4(*, network: int = 1, path: str | Path | None = None) -> AnnData:
     try:
         table = pd.read_csv(files["expression.csv.gz"], index_col=0).astype(np.float32)
     except UNREADABLE as error:
+        check_access(files["expression.csv.gz"], error)
         raise ExpressionError(f"the expression of DREAM4 cannot be read ({error}); download it again.") from error
     obs = pd.DataFrame([_condition(str(name)) for name in table.columns], index=table.columns.astype(str))
     obs["kind"] = pd.Categorical(obs["kind"], categories=_KINDS)
@@ -255,6 +256,7 @@ def _screen(name: str, path: str | Path | None, *, what: str, **facts: str) -> A
     try:
         adata = ad.read_h5ad(file)
     except UNREADABLE as error:
+        check_access(file, error)
         raise ExpressionError(f"{file.name} cannot be read ({error}); download it again.") from error
     if "perturbation" not in adata.obs:
         columns = ", ".join(map(str, adata.obs.columns)) or "none"

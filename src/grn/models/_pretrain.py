@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse.linalg as spl
@@ -21,6 +23,8 @@ from grn.models._cells import CellSet
 from grn.models._store import save_pickled
 from grn.models._unpickle import read_torch
 from grn.models.mini import SCALE, MiniNetwork
+
+_UNREADABLE = (RuntimeError, KeyError, TypeError, AttributeError, EOFError, OSError, ValueError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,26 @@ def _save_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer, key:
         "step": step,
         "schedule": key,
     }
-    save_pickled(path, state)
+    save_pickled(path, {**state, "sha256": _content(state).hex()})
+
+
+def _content(value: Any) -> bytes:
+    """Hash of tensors and numbers in containers, whatever the file around them."""
+    found = hashlib.sha256()
+    if isinstance(value, Tensor):
+        found.update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
+        found.update(value.detach().cpu().numpy().tobytes())
+    elif isinstance(value, Mapping):
+        found.update(b"mapping ")
+        for name in sorted(value, key=repr):
+            found.update(repr(name).encode() + _content(value[name]))
+    elif isinstance(value, list | tuple):
+        found.update(b"list ")
+        for item in value:
+            found.update(_content(item))
+    else:
+        found.update(repr(value).encode())
+    return found.digest()
 
 
 def _resume(
@@ -192,11 +215,13 @@ def _resume(
 ) -> int:
     try:
         state = read_torch(path)
+        if state.pop("sha256") != _content(state).hex():  # torch checks no checksum of its archives
+            raise ValueError("it is not as it was written")
         same = parsed(state["schedule"], path) == json.loads(key)
         if same:
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(f"{path} is not a readable training state ({error}); delete it to start anew.") from error
     if not same:
         raise WeightsError(

@@ -14,7 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
-from grn._core.files import as_path, written
+from grn._core.files import as_path, check_access, file_errors, written
 from grn.models._bounds import number, outline, parsed, put
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
@@ -24,7 +24,7 @@ FORMAT = "grn.mini/1"
 def sha256_file(path: Path) -> str:
     """Hash of a file, read in blocks."""
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with file_errors(path, "read"), path.open("rb") as handle:
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -70,6 +70,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as handle:
             return {key: handle.get_tensor(key) for key in handle.keys()}, dict(handle.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
+        check_access(path, error)
         raise WeightsError(
             f"{path} is not a readable safetensors file ({error}); it may be truncated. Fetch or train it again."
         ) from error

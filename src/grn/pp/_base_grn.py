@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from grn import genes
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
-from grn._core.files import as_path, is_file
+from grn._core.files import as_path, check_access, is_file
 from grn._core.logging import hint, logger, one_voice
 from grn.pp._anndata import organism_of, validate
 
@@ -144,6 +144,7 @@ def _frame(table: object) -> pd.DataFrame:
         # NA, NaN and NULL may be names of genes; empty cells are missing
         return pd.read_csv(path, sep=_READERS[kind], keep_default_na=False, na_values=[""])
     except (OSError, ValueError, EOFError) as error:
+        check_access(path, error)
         raise NetworkError(f"{path.name} cannot be read as a table ({error}).") from error
 
 

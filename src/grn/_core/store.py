@@ -34,7 +34,7 @@ _LABELS = {
     "gene_ids": "the model's names of the genes",
     "grn_version": "version of grn",
     "model_sha256": "weights of the model",
-    "work_sha256": "panels (targets=, the model's max_genes)",
+    "work_sha256": "panels (targets=, order=, the model's max_genes)",
 }
 Manifest = Mapping[str, Any]
 

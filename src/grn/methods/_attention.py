@@ -30,7 +30,7 @@ def attention(adata, request: Request, *, max_cells: int, seed: int) -> PairFeat
     baseline cell is read.
     """
     need(request.model, "attention", "the attention probe")
-    genes = pair_genes(adata, request.model, request.sources, request.targets)
+    genes = pair_genes(adata, request.model, request.sources, request.targets, request.order)
     names, cells = _cells(adata, request, max_cells, seed)
     slot = {row: i for i, row in enumerate(genes.sources)}
     out: np.ndarray | None = None

@@ -74,6 +74,8 @@ class Request:
         The frozen model, on its device.
     sources, targets
         Names, or ``None`` for regulators and all genes.
+    order
+        Names in the order in which the model is shown them; ``None`` for that of its vocabulary.
     context
         ``"virtual"``: all genes at the baseline; ``"mean"``: the mean real cell, per group.
     groupby, layer, use_raw, values
@@ -93,6 +95,7 @@ class Request:
     model: FoundationModel
     sources: Sequence[str] | None = None
     targets: Sequence[str] | None = None
+    order: Sequence[str] | None = None
     context: str = "virtual"
     groupby: str | None = None
     layer: str | None = None
@@ -169,7 +172,7 @@ def pert(adata, request: Request) -> PairFeatures:
 def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures]:
     """Read a probe, unit by unit, into one cube per feature: in memory, or in the store asked for."""
     check_client(request.client)
-    genes = pair_genes(adata, request.model, request.sources, request.targets)
+    genes = pair_genes(adata, request.model, request.sources, request.targets, request.order)
     cells = base_cells(
         adata,
         genes,

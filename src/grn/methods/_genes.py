@@ -11,6 +11,7 @@ from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, some
 from grn._core.near import did_you_mean
 from grn.models import FoundationModel, Panel
+from grn.models._protocol import panel_of
 from grn.pp._anndata import model_genes, regulator_mask
 
 
@@ -28,6 +29,8 @@ class PairGenes:
         Names of the object the model does not know.
     lost_sources, lost_targets
         Names of sources and of targets that the model does not know.
+    order
+        Names in the model in the order in which genes are presented; ``None`` for that of the vocabulary.
     """
 
     ids: np.ndarray
@@ -36,10 +39,15 @@ class PairGenes:
     unknown: np.ndarray
     lost_sources: np.ndarray
     lost_targets: np.ndarray
+    order: tuple[str, ...] | None = None
 
 
 def pair_genes(
-    adata, model: FoundationModel, sources: Sequence[str] | None, targets: Sequence[str] | None
+    adata,
+    model: FoundationModel,
+    sources: Sequence[str] | None,
+    targets: Sequence[str] | None,
+    order: Sequence[str] | None = None,
 ) -> PairGenes:
     """Match the genes of an object with the vocabulary of a model, and say which are lost.
 
@@ -53,6 +61,9 @@ def pair_genes(
         Names from ``var_names``; the annotated regulators by default.
     targets
         Names from ``var_names``; all genes by default.
+    order
+        Names from ``var_names``, in the order in which the model is to be shown them; that of its vocabulary by
+        default. Those that are no source and no target do not matter.
 
     Raises
     ------
@@ -74,9 +85,17 @@ def pair_genes(
     _check_some(known_src, names[src], model, "source", adata)
     _check_some(known_tgt, names[tgt], model, "target", adata)
     lost = [names[[r for r in rows if ids[r] not in can]] for rows, can in ((src, can_source), (tgt, can_target))]
-    found = PairGenes(ids, known_src, known_tgt, unknown, *lost)
+    found = PairGenes(ids, known_src, known_tgt, unknown, *lost, _ordered(names, ids, order))
     _tell(model, found, named=(sources is not None, targets is not None))
     return found
+
+
+def _ordered(names: np.ndarray, ids: np.ndarray, order: Sequence[str] | None) -> tuple[str, ...] | None:
+    if order is None:
+        return None
+    if not isinstance(order, str) and len(set(map(str, order))) < len(list(order)):
+        raise ParameterError("order= names a gene twice; pass every gene once.")
+    return tuple(str(gene) for gene in ids[rows_of(names, order, "order")] if gene)
 
 
 def panels(model: FoundationModel, genes: PairGenes) -> list[tuple[Panel, np.ndarray, np.ndarray]]:
@@ -104,7 +123,8 @@ def strides(model: FoundationModel, genes: PairGenes) -> list[tuple[np.ndarray, 
     half = max(1, model.max_genes // 2)
     one = len({*src, *tgt}) <= model.max_genes
     parts = [(s, [tgt] if one else _strides(tgt, half)) for s in ([src] if one else _strides(src, half))]
-    return [(s, [(model.panel(list(genes.ids[s]), list(genes.ids[t])), t) for t in ts]) for s, ts in parts]
+    show = lambda s, t: panel_of(model, list(genes.ids[s]), list(genes.ids[t]), genes.order)  # noqa: E731
+    return [(s, [(show(s, t), t) for t in ts]) for s, ts in parts]
 
 
 def _tell(model: FoundationModel, genes: PairGenes, *, named: tuple[bool, bool]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,19 +23,33 @@ from grn.network import Network
 Given = str | Translator | dict[str, Translator] | None
 
 
-def fit_vvp(adata, task: Task, *, translator: Given = "string", context: str | None = None) -> Network:
+def fit_vvp(
+    adata,
+    task: Task,
+    *,
+    translator: Given = "string",
+    context: str | None = None,
+    order: Sequence[str] | None = None,
+) -> Network:
     """Virtual value perturbation; without translator the mean response up minus down."""
     context = context_of(task, context)
-    read = partial(features.vvp, adata, request_of(task, context))
+    read = partial(features.vvp, adata, replace(request_of(task, context), order=order))
     return _translated(adata, task, "vvp", read, translator, context)
 
 
 def fit_gradient(
-    adata, task: Task, *, translator: Given = "string", context: str | None = None, background: str = "fixed"
+    adata,
+    task: Task,
+    *,
+    translator: Given = "string",
+    context: str | None = None,
+    background: str = "fixed",
+    order: Sequence[str] | None = None,
 ) -> Network:
     """Gradient trajectory; without translator the mean derivative."""
     context = context_of(task, context)
-    read = partial(features.gradient_trajectory, adata, request_of(task, context), background=background)
+    request = replace(request_of(task, context), order=order)
+    read = partial(features.gradient_trajectory, adata, request, background=background)
     return _translated(adata, task, "gradient_trajectory", read, translator, context, background=background)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from grn._core.errors import ParameterError
 from grn._core.near import did_you_mean
 from grn.models._lpm_network import CONTROL, DIRECTION, LPMNetwork, Symbols
-from grn.models._protocol import Moments, Panel, ValueScale
+from grn.models._protocol import Moments, Panel, ValueScale, in_order
 from grn.models._published import About, Published
 
 GRID = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
@@ -134,11 +134,11 @@ class PathModel(Published):
         view.contexts = tuple(contexts)
         return view
 
-    def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
+    def panel(self, sources: Sequence[str], targets: Sequence[str], *, order: Sequence[str] | None = None) -> Panel:
         """See :class:`grn.models.FoundationModel`; ``unknown`` are names that have none of the roles asked for."""
         src = tuple(dict.fromkeys(gene for gene in sources if gene in self._sources))
         tgt = tuple(dict.fromkeys(gene for gene in targets if gene in self._targets))
-        genes = tuple(sorted({*src, *tgt}, key=self.vocabulary.__getitem__))
+        genes = in_order((*src, *tgt), self.vocabulary, order)
         if len(genes) > self.max_genes:
             raise ParameterError(
                 f"a panel of {len(genes)} genes was asked for; this model takes {self.max_genes} at a time. "

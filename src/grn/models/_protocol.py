@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -44,12 +45,12 @@ class ValueScale:
 
 @dataclass(frozen=True)
 class Panel:
-    """Genes presented to a model together, in an order that depends on the model alone.
+    """Genes presented to a model together, in an order that depends on the model alone unless a caller asks for one.
 
     Parameters
     ----------
     genes
-        Names of the n genes, in the model's vocabulary order.
+        Names of the n genes, in the order in which they are presented: that of the model's vocabulary by default.
     tokens
         Their vocabulary positions (n,).
     src_pos
@@ -116,7 +117,11 @@ class FoundationModel(Protocol):
         """Genes that can be read out."""
 
     def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
-        """Resolve names to tokens; names the model does not know go to ``Panel.unknown``."""
+        """Resolve names to tokens; names the model does not know go to ``Panel.unknown``.
+
+        A model for which the place of a gene matters takes ``order=`` as well, names in the order in which the genes
+        are to be presented; by default, and in a model without it, the order is that of the vocabulary.
+        """
 
     def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
         """Predicted values (B, R) of the targets for B virtual cells (B, n)."""
@@ -176,22 +181,72 @@ def virtual_cell(model: FoundationModel, panel: Panel) -> Tensor:
     return torch.full((len(panel),), float(model.value_scale.baseline), device=device)
 
 
-def resolve_panel(
-    vocabulary: dict[str, int], sources: Sequence[str], targets: Sequence[str], *, max_genes: int
+def panel_of(
+    model: FoundationModel, sources: Sequence[str], targets: Sequence[str], order: Sequence[str] | None = None
 ) -> Panel:
-    """Build a panel in vocabulary order, so that no result depends on the order of the caller's genes.
+    """The panel of a model, in an order of genes if one is asked for; a model of a user's own may know none.
+
+    Raises
+    ------
+    CapabilityError
+        If an order is asked for and the model takes none.
+    """
+    if order is None:
+        return model.panel(sources, targets)
+    if "order" not in inspect.signature(model.panel).parameters:
+        raise CapabilityError(
+            f"order= was given, but {model.name!r} presents genes in an order of its own: its panel(sources, targets) "
+            "takes no order=. Leave order= out."
+        )
+    ordered: Panel = model.panel(sources, targets, order=order)  # type: ignore[call-arg]  # optional in the protocol
+    return ordered
+
+
+def in_order(genes: Iterable[str], vocabulary: Mapping[str, int], order: Sequence[str] | None) -> tuple[str, ...]:
+    """Distinct genes in the order of the vocabulary, or in that of ``order``, which may name others beside them.
 
     Raises
     ------
     ParameterError
-        If the panel would exceed ``max_genes``.
+        If ``order`` names a gene twice, or lacks one of ``genes``.
+    """
+    if order is None:
+        return tuple(sorted(set(genes), key=vocabulary.__getitem__))
+    if isinstance(order, str):
+        raise ParameterError(f"order={order!r} is a single string; pass a list of genes.")
+    listed = list(order)
+    place = {gene: i for i, gene in enumerate(listed)}
+    missing = sorted(set(genes) - set(place), key=vocabulary.__getitem__)
+    if missing or len(place) < len(listed):
+        twice = next((gene for i, gene in enumerate(listed) if place[gene] != i), None)
+        what = f"names {twice!r} twice" if twice is not None else f"lacks {', '.join(missing[:5])}"
+        raise ParameterError(f"order= {what}; it must name each of the {len(set(genes))} genes presented once.")
+    return tuple(sorted(set(genes), key=place.__getitem__))
+
+
+def resolve_panel(
+    vocabulary: dict[str, int],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    max_genes: int,
+    order: Sequence[str] | None = None,
+) -> Panel:
+    """Build a panel in vocabulary order, so that no result depends on the order of the caller's genes.
+
+    Only ``order`` changes that, where a caller wants the genes at other positions.
+
+    Raises
+    ------
+    ParameterError
+        If the panel would exceed ``max_genes``, or ``order`` does not name its genes.
     """
     import torch
 
     unknown = tuple(dict.fromkeys(g for g in (*sources, *targets) if g not in vocabulary))
     src = tuple(dict.fromkeys(g for g in sources if g in vocabulary))
     tgt = tuple(dict.fromkeys(g for g in targets if g in vocabulary))
-    genes = tuple(sorted({*src, *tgt}, key=vocabulary.__getitem__))
+    genes = in_order((*src, *tgt), vocabulary, order)
     if len(genes) > max_genes:
         raise ParameterError(
             f"a panel of {len(genes)} genes was asked for; this model takes {max_genes} at a time. "

@@ -130,9 +130,9 @@ class Published(Steady, ABC):
         self.network.to(device)  # type: ignore[call-overload]
         return self
 
-    def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
+    def panel(self, sources: Sequence[str], targets: Sequence[str], *, order: Sequence[str] | None = None) -> Panel:
         """See :class:`grn.models.FoundationModel`."""
-        return resolve_panel(self.vocabulary, sources, targets, max_genes=self.max_genes)
+        return resolve_panel(self.vocabulary, sources, targets, max_genes=self.max_genes, order=order)
 
     def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
         """See :class:`grn.models.FoundationModel`; ``context`` is not used."""

@@ -287,9 +287,9 @@ class Mini(Steady):
         self.network.to(device)  # type: ignore[call-overload]
         return self
 
-    def panel(self, sources: Sequence[str], targets: Sequence[str]) -> Panel:
-        """See :class:`grn.models.FoundationModel`."""
-        return resolve_panel(self._vocabulary, sources, targets, max_genes=self.max_genes)
+    def panel(self, sources: Sequence[str], targets: Sequence[str], *, order: Sequence[str] | None = None) -> Panel:
+        """See :class:`grn.models.FoundationModel`; genes have no positions, so ``order`` changes nothing."""
+        return resolve_panel(self._vocabulary, sources, targets, max_genes=self.max_genes, order=order)
 
     def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
         """See :class:`grn.models.FoundationModel`; ``context`` is not used."""

@@ -25,6 +25,7 @@ def attention(
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
     groupby: str | None = None,
     max_cells: int = 32,
     layer: str | None = None,
@@ -49,6 +50,7 @@ def attention(
     ----------
     %(adata)s
     %(pairs)s
+    %(order)s
     groupby
         Column of ``obs``: averages per group, in category order.
     max_cells
@@ -97,6 +99,7 @@ def attention(
         **environment(model, device, progress),
         sources=sources,
         targets=targets,
+        order=order,
         context="mean",
         groupby=groupby,
         layer=layer,

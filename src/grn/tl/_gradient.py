@@ -26,6 +26,7 @@ def gradient_trajectory(
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
     grid: Sequence[float] | None = None,
     background: str = "fixed",
     context: str = "virtual",
@@ -53,6 +54,7 @@ def gradient_trajectory(
     ----------
     %(adata)s
     %(pairs)s
+    %(order)s
     grid
         Values v_t on the model's value scale (T,); the model's own grid of 8 by default.
     background
@@ -108,6 +110,7 @@ def gradient_trajectory(
         **environment(model, device, progress),
         sources=sources,
         targets=targets,
+        order=order,
         context=context,
         groupby=groupby,
         layer=layer,

@@ -26,6 +26,7 @@ def pert(
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
     groupby: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
@@ -50,6 +51,7 @@ def pert(
     ----------
     %(adata)s
     %(pairs)s
+    %(order)s
     groupby
         Column of ``obs``: one mean cell per group, in category order.
     %(cells)s
@@ -100,6 +102,7 @@ def pert(
         **environment(model, device, progress),
         sources=sources,
         targets=targets,
+        order=order,
         context="mean",
         groupby=groupby,
         layer=layer,

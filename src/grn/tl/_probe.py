@@ -26,6 +26,7 @@ def probe(
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
     grid: Sequence[float] | None = None,
     context: str = "virtual",
     groupby: str | None = None,
@@ -50,6 +51,7 @@ def probe(
     ----------
     %(adata)s
     %(pairs)s
+    %(order)s
     grid
         Values on the model's value scale (K,); the model's gradient grid by default.
     context
@@ -96,6 +98,7 @@ def probe(
         **environment(model, device, progress),
         sources=sources,
         targets=targets,
+        order=order,
         context=context,
         groupby=groupby,
         layer=layer,

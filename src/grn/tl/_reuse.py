@@ -60,6 +60,8 @@ def _says(entry: Mapping[str, Any], task: Task, grid: np.ndarray, names: np.ndar
         and params.get("model_sha256") == task.model.sha256
         and params.get("context") == "virtual"
         and params.get("background", "fixed") == "fixed"
+        and params.get("order") is None
+        and params.get("max_genes", task.model.max_genes) == task.model.max_genes
         and np.array_equal(np.asarray(entry.get("grid", ()), dtype=np.float32), grid)
         and (sorted(sources) == sorted(wanted) if "store" in entry else sources == wanted)
         and params.get("n_genes") == len(names)

@@ -33,6 +33,12 @@ SNIPPETS = {
         targets
             Targets (list of ``var_names``); all genes by default. Rows of other genes are NaN.
         """,
+    "order": """
+        order
+            Genes (list of ``var_names``) in the order in which the model is shown them, each source and target among
+            them once; by default that of the model's vocabulary, whatever the order of the object. It matters to
+            models with positions, GeneCompass and Geneformer, for which the place of a gene is its rank of expression.
+        """,
     "cells": """
         layer
             Layer with counts or log-normalised values; ``None`` reads ``X``.
@@ -134,6 +140,7 @@ def run_probe(
         **params,
         "sources": request.sources,
         "targets": request.targets,
+        "order": request.order,
         "context": request.context,
         "groupby": request.groupby,
         "layer": request.layer,
@@ -162,7 +169,15 @@ def feature_entry(
         "grid": np.asarray(found.grid, dtype=np.float64),
         "value_scale": model.value_scale.name,
         "unknown": np.asarray(found.genes.unknown, dtype=str),
-        "params": storable({"function": found.feature, **params, **provenance(model), **gene_counts(names, found)}),
+        "params": storable(
+            {
+                "function": found.feature,
+                **params,
+                **provenance(model),
+                **gene_counts(names, found),
+                "max_genes": model.max_genes,
+            }
+        ),
     }
     if found.groups != ("",):
         entry["groups"] = np.array(found.groups, dtype=str)

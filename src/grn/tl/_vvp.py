@@ -26,6 +26,7 @@ def vvp(
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    order: Sequence[str] | None = None,
     grid: Sequence[float] | None = None,
     context: str = "virtual",
     groupby: str | None = None,
@@ -53,6 +54,7 @@ def vvp(
     ----------
     %(adata)s
     %(pairs)s
+    %(order)s
     grid
         Values v_p on the model's value scale (M,); the model's own grid of 8 by default.
     context
@@ -107,6 +109,7 @@ def vvp(
         **environment(model, device, progress),
         sources=sources,
         targets=targets,
+        order=order,
         context=context,
         groupby=groupby,
         layer=layer,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData, read_h5ad
+from anndata import AnnData
 
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
 from grn._core.files import check_access
@@ -15,6 +15,7 @@ from grn._core.logging import logger
 from grn.datasets import _files
 from grn.datasets._beeline_folder import Labels, dataset_folder, key, read_folder
 from grn.datasets._reference import Reference
+from grn.datasets._room import read_cells
 from grn.datasets._symbols import restore
 
 DATASETS = ("hESC", "hHEP", "mDC", "mESC", "mHSC-E", "mHSC-GM", "mHSC-L")
@@ -203,7 +204,7 @@ def _read_cells(folder: Path, dataset: str, size: int, spelling: dict[str, str])
     if not path.is_file():
         return None
     try:
-        adata = read_h5ad(path)
+        adata = read_cells(path)
     except (*_files.UNREADABLE, KeyError) as error:
         check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error

@@ -16,6 +16,7 @@ from grn._core.errors import DataNotFoundError, ExpressionError, GeneNameError, 
 from grn._core.files import check_access
 from grn._core.logging import hint, logger
 from grn.datasets._files import UNREADABLE, read_columns, sha256_of
+from grn.datasets._room import read_text
 from grn.datasets._symbols import restore, spelled
 from grn.genes.regulators import regulators
 
@@ -112,7 +113,7 @@ def _only(found: list[Path], folder: Path, what: str) -> Path:
 def _expression(path: Path) -> pd.DataFrame:
     """Genes x cells, checked."""
     try:
-        table = pd.read_csv(path, converters={0: str})
+        table = read_text(path, converters={0: str})
     except UNREADABLE as error:
         check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error
@@ -143,7 +144,7 @@ def _pseudotime(folder: Path, cells: pd.Index) -> pd.DataFrame:
     if path is None:
         return obs
     try:
-        table = pd.read_csv(path, index_col=0).astype(np.float64)
+        table = read_text(path, index_col=0).astype(np.float64)
     except UNREADABLE as error:
         check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read as cells x pseudotimes ({error}).") from error
@@ -197,7 +198,7 @@ def _choose_genes(folder: Path, genes: pd.Index, listed: set[str], size: int) ->
             logger.warning("no GeneOrdering.csv: all %d genes are kept, %d besides regulators", len(genes), others)
         return list(genes)
     try:
-        table = pd.read_csv(path, converters={0: str})
+        table = read_text(path, converters={0: str})
         table = pd.DataFrame({"gene": table.iloc[:, 0], "p": table.iloc[:, 1], "variance": table.iloc[:, 2]})
         table = table.astype({"p": np.float64, "variance": np.float64})
     except (*UNREADABLE, IndexError) as error:

@@ -13,6 +13,7 @@ import pandas as pd
 from grn._core.errors import DataNotFoundError, NetworkError
 from grn._core.files import as_path, check_access, file_errors
 from grn._core.settings import settings
+from grn.datasets._room import read_parquet, read_text
 
 UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
 
@@ -127,7 +128,7 @@ def read_columns(
             has = ", ".join(map(str, there[:12])) or "none"
             raise NetworkError(f"{path.name} lacks the column(s) {', '.join(missing)}; it has {has}.")
         wanted = list(chosen.values())
-        table = pd.read_parquet(path, columns=wanted) if _packed(path) else _text(path, wanted, header=header)
+        table = read_parquet(path, wanted) if _packed(path) else _text(path, wanted, header=header)
     except NetworkError:
         raise
     except UNREADABLE as error:
@@ -145,12 +146,12 @@ def _header(path: Path) -> list[str]:
         import pyarrow.parquet as pq
 
         return list(pq.read_schema(path).names)
-    return list(pd.read_csv(path, sep=_separator(path), nrows=0).columns)
+    return list(read_text(path, sep=_separator(path), nrows=0).columns)
 
 
 def _text(path: Path, columns: list[str], *, header: bool) -> pd.DataFrame:
     how = {"header": 0, "usecols": columns} if header else {"header": None, "names": columns}
-    return pd.read_csv(path, sep=_separator(path), dtype=str, keep_default_na=False, **how)
+    return read_text(path, sep=_separator(path), dtype=str, keep_default_na=False, **how)
 
 
 def _separator(path: Path) -> str:

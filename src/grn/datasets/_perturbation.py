@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -14,6 +13,7 @@ from anndata import AnnData
 from grn._core.errors import ExpressionError, GroupError, ParameterError
 from grn._core.files import as_path, check_access
 from grn.datasets._files import UNREADABLE, locate, read_columns, sha256_of
+from grn.datasets._room import read_cells, read_text
 
 _FOLDER = "perturbation"
 _CELL_LINES = ("k562", "rpe1")
@@ -78,7 +78,7 @@ def dream4(*, network: int = 1, path: str | Path | None = None) -> AnnData:
     }
     edges = read_columns(files["goldstandard.csv"], {"source": ("tf", "source"), "target": ("target",)})
     try:
-        table = pd.read_csv(files["expression.csv.gz"], index_col=0).astype(np.float32)
+        table = read_text(files["expression.csv.gz"], index_col=0).astype(np.float32)
     except UNREADABLE as error:
         check_access(files["expression.csv.gz"], error)
         raise ExpressionError(f"the expression of DREAM4 cannot be read ({error}); download it again.") from error
@@ -254,7 +254,7 @@ def _find(*parts: str, path: str | Path | None, what: str) -> Path:
 def _screen(name: str, path: str | Path | None, *, what: str, **facts: str) -> AnnData:
     file = _find(name, path=path, what=what)
     try:
-        adata = ad.read_h5ad(file)
+        adata = read_cells(file)
     except UNREADABLE as error:
         check_access(file, error)
         raise ExpressionError(f"{file.name} cannot be read ({error}); download it again.") from error

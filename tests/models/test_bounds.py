@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 import grn
 from grn.errors import ParameterError, WeightsError
 from grn.models import load, untrained
+from grn.models._bounds import check_finite
 from grn.models._store import save_mini, save_tensors
 from grn.models.translator import Translator, TranslatorConfig, TranslatorNetwork
 
@@ -281,6 +282,12 @@ def test_numbers_too_large_for_the_type(tmp_path):
     torch.save(state, path / "best_model.pt")
     with pytest.raises(WeightsError, match=r"infinite numbers in decoder\.fc\.0\.weight"):
         load(path)
+
+
+def test_large_numbers_are_numbers():
+    check_finite({"w": torch.full((3,), 3e38), "n": torch.arange(3), "none": torch.zeros(0)}, "m")
+    with pytest.raises(WeightsError, match="in b and 1 more"):
+        check_finite({"a": torch.ones(2), "b": torch.tensor([3e38, np.inf]), "c": torch.tensor(np.nan)}, "m")
 
 
 @pytest.mark.parametrize("family", ["scgpt", "geneformer", "genecompass", "scprint", "scgenept"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from grn._kernels import smooth
+from grn._kernels import neighbours, smooth
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def points():
 
 
 def test_nearest_are_the_nearest_others(monkeypatch, points):
-    monkeypatch.setattr(smooth, "QUERIES", 50)
+    monkeypatch.setattr(neighbours, "QUERIES", 50)
     found = smooth.nearest(points, 7)
     distance = np.linalg.norm(points[:, None] - points, axis=2)
     np.fill_diagonal(distance, np.inf)

@@ -56,6 +56,17 @@ def expected(reference, file):
     return table.set_index(["group", "source", "target"]).sort_index()
 
 
+def test_reading_cells_that_share_neighbours_together_changes_no_edge(monkeypatch, adata):
+    grn.pp.smooth(adata, k=4)
+    for arguments in ({"groupby": None}, {"targets": list(adata.var_names[5:9])}, {"parity": True}):
+        before = infer(adata, **arguments)
+        with monkeypatch.context() as patch:
+            patch.setattr("grn.pp._smooth.BLOCK", 7)
+            after = infer(adata, **arguments)
+        np.testing.assert_allclose(after["weight"], before["weight"], rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(after.index, before.index)
+
+
 def test_bagging_is_that_of_the_original(original, reference):
     order = pd.read_csv(reference / "regulator_order.csv").rename(columns={"regulator": "source"})
     found = infer(original, groupby="cluster", base_grn=order, parity=True)

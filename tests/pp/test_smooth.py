@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 import grn
+from grn._kernels.neighbours import nearest
 from grn.errors import ExpressionError, ParameterError, ResultNotFoundError
-from grn.pp import _smooth
+from grn.pp import _smooth, _smooth_cells
 from grn.pp._anndata import expression
 from grn.pp._smooth import Smoothed, stored_weights
 
@@ -149,3 +151,52 @@ def test_weights_of_a_subset_are_refused(adata):
         stored_weights(adata[:30].copy(), "grn_smooth")
     with pytest.raises(ResultNotFoundError, match=r"pp\.smooth"):
         stored_weights(adata, "other")
+
+
+def test_few_cells_are_compared_with_all_others_unless_asked(monkeypatch, adata):
+    monkeypatch.setattr(_smooth_cells, "nearly_nearest", nearest)
+    weights_of(adata, k=4)
+    assert adata.uns["grn_smooth"]["params"]["exact"] and adata.uns["grn_smooth"]["params"]["sight"] == 32
+    weights_of(adata, k=4, exact=False)
+    assert not adata.uns["grn_smooth"]["params"]["exact"] and adata.uns["grn_smooth"]["params"]["sight"] == 6
+    monkeypatch.setattr(_smooth_cells, "_EXACT", 89)
+    weights_of(adata)
+    assert not adata.uns["grn_smooth"]["params"]["exact"]
+
+
+@pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_order_and_copies_of_cells_and_threads_do_not_matter(adata, exact):
+    adata.obsm["X_pca"] = adata.X.toarray()[:, :8]
+    with pytest.warns(UserWarning, match="not unique"):
+        adata = adata[np.repeat(np.arange(90), 2)].copy()
+    adata.obs_names = np.random.default_rng(1).permutation([f"cell {i}" for i in range(180)])
+    with threadpool_limits(1):
+        expected = weights_of(adata, k=4, exact=exact).toarray()
+    cells = np.random.default_rng(0).permutation(adata.n_obs)
+    other = adata[cells].copy()
+    np.testing.assert_array_equal(weights_of(other, k=4, exact=exact).toarray(), expected[np.ix_(cells, cells)])
+    with threadpool_limits(2):
+        np.testing.assert_array_equal(weights_of(adata, k=4, exact=exact).toarray(), expected)
+
+
+def test_what_is_kept_and_left_out_changes_no_value(adata):
+    values, weights = expression(adata), weights_of(adata, k=4)
+    genes = np.array([1, 3, 4])
+    expected = Smoothed(values, weights).rows(np.arange(90))
+    for memory in (0, 500, 10**6):
+        smoothed = Smoothed(values, weights, genes=genes, memory=memory)
+        for _ in range(2):
+            found = smoothed.rows(np.arange(40, 90))
+            np.testing.assert_array_equal(found[:, genes], expected[40:][:, genes])
+            assert not np.delete(found, genes, axis=1).any()
+            found[:] = -1
+        np.testing.assert_array_equal(smoothed.rows(np.arange(40))[:, genes], expected[:40][:, genes])
+
+
+def test_cells_that_share_neighbours_are_read_together(monkeypatch, adata):
+    smoothed = Smoothed(expression(adata), weights_of(adata, k=4))
+    assert smoothed.place is None
+    monkeypatch.setattr(_smooth, "BLOCK", 20)
+    place = Smoothed(expression(adata), weights_of(adata, k=4)).place
+    np.testing.assert_array_equal(np.sort(place), np.arange(90))
+    assert Smoothed(expression(adata), adata.obsp["grn_smooth"][:50]).place is None

@@ -6,43 +6,8 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
+from grn._kernels.neighbours import QUERIES, nearest
 from grn._kernels.scatter import BLOCK, Rows, scatter
-
-# cells whose neighbours are looked up at a time
-QUERIES = 2048
-
-
-def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np.ndarray:
-    """The k nearest other points of every point, nearest first.
-
-    Parameters
-    ----------
-    points
-        Coordinates (n, d).
-    k
-        Number of neighbours, below n.
-    queries
-        Positions of the points to look up (m,); all by default.
-
-    Returns
-    -------
-    ndarray
-        Positions (m, k) int32, by Euclidean distance, the point itself left out. Cost: m n d operations at worst;
-        memory m k numbers of 4 bytes.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    queries = np.arange(len(points)) if queries is None else np.asarray(queries)
-    search = NearestNeighbors(n_neighbors=min(k + 1, len(points))).fit(points)
-    found = np.empty((len(queries), k), dtype=np.int32)
-    for start in range(0, len(queries), QUERIES):
-        own = queries[start : start + QUERIES]
-        near = search.kneighbors(points[own], return_distance=False)
-        # among identical points the search may list others and not the point itself: then the last one goes
-        keep = near != own[:, None]
-        keep[keep.all(axis=1), -1] = False
-        found[start : start + QUERIES] = near[keep].reshape(len(own), -1)[:, :k]
-    return found
 
 
 def balanced(near: np.ndarray, k: int, limit: int, names: np.ndarray | None = None) -> np.ndarray:
@@ -69,7 +34,9 @@ def balanced(near: np.ndarray, k: int, limit: int, names: np.ndarray | None = No
     """
     n = len(near)
     place = np.arange(n) if names is None else np.argsort(np.argsort(names, kind="stable"), kind="stable")
-    listed = np.bincount(near.ravel(), minlength=n)
+    listed = np.zeros(n, dtype=np.int64)
+    for start in range(0, n, QUERIES):
+        listed += np.bincount(near[start : start + QUERIES].ravel(), minlength=n)
     left = np.full(n, limit)
     chosen = np.repeat(np.arange(n, dtype=near.dtype)[:, None], k, axis=1)
     for cell in np.lexsort((place, listed))[::-1]:
@@ -93,11 +60,13 @@ def averaging(chosen: np.ndarray) -> sparse.csr_matrix:
     csr_matrix
         (n, n) float32: 1 / (1 + number of neighbours) for the cell and for each of them; rows sum to 1.
     """
-    n = len(chosen)
-    own = np.arange(n)
-    keep = np.column_stack([np.ones(n, dtype=bool), chosen != own[:, None]])
-    columns = np.column_stack([own, chosen])[keep]
-    return _rows(columns, keep.sum(axis=1), n)
+    n, k = chosen.shape
+    columns = np.empty((n, k + 1), dtype=np.int32)
+    columns[:, 0] = np.arange(n)
+    columns[:, 1:] = chosen
+    keep = columns != columns[:, :1]
+    keep[:, 0] = True
+    return _rows(columns.ravel() if keep.all() else columns[keep], keep.sum(axis=1), n)
 
 
 def metacells(points: np.ndarray, anchors: np.ndarray, k: int) -> sparse.csr_matrix:

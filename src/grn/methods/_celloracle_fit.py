@@ -46,6 +46,8 @@ class Problem:
         Whether a base GRN says who they are; else they are all but the target itself.
     cell_names
         Names of all cells; bags are drawn by them.
+    place
+        Rank of every cell (n_cells,) in the order that reads fastest; ``None`` for that of the object.
     """
 
     cells: Cells
@@ -55,6 +57,16 @@ class Problem:
     regulators: list[np.ndarray]
     restricted: bool
     cell_names: np.ndarray
+    place: np.ndarray | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Name of every group and positions of its cells, in the order in which to read them."""
+        return _groups(self.cells, self.place)
+
+
+def _groups(cells: Cells, place: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
+    for group, members in cells:
+        yield group, members if place is None else members[np.argsort(place[members])]
 
 
 @dataclass(frozen=True)
@@ -88,9 +100,14 @@ def problem(
     if table is not None and task.sources is None:
         task = replace(task, sources=sorted(set(table["source"].astype(str))))
     cells = cells_of(adata, task)
-    values = cells.expression if weights is None else Smoothed(cells.expression, weights)
-    # smoothed cells are made anew at every look, so groups and the whole share one
-    moments = {group: moments_of(values.rows, members, values.n_vars) for group, members in cells}
+    # smoothed cells are made anew at every look but for those that fit here; groups and the whole share one look
+    kept = task.memory_budget // 2
+    values = (
+        cells.expression if weights is None else Smoothed(cells.expression, weights, genes=cells.genes, memory=kept)
+    )
+    # bags of the original are drawn by the order of the cells
+    place = values.place if isinstance(values, Smoothed) and not parity else None
+    moments = {group: moments_of(values.rows, members, values.n_vars) for group, members in _groups(cells, place)}
     scale = _overall(moments, np.bincount(cells.codes))
     found = candidates(table, cells.names, cells.sources, cells.targets)
     given = _order(base_grn) if parity and isinstance(base_grn, pd.DataFrame) else {}
@@ -100,7 +117,7 @@ def problem(
         for t, one in zip(cells.targets, found, strict=True)
     ]
     scale = np.where(scale > 0, scale, 1.0)
-    return Problem(cells, values.rows, scale, moments, ordered, table is not None, own_names)
+    return Problem(cells, values.rows, scale, moments, ordered, table is not None, own_names, place)
 
 
 def _overall(moments: dict[str, Pair], sizes: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def network_of(data: Problem, bags: Bags | None, params: dict) -> Network:
     """Regress every group and put the edges together."""
     names = data.cells.names
     frames = []
-    for group, members in data.cells:
+    for group, members in data:
         source, target, found = fit_group(data, group, members, bags)
         frame = _frame(names, source, target, found.mean, group, data.cells.groups)
         frames.append(frame.assign(pval=found.pvalue, coef_variance=found.variance))
@@ -107,7 +107,7 @@ def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int)
     names = data.cells.names
     index = pd.Index(names)
     frames = []
-    for group, members in data.cells:
+    for group, members in data:
         part = edges[edges["group"] == group] if "group" in edges else edges
         if part.empty:
             continue

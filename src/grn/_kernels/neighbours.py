@@ -1,0 +1,113 @@
+"""Nearest points, exactly or nearly, and the order in which their graph is read fastest."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+# points whose neighbours are looked up at a time
+QUERIES = 2048
+# neighbours in the graph that is searched for more, points searched for at a time, and how far the search looks beyond
+# the furthest neighbour it has: with these it finds 99 % of 200 neighbours in 30 dimensions of cells
+FEW = 30
+SEARCHES = 50_000
+WIDENING = 0.1
+
+
+def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np.ndarray:
+    """The k nearest other points of every point, nearest first.
+
+    Parameters
+    ----------
+    points
+        Coordinates (n, d).
+    k
+        Number of neighbours, below n.
+    queries
+        Positions of the points to look up (m,); all by default.
+
+    Returns
+    -------
+    ndarray
+        Positions (m, k) int32, by Euclidean distance, the point itself left out. Cost: m n d operations at worst;
+        memory m k numbers of 4 bytes.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    queries = np.arange(len(points)) if queries is None else np.asarray(queries)
+    search = NearestNeighbors(n_neighbors=min(k + 1, len(points))).fit(points)
+    found = np.empty((len(queries), k), dtype=np.int32)
+    for start in range(0, len(queries), QUERIES):
+        own = queries[start : start + QUERIES]
+        near = search.kneighbors(points[own], return_distance=False)
+        found[start : start + QUERIES] = _without_own(near, own, k)
+    return found
+
+
+def nearly_nearest(points: np.ndarray, k: int) -> np.ndarray:
+    """Nearly all of the k nearest other points of every point, nearest first, in less than quadratic time.
+
+    A graph of a few neighbours is searched for those of every point (pynndescent, by one thread: with several the
+    result depends on their number). Points for which the search ends with too few are compared with all others.
+
+    Parameters
+    ----------
+    points
+        Coordinates (n, d).
+    k
+        Number of neighbours, below n.
+
+    Returns
+    -------
+    ndarray
+        Positions (n, k) int32, by Euclidean distance in single precision. Depends on the order of the points.
+        Memory: n (k + 100) numbers of 4 bytes.
+    """
+    from pynndescent import NNDescent
+
+    single = points.astype(np.float32)
+    few = min(FEW, len(points) - 1)
+    graph = NNDescent(single, n_neighbors=few, random_state=0, n_jobs=1)
+    graph.prepare()
+    found = np.empty((len(points), k), dtype=np.int32)
+    for start in range(0, len(points), SEARCHES):
+        own = np.arange(start, min(start + SEARCHES, len(points)))
+        near = graph.query(single[own], k=min(k + 1, len(points)), epsilon=WIDENING)[0]
+        part = _without_own(near, own, k)
+        short = np.flatnonzero((near < 0).any(axis=1))
+        if len(short):
+            part[short] = nearest(points, k, own[short])
+        found[own] = part
+    return found
+
+
+def reading_order(weights: sparse.csr_matrix, *, entries: int = 8) -> np.ndarray:
+    """Order of the rows of a graph in which rows that stand together share most of their neighbours.
+
+    Parameters
+    ----------
+    weights
+        Graph (n, n), CSR.
+    entries
+        Mean number of entries per row to look at.
+
+    Returns
+    -------
+    ndarray
+        Positions (n,), by the algorithm of Cuthill and McKee on evenly spaced entries. Cost: n ``entries``.
+    """
+    step = max(1, weights.nnz // (entries * weights.shape[0]))
+    columns = weights.indices[::step]
+    part = (np.ones(len(columns), dtype=np.int8), columns, -(-weights.indptr // step))
+    order: np.ndarray = reverse_cuthill_mckee(sparse.csr_matrix(part, shape=weights.shape))
+    return order
+
+
+def _without_own(near: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+    """The k first neighbours of points that are listed among their own neighbours."""
+    # among identical points the search may list others and not the point itself: then the last one goes
+    keep = near != own[:, None]
+    keep[keep.all(axis=1), -1] = False
+    found: np.ndarray = near[keep].reshape(len(own), -1)[:, :k]
+    return found

@@ -234,6 +234,7 @@ BAD = {"pp.check_expression": (scaled, {"expect": "log"}), "tl.regulons": (cells
 NEEDED = {
     "get.agreement": {"keys": ["a", "b"]},
     "pl.compare_models": {"keys": ["a", "b"]},
+    "tl.activity": {"min_targets": 1},
     "tl.perturbation_response": {"model": screened()},
     "pl.activity": {"groupby": "group"},
     "pl.regulon": {"source": "SPI1"},
@@ -259,7 +260,8 @@ NEEDED = {
 }
 # what functions need that a few cells do not have
 MAKE = {
-    **dict.fromkeys(("tl.confidence", "tl.consensus", "tl.rank_regulators", "tl.simulate"), with_network),
+    **dict.fromkeys(("tl.activity", "tl.confidence", "tl.consensus"), with_network),
+    **dict.fromkeys(("tl.rank_regulators", "tl.simulate"), with_network),
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
     "tl.renge": screen,
 }

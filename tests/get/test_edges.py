@@ -125,8 +125,16 @@ class TestDecoupler:
         dc.mt.ulm(two, net=table[["source", "target", "weight"]])
         pd.testing.assert_frame_equal(one.obsm["score_ulm"], two.obsm["score_ulm"])
 
-    def test_one_group_is_needed(self, adata, grouped):
+    def test_one_group_is_needed_and_the_way_is_named(self, adata, grouped, caplog):
         Network(grouped).write(adata)
+        get.edges(adata, group="x")
+        assert not caplog.text
+        get.edges(adata)
+        assert "grn.tl.activity" in caplog.text and "group='x'" in caplog.text
+        only = get.network(adata, group="x")
+        assert only.groups == ["x"] and only.equals(get.network(adata).filter(group="x"))
+        with pytest.raises(GroupError):
+            get.network(adata, group="none")
         with pytest.raises(AssertionError, match="duplicate"):
             dc.mt.ulm(adata, net=get.edges(adata))
         dc.mt.ulm(adata, net=get.edges(adata, group="x"))

@@ -155,11 +155,24 @@ def test_activity_rejects_bad_input(scored):
     with pytest.raises(GroupError, match="'type'"):
         grn.pl.activity(scored, groupby="typ")
     scored.obs["half"] = pd.Categorical(["a"] * 30 + [None] * 30)
-    with pytest.raises(GroupError, match="30 cells"):
+    with pytest.raises(GroupError, match="30 of 60 cells"):
         grn.pl.activity(scored, groupby="half")
     scored.obsm["array"] = np.ones((60, 2))
     with pytest.raises(ParameterError, match="DataFrame"):
         grn.pl.activity(scored, groupby="type", key="array")
-    scored.obsm["holes"] = scored.obsm["score_ulm"].assign(TF1=np.nan)
-    with pytest.raises(ParameterError, match="finite"):
-        grn.pl.activity(scored, groupby="type", key="holes")
+    for value, told in ((np.inf, "finite"), (np.nan, "only NaN")):
+        scored.obsm["holes"] = scored.obsm["score_ulm"] * 0 + value
+        with pytest.raises(ParameterError, match=told):
+            grn.pl.activity(scored, groupby="type", key="holes")
+
+
+def test_activity_leaves_gaps_where_there_is_no_score(scored):
+    first = scored.obsm["score_ulm"].columns[0]
+    gaps = scored.obsm["score_ulm"].copy()
+    gaps.loc[(scored.obs["type"] == scored.obs["type"].iloc[0]).to_numpy(), first] = np.nan
+    gaps["silent"] = np.nan
+    scored.obsm["gaps"] = gaps
+    ax = grn.pl.activity(scored, groupby="type", key="gaps")
+    drawn = np.ma.masked_invalid(ax.collections[0].get_array())
+    assert drawn.mask.sum() == 1
+    assert "silent" not in [tick.get_text() for tick in ax.get_yticklabels()]

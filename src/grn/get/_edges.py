@@ -37,8 +37,9 @@ def edges(
     """Edge table, filtered, in the form decoupler takes.
 
     Edges are not removed when genes are sliced away, so those with an end outside ``var_names`` are hidden here, before
-    the limits on numbers of edges, and their number is logged. decoupler takes each (source, target) once: with several
-    groups choose one. It also drops sources with fewer than ``tmin=5`` targets in the data.
+    the limits on numbers of edges, and their number is logged. decoupler takes each (source, target) once: of a network
+    with several groups choose one, or let :func:`grn.tl.activity` score each group with its own. decoupler also drops
+    sources with fewer than ``tmin=5`` targets in the data.
 
     Parameters
     ----------
@@ -95,20 +96,22 @@ def edges(
     >>> len(grn.get.edges(adata[:, ["SPI1", "CD14"]]))
     1
     """
-    net = network(data, key=key).filter(
+    net = network(data, key=key, group=group).filter(
         sources=sources,
         targets=targets,
-        group=group,
         min_abs_weight=min_abs_weight,
         min_probability=min_probability,
         max_q=max_q,
         min_stability=min_stability,
         signed_only=signed_only,
     )
-    net = _hide(net, data, key)
+    net = visible(net, data, key)
     net = net.filter(top=top, top_per_source=top_per_source, top_per_target=top_per_target)
     if len(net.groups) > 1:
-        logger.info("the table holds %d groups; decoupler takes one: pass group=", len(net.groups))
+        hint(
+            "the table holds %d groups and decoupler takes one: grn.tl.activity(adata) scores every group with its own "
+            "network; grn.get.edges(..., group=%r) gives one", len(net.groups), net.groups[0],
+        )  # fmt: skip
     return net.edges
 
 
@@ -117,6 +120,7 @@ def network(
     data: AnnData | MuData | Network | pd.DataFrame | Sequence[AnnData | MuData | Network | pd.DataFrame],
     *,
     key: str = "grn",
+    group: Names = None,
 ) -> Network:
     """Return the stored network as a :class:`~grn.Network`.
 
@@ -127,6 +131,8 @@ def network(
         merged: of an edge in several, the strongest row stays; all must be alike in direction and in having groups.
     key
         Entry of ``uns``; unused for a Network or a table.
+    group
+        One group or several of a network inferred with ``groupby``; ``None`` takes all.
 
     Returns
     -------
@@ -138,6 +144,8 @@ def network(
         An object holds no network under ``key``.
     NetworkError
         The stored table is damaged, or networks of different kind were to be merged.
+    GroupError
+        The network has no such group.
 
     Examples
     --------
@@ -146,12 +154,14 @@ def network(
     Network: 1 edges, 1 regulators -> 1 targets, 2 genes; directed, unsigned
     """
     if isinstance(data, Network):
-        return data
-    if isinstance(data, pd.DataFrame):
-        return Network(data)
-    if isinstance(data, list | tuple):
-        return Network.merge([network(item, key=key) for item in data])
-    return Network.from_anndata(_holder(data, key), key)
+        found = data
+    elif isinstance(data, pd.DataFrame):
+        found = Network(data)
+    elif isinstance(data, list | tuple):
+        found = Network.merge([network(item, key=key) for item in data])
+    else:
+        found = Network.from_anndata(_holder(data, key), key)
+    return found if group is None else found.filter(group=group)
 
 
 @one_voice
@@ -193,7 +203,7 @@ def regulons(adata: AnnData, *, key: str = "regulons") -> dict[str, dict[str, fl
         there = [repr(name) for name in uns if _is_regulons(adata, name)]
         listed = f" Regulons are stored under {', '.join(there)}." if there else " The object holds no regulons."
         raise ResultNotFoundError(f"uns has no regulons {key!r}.{listed} Make them with grn.tl.regulons(adata).")
-    return _hide(Network.from_anndata(adata, key), adata, key).regulons(signed=False)
+    return visible(Network.from_anndata(adata, key), adata, key).regulons(signed=False)
 
 
 def _holder(data: Any, key: str) -> Any:
@@ -221,7 +231,8 @@ def _names(data: Any) -> Iterable[str] | None:
     return found
 
 
-def _hide(net: Network, data: Any, key: str) -> Network:
+def visible(net: Network, data: Any, key: str) -> Network:
+    """The edges with both ends in the object; others are hidden, and their number is logged."""
     names = _names(data)
     if names is None:
         return net

@@ -34,7 +34,8 @@ def activity(
 
     With :math:`m_{gs}` the mean of regulator :math:`s` in group :math:`g`, specificity is
     :math:`m_{gs} - \max_{h \ne g} m_{hs}`; groups take their most specific regulator
-    in turn until ``n_sources`` are chosen. Both axes are clustered by average linkage.
+    in turn until ``n_sources`` are chosen. Cells without a score (NaN) do not count; a group without any is light grey
+    and comes last. Both axes are clustered by average linkage.
 
     Parameters
     ----------
@@ -87,7 +88,8 @@ def activity(
         scores = _standardized(scores)
     means = scores.groupby(labels, observed=True).mean().T.sort_index(axis=0).sort_index(axis=1)
     means = means.loc[sorted(_specific(means, n_sources))]
-    means = means.iloc[leaf_order(means.to_numpy()), leaf_order(means.to_numpy().T)]
+    filled = means.fillna(0.0).to_numpy()
+    means = means.iloc[leaf_order(filled), leaf_order(filled.T)]
     if ax is None:
         rows, columns = means.shape
         ax = new_axes(max(COLUMN_MM, 44 + _CELL_MM * columns), max(45, 26 + _CELL_MM * rows))[0]
@@ -101,7 +103,7 @@ def activity(
 def _scores(adata: AnnData, key: str) -> pd.DataFrame:
     if key not in adata.obsm:
         raise ResultNotFoundError(
-            f"obsm has no {key!r}; compute it with dc.mt.ulm(adata, grn.get.edges(adata))." + near(key, adata.obsm)
+            f"obsm has no {key!r}; compute it with grn.tl.activity(adata)." + near(key, adata.obsm)
         )
     scores = adata.obsm[key]
     if not isinstance(scores, pd.DataFrame):
@@ -109,17 +111,20 @@ def _scores(adata: AnnData, key: str) -> pd.DataFrame:
             f"obsm[{key!r}] is a {type(scores).__name__}; a DataFrame of cells by regulators is needed."
         )
     numbers = [pd.api.types.is_numeric_dtype(dtype) for dtype in scores.dtypes]
-    if not all(numbers) or not scores.shape[1] or not np.isfinite(scores.to_numpy(dtype=float)).all():
+    if not all(numbers) or not scores.shape[1] or np.isinf(scores.to_numpy(dtype=float)).any():
         raise ParameterError(f"obsm[{key!r}] is empty or has values that are not finite numbers; recompute it.")
-    return scores.astype(float)
+    scores = scores.astype(float).dropna(axis=1, how="all")
+    if scores.empty:
+        raise ParameterError(f"obsm[{key!r}] has no scores, only NaN; recompute it.")
+    return scores
 
 
 def _standardized(scores: pd.DataFrame) -> pd.DataFrame:
     values = scores.to_numpy()
-    spread = values.std(axis=0)
+    centre, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     # a constant column has rounding noise for a spread
-    varies = spread > 1e-9 * np.abs(values).max(axis=0)
-    scaled = np.where(varies, (values - values.mean(axis=0)) / np.where(varies, spread, 1.0), 0.0)
+    varies = spread > 1e-9 * np.nanmax(np.abs(values), axis=0)
+    scaled = np.where(varies, (values - centre) / np.where(varies, spread, 1.0), 0.0 * values)
     return pd.DataFrame(scaled, index=scores.index, columns=scores.columns)
 
 
@@ -133,7 +138,8 @@ def _labels(adata: AnnData, groupby: str) -> pd.Series:
 
 def _specific(means: pd.DataFrame, count: int) -> list[str]:
     """Let groups choose in turn, each its most specific regulator that is left."""
-    values = means.to_numpy()
+    # a regulator without a score in a group is specific to others
+    values = means.fillna(-1e9).to_numpy()
     order = []
     for column in range(values.shape[1]):
         others = np.delete(values, column, axis=1).max(axis=1) if values.shape[1] > 1 else np.zeros(len(values))

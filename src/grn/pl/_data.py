@@ -11,6 +11,7 @@ import pandas as pd
 from grn import get
 from grn._core.errors import GeneNameError, ParameterError
 from grn._core.near import did_you_mean
+from grn.get._edges import visible
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,10 +34,11 @@ def edge_table(data: AnnData | Network | pd.DataFrame, *, key: str, group: str |
 
     When several groups hold a pair, the group in which it is strongest counts.
     """
-    edges = get.edges(data, key=key, group=group)
+    net = get.network(data, key=key, group=group)
+    edges = visible(net, data, key).edges
     table = edges.assign(source=edges["source"].astype(str), target=edges["target"].astype(str))
     table["weight"] = table["weight"].astype(float)
-    table["sign"] = _signs(table, signed=get.network(data, key=key).signed)
+    table["sign"] = _signs(table, signed=net.signed)
     table["strength"] = table["weight"].abs()
     table = table.sort_values(["strength", "source", "target", "weight"], ascending=[False, True, True, False])
     return table.drop_duplicates(["source", "target"]).reset_index(drop=True)

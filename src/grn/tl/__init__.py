@@ -1,5 +1,6 @@
 """Everything that computes: probes, translators, networks, regulons."""
 
+from grn.tl._activity import activity
 from grn.tl._attention import attention
 from grn.tl._celloracle import celloracle
 from grn.tl._confidence import confidence
@@ -22,6 +23,7 @@ from grn.tl._vvp import vvp
 
 __all__ = [
     "Cost",
+    "activity",
     "attention",
     "celloracle",
     "confidence",

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 import grn
 from grn._core.errors import GeneNameError, ParameterError
 from grn.pl import _layout
-from grn.pl._style import ACTIVATE, REPRESS, UNSIGNED
+from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED
 
 
 def drawn_edges(ax):
@@ -238,3 +238,49 @@ def test_bad_input_is_named(tiny, arguments, error, message):
     with pytest.raises(error, match=message):
         grn.pl.network(tiny, **arguments)
     assert plt.get_fignums() == []
+
+
+def large(n_edges: int, n_genes: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    genes = [f"G{i:04d}" for i in range(n_genes)]
+    sources, targets = rng.choice(genes[: n_genes // 10], 2 * n_edges), rng.choice(genes, 2 * n_edges)
+    table = pd.DataFrame({"source": sources, "target": targets})
+    return table.assign(weight=rng.normal(size=2 * n_edges)).drop_duplicates(["source", "target"]).head(n_edges)
+
+
+@pytest.mark.slow
+def test_three_thousand_edges_take_seconds():
+    import time
+
+    start = time.process_time()
+    ax = grn.pl.network(large(3000, 1500), max_edges=3000, max_genes=1500)
+    ax.figure.canvas.draw()
+    assert len(ax.patches) == 3000 and time.process_time() - start < 40
+
+
+def test_large_pictures_keep_labels_free_and_do_not_depend_on_the_order_of_edges(caplog):
+    table = large(400, 250)
+    first = grn.pl.network(table, max_edges=400, max_genes=250)
+    again = grn.pl.network(table.sample(frac=1, random_state=0), max_edges=400, max_genes=250)
+    places = [np.concatenate([group.get_offsets() for group in ax.collections]) for ax in (first, again)]
+    np.testing.assert_allclose(*places)
+    assert len(np.unique(places[0].round(3), axis=0)) == len(places[0])
+    assert "labels had no room" in caplog.text
+    assert_labels_are_free(first)
+
+
+def test_more_than_a_page_holds_is_refused_with_the_number():
+    with pytest.raises(ParameterError, match="5000 edges of 3000 genes"):
+        grn.pl.network(large(6000, 2000), max_edges=6000, max_genes=2000)
+    with pytest.raises(ParameterError, match="to_graphml"):
+        grn.pl.network(large(4900, 6000), max_edges=4900, max_genes=6000)
+    assert plt.get_fignums() == []
+
+
+def test_landmarks_keep_neighbours_close():
+    names = [f"G{i:03d}" for i in range(200)]
+    ends = np.array([[i, i + 1] for i in range(199)])
+    shape = _layout.landmark_layout(names, ends, seed=0)
+    steps = np.linalg.norm(np.diff(shape, axis=0), axis=1)
+    span = np.linalg.norm(shape[0] - shape[-1])
+    assert np.isfinite(shape).all() and steps.max() < 3 and span > 60, "a chain is drawn as a long line"

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 import grn
 from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
-from grn.pl._style import ACTIVATE, REPRESS, UNSIGNED
+from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED
 
 
 def drawn_matrix(ax) -> pd.DataFrame:
@@ -31,8 +31,8 @@ def test_heatmap_is_centred_at_zero_and_labelled(tiny):
     assert norm.vmin == -norm.vmax == -0.9
     assert ax.figure.axes[1].get_ylabel() == "weight"
     low, middle, high = ax.collections[0].cmap([0.0, 0.5, 1.0])
-    assert low[0] > low[2]
-    assert high[2] > high[0]
+    assert low[2] > low[0], "blue is negative"
+    assert high[0] > high[2], "red is positive"
     assert min(middle[:3]) > 0.9
 
 

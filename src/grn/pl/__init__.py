@@ -1,8 +1,9 @@
 """Figures of networks, probes, regulon activity and benchmarks, drawn with matplotlib.
 
-Every function returns the Axes it drew on, never shows or saves a figure and
-leaves ``rcParams`` alone. Blue is activation, red is repression, grey is a sign
-that is not known; sizes fit a journal column of 89 mm.
+Every function returns the Axes it drew on, takes ``save=``, ``show=``, ``return_fig=``
+and ``figsize=`` as scanpy does, and leaves ``rcParams`` alone. Red is positive
+(activation), blue is negative (repression), grey is a sign that is not known;
+sizes fit a journal column of 89 mm.
 """
 
 from grn.pl._activity import activity

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._colors import color_scale
 from grn.pl._data import near
 from grn.pl._heatmap import draw_matrix, leaf_order
-from grn.pl._style import COLUMN_MM, INK, TEXT, check_axes, check_count, color_scale, new_axes
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import Drawn, Output
+from grn.pl._style import COLUMN_MM, INK, TEXT, check_count
 from grn.pp._anndata import check_type
 from grn.pp._groups import label_codes
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 _CELL_MM = 3.0
 
 
+@document(**OUTPUT, **COLORS)
 def activity(
     adata: AnnData,
     *,
@@ -29,7 +37,12 @@ def activity(
     n_sources: int = 25,
     standardize: bool = True,
     ax: Axes | None = None,
-) -> Axes:
+    cmap: str | Colormap | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> Drawn:
     r"""Draw the mean regulon activity of groups, for the regulators most specific to each.
 
     With :math:`m_{gs}` the mean of regulator :math:`s` in group :math:`g`, specificity is
@@ -52,11 +65,13 @@ def activity(
         regulators that do not vary become 0.
     ax
         Axes to draw on; ``None`` opens a figure of 89 mm, wider for more than 15 groups.
+    %(cmap)s
+    %(figure)s
 
     Returns
     -------
     matplotlib.axes.Axes
-        Regulators in rows, groups in columns; orange above 0, purple below.
+        Regulators in rows, groups in columns; red above 0, blue below.
 
     Raises
     ------
@@ -80,7 +95,7 @@ def activity(
     ['PAX5', 'SPI1']
     """
     check_type(adata)
-    check_axes(ax)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     n_sources = check_count("n_sources", n_sources)
     scores = _scores(adata, key)
     labels = _labels(adata, groupby)
@@ -90,14 +105,13 @@ def activity(
     means = means.loc[sorted(_specific(means, n_sources))]
     filled = means.fillna(0.0).to_numpy()
     means = means.iloc[leaf_order(filled), leaf_order(filled.T)]
-    if ax is None:
-        rows, columns = means.shape
-        ax = new_axes(max(COLUMN_MM, 44 + _CELL_MM * columns), max(45, 26 + _CELL_MM * rows))[0]
-    cmap, norm = color_scale(means.to_numpy(), diverging=True, name="PuOr_r")
-    draw_matrix(ax, means, cmap=cmap, norm=norm, label=f"mean activity ({'z-score' if standardize else key})")
+    scale = color_scale(means.to_numpy(), diverging=True, cmap=cmap)
+    rows, columns = means.shape
+    ax = output.axes(max(COLUMN_MM, 44 + _CELL_MM * columns), max(45, 26 + _CELL_MM * rows))
+    draw_matrix(ax, means, scale, label=f"mean activity ({'z-score' if standardize else key})")
     ax.set_xlabel(groupby, fontsize=TEXT, color=INK)
     ax.set_ylabel("regulator", fontsize=TEXT, color=INK)
-    return ax
+    return output.finish(ax)
 
 
 def _scores(adata: AnnData, key: str) -> pd.DataFrame:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
 from grn._core.errors import ParameterError
-from grn.pl._benchmark_draw import METRIC_NAMES, Panel, Row, draw
+from grn.pl._benchmark_draw import KIND_COLORS, METRIC_NAMES, Panel, Row, draw
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._colors import chosen
 from grn.pl._data import near
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import DrawnPanels, Output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +37,7 @@ _PREVALENCE = ("auprc", "auprc_residual", "auprc_rewired")
 _CHANCE = {"auprc_ratio": 1.0, "early_precision_ratio": 1.0, "auroc": 0.5, "direction": 0.5}
 
 
+@document(**OUTPUT, **COLORS)
 def benchmark(
     table: pd.DataFrame,
     *,
@@ -40,8 +47,12 @@ def benchmark(
     networks: str | Sequence[str] | None = None,
     methods: str | Sequence[str] | None = None,
     ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+    palette: Mapping[str, str] | Sequence[str] | None = None,
     figsize: tuple[float, float] | None = None,
-) -> np.ndarray:
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> DrawnPanels:
     r"""Draw how well methods did: one panel per network (rows) and protocol (columns).
 
     Small marks are test data sets. The large point is the mean over independent units: data sets that share a
@@ -73,8 +84,10 @@ def benchmark(
     ax
         Axes to draw on, one per panel, row by row; ``None`` opens a figure, 89 mm wide for one
         protocol if names are short. In a figure of several axes the legend hangs below the last row of panels.
-    figsize
-        Width and height of a new figure in inches; by default as large as the rows need.
+    palette
+        Colours of methods, ablations, floors and oracles, in this order, or a dict with some of ``"method"``,
+        ``"ablation"``, ``"floor"``, ``"oracle"``.
+    %(figure)s
 
     Returns
     -------
@@ -98,10 +111,13 @@ def benchmark(
     >>> [tick.get_text() for tick in axes[0, 0].get_yticklabels()]
     ['methods', 'vvp', 'floors', 'degree']
     """
-    chosen = _selected(_checked(table), metric, protocols=protocols, tests=tests, networks=networks, methods=methods)
-    rows = _rows(chosen.cells, chosen.methods)
-    panels = [[_panel(chosen.cells, net, protocol, rows) for protocol in chosen.protocols] for net in chosen.networks]
-    return draw(panels, rows, label=METRIC_NAMES.get(metric, metric.replace("_", " ")), ax=ax, figsize=figsize)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    colors = chosen(palette, KIND_COLORS)
+    choice = _selected(_checked(table), metric, protocols=protocols, tests=tests, networks=networks, methods=methods)
+    rows = _rows(choice.cells, choice.methods)
+    panels = [[_panel(choice.cells, net, protocol, rows) for protocol in choice.protocols] for net in choice.networks]
+    label = METRIC_NAMES.get(metric, metric.replace("_", " "))
+    return output.finish(draw(panels, rows, label=label, output=output, colors=colors))
 
 
 @dataclass(frozen=True)

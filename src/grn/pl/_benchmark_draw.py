@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from grn.pl._colors import LINES
+from grn.pl._output import Output
 from grn.pl._panels import panels
 from grn.pl._style import (
     COLUMN_MM,
     INK,
-    LINES,
     MUTED,
     POINTS_PER_MM,
     SMALL,
@@ -97,15 +98,15 @@ def draw(
     rows: list[Row],
     *,
     label: str,
-    ax: Axes | Sequence[Axes] | np.ndarray | None,
-    figsize: tuple[float, float] | None,
+    output: Output,
+    colors: Mapping[str, Any],
 ) -> np.ndarray:
     """Draw all panels and return their axes."""
     flat = [panel for line in numbers for panel in line]
     places, titles = _places(rows)
     shape = (len(numbers), len(numbers[0]))
     expected = f"{shape[0]} networks x {shape[1]} protocols"
-    axes = panels(ax, shape, size_mm=_size(shape, rows, places[-1] + 1), figsize=figsize, expected=expected)
+    axes = panels(output, shape, size_mm=_size(shape, rows, places[-1] + 1), expected=expected)
     units = {test: unit for panel in flat for test, unit in panel.units.items()}
     marks = _marks(units)
     low, high = _limits(flat)
@@ -116,17 +117,17 @@ def draw(
     for panel, place in zip(flat, axes.flat, strict=True):
         place.set_xlim(low, high)
         place.set_ylim(places[-1] + 0.7, -0.6)
-        headlines.append(_panel(place, panel, rows, places, marks, apart))
+        headlines.append(_panel(place, panel, rows, places, marks, apart, colors))
     for i, line in enumerate(axes):
         for j, place in enumerate(line):
-            _names(place, rows, places, titles, shown=j == 0 or not _beside(line[0], place))
-            if i == len(axes) - 1 or ax is not None:
+            _names(place, rows, places, titles, colors, shown=j == 0 or not _beside(line[0], place))
+            if i == len(axes) - 1 or output.given is not None:
                 place.set_xlabel(label, fontsize=TEXT, color=INK)
-    _legend(axes, _handles(flat, marks), grow=ax is None and figsize is None)
+    _legend(axes, _handles(flat, marks, colors), grow=output.given is None and output.size is None)
     settle(axes[0, 0])
     for panel, place, title in zip(flat, axes.flat, headlines, strict=True):
         _count(place, panel, title)
-        _note_floor(place, panel)
+        _note_floor(place, panel, colors)
     return axes
 
 
@@ -174,7 +175,15 @@ def _limits(panels: list[Panel]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _panel(ax: Axes, panel: Panel, rows: list[Row], places: list[float], marks: dict[str, str], apart: float) -> Text:
+def _panel(
+    ax: Axes,
+    panel: Panel,
+    rows: list[Row],
+    places: list[float],
+    marks: dict[str, str],
+    apart: float,
+    colors: Mapping[str, Any],
+) -> Text:
     """Draw the points and lines of a panel and return its title."""
     ax.hlines(places, 0, 1, transform=ax.get_yaxis_transform(), color=_GUIDE, linewidth=0.5, zorder=0)
     if panel.tests.empty:
@@ -182,13 +191,13 @@ def _panel(ax: Axes, panel: Panel, rows: list[Row], places: list[float], marks: 
     if np.isfinite(panel.chance):
         ax.axvline(panel.chance, color=MUTED, linewidth=0.7, linestyle=(0, (1, 1.6)), zorder=1, gid="chance")
     if np.isfinite(panel.floor):
-        ax.axvline(panel.floor, color=KIND_COLORS["floor"], linewidth=0.9, zorder=1, gid="floor")
+        ax.axvline(panel.floor, color=colors["floor"], linewidth=0.9, zorder=1, gid="floor")
     several = len(panel.units) > 1
     if several:
-        _small(ax, panel, rows, np.array(places) + apart * _TESTS_AT, marks)
+        _small(ax, panel, rows, np.array(places) + apart * _TESTS_AT, marks, colors)
     for row, middle, point in zip(rows, places, panel.points.itertuples(), strict=True):
         place = middle + apart * _MEAN_AT * several
-        color = KIND_COLORS[row.kind]
+        color = colors[row.kind]
         if np.isfinite(point.low) and np.isfinite(point.high):
             line: dict[str, Any] = {"color": color, "linewidth": 1.1, "solid_capstyle": "butt", "zorder": 3}
             ax.plot([point.low, point.high], [place, place], **line, gid=f"interval:{row.label}")
@@ -199,9 +208,11 @@ def _panel(ax: Axes, panel: Panel, rows: list[Row], places: list[float], marks: 
     return ax.set_title(panel.title, fontsize=TEXT, color=INK, loc="left", pad=3, fontweight="bold")
 
 
-def _small(ax: Axes, panel: Panel, rows: list[Row], heights: np.ndarray, marks: dict[str, str]) -> None:
+def _small(
+    ax: Axes, panel: Panel, rows: list[Row], heights: np.ndarray, marks: dict[str, str], by_kind: Mapping[str, Any]
+) -> None:
     for test, mine in panel.tests.groupby("test"):
-        colors = [KIND_COLORS[rows[i].kind] for i in mine["row"]]
+        colors = [by_kind[rows[i].kind] for i in mine["row"]]
         ax.scatter(
             mine["value"],
             heights[mine["row"]],
@@ -245,7 +256,10 @@ def _beside(first: Axes, other: Axes) -> bool:
     return first.figure is other.figure and bool(np.allclose(*([box.y0, box.y1] for box in boxes), atol=1e-3))
 
 
-def _names(ax: Axes, rows: list[Row], places: list[float], titles: list[tuple[float, str]], *, shown: bool) -> None:
+def _names(
+    ax: Axes, rows: list[Row], places: list[float], titles: list[tuple[float, str]], colors: Mapping[str, Any],
+    *, shown: bool,
+) -> None:  # fmt: skip
     named = [(at, row.label.replace("_", " "), "") for at, row in zip(places, rows, strict=True)]
     entries = sorted([*((at, _KIND_TITLES[kind], kind) for at, kind in titles), *named])
     ax.set_yticks([at for at, _, _ in entries], [name for _, name, _ in entries])
@@ -255,10 +269,10 @@ def _names(ax: Axes, rows: list[Row], places: list[float], titles: list[tuple[fl
     # hidden labels are not returned
     for text, (_, _, kind) in zip(ax.get_yticklabels(), entries if shown else [], strict=True):
         if kind:
-            text.set(color=KIND_COLORS[kind], fontweight="bold")
+            text.set(color=colors[kind], fontweight="bold")
 
 
-def _handles(panels: list[Panel], marks: dict[str, str]) -> list[list[Any]]:
+def _handles(panels: list[Panel], marks: dict[str, str], colors: Mapping[str, Any]) -> list[list[Any]]:
     """Entries of the legend: what marks mean, and which data sets there are."""
     from matplotlib.lines import Line2D
 
@@ -274,7 +288,7 @@ def _handles(panels: list[Panel], marks: dict[str, str]) -> list[list[Any]]:
     if points["published"].notna().any():
         handles.append(Line2D([], [], **_published(), label="published" + (" (mean where given)" if several else "")))
     if any(np.isfinite(panel.floor) for panel in panels):
-        handles.append(Line2D([], [], color=KIND_COLORS["floor"], linewidth=0.9, label="best floor"))
+        handles.append(Line2D([], [], color=colors["floor"], linewidth=0.9, label="best floor"))
     if any(np.isfinite(panel.chance) for panel in panels):
         handles.append(Line2D([], [], color=MUTED, linewidth=0.7, linestyle=(0, (1, 1.6)), label="chance"))
     if not several:
@@ -329,7 +343,7 @@ def _below(ax: Axes) -> dict[str, Any]:
     return {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": place}
 
 
-def _note_floor(ax: Axes, panel: Panel) -> None:
+def _note_floor(ax: Axes, panel: Panel, colors: Mapping[str, Any]) -> None:
     """Write the value of the floor beside its line, in the row of the first title, where there are no points."""
     if not np.isfinite(panel.floor):
         return
@@ -343,6 +357,6 @@ def _note_floor(ax: Axes, panel: Panel) -> None:
         ha="left" if on_right else "right",
         va="center",
         fontsize=SMALL,
-        color=KIND_COLORS["floor"],
+        color=colors["floor"],
         gid="floor value",
     )

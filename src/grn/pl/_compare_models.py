@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grn._core.docs import document
 from grn._core.logging import logger
 from grn.get._agreement import agreement_table, read_scored
+from grn.pl._colors import ABSENT, color_scale
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import Drawn, Output
 from grn.pl._style import (
-    ABSENT,
     COLUMN_MM,
     INK,
     MUTED,
     POINTS_PER_MM,
     SMALL,
     TEXT,
-    check_axes,
-    color_scale,
-    new_axes,
     settle,
     size_points,
     tick_size,
@@ -38,6 +40,7 @@ _CHARACTER = 0.52
 _LINES = 2.4
 
 
+@document(**OUTPUT, **COLORS)
 def compare_models(
     adata: AnnData,
     *,
@@ -45,7 +48,12 @@ def compare_models(
     top: int = 100,
     group: str | None = None,
     ax: Axes | None = None,
-) -> Axes:
+    cmap: str | Colormap | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> Drawn:
     r"""Draw how far networks of several models or methods agree, one cell per two networks.
 
     Below the diagonal is Spearman's correlation of absolute weights over the pairs that both networks scored, with
@@ -67,6 +75,10 @@ def compare_models(
         pair from the group in which it is strongest.
     ax
         Axes to draw on; ``None`` opens a figure of 89 mm, wider for many networks or long names.
+    cmap
+        Colour map of the correlations, by name or as matplotlib has it; ``"RdBu_r"`` by default, red above 0. Shared
+        edges are green.
+    %(figure)s
 
     Returns
     -------
@@ -94,28 +106,28 @@ def compare_models(
     >>> ax.texts[-1].get_text()
     '0 of 1\nchance 0.33'
     """
-    check_axes(ax)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    correlation = color_scale(np.ones(1), diverging=True, cmap=cmap)
     networks = read_scored(adata, keys, group)
     table = agreement_table(networks, top)
     labels = [net.label for net in networks]
     sizes = {net.label: net.n_edges for net in networks}
-    if ax is None:
-        n, room = len(labels), _text_mm(max(labels, key=len))
-        wide = max(COLUMN_MM, _BAR_MM + room + _CELL_MM * n)
-        upright = room > (wide - _BAR_MM - room) / n
-        ax = new_axes(wide, _BAR_MM + max(40.0, 10.0 * n) + (room if upright else 3.0))[0]
-    _draw(ax, table, labels, sizes, top)
-    return ax
+    n, room = len(labels), _text_mm(max(labels, key=len))
+    wide = max(COLUMN_MM, _BAR_MM + room + _CELL_MM * n)
+    upright = room > (wide - _BAR_MM - room) / n
+    ax = output.axes(wide, _BAR_MM + max(40.0, 10.0 * n) + (room if upright else 3.0))
+    _draw(ax, table, labels, sizes, top, correlation)
+    return output.finish(ax)
 
 
 def _text_mm(text: str) -> float:
     return len(text) * SMALL * _CHARACTER / POINTS_PER_MM
 
 
-def _draw(ax: Axes, table: pd.DataFrame, labels: list[str], sizes: Mapping[str, int], top: int) -> None:
+def _draw(ax: Axes, table: pd.DataFrame, labels: list[str], sizes: Mapping[str, int], top: int,
+          correlation: tuple[Colormap, Normalize]) -> None:  # fmt: skip
     n = len(labels)
     at = {label: i for i, label in enumerate(labels)}
-    correlation = color_scale(np.ones(1), diverging=True, name="PuOr_r")
     overlap = _pale_to_dark()
     colors = np.empty((n, n, 4))
     texts: dict[tuple[int, int], str] = {}

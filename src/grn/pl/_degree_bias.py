@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
 from grn._core.errors import ParameterError
+from grn.pl._colors import LINES
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._colors import chosen as chosen_colors
 from grn.pl._data import near
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels
-from grn.pl._style import COLUMN_MM, FAINT, INK, LINES, SMALL, TEXT, check_count, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_count, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +26,8 @@ if TYPE_CHECKING:
 _NEEDED = ("source", "target", "label", "score")
 _ROLES = {"regulator": ("source", "out-degree"), "target": ("target", "in-degree")}
 _LOOKS: dict[str, dict[str, Any]] = {
-    "all": {"color": LINES[1], "linewidth": 1.1},
-    "negatives": {"color": INK, "linewidth": 0.9, "linestyle": (0, (3, 1.2))},
+    "all": {"linewidth": 1.1},
+    "negatives": {"linewidth": 0.9, "linestyle": (0, (3, 1.2))},
 }
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3.4, "markeredgecolor": "white", "markeredgewidth": 0.5}
 # a range of degrees from here on is drawn on a logarithmic scale
@@ -28,14 +35,19 @@ _WIDE = 30
 _FEW = 5
 
 
+@document(**OUTPUT, **COLORS)
 def degree_bias(
     scores: pd.DataFrame,
     *,
     roles: str | Sequence[str] = ("regulator", "target"),
     n_bins: int = 8,
     ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+    palette: Mapping[str, str] | Sequence[str] | None = None,
     figsize: tuple[float, float] | None = None,
-) -> np.ndarray:
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> DrawnPanels:
     r"""Draw the mean score rank of genes against their degree, for regulators and for targets.
 
     Scores are ranked over all pairs, ties sharing their mean rank, and scaled to 0 (lowest) .. 1 (highest). A point
@@ -57,8 +69,10 @@ def degree_bias(
         Most bins of the medians, equally wide on the scale that is drawn; those with few genes join the next.
     ax
         Axes to draw on, one per role; ``None`` opens a figure 89 mm wide with the panels side by side.
-    figsize
-        Width and height of a new figure in inches.
+    palette
+        Colours of the genes, of the medians of all pairs and of those of negatives, in this order, or a dict with some
+        of ``"genes"``, ``"all"``, ``"negatives"``.
+    %(figure)s
 
     Returns
     -------
@@ -80,19 +94,21 @@ def degree_bias(
     >>> axes[0].get_xlabel()
     'out-degree of the regulator'
     """
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    colors = chosen_colors(palette, {"genes": LINES[0], "all": LINES[1], "negatives": INK})
     table = _checked(scores)
     n_bins = check_count("n_bins", n_bins)
     chosen = _chosen(roles)
     expected = f"{len(chosen)} roles"
-    axes = panels(ax, (1, len(chosen)), size_mm=(COLUMN_MM, 54), figsize=figsize, expected=expected)[0]
+    axes = panels(output, (1, len(chosen)), size_mm=(COLUMN_MM, 54), expected=expected)[0]
     for role, place in zip(chosen, axes, strict=True):
         column, name = _ROLES[role]
         genes = _per_gene(table, column)
-        _draw(place, genes, n_bins=n_bins)
-        _say(place, role, genes)
+        _draw(place, genes, colors, n_bins=n_bins)
+        _say(place, role, genes, colors)
         place.set_xlabel(f"{name} of the {role}", fontsize=TEXT, color=INK)
     axes[0].set_ylabel("mean score rank", fontsize=TEXT, color=INK)
-    return axes
+    return output.finish(axes)
 
 
 def _checked(scores: pd.DataFrame) -> pd.DataFrame:
@@ -164,18 +180,19 @@ def _rho(genes: pd.DataFrame, column: str) -> float:
     return float(np.corrcoef(both["degree"], both[column])[0, 1])
 
 
-def _draw(ax: Axes, genes: pd.DataFrame, *, n_bins: int) -> None:
+def _draw(ax: Axes, genes: pd.DataFrame, colors: Mapping[str, Any], *, n_bins: int) -> None:
     ax.axhline(0.5, color=FAINT, linewidth=0.7, zorder=1)
     size = float(np.clip(220 / np.sqrt(len(genes)), 4, 14))
-    style: dict[str, Any] = {"facecolor": LINES[0], "edgecolor": "none", "alpha": 0.3, "zorder": 2}
+    style: dict[str, Any] = {"facecolor": colors["genes"], "edgecolor": "none", "alpha": 0.3, "zorder": 2}
     ax.scatter(genes["degree"], genes["all"], s=size, **style, gid="genes")
     top = float(genes["degree"].max())
     for column, look in _LOOKS.items():
         middle = _bins(genes[["degree", column]].dropna(), n_bins, logarithmic=top >= _WIDE)
         if column == "all":
-            ax.vlines(middle["degree"], middle["low"], middle["high"], color=look["color"], linewidth=1.0, zorder=3,
+            ax.vlines(middle["degree"], middle["low"], middle["high"], color=colors[column], linewidth=1.0, zorder=3,
                       gid="quartiles")  # fmt: skip
-        ax.plot(middle["degree"], middle["middle"], **look, **_DOT, zorder=4, gid=f"medians:{column}")
+        look = {"color": colors[column], **look, **_DOT, "zorder": 4, "gid": f"medians:{column}"}
+        ax.plot(middle["degree"], middle["middle"], **look)
     tidy(ax)
     ax.set_ylim(-0.03, 1.03)
     if top >= _WIDE:
@@ -218,13 +235,16 @@ def _logarithmic(ax: Axes, top: float, *, low: float) -> None:
     ax.tick_params(which="minor", width=0.4, length=1.5, color=INK)
 
 
-def _say(ax: Axes, role: str, genes: pd.DataFrame) -> None:
+def _say(ax: Axes, role: str, genes: pd.DataFrame, colors: Mapping[str, Any]) -> None:
     """Write how many genes there are and how their rank follows their degree."""
     from matplotlib.lines import Line2D
 
     names = {"all": "all pairs", "negatives": "negatives only"}
     handles = [
-        Line2D([], [], **look, **_DOT, label=f"{names[column]}: ρ = {_number(_rho(genes, column))}")
+        Line2D(
+            [], [], color=colors[column], **look, **_DOT,
+            label=f"{names[column]}: ρ = {_number(_rho(genes, column))}",
+        )
         for column, look in _LOOKS.items()
     ]
     style: dict[str, Any] = {"fontsize": SMALL, "frameon": False, "borderaxespad": 0, "borderpad": 0.2,

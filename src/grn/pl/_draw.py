@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from grn.pl._style import FOCUS, INK, MUTED, SIGN_COLORS, SIGN_NAMES, SMALL, TEXT
+from grn.pl._colors import SIGN_NAMES
+from grn.pl._style import FOCUS, INK, MUTED, SMALL, TEXT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +51,8 @@ class Picture:
         Size of labels in points.
     directed
         Whether edges point from a regulator to a target.
+    colors
+        Colour per sign.
     """
 
     names: list[str]
@@ -63,9 +67,12 @@ class Picture:
     in_focus: np.ndarray
     font: float
     directed: bool
+    colors: Mapping[int, str]
 
     @classmethod
-    def of(cls, shown: pd.DataFrame, *, focus: list[str], node_size_by: str, directed: bool) -> Picture:
+    def of(
+        cls, shown: pd.DataFrame, *, focus: list[str], node_size_by: str, directed: bool, colors: Mapping[int, str]
+    ) -> Picture:
         """Build the picture of an edge table with columns ``sign``, ``strength`` and ``width``."""
         shown = shown.iloc[::-1]
         names = sorted({*shown["source"], *shown["target"]})
@@ -93,6 +100,7 @@ class Picture:
             in_focus=np.isin(names, focus),
             font=TEXT if len(names) <= 30 else SMALL,
             directed=directed,
+            colors=colors,
         )
 
     def head(self, sign: int) -> str:
@@ -121,7 +129,7 @@ def edges(ax: Axes, picture: Picture, where: np.ndarray) -> None:
             "arrowstyle": picture.head(sign),
             "mutation_scale": head,
             "linewidth": width,
-            "color": SIGN_COLORS[sign],
+            "color": picture.colors[sign],
             "joinstyle": "miter",
             "capstyle": "butt",
             "zorder": 2,
@@ -138,7 +146,8 @@ def edges(ax: Axes, picture: Picture, where: np.ndarray) -> None:
                 shrinkB=picture.radii[target] + 1.2 + 0.6 * width,
                 **style,
             )
-        ax.add_patch(patch)
+        # add_patch would measure the path of each for limits that are fixed
+        ax.add_artist(patch)
 
 
 def _loop(picture: Picture, where: np.ndarray, node: int) -> np.ndarray:
@@ -198,15 +207,15 @@ def nodes(ax: Axes, picture: Picture, where: np.ndarray) -> None:
         drawn.set_gid(gid)
 
 
-def label_texts(ax: Axes, picture: Picture) -> list[Text]:
-    """Write all labels at the origin, to be measured and moved."""
+def label_texts(ax: Axes, picture: Picture, which: np.ndarray) -> list[Text]:
+    """Write labels of some genes at the origin, to be measured and moved."""
     from matplotlib.patheffects import withStroke
 
     return [
         ax.text(
             0,
             0,
-            name,
+            picture.names[i],
             fontsize=picture.font,
             fontstyle="normal" if picture.regulator[i] else "italic",
             fontweight="bold" if picture.regulator[i] else "normal",
@@ -215,9 +224,9 @@ def label_texts(ax: Axes, picture: Picture) -> list[Text]:
             va="center",
             path_effects=[withStroke(linewidth=1.6, foreground="white", alpha=0.85)],
             zorder=5,
-            gid=f"label:{name}",
+            gid=f"label:{picture.names[i]}",
         )
-        for i, name in enumerate(picture.names)
+        for i in which
     ]
 
 
@@ -232,6 +241,8 @@ def put_labels(
     ax: Axes, texts: list[Text], centres: np.ndarray, free: np.ndarray, where: np.ndarray, radii: np.ndarray
 ) -> None:
     """Move labels to their places, remove those without one, tie distant ones to their node."""
+    if not texts:
+        return
     sizes = text_sizes(ax, texts)
     for i, text in enumerate(texts):
         if not free[i]:
@@ -255,7 +266,7 @@ def legend(ax: Axes, picture: Picture, *, width_by: str) -> float:
     for sign in (1, -1, 0):
         if (picture.signs == sign).any():
             arrow = FancyArrowPatch(
-                (0, 0), (1, 0), arrowstyle=picture.head(sign), color=SIGN_COLORS[sign], linewidth=1.2
+                (0, 0), (1, 0), arrowstyle=picture.head(sign), color=picture.colors[sign], linewidth=1.2
             )
             arrow.set_label(SIGN_NAMES[sign])
             handles.append(arrow)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
 from grn._core.errors import ParameterError, ResultNotFoundError
+from grn.pl._colors import RISING, color_map, color_scale, line_colors
+from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._data import near
 from grn.pl._labels import place_labels
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels as make_panels
 from grn.pl._simulate import record_of
-from grn.pl._style import COLUMN_MM, FAINT, INK, LINES, SMALL, TEXT, color_scale, settle, size_points, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, settle, size_points, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 _TITLES = {
     "flow": "perturbation",
@@ -30,6 +37,7 @@ _LENGTH = 1.6  # longest arrow, in steps of the grid
 _MANY = 12  # groups that are still told apart
 
 
+@document(**OUTPUT, **COLORS)
 def flow(
     adata: AnnData,
     *,
@@ -37,7 +45,13 @@ def flow(
     panels: str | Sequence[str] = ("flow", "control"),
     color: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
-) -> np.ndarray:
+    palette: Mapping[str, str] | Sequence[str] | str | None = None,
+    cmap: str | Colormap | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> DrawnPanels:
     """Draw where a simulated perturbation moves the cells, beside the negative control.
 
     Parameters
@@ -54,11 +68,18 @@ def flow(
         Column of ``obs`` that colours the cells; up to 12 groups are named on the map. Grey by default.
     ax
         Axes to draw on, one per panel; ``None`` opens a figure 89 mm wide.
+    palette
+        Colours of groups of cells: a list, a dict by group, or the name of a colour map. By default those that scanpy
+        stored in ``uns[color + "_colors"]``, if any.
+    cmap
+        Colour map of cells by numbers, by name or as matplotlib has it; ``"viridis_r"`` by default. Scores are red
+        where the flow follows development, blue where it goes against it.
+    %(figure)s
 
     Returns
     -------
     numpy.ndarray
-        Axes, one per panel. Arrows of flow and control have one scale. Blue scores follow development, red ones go
+        Axes, one per panel. Arrows of flow and control have one scale. Red scores follow development, blue ones go
         against it; both have one scale.
 
     Raises
@@ -79,6 +100,8 @@ def flow(
     >>> [panel.get_title() for panel in axes]
     ['GATA1=0: perturbation', 'negative control']
     """
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    shades = color_map(RISING if cmap is None else cmap)
     record = record_of(adata, key)
     wanted = [panels] if isinstance(panels, str) else list(panels)
     grid = _grid(record, wanted, key)
@@ -87,27 +110,30 @@ def flow(
         raise ResultNotFoundError(f"obsm has no {basis!r}, on which the flow was computed.")
     places = np.asarray(adata.obsm[basis], dtype=float)[:, :2]
     values = None if color is None else _colors(adata, color)
+    paint: Any = shades
+    if isinstance(values, pd.Series):
+        paint = _group_colors(adata, str(color), values, palette)
     columns = min(len(wanted), 2)
     rows = -(-len(wanted) // columns)
     shape = (1, len(wanted)) if ax is not None else (rows, columns)
     barred = isinstance(values, np.ndarray) or any("score" in name for name in wanted)
     size = (COLUMN_MM, 8 + rows * _height(places, columns, barred=barred))
-    axes = make_panels(ax, shape, size_mm=size, figsize=None, expected=f"{len(wanted)} panels").ravel()
+    axes = make_panels(output, shape, size_mm=size, expected=f"{len(wanted)} panels").ravel()
     for spare in axes[len(wanted) :]:
         spare.set_axis_off()
     title = str(np.asarray(record["params"]["doses"])[0])
     for panel, name in zip(axes, wanted, strict=False):
-        _cells(panel, places, values, name)
+        _cells(panel, places, values, name, paint)
         _draw(panel, name, grid)
         _frame(panel, basis, title if name == wanted[0] else "", name)
     if isinstance(values, np.ndarray):
         colored = [panel for panel, name in zip(axes, wanted, strict=False) if "score" not in name]
         for panel in colored[:1]:
-            _bar(panel, _scale_of(values), str(color))
+            _bar(panel, _scale_of(values, shades), str(color))
     elif values is not None:
         for panel in axes[: len(wanted)]:
-            _name_groups(panel, places, values)
-    return axes[: len(wanted)]
+            _name_groups(panel, places, values, paint)
+    return output.finish(axes[: len(wanted)])
 
 
 def _grid(record: Mapping[str, Any], wanted: list[str], key: str) -> pd.DataFrame:
@@ -134,6 +160,18 @@ def _colors(adata: AnnData, name: str) -> np.ndarray | pd.Series:
     return values.astype(str).where(values.notna(), "none").astype("category")
 
 
+def _group_colors(adata: AnnData, name: str, values: pd.Series, palette: object) -> list[Any]:
+    """A colour per group: of the palette, else those that scanpy stored for the column."""
+    groups = [str(group) for group in values.cat.categories]
+    stored = adata.uns.get(f"{name}_colors")
+    if palette is None and isinstance(stored, np.ndarray | list | tuple) and "none" not in groups:
+        column = adata.obs[name]
+        known = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else groups
+        if len(stored) == len(known):
+            palette = dict(zip(map(str, known), map(str, stored), strict=True))
+    return line_colors(palette, len(groups), names=groups)
+
+
 def _height(places: np.ndarray, columns: int, *, barred: bool) -> float:
     """Height of a row of panels in millimetres that fits the shape of the map and a colour bar."""
     wide, high = np.ptp(places, axis=0)
@@ -141,26 +179,26 @@ def _height(places: np.ndarray, columns: int, *, barred: bool) -> float:
     return 9 + 10 * barred + (COLUMN_MM - 6) / columns * shape
 
 
-def _cells(ax: Axes, places: np.ndarray, values: np.ndarray | pd.Series | None, name: str) -> None:
+def _cells(ax: Axes, places: np.ndarray, values: np.ndarray | pd.Series | None, name: str, paint: Any) -> None:
     size = float(np.clip(4000 / len(places), 0.5, 8))
     style: dict[str, Any] = {"s": size, "linewidth": 0, "zorder": 1, "rasterized": len(places) > 5000, "gid": "cells"}
     if values is None or "score" in name:
         ax.scatter(*places.T, c=FAINT, **style)
     elif isinstance(values, np.ndarray):
-        ax.scatter(*places.T, c=values, cmap="viridis_r", **style)
+        ax.scatter(*places.T, c=values, cmap=paint, **style)
     else:
         codes = values.cat.codes.to_numpy()
-        ax.scatter(*places.T, c=np.array(LINES)[codes % len(LINES)], alpha=0.5, **style)
+        ax.scatter(*places.T, c=[paint[code] for code in codes], alpha=0.5, **style)
 
 
-def _scale_of(values: np.ndarray) -> Any:
+def _scale_of(values: np.ndarray, shades: Colormap) -> Any:
     """What a colour bar needs of a column of numbers."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    return ScalarMappable(Normalize(low, high), cmap="viridis_r")
+    return ScalarMappable(Normalize(low, high), cmap=shades)
 
 
 def _draw(ax: Axes, name: str, grid: pd.DataFrame) -> None:
@@ -186,7 +224,7 @@ def _draw_field(ax: Axes, grid: pd.DataFrame, name: str) -> None:
     x, y = np.unique(grid["x"]), np.unique(grid["y"])
     field = np.ma.masked_where(~shown, grid[name].to_numpy()).reshape(len(y), len(x))
     image = ax.pcolormesh(x, y, field, cmap=cmap.with_extremes(bad=(0, 0, 0, 0)), norm=norm, zorder=2)
-    _bar(ax, image, "score (blue: along development)")
+    _bar(ax, image, "score (red: along development)")
 
 
 def _bar(ax: Axes, image: Any, label: str) -> None:
@@ -208,7 +246,7 @@ def _frame(ax: Axes, basis: str, title: str, name: str) -> None:
     ax.set_title(f"{title}: {_TITLES[name]}" if title else _TITLES[name], fontsize=TEXT, color=INK)
 
 
-def _name_groups(ax: Axes, places: np.ndarray, values: pd.Series) -> None:
+def _name_groups(ax: Axes, places: np.ndarray, values: pd.Series, paint: Sequence[Any]) -> None:
     """Names of the groups at their middle, moved so that none covers another."""
     from matplotlib.patheffects import withStroke
 
@@ -223,13 +261,14 @@ def _name_groups(ax: Axes, places: np.ndarray, values: pd.Series) -> None:
     origin = ax.transAxes.transform((0, 0))
     anchors = (ax.transData.transform(middle) - origin) * scale
     sizes = np.array([[0.58 * SMALL * len(name), 1.2 * SMALL] for name in names])
+    order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)), kind="stable")
     centres, _ = place_labels(
-        anchors, np.zeros(len(names)), sizes,
-        lines=np.empty((0, 2)), page=(0.0, 0.0, width, height), rank=np.argsort(-np.bincount(codes[codes >= 0])),
+        anchors, np.zeros(len(names)), sizes[order],
+        lines=np.empty((0, 2)), page=(0.0, 0.0, width, height), own=order,
     )  # fmt: skip
-    for name, code, (x, y) in zip(names, range(len(names)), centres, strict=True):
+    for name, code, (x, y) in zip([names[i] for i in order], order, centres, strict=True):
         ax.text(
             x / width, y / height, name, transform=ax.transAxes, ha="center", va="center", fontsize=SMALL,
-            color=LINES[code % len(LINES)], fontweight="bold", zorder=5,
+            color=paint[code], fontweight="bold", zorder=5,
             path_effects=[withStroke(linewidth=1.6, foreground="white")], gid="group",
         )  # fmt: skip

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
 from grn._core.logging import logger
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._colors import color_scale
 from grn.pl._data import edge_table, numeric_column
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import Drawn, Output
 from grn.pl._style import (
     COLUMN_MM,
     INK,
@@ -16,10 +22,7 @@ from grn.pl._style import (
     SMALL,
     TEXT,
     blank,
-    check_axes,
     check_count,
-    color_scale,
-    new_axes,
     settle,
     size_points,
     tick_size,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 _CELL_MM = 2.5
 
 
+@document(**OUTPUT, **COLORS)
 def heatmap(
     data: AnnData | Network | pd.DataFrame,
     *,
@@ -45,7 +49,12 @@ def heatmap(
     n_targets: int = 40,
     value: str = "weight",
     ax: Axes | None = None,
-) -> Axes:
+    cmap: str | Colormap | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> Drawn:
     """Draw regulators (columns) by targets (rows) in clustered order.
 
     The regulators with the largest sum of absolute values are shown, then the targets with the
@@ -70,11 +79,13 @@ def heatmap(
         Numeric column of the edges: ``"weight"``, ``"probability"``, ``"score"``, ...
     ax
         Axes to draw on; ``None`` opens a figure of 89 mm, wider for more than 22 regulators.
+    %(cmap)s
+    %(figure)s
 
     Returns
     -------
     matplotlib.axes.Axes
-        Values with a sign use a scale symmetric around 0, blue above and red below;
+        Values with a sign use a scale symmetric around 0, red above and blue below;
         values without one run from 0 upwards. Pairs without an edge are light grey.
 
     Raises
@@ -91,26 +102,25 @@ def heatmap(
     >>> sorted(tick.get_text() for tick in ax.get_xticklabels())
     ['PAX5', 'SPI1']
     """
-    check_axes(ax)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     n_sources, n_targets = check_count("n_sources", n_sources), check_count("n_targets", n_targets)
     table = edge_table(data, key=key, group=group)
     table = table.assign(shown=numeric_column(table, value, argument="value")).dropna(subset="shown")
     if table.empty:
-        return blank(new_axes(COLUMN_MM, 40)[0] if ax is None else ax, "no edges to draw")
+        return output.finish(blank(output.axes(COLUMN_MM, 40), "no edges to draw"))
     matrix = _matrix(table, n_sources, n_targets)
     diverging = bool((table["shown"] < 0).any())
-    if ax is None:
-        rows, columns = matrix.shape
-        ax = new_axes(max(COLUMN_MM, 34 + _CELL_MM * columns), max(40, 22 + _CELL_MM * rows))[0]
-    cmap, norm = color_scale(matrix.to_numpy(), diverging=diverging)
-    draw_matrix(ax, matrix, cmap=cmap, norm=norm, label=value.replace("_", " "))
+    scale = color_scale(matrix.to_numpy(), diverging=diverging, cmap=cmap)
+    rows, columns = matrix.shape
+    ax = output.axes(max(COLUMN_MM, 34 + _CELL_MM * columns), max(40, 22 + _CELL_MM * rows))
+    draw_matrix(ax, matrix, scale, label=value.replace("_", " "))
     ax.set_xlabel("regulator", fontsize=TEXT, color=INK)
     ax.set_ylabel("target", fontsize=TEXT, color=INK)
     for text in ax.get_yticklabels():
         text.set_fontstyle("italic")
     if matrix.isna().to_numpy().any():
-        _absent_note(ax, cmap)
-    return ax
+        _absent_note(ax, scale[0])
+    return output.finish(ax)
 
 
 def _matrix(table: pd.DataFrame, n_sources: int, n_targets: int) -> pd.DataFrame:
@@ -137,8 +147,9 @@ def leaf_order(matrix: np.ndarray) -> np.ndarray:
     return order
 
 
-def draw_matrix(ax: Axes, matrix: pd.DataFrame, *, cmap: Colormap, norm: Normalize, label: str) -> None:
+def draw_matrix(ax: Axes, matrix: pd.DataFrame, scale: tuple[Colormap, Normalize], *, label: str) -> None:
     """Draw a labelled matrix with cell borders and a colour bar."""
+    cmap, norm = scale
     rows, columns = matrix.shape
     image = ax.pcolormesh(
         np.ma.masked_invalid(matrix.to_numpy(dtype=float)),

@@ -17,67 +17,79 @@ _ANGLES = np.deg2rad(
 )
 _GAPS = (1.2, 3.5, 6.5, 10.0)
 _ROUNDS, _PUSHES, _PAD = 4, 60, 0.8
+# farthest gap of a label from its node, and some more
+_REACH = 12.0
+# of edges that are looked at
+_POINTS = 8000
 
 
 def place_labels(
-    anchors: np.ndarray,
+    nodes: np.ndarray,
     radii: np.ndarray,
     sizes: np.ndarray,
     *,
     lines: np.ndarray,
     page: Rectangle,
-    rank: np.ndarray,
+    own: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return centres (n, 2) of labels and a mask of those that found a free place.
 
     Parameters
     ----------
-    anchors
-        Positions of the nodes in points, shape (n, 2).
+    nodes
+        Positions of all nodes in points, shape (m, 2).
     radii
         Radii of the nodes in points.
     sizes
-        Width and height of every label in points.
+        Width and height of every label in points, shape (n, 2).
     lines
         Points sampled along the edges, which labels avoid if they can, shape (k, 2).
     page
         Left, bottom, width, height of the area that labels must not leave.
-    rank
-        Order in which labels choose: positions of the nodes, the most important first.
+    own
+        Which node every label belongs to, the most important first: labels choose in this order.
     """
     padded = sizes + 2 * _PAD
-    spots, costs = _candidates(anchors, radii, padded, lines, page)
-    centres = np.full_like(anchors, 1e6)
+    spots, costs = _candidates(nodes, radii, padded, lines, page, own)
+    centres = np.full((len(own), 2), 1e6)
     for _ in range(_ROUNDS):
         before = centres.copy()
-        for i in rank:
-            overlap = _overlap(spots[i], padded[i], np.delete(centres, i, 0), np.delete(padded, i, 0)).sum(axis=1)
+        for i in range(len(own)):
+            # only labels within reach of any of the places matter
+            near = (np.abs(centres - nodes[own[i]]) < padded + padded[i] + _REACH + radii[own[i]]).all(axis=1)
+            near[i] = False
+            overlap = _overlap(spots[i], padded[i], centres[near], padded[near]).sum(axis=1)
             centres[i] = spots[i][np.argmin(costs[i] + 50 * overlap)]
         if np.array_equal(before, centres):
             break
-    centres = _push_apart(centres, anchors, radii, padded, page)
-    return centres, _free(centres, anchors, radii, sizes + 2 * 0.2, page, rank)
+    centres = _push_apart(centres, nodes, radii, padded, page)
+    return centres, _free(centres, nodes, radii, sizes + 2 * 0.2, page)
 
 
 def _candidates(
-    anchors: np.ndarray, radii: np.ndarray, sizes: np.ndarray, lines: np.ndarray, page: Rectangle
+    nodes: np.ndarray, radii: np.ndarray, sizes: np.ndarray, lines: np.ndarray, page: Rectangle, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    thinned = lines[:: max(1, len(lines) // _POINTS)]
+    crossing = 1.2 * len(lines) / max(len(thinned), 1)
     unit = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
     spots, costs = [], []
-    for i in range(len(anchors)):
+    for size, i in zip(sizes, own, strict=True):
         # the label's near corner or side, not its centre, keeps the gap from the node
-        lean = np.clip(unit * 1.6, -1, 1) * sizes[i] / 2
-        spot = np.concatenate([anchors[i] + unit * (radii[i] + gap) + lean for gap in _GAPS])
+        lean = np.clip(unit * 1.6, -1, 1) * size / 2
+        spot = np.concatenate([nodes[i] + unit * (radii[i] + gap) + lean for gap in _GAPS])
         liked = np.minimum(np.arange(len(_ANGLES)) * 0.12, 1.2)
         taste = np.tile(liked, len(_GAPS)) + np.repeat(np.square(_GAPS) * 0.07, len(_ANGLES))
-        border = _border_gaps(spot, sizes[i], anchors, radii)
-        nodes = np.maximum(-border, 0).sum(axis=1)
+        around = (np.abs(nodes - nodes[i]) < 2 * size + radii[i] + radii.max() + 2 * _REACH).all(axis=1)
+        around[i] = False
+        border = _border_gaps(spot, size, nodes[around], radii[around])
+        mine = _border_gaps(spot, size, nodes[[i]], radii[[i]])[:, 0]
+        covered = np.maximum(-border, 0).sum(axis=1) + np.maximum(-mine, 0)
         # a label closer to another node than to its own is read as the other's
-        stray = np.maximum(border[:, i] + 2 - np.delete(border, i, 1).min(axis=1, initial=np.inf), 0)
-        crossed = _inside(spot, sizes[i], lines)
+        stray = np.maximum(mine + 2 - border.min(axis=1, initial=np.inf), 0)
+        crossed = _inside(spot, size, thinned)
         spots.append(spot)
-        costs.append(taste + 50 * nodes + 500 * _outside(spot, sizes[i], page) + 1.2 * crossed + 0.8 * stray)
-    return np.array(spots), np.array(costs)
+        costs.append(taste + 50 * covered + 500 * _outside(spot, size, page) + crossing * crossed + 0.8 * stray)
+    return np.array(spots).reshape(len(own), -1, 2), np.array(costs)
 
 
 def _overlap(spots: np.ndarray, size: np.ndarray, others: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -149,13 +161,13 @@ def _node_push(spot: np.ndarray, size: np.ndarray, anchors: np.ndarray, radii: n
 
 
 def _free(
-    centres: np.ndarray, anchors: np.ndarray, radii: np.ndarray, sizes: np.ndarray, page: Rectangle, rank: np.ndarray
+    centres: np.ndarray, nodes: np.ndarray, radii: np.ndarray, sizes: np.ndarray, page: Rectangle
 ) -> np.ndarray:
     """Keep labels, the most important first, as long as they touch nothing that is kept."""
     shown = np.zeros(len(centres), dtype=bool)
-    for i in rank:
+    for i in range(len(centres)):
         spot = centres[i][None]
         blocked = _overlap(spot, sizes[i], centres[shown], sizes[shown]).any()
-        blocked |= (_border_gaps(spot, sizes[i], anchors, radii) < 0).any()
+        blocked |= (_border_gaps(spot, sizes[i], nodes, radii) < 0).any()
         shown[i] = not (blocked or _outside(spot, sizes[i], page).any())
     return shown

@@ -12,11 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, shortest_path
+from scipy.spatial import cKDTree
 
 from grn._core.rng import child
 
 Rectangle = tuple[float, float, float, float]
 _STARTS, _STEPS, _RELAX = 10, 120, 240
+# from here on distances to some genes stand for all distances, and edges may pass under nodes
+_MANY, _CROSSINGS = 150, 40_000
 
 
 def place_nodes(
@@ -95,6 +98,8 @@ def _best(
 ) -> np.ndarray:
     """Of a few starts, the layout with the fewest crossings, edges under foreign nodes and narrow angles."""
     starts = _STARTS if len(names) <= 80 else 1
+    if starts == 1:
+        return _relax(_fit(_shape(names, ends, seed), cell, boxes), ends, cell, boxes, radii)
     best, lowest = np.zeros((len(names), 2)), np.inf
     for shape in stress_layouts(names, ends, seed=seed, starts=starts if len(names) > 3 else 1):
         here = _relax(_fit(shape, cell, boxes), ends, cell, boxes, radii)
@@ -103,6 +108,12 @@ def _best(
         if cost < lowest:
             best, lowest = here, cost
     return best
+
+
+def _shape(names: list[str], ends: np.ndarray, seed: int) -> np.ndarray:
+    if len(names) > _MANY:
+        return landmark_layout(names, ends, seed=seed)
+    return next(iter(stress_layouts(names, ends, seed=seed, starts=1)))
 
 
 def crossings(here: np.ndarray, ends: np.ndarray) -> int:
@@ -148,6 +159,40 @@ def stress_layouts(names: list[str], ends: np.ndarray, *, seed: int, starts: int
         yield shape
 
 
+def landmark_layout(names: list[str], ends: np.ndarray, *, seed: int) -> np.ndarray:
+    """Positions whose distances to neighbours and to some landmarks follow the graph distances.
+
+    Landmarks are drawn by name. The start is their classical scaling; then every gene moves to where its springs to
+    landmarks and neighbours want it.
+    """
+    n = len(names)
+    draws = np.array([child(seed, "landmark", name).normal(size=3) for name in names])
+    marks = np.argsort(draws[:, 0], kind="stable")[:_MANY]
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n)).tocsr()
+    distance = shortest_path(graph, directed=False, unweighted=True, indices=marks).T
+    square = distance**2
+    centred = square - square.mean(axis=0) - square.mean(axis=1, keepdims=True) + square.mean()
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    shape = centred @ axes.T
+    shape *= distance.std() / max(float(shape.std()), 1e-9)
+    shape = shape + 0.3 * draws[:, 1:]
+    weight = 1.0 / np.maximum(distance, 1) ** 2
+    weight[marks, np.arange(len(marks))] = 0
+    near = np.concatenate([ends, ends[:, ::-1]])
+    near = near[near[:, 0] != near[:, 1]]
+    total = weight.sum(axis=1) + np.bincount(near[:, 0], minlength=n)
+    for _ in range(_STEPS // 2):
+        away = shape[:, None] - shape[marks][None]
+        length = np.maximum(np.linalg.norm(away, axis=2), 1e-9)
+        ratio = weight * distance / length
+        pull = weight @ shape[marks] + (ratio[:, :, None] * away).sum(axis=1)
+        along = shape[near[:, 0]] - shape[near[:, 1]]
+        spring = shape[near[:, 1]] + along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+        pull += np.stack([np.bincount(near[:, 0], spring[:, k], minlength=n) for k in (0, 1)], axis=1)
+        shape = pull / total[:, None]
+    return shape
+
+
 def _gaps(shape: np.ndarray) -> np.ndarray:
     return np.linalg.norm(shape[:, None] - shape[None], axis=2)
 
@@ -174,14 +219,21 @@ def _fit(shape: np.ndarray, cell: Rectangle, boxes: np.ndarray) -> np.ndarray:
 def _relax(start: np.ndarray, ends: np.ndarray, cell: Rectangle, boxes: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Push apart nodes with their labels, and nodes from edges they do not belong to, within the cell."""
     left, bottom, width, height = cell
+    if boxes.prod(axis=1).sum() > 0.8 * width * height:
+        # labels will not find room whatever is done; nodes should
+        boxes = np.minimum(boxes, 2 * radii[:, None] + 3)
+    steps = _RELAX if len(start) <= _MANY else _RELAX // 4
+    apart = len(start) * len(ends) <= _CROSSINGS
     # a label stands on one side of its node, so a node at the edge needs more than half its box
     margin = np.minimum(boxes * [0.5, 0.7] + 1, np.array([width, height]) / 2)
     low = np.array([left, bottom]) + margin
     high = np.array([left + width, bottom + height]) - margin
     here = np.clip(start, low, high)
-    for step in range(_RELAX):
-        pull = 0.02 * max(0.0, 1 - 1.5 * step / _RELAX)
-        move = _box_push(here, boxes) + _edge_push(here, ends, radii) + pull * (start - here)
+    for step in range(steps):
+        pull = 0.02 * max(0.0, 1 - 1.5 * step / steps)
+        move = _box_push(here, boxes) + pull * (start - here)
+        if apart:
+            move += _edge_push(here, ends, radii)
         here = np.clip(here + move, low, high)
         if pull == 0 and np.abs(move).max() < 0.01:
             break
@@ -189,17 +241,33 @@ def _relax(start: np.ndarray, ends: np.ndarray, cell: Rectangle, boxes: np.ndarr
 
 
 def _box_push(here: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    n = len(here)
-    delta = here[:, None] - here[None]
-    order = np.sign(np.arange(n)[:, None] - np.arange(n)[None])
-    side = np.where(np.abs(delta) > 1e-6, np.sign(delta), order[:, :, None])
-    depth = (boxes[:, None] + boxes[None]) / 2 - np.abs(delta)
-    touching = (depth > 0).all(axis=2) & ~np.eye(n, dtype=bool)
-    along_x = depth[:, :, 0] < depth[:, :, 1]
-    push = np.where(touching, np.minimum(depth[:, :, 0], depth[:, :, 1]), 0.0) * 0.3
-    return np.stack(
-        [(push * along_x * side[:, :, 0]).sum(axis=1), (push * ~along_x * side[:, :, 1]).sum(axis=1)], axis=1
-    ).clip(-12, 12)
+    one, two = _touching(here, boxes)
+    delta = here[one] - here[two]
+    side = np.where(np.abs(delta) > 1e-6, np.sign(delta), np.sign(one - two)[:, None])
+    depth = (boxes[one] + boxes[two]) / 2 - np.abs(delta)
+    axis = np.where(depth[:, 0] < depth[:, 1], 0, 1)
+    rows = np.arange(len(one))
+    push = 0.3 * depth[rows, axis] * side[rows, axis]
+    total = np.zeros_like(here)
+    for k in (0, 1):
+        mine = axis == k
+        total[:, k] = np.bincount(one[mine], push[mine], minlength=len(here))
+    return total.clip(-12, 12)
+
+
+def _touching(here: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of nodes whose boxes overlap, in both orders."""
+    if len(here) > _MANY:
+        # in units of the widest box, boxes that overlap are less than 1 apart
+        pairs = cKDTree(here / boxes.max(axis=0)).query_pairs(1.0, p=np.inf, output_type="ndarray")
+        pairs = np.concatenate([pairs, pairs[:, ::-1]])
+        pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+        one, two = pairs[:, 0], pairs[:, 1]
+    else:
+        one, two = np.nonzero(~np.eye(len(here), dtype=bool))
+    depth = (boxes[one] + boxes[two]) / 2 - np.abs(here[one] - here[two])
+    hit = (depth > 0).all(axis=1)
+    return one[hit], two[hit]
 
 
 def _edge_push(here: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndarray:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from grn import get
+from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn.pl import _draw
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._colors import sign_colors
 from grn.pl._data import check_genes, edge_table, numeric_column
 from grn.pl._labels import place_labels
 from grn.pl._layout import Rectangle, place_nodes
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import Drawn, Output
 from grn.pl._select import around, strongest
-from grn.pl._style import COLUMN_MM, blank, check_axes, check_count, new_axes, settle, size_points
+from grn.pl._style import COLUMN_MM, blank, check_count, settle, size_points
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,9 +30,11 @@ if TYPE_CHECKING:
 
     from grn.network import Network
 
+MOST_EDGES, MOST_GENES, MOST_LABELS = 5000, 3000, 200
 _SIZES = ("degree", "out_degree", "in_degree", "strength", "equal")
 
 
+@document(**OUTPUT, **COLORS)
 def network(
     data: AnnData | Network | pd.DataFrame,
     *,
@@ -41,10 +49,15 @@ def network(
     label: bool = True,
     layout_seed: int = 0,
     ax: Axes | None = None,
-) -> Axes:
+    palette: Mapping[str, str] | Sequence[str] | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> Drawn:
     """Draw the strongest edges of a network, or those around chosen genes.
 
-    Arrows are activation (blue), bars are repression (red), plain grey lines have no
+    Arrows are activation (red), bars are repression (blue), plain grey lines have no
     known sign; undirected networks have lines only. Diamonds with upright names regulate
     at least one gene in the picture, circles with italic names are targets only; focus
     genes wear an orange ring. Labels touch neither each other nor a node; one without
@@ -81,6 +94,8 @@ def network(
     ax
         Axes to draw on; ``None`` opens a figure 89 mm wide, more for more than 45 genes.
         Labels are placed for the size the axes has now; set sizes before.
+    %(sign_palette)s
+    %(figure)s
 
     Returns
     -------
@@ -97,7 +112,9 @@ def network(
 
     Notes
     -----
-    Nodes are placed by stress majorisation, at a cost of the cube of the genes drawn.
+    Up to 150 genes are placed by stress majorisation of all distances in the graph, more by that of the distances to
+    150 of them, at a cost that grows with edges and genes. Edges keep clear of foreign nodes in small pictures only.
+    5 000 edges of 3 000 genes are the most that is drawn; of more than 200 genes the most connected have names.
 
     Examples
     --------
@@ -108,7 +125,8 @@ def network(
     >>> sorted(patch.get_gid() for patch in ax.patches)
     ['edge:SPI1>LYZ', 'edge:SPI1>PAX5']
     """
-    check_axes(ax)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    colors = sign_colors(palette)
     limits = {"max_edges": check_count("max_edges", max_edges), "max_genes": check_count("max_genes", max_genes)}
     hops = check_count("hops", hops)
     if node_size_by not in _SIZES:
@@ -122,11 +140,12 @@ def network(
     else:
         shown = strongest(table, **limits)
     if shown.empty:
-        return blank(new_axes(COLUMN_MM, 40, managed=False)[0] if ax is None else ax, "no edges to draw")
-    picture = _draw.Picture.of(shown, focus=chosen, node_size_by=node_size_by, directed=directed)
-    ax = _open(len(picture.names)) if ax is None else ax
+        return output.finish(blank(output.axes(COLUMN_MM, 40, managed=False), "no edges to draw"))
+    picture = _draw.Picture.of(shown, focus=chosen, node_size_by=node_size_by, directed=directed, colors=colors)
+    _check_size(picture)
+    ax = _axes(output, len(picture.names))
     _render(ax, picture, width_by=width_by, label=label, seed=layout_seed)
-    return ax
+    return output.finish(ax)
 
 
 def _ranked(table: pd.DataFrame, width_by: str, *, directed: bool) -> pd.DataFrame:
@@ -139,12 +158,24 @@ def _ranked(table: pd.DataFrame, width_by: str, *, directed: bool) -> pd.DataFra
     return table
 
 
-def _open(n_genes: int) -> Axes:
+def _check_size(picture: _draw.Picture) -> None:
+    """Refuse what no page shows and no patience waits for."""
+    n_edges, n_genes = len(picture.ends), len(picture.names)
+    if n_edges > MOST_EDGES or n_genes > MOST_GENES:
+        raise ParameterError(
+            f"{n_edges} edges of {n_genes} genes are more than can be drawn, which is {MOST_EDGES} edges of "
+            f"{MOST_GENES} genes; pass a smaller max_edges= or max_genes=, or focus=, or write the network for "
+            "Cytoscape: network.to_graphml(path)."
+        )
+
+
+def _axes(output: Output, n_genes: int) -> Axes:
     area = COLUMN_MM**2 * max(1.0, n_genes / 45)
     width = min(np.sqrt(area), 2.05 * COLUMN_MM)
     height = area / width if n_genes > 12 else 0.75 * width
-    ax: Axes = new_axes(width, min(height, 240), managed=False)[0]
-    ax.set_position((0, 0, 1, 1))
+    ax = output.axes(width, min(height, 240), managed=False)
+    if output.given is None:
+        ax.set_position((0, 0, 1, 1))
     return ax
 
 
@@ -157,22 +188,25 @@ def _render(ax: Axes, picture: _draw.Picture, *, width_by: str, label: bool, see
     ax.set_ylim(0, height)
     strip = _draw.legend(ax, picture, width_by=width_by)
     page: Rectangle = (3, strip + 5, max(width - 6, 10), max(height - strip - 8, 10))
-    texts = _draw.label_texts(ax, picture) if label else []
-    sizes = _draw.text_sizes(ax, texts) if label else np.zeros((len(picture.names), 2))
     radii = picture.radii
+    # those that choose a place first; a page has no room for more
+    order = np.lexsort((np.arange(len(radii)), -picture.degree, ~picture.in_focus))[: MOST_LABELS if label else 0]
+    texts = _draw.label_texts(ax, picture, order)
+    sizes = np.zeros((len(picture.names), 2))
+    if len(order):
+        sizes[order] = _draw.text_sizes(ax, texts)
     boxes = np.stack([np.maximum(sizes[:, 0], 2 * radii) + 6, sizes[:, 1] + 2 * radii + 7], axis=1)
     where = place_nodes(picture.names, picture.ends, page=page, boxes=boxes, radii=radii, seed=seed)
     _draw.edges(ax, picture, where)
     _draw.nodes(ax, picture, where)
     if not label:
         return
-    order = np.lexsort((np.arange(len(radii)), -picture.degree, ~picture.in_focus))
     lines = _draw.sampled_edges(picture, where)
-    centres, free = place_labels(where, radii, sizes, lines=lines, page=page, rank=order)
-    _draw.put_labels(ax, texts, centres, free, where, radii)
-    if not free.all():
-        hidden = ", ".join(picture.names[i] for i in np.flatnonzero(~free)[:5])
+    placed = place_labels(where, radii, sizes[order], lines=lines, page=page, own=order)
+    _draw.put_labels(ax, texts, *placed, where[order], radii[order])
+    hidden = sorted(set(picture.names) - {picture.names[i] for i in order[placed[1]]})
+    if hidden:
         logger.warning(
             "%d of %d labels had no room (%s%s); use a larger axes or a smaller max_genes.",
-            (~free).sum(), len(free), hidden, ", ..." if (~free).sum() > 5 else "",
+            len(hidden), len(radii), ", ".join(hidden[:5]), ", ..." if len(hidden) > 5 else "",
         )  # fmt: skip

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
+from grn.pl._colors import SIGN_NAMES, sign_colors
+from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._data import check_genes, edge_table
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import Drawn, Output
 from grn.pl._style import (
     COLUMN_MM,
     INK,
     MUTED,
-    SIGN_COLORS,
-    SIGN_NAMES,
     SMALL,
     TEXT,
     blank,
-    check_axes,
     check_count,
-    new_axes,
     tidy,
 )
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from grn.network import Network
 
 
+@document(**OUTPUT, **COLORS)
 def regulon(
     data: AnnData | Network | pd.DataFrame,
     *,
@@ -38,7 +42,12 @@ def regulon(
     group: str | None = None,
     n_targets: int = 20,
     ax: Axes | None = None,
-) -> Axes:
+    palette: Mapping[str, str] | Sequence[str] | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> Drawn:
     """Draw the strongest targets of a regulator as lollipops.
 
     Parameters
@@ -57,11 +66,13 @@ def regulon(
         Most targets to draw, by absolute weight.
     ax
         Axes to draw on; ``None`` opens a figure 89 mm wide.
+    %(sign_palette)s
+    %(figure)s
 
     Returns
     -------
     matplotlib.axes.Axes
-        The strongest target is on top. Blue is activation, red repression, grey a sign
+        The strongest target is on top. Red is activation, blue repression, grey a sign
         that is not known; probabilities, when the table has them, stand at the right.
 
     Raises
@@ -79,28 +90,28 @@ def regulon(
     >>> [tick.get_text() for tick in ax.get_yticklabels()]
     ['LYZ', 'FCN1']
     """
-    check_axes(ax)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    colors = sign_colors(palette)
     n_targets = check_count("n_targets", n_targets)
     table = edge_table(data, key=key, group=group)
     if table.empty:
-        return blank(new_axes(COLUMN_MM, 40)[0] if ax is None else ax, "no edges to draw")
+        return output.finish(blank(output.axes(COLUMN_MM, 40), "no edges to draw"))
     check_genes([source], table["source"], argument="source")
     mine = table[table["source"] == source]
     shown = mine.iloc[:n_targets]
-    if ax is None:
-        ax = new_axes(COLUMN_MM, 20 + 3.6 * len(shown))[0]
-    _lollipops(ax, shown)
+    ax = output.axes(COLUMN_MM, 20 + 3.6 * len(shown))
+    _lollipops(ax, shown, colors)
     _probabilities(ax, shown)
     count = f"{len(shown)} strongest of {len(mine)}" if len(mine) > len(shown) else f"all {len(mine)}"
     ax.set_title(f"{source}: {count} targets", fontsize=TEXT, color=INK, loc="left", pad=12)
-    return ax
+    return output.finish(ax)
 
 
-def _lollipops(ax: Axes, shown: pd.DataFrame) -> None:
+def _lollipops(ax: Axes, shown: pd.DataFrame, by_sign: Mapping[int, str]) -> None:
     from matplotlib.lines import Line2D
 
     rows = np.arange(len(shown))
-    weights, colors = shown["weight"].to_numpy(), [SIGN_COLORS[sign] for sign in shown["sign"]]
+    weights, colors = shown["weight"].to_numpy(), [by_sign[sign] for sign in shown["sign"]]
     ax.hlines(rows, 0, weights, colors=colors, linewidth=1.4, zorder=2)
     ax.scatter(weights, rows, s=20, c=colors, linewidth=0, zorder=3, clip_on=False)
     ax.axvline(0, color=INK, linewidth=0.6, zorder=1)
@@ -114,7 +125,7 @@ def _lollipops(ax: Axes, shown: pd.DataFrame) -> None:
     ax.set_xlabel("weight", fontsize=TEXT, color=INK)
     present = [sign for sign in (1, -1, 0) if (shown["sign"] == sign).any()]
     style: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.4}
-    handles = [Line2D([], [], color=SIGN_COLORS[sign], label=SIGN_NAMES[sign], **style) for sign in present]
+    handles = [Line2D([], [], color=by_sign[sign], label=SIGN_NAMES[sign], **style) for sign in present]
     ax.legend(
         handles=handles,
         loc="lower left",

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grn import get
+from grn._core.docs import document
 from grn._core.errors import GeneNameError, GroupError, ParameterError
+from grn.pl._colors import SNIPPETS as COLORS
+from grn.pl._colors import line_colors
 from grn.pl._data import near
-from grn.pl._style import COLUMN_MM, FAINT, INK, LINES, SMALL, TEXT, check_axes, new_axes, settle, size_points, tidy
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import DrawnPanels, Output
+from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_axes, settle, size_points, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
 Pair = tuple[str, str]
+# lines of one dash pattern
+_SHADES = 7
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 
 
+@document(**OUTPUT, **COLORS)
 def response(
     adata: AnnData,
     *,
@@ -28,7 +37,12 @@ def response(
     keys: str | Sequence[str] = ("vvp", "gradient_trajectory"),
     group: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
-) -> np.ndarray:
+    palette: Mapping[str, str] | Sequence[str] | str | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> DrawnPanels:
     """Draw how a target responds to the virtual value of a source, one panel per probe.
 
     Perturbation curves (keys whose name holds no ``"gradient"``) are differences to the baseline and so pass
@@ -48,6 +62,9 @@ def response(
     ax
         Axes to draw on, one per key; ``None`` opens a figure 89 mm wide with the panels
         below each other. Names at the ends of lines are placed for the size it has now.
+    palette
+        Colours of the lines: a list, a dict by ``"SOURCE>TARGET"``, or the name of a colour map.
+    %(figure)s
 
     Returns
     -------
@@ -77,20 +94,22 @@ def response(
     >>> [line.get_gid() for line in axes[0].lines if ">" in (line.get_gid() or "")]
     ['SPI1>LYZ', 'SPI1>CD79A']
     """  # noqa: E501
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     wanted = _pairs(pairs)
     names = [keys] if isinstance(keys, str) else list(keys)
     panels = _panels(ax, len(names))
+    colors = line_colors(palette, len(wanted), names=[f"{source}>{target}" for source, target in wanted])
     curves = [_curves(adata, name, wanted, group) for name in names]
     if panels is None:
-        panels = new_axes(COLUMN_MM, 14 + 42 * len(names), rows=len(names))
+        panels = output.column(COLUMN_MM, 14 + 42 * len(names), rows=len(names))
     for panel, name, found in zip(panels, names, curves, strict=True):
-        _draw(panel, name, wanted, found)
+        _draw(panel, name, wanted, found, colors)
     scale = curves[-1].scale
     between = "\n" if len(scale) > 20 else " "
     panels[-1].set_xlabel(f"virtual value of the source{between}({scale})", fontsize=TEXT, color=INK)
     for panel, found in zip(panels, curves, strict=True):
-        _name_lines(panel, wanted, found.values)
-    return panels
+        _name_lines(panel, wanted, found.values, colors)
+    return output.finish(panels)
 
 
 def _pairs(pairs: Pair | Sequence[Pair]) -> list[Pair]:
@@ -176,7 +195,7 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
     )
 
 
-def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves) -> None:
+def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves, colors: Sequence[Any]) -> None:
     ax.axhline(0, color=FAINT, linewidth=0.7, zorder=1)
     if curves.baseline is not None:
         ax.axvline(curves.baseline, color=FAINT, linewidth=0.7, zorder=1)
@@ -191,8 +210,8 @@ def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves) -> None:
         ax.plot(
             x,
             y,
-            color=LINES[i % len(LINES)],
-            linestyle=_DASHES[i // len(LINES) % len(_DASHES)],
+            color=colors[i],
+            linestyle=_DASHES[i // _SHADES % len(_DASHES)],
             linewidth=1.2,
             marker="o",
             markersize=2.8,
@@ -211,7 +230,7 @@ def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves) -> None:
     ax.margins(x=0.03, y=0.08)
 
 
-def _name_lines(ax: Axes, pairs: list[Pair], values: np.ndarray) -> None:
+def _name_lines(ax: Axes, pairs: list[Pair], values: np.ndarray, colors: Sequence[Any]) -> None:
     """Write names at the right ends of lines, moved apart along y, tied to their line."""
     settle(ax)
     height = size_points(ax)[1]
@@ -228,9 +247,9 @@ def _name_lines(ax: Axes, pairs: list[Pair], values: np.ndarray) -> None:
             textcoords="offset points",
             va="center",
             fontsize=SMALL,
-            color=LINES[i % len(LINES)],
+            color=colors[i],
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": LINES[i % len(LINES)], "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0,
+            arrowprops={"arrowstyle": "-", "color": colors[i], "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0,
                         "relpos": (0, 0.5)},
         )  # fmt: skip
 

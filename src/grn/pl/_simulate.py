@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from grn._core.docs import document
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
+from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED, chosen, color_map, color_scale
+from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._data import near
 from grn.pl._heatmap import draw_matrix
+from grn.pl._output import SNIPPETS as OUTPUT
+from grn.pl._output import Drawn, Output
 from grn.pl._style import (
     COLUMN_MM,
     INK,
-    SIGN_COLORS,
     SMALL,
     TEXT,
     blank,
-    check_axes,
     check_count,
-    color_scale,
-    new_axes,
     tidy,
 )
 from grn.pp._anndata import check_type
@@ -29,10 +31,12 @@ from grn.pp._anndata import check_type
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 _CELL_MM = 3.2
 
 
+@document(**OUTPUT, **COLORS)
 def simulate(
     adata: AnnData,
     *,
@@ -41,7 +45,13 @@ def simulate(
     group: str | None = None,
     dose: int = 0,
     ax: Axes | None = None,
-) -> Axes:
+    palette: Mapping[str, str] | Sequence[str] | None = None,
+    cmap: str | Colormap | None = None,
+    figsize: tuple[float, float] | None = None,
+    save: str | Path | None = None,
+    show: bool = False,
+    return_fig: bool = False,
+) -> Drawn:
     """Draw the genes that respond most to a simulated perturbation, without the perturbed ones.
 
     Parameters
@@ -58,11 +68,17 @@ def simulate(
         Number of the dose, from 0.
     ax
         Axes to draw on; ``None`` opens a figure 89 mm wide, wider for more than 15 groups.
+    palette
+        Colours of the lollipops of genes that rise and of those that fall, in this order, or a dict with some of these:
+        ``{"rise": "crimson"}``. Red and blue by default.
+    cmap
+        Colour map of the matrix of groups, by name or as matplotlib has it; ``"RdBu_r"`` by default.
+    %(figure)s
 
     Returns
     -------
     matplotlib.axes.Axes
-        Blue rises, red falls. Filled dots and bold names are genes that a perturbed one regulates itself; the lines
+        Red rises, blue falls. Filled dots and bold names are genes that a perturbed one regulates itself; the lines
         through dots are the standard deviation over cells.
 
     Raises
@@ -84,14 +100,18 @@ def simulate(
     >>> len(ax.get_yticklabels())
     3
     """
-    check_axes(ax)
+    output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
+    rise, fall = chosen(palette, {"rise": ACTIVATE, "fall": REPRESS}).values()
+    colors = {1: rise, -1: fall, 0: UNSIGNED}
+    if cmap is not None:
+        color_map(cmap)
     n_genes = check_count("n_genes", n_genes)
     record = record_of(adata, key)
     table = _chosen(record["effects"], group, check_count("dose", dose, least=0))
     title = str(np.asarray(record["params"]["doses"])[dose])
     table = table[~table["perturbed"].astype(bool)]
     if table.empty:
-        return blank(new_axes(COLUMN_MM, 40)[0] if ax is None else ax, f"{title}: no gene responds")
+        return output.finish(blank(output.axes(COLUMN_MM, 40), f"{title}: no gene responds"))
     strength = table["effect"].abs().groupby(table["gene"].astype(str)).max().reset_index()
     genes = strength.sort_values(["effect", "gene"], ascending=[False, True])["gene"].iloc[:n_genes]
     shown = table[table["gene"].isin(genes)]
@@ -99,8 +119,9 @@ def simulate(
     count = f"{len(genes)} strongest of {len(strength)} genes" if len(strength) > len(genes) else f"{len(genes)} genes"
     if len(groups) == 1:
         where = "" if groups[0] == "all" else f" in {groups[0]}"
-        return _lollipops(ax, shown, f"{title}{where}: {count}")
-    return _matrix(ax, shown, groups, f"{title}: {count}")
+        ax = output.axes(COLUMN_MM, 24 + 3.6 * len(shown))
+        return output.finish(_lollipops(ax, shown, f"{title}{where}: {count}", colors))
+    return output.finish(_matrix(output, shown, groups, f"{title}: {count}", cmap))
 
 
 def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
@@ -127,15 +148,13 @@ def _chosen(effects: pd.DataFrame, group: str | None, dose: int) -> pd.DataFrame
     return found
 
 
-def _lollipops(ax: Axes | None, shown: pd.DataFrame, title: str) -> Axes:
+def _lollipops(ax: Axes, shown: pd.DataFrame, title: str, by_sign: Mapping[int, str]) -> Axes:
     from matplotlib.lines import Line2D
 
-    if ax is None:
-        ax = new_axes(COLUMN_MM, 24 + 3.6 * len(shown))[0]
     rows = np.arange(len(shown))
     effect, spread = shown["effect"].to_numpy(), shown["sd"].to_numpy()
     direct = shown["direct"].to_numpy(dtype=bool)
-    colors = np.array([SIGN_COLORS[int(np.sign(value))] for value in effect])
+    colors = np.array([by_sign[int(np.sign(value))] for value in effect])
     ax.hlines(rows, 0, effect, colors=colors, linewidth=1.4, zorder=2)
     ax.hlines(rows, effect - spread, effect + spread, colors=colors, linewidth=0.6, zorder=2)
     ax.scatter(effect, rows, s=20, c=np.where(direct, colors, "white"), edgecolors=colors, linewidth=1.0, zorder=3)
@@ -168,15 +187,15 @@ def _lollipops(ax: Axes | None, shown: pd.DataFrame, title: str) -> Axes:
     return ax
 
 
-def _matrix(ax: Axes | None, shown: pd.DataFrame, groups: list[str], title: str) -> Axes:
+def _matrix(
+    output: Output, shown: pd.DataFrame, groups: list[str], title: str, cmap: str | Colormap | None
+) -> Axes:
     wide = shown.pivot(index="gene", columns="group", values="effect").reindex(columns=groups).fillna(0.0)
     mean = wide.mean(axis=1).rename("mean").reset_index().sort_values(["mean", "gene"], ascending=[False, True])
     wide = wide.loc[mean["gene"]]
-    if ax is None:
-        rows, columns = wide.shape
-        ax = new_axes(max(COLUMN_MM, 44 + _CELL_MM * columns), max(45, 26 + _CELL_MM * rows))[0]
-    cmap, norm = color_scale(wide.to_numpy(), diverging=True)
-    draw_matrix(ax, wide, cmap=cmap, norm=norm, label="mean change")
+    rows, columns = wide.shape
+    ax = output.axes(max(COLUMN_MM, 44 + _CELL_MM * columns), max(45, 26 + _CELL_MM * rows))
+    draw_matrix(ax, wide, color_scale(wide.to_numpy(), diverging=True, cmap=cmap), label="mean change")
     direct = set(shown.loc[shown["direct"].astype(bool), "gene"])
     for text in ax.get_yticklabels():
         text.set_fontstyle("italic")

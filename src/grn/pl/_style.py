@@ -1,4 +1,4 @@
-"""Colours, sizes and axes shared by all figures."""
+"""Inks, sizes and axes shared by all figures."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ from grn._core.errors import ParameterError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
 
-ACTIVATE, REPRESS, UNSIGNED = "#2166AC", "#B2182B", "#7F7F7F"
 INK, MUTED, FAINT, FOCUS = "#1A1A1A", "#6B6B6B", "#C8C8C8", "#E69F00"
-ABSENT = "#ECECEC"
-SIGN_NAMES = {1: "activation", -1: "repression", 0: "sign unknown"}
-SIGN_COLORS = {1: ACTIVATE, -1: REPRESS, 0: UNSIGNED}
-# Okabe and Ito, without yellow, which is too light for lines
-LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 SMALL, TEXT = 6.0, 7.0
 POINTS_PER_MM = 72 / 25.4
 COLUMN_MM = 89.0
@@ -81,23 +74,6 @@ def size_points(ax: Axes) -> tuple[float, float]:
     figure = ax.figure.get_figure(root=True)
     box = ax.get_window_extent()
     return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
-
-
-def color_scale(values: np.ndarray, *, diverging: bool, name: str = "RdBu") -> tuple[Colormap, Normalize]:
-    """Colour map and norm: symmetric around 0 when diverging, else from 0 to the maximum."""
-    import matplotlib as mpl
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
-
-    finite = np.abs(values[np.isfinite(values)])
-    top = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-    if diverging:
-        # the ends of the full map are nearly black and hide the hue
-        shades = mpl.colormaps[name](np.linspace(0.06, 0.94, 256))
-        norm = Normalize(-top, top)
-    else:
-        shades = mpl.colormaps["viridis_r"](np.linspace(0.05, 1, 256))
-        norm = Normalize(0, top)
-    return LinearSegmentedColormap.from_list(f"grn_{name}", shades).with_extremes(bad=ABSENT), norm
 
 
 def tick_size(points_per_cell: float, *, least: float = 4.0) -> float:

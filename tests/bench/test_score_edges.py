@@ -95,9 +95,9 @@ def test_random_weights_are_at_chance_and_figures_are_those_of_the_metrics():
     drawn = [sample(KNOWN, negatives="uniform", rng=seed) for seed in (0, 1)]
     weight = np.zeros(KNOWN.labels.shape)
     edges = full()
-    weight[
-        np.searchsorted(KNOWN.regulators, edges["source"]), np.searchsorted(KNOWN.genes, edges["target"])
-    ] = edges["weight"].abs()
+    weight[np.searchsorted(KNOWN.regulators, edges["source"]), np.searchsorted(KNOWN.genes, edges["target"])] = edges[
+        "weight"
+    ].abs()
     areas = [grn.bench.metrics.auprc(part.labels, part.take(weight)) for part in drawn]
     assert of(table)["value"] == pytest.approx(np.mean(areas), abs=1e-12)
     for negatives in ("uniform", "degree_matched"):

@@ -153,9 +153,7 @@ def parsed(text):
     """Tables of a Markdown text by heading: rows of cells."""
     parts = text.split("## ")[1:]
     cut = lambda line: [cell.strip() for cell in line.replace("\\|", "/").strip("|").split("|")]  # noqa: E731
-    return {
-        part.splitlines()[0]: [cut(line) for line in part.splitlines() if line.startswith("|")] for part in parts
-    }
+    return {part.splitlines()[0]: [cut(line) for line in part.splitlines() if line.startswith("|")] for part in parts}
 
 
 def test_the_overview_holds_the_means_of_the_leaderboards():

@@ -10,6 +10,7 @@ from scipy import sparse, stats
 from sklearn.linear_model import Ridge
 
 import grn
+from grn._core.logging import HINT
 from grn._kernels.trees import Boosting, boosted
 from grn.errors import ExpressionError, GeneOverlapError, ParameterError
 
@@ -109,7 +110,7 @@ def test_constant_genes_get_no_edges_and_are_named(toy, name, caplog):
     X = adata.X.toarray()
     X[:, [1, -1]] = [0.0, 1.25]
     adata.X = X
-    with caplog.at_level(logging.WARNING, "grn"):
+    with caplog.at_level(HINT, "grn"):
         found = edges(adata, name)
     gone = set(adata.var_names[[1, -1]])
     assert not gone & (set(found["source"]) | set(found["target"])) and len(found)

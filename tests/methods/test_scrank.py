@@ -14,7 +14,7 @@ from grn._kernels.alignment import align, perturbed, scores
 from grn._kernels.pc_regression import coefficients, spectrum, strongest
 from grn._kernels.tensor import cp_als, mean_layer
 from grn.errors import ExpressionError, GrnError, GroupError, ParameterError
-from grn.methods.scrank import Recipe, drawn, network_of, starts_of
+from grn.methods.scrank import Recipe, _layer, drawn, network_of, starts_of
 
 TYPES = ("alpha", "beta", "gamma")
 RUNS = {
@@ -188,6 +188,65 @@ def test_genes_that_do_not_vary_have_no_edges(cells, caplog):
     assert "do not vary in group 'group_1'" in caplog.text and np.isfinite(found["weight"]).all()
 
 
+def with_silent(adata, n, where=None):
+    """The object with further genes, above zero in the cells ``where`` only."""
+    X = np.hstack([adata.layers["counts"].toarray(), np.zeros((adata.n_obs, n))]).astype(np.float32)
+    if where is not None:
+        X[where, -n:] = np.random.default_rng(1).poisson(5.0, size=(where.sum(), n))
+    made = AnnData(X, obs=adata.obs.copy())
+    made.obs_names, made.var_names = adata.obs_names, [*adata.var_names, *(f"silent {k}" for k in range(n))]
+    # normalised by the genes that are there without them
+    totals = adata.layers["counts"].toarray().sum(axis=1, keepdims=True)
+    made.layers["counts"], made.X = X, np.log1p(X / totals * 1e4)
+    return made
+
+
+@pytest.mark.parametrize("params", [{}, {"parity": True}, {"min_cells": 0}])
+def test_silent_genes_change_nothing(params):
+    adata = grn.datasets.toy(n_cells=300, n_regulators=6, n_targets=30)
+    layer = {"layer": "counts"} if "parity" in params else {}
+    sources = sorted(adata.var_names)
+    wanted = run(with_silent(adata, 0), sources=sources, params=params, **layer)
+    found = run(with_silent(adata, 36), sources=sources, params=params, **layer)
+    assert len(wanted) > 60
+    pd.testing.assert_series_equal(found, wanted, rtol=0, atol=0)
+
+
+def test_genes_silent_in_one_group_change_nothing_there():
+    adata = grn.datasets.toy(n_cells=300, n_regulators=6, n_targets=30)
+    other = (adata.obs["group"] == "group_2").to_numpy()
+    wanted, found = run(with_silent(adata, 0)), run(with_silent(adata, 20, other))
+    pd.testing.assert_series_equal(found.loc[["group_1"]], wanted.loc[["group_1"]], rtol=0, atol=0)
+    assert any(name.startswith("silent") for name in found.loc["group_2"].index.get_level_values("source"))
+
+
+def test_genes_silent_in_a_resample_do_not_count_there():
+    """The published steps, one decomposition per gene, on the genes that the cells drawn express."""
+    rng = np.random.default_rng(0)
+    X = rng.poisson(2.0, size=(60, 30)).astype(float)
+    X[:40, 12:22] = 0.0
+    draws = [np.unique(rng.integers(stop, size=25), return_counts=True) for stop in (60, 40, 60)]
+    for (cells, counts), silent in zip(draws, (0, 10, 0), strict=True):
+        drawn = np.repeat(X[cells], counts, axis=0)
+        there = np.flatnonzero(drawn.sum(axis=0) > 0)
+        assert len(there) == 30 - silent
+        Z = drawn[:, there]
+        Z = (Z - Z.mean(axis=0)) / Z.std(axis=0, ddof=1)
+        A = np.zeros((len(there),) * 2)
+        for j in range(len(there)):
+            rest = np.delete(np.arange(len(there)), j)
+            V = np.linalg.svd(Z[:, rest], full_matrices=False)[2][:3].T
+            score = Z[:, rest] @ V
+            A[j, rest] = V @ ((score.T @ Z[:, j]) / (score**2).sum(axis=0))
+        A /= np.abs(A).max()
+        A[np.abs(A) < np.quantile(np.abs(A), 0.95)] = 0.0
+        wanted = np.zeros((30, 30))
+        wanted[np.ix_(there, there)] = A
+        layer, varies = _layer((X[cells], counts), Recipe())
+        np.testing.assert_array_equal(np.flatnonzero(varies), there)
+        np.testing.assert_allclose(layer.toarray(), wanted, atol=1e-12)
+
+
 def test_more_cells_than_genes_take_another_way_to_the_same(cells):
     adata = cells[:, :12].copy()
     X = adata.X.toarray()
@@ -219,8 +278,9 @@ def test_draws_follow_the_names():
         ({"quantile": 1.0}, ParameterError, "quantile=1.0"),
         ({"threshold": -0.1}, ParameterError, "threshold=-0.1"),
         ({"cells_per_resample": 3}, ParameterError, "cells_per_resample=3"),
-        ({"min_cells": 2}, ParameterError, "min_cells=2"),
-        ({"min_cells": 200}, GroupError, "fewer than 200 cells"),
+        ({"min_group_cells": 2}, ParameterError, "min_group_cells=2"),
+        ({"min_cells": -1}, ParameterError, "min_cells=-1"),
+        ({"min_group_cells": 200}, GroupError, "fewer than 200 cells"),
         ({"n_components": 40}, ExpressionError, "36 genes"),
         ({"device": "nowhere"}, ParameterError, "nowhere"),
     ],
@@ -228,7 +288,7 @@ def test_draws_follow_the_names():
 def test_what_is_refused(cells, params, error, message):
     adata = cells.copy()
     if "n_components" in params:
-        params = {**params, "min_cells": 50}
+        params = {**params, "min_group_cells": 50}
     with pytest.raises(error, match=message):
         run(adata, params=params)
     assert "grn" not in adata.uns

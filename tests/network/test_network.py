@@ -123,9 +123,7 @@ class TestConstruction:
         assert "/" not in "".join(adata.uns["grn"]["params"]["n_cells"])
         assert Network.from_anndata(adata).params == params == Network(table(), params=params).params
 
-    @pytest.mark.parametrize(
-        "params", [{"a": object()}, {1: 2}, {"": 1}, {"a": [1, "x", None]}, {"a": [[1], [1, 2]]}]
-    )
+    @pytest.mark.parametrize("params", [{"a": object()}, {1: 2}, {"": 1}, {"a": [1, "x", None]}, {"a": [[1], [1, 2]]}])
     def test_params_that_cannot_be_stored(self, params):
         with pytest.raises(NetworkError, match="params"):
             Network(table(), params=params)

@@ -159,7 +159,8 @@ def test_bad_input_is_named():
         "1 of": (table.assign(score=table["score"].where(table.index != 3)), {}),
         "3 pairs occur again": (pd.concat([table, table.iloc[:3]]), {}),
         r"of 2 kinds \(uniform, wide\).*'uniform'\]": (
-            pd.concat([table.assign(negatives=kind) for kind in ("uniform", "wide")]), {},
+            pd.concat([table.assign(negatives=kind) for kind in ("uniform", "wide")]),
+            {},
         ),
         "No pair is labelled 1": (table.assign(label=0), {}),
         "roles='regulators'.*'regulator'": (table, {"roles": "regulators"}),

@@ -27,9 +27,7 @@ def adata(tiny) -> ad.AnnData:
     made.uns["grn"] = {"edges": tiny, "params": {}, "schema": {"version": 1, "directed": True, "signed": True}}
     made.X = np.random.default_rng(1).gamma(1.0, size=made.shape).astype("float32")
     made.obsm["X_umap"] = np.random.default_rng(2).normal(size=(6, 2))
-    grn.tl.simulate(
-        made, perturbation={"SPI1": 0}, coefficients="weight", basis="X_umap", n_controls=0, min_mass=0.1
-    )
+    grn.tl.simulate(made, perturbation={"SPI1": 0}, coefficients="weight", basis="X_umap", n_controls=0, min_mass=0.1)
     return made
 
 

@@ -182,7 +182,7 @@ def test_what_is_refused(ranked):
         ({"net": "whole"}, GroupError, "no groups"),
         ({"net": "few"}, NetworkError, "do not hold T0"),
         ({"groupby": "kind"}, GroupError, "kind"),
-        ({"min_cells": 500}, GroupError, "500 cells"),
+        ({"min_group_cells": 500}, GroupError, "500 cells"),
     ):
         before = sorted(adata.uns)
         with pytest.raises(error, match=message):

@@ -106,9 +106,7 @@ def test_the_contexts_of_lpm_are_groups_of_a_store_too(toy, tmp_path):
     grn.tl.perturbation_response(twin, model=model, progress=False)
     for group in (None, model.contexts[-1]):
         found = grn.get.features(toy, key="perturbation_response", group=group)
-        expected = grn.get.features(
-            twin, key="perturbation_response", group=group, sources=list(found.sources)
-        )
+        expected = grn.get.features(twin, key="perturbation_response", group=group, sources=list(found.sources))
         np.testing.assert_array_equal(found.values, expected.values)
         assert found.groups.tolist() == expected.groups.tolist()
 
@@ -248,9 +246,7 @@ def test_translators_and_networks_read_stores(stored, small, everyone):
     adata, twin = stored
     labels = adata.uns["truth"]
     arguments = {"members": 1, "epochs": 3}
-    fitted = [
-        {key: grn.tl.fit_translator(thing, labels, key=key, **arguments) for key in PROBES} for thing in stored
-    ]
+    fitted = [{key: grn.tl.fit_translator(thing, labels, key=key, **arguments) for key in PROBES} for thing in stored]
     twice = [fitted[i][key].logits(twin.varm[key]) for i in (0, 1) for key in PROBES]
     np.testing.assert_allclose(twice[0], twice[2], atol=1e-4)
     np.testing.assert_allclose(twice[1], twice[3], atol=1e-4)

@@ -163,6 +163,34 @@ def group_moments(
     return found
 
 
+def seen(X: Any, codes: np.ndarray, n_groups: int, *, columns: np.ndarray | None = None) -> np.ndarray:
+    """Number of cells of every group in which a gene is above zero (n_groups, genes), in one pass over the matrix.
+
+    Parameters
+    ----------
+    X
+        Matrix on any scale on which zero is zero.
+    codes
+        Group of every cell (cells,), -1 for cells that are left out.
+    n_groups
+        Number of groups.
+    columns
+        Distinct genes to count, in this order; all by default.
+    """
+    source: Source = open_matrix(X)
+    place = None
+    if columns is not None:
+        place = np.full(source.shape[1], -1, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+    found = np.zeros((n_groups, source.shape[1] if columns is None else len(columns)), dtype=np.int64)
+    for piece in pieces(source, codes >= 0 if (codes < 0).any() else None):
+        block, where = _kept(piece, piece.values, place)
+        for code, part in _by_group(block, codes[piece.rows]):
+            if code >= 0:
+                found[code, where] += np.asarray((part > 0).sum(axis=0)).ravel()
+    return found
+
+
 def _kept(piece: Piece, block: Any, place: np.ndarray | None) -> tuple[Any, slice | np.ndarray]:
     """The genes wanted of a block, and where each goes."""
     if place is None:

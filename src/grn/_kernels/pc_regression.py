@@ -136,13 +136,24 @@ def coefficients(
     return result
 
 
-def strongest(weights: np.ndarray, quantile: float) -> sp.csr_array:
-    """Divide by the largest absolute value and drop what lies below a quantile of all, the diagonal included."""
+def strongest(weights: np.ndarray, quantile: float, varies: np.ndarray | None = None) -> sp.csr_array:
+    """Divide by the largest absolute value and drop what lies below a quantile of all, the diagonal included.
+
+    Parameters
+    ----------
+    weights
+        Coefficients (G, G).
+    quantile
+        Share that is dropped.
+    varies
+        Genes that took part (G,) bool; the others, whose coefficients are 0, do not count. All by default.
+    """
     size = np.abs(weights)
     top = float(size.max()) if size.size else 0.0
     if not top > 0.0:
         return sp.csr_array(weights.shape, dtype=np.float64)
-    cut = max(float(np.quantile(size, quantile)), np.finfo(np.float64).tiny)
+    counted = size if varies is None or varies.all() else size[np.ix_(varies, varies)]
+    cut = max(float(np.quantile(counted, quantile)), np.finfo(np.float64).tiny)
     places = np.flatnonzero(size >= cut)
     rows, columns = np.divmod(places, weights.shape[1])
     starts = np.searchsorted(rows, np.arange(weights.shape[0] + 1))

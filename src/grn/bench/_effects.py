@@ -298,9 +298,7 @@ def _split(
     masks = {name: found[name] & free for name in sorted(found)}
     small = [f"{name} ({mask.sum()})" for name, mask in masks.items() if 0 < mask.sum() < min_cells]
     if small:
-        hint(
-            "%d regulators have fewer than %d cells and are left out: %s", len(small), min_cells, ", ".join(small)
-        )
+        hint("%d regulators have fewer than %d cells and are left out: %s", len(small), min_cells, ", ".join(small))
     masks = {name: mask for name, mask in masks.items() if mask.sum() >= min_cells}
     if not masks:
         raise GroupError(

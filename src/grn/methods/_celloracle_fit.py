@@ -14,7 +14,6 @@ from grn._core.rng import child
 from grn._kernels import ridge
 from grn._kernels.scatter import BLOCK, Rows
 from grn.methods._cells import Cells, cells_of, report_constant
-from grn.methods._pairs import none_varies
 from grn.methods._prior import candidates
 from grn.methods._record import Task
 from grn.pp._base_grn import base_grn as read_base_grn
@@ -92,14 +91,21 @@ class Bags:
 
 
 def problem(
-    adata, task: Task, base_grn: pd.DataFrame | None, weights: sparse.csr_matrix | None, *, parity: bool, drawn: bool
+    adata,
+    task: Task,
+    base_grn: pd.DataFrame | None,
+    weights: sparse.csr_matrix | None,
+    *,
+    min_cells: int,
+    parity: bool,
+    drawn: bool,
 ) -> Problem:
     """Read what the task asks for; without ``weights`` cells are taken as they are, ``drawn`` cells need names."""
     own_names = cell_names(adata) if drawn else np.asarray(adata.obs_names, dtype=str)
     table = None if base_grn is None else read_base_grn(base_grn, adata=adata)
     if table is not None and task.sources is None:
         task = replace(task, sources=sorted(set(table["source"].astype(str))))
-    cells = cells_of(adata, task)
+    cells = cells_of(adata, task, min_cells=min_cells)
     # smoothed cells are made anew at every look but for those that fit here; groups and the whole share one look
     kept = task.memory_budget // 2
     values = (
@@ -141,27 +147,29 @@ def smoothing(adata, smooth: bool | str | sparse.spmatrix) -> sparse.csr_matrix 
 
 def fit_group(
     data: Problem, group: str, members: np.ndarray, bags: Bags | None
-) -> tuple[np.ndarray, np.ndarray, ridge.Coefficients]:
+) -> tuple[np.ndarray, np.ndarray, ridge.Coefficients] | None:
     """Regress the targets in one group: by bagging, or without ``bags`` by Bayesian ridge.
 
     Returns
     -------
     source, target, coefficients
-        Positions of the genes (E,) and what was found for every edge. Constant genes have none.
+        Positions of the genes (E,) and what was found for every edge. Constant and rare genes have none. ``None`` if
+        nothing varies.
     """
     cells = data.cells
     data = replace(data, rows=_remembered(data.rows, members))
     centre, spread = data.moments[group]
-    constant = spread <= 1e-6 * np.abs(centre)
+    rare, constant = cells.rare_in(group), spread <= 1e-6 * np.abs(centre)
     taking_part = np.zeros(len(constant), dtype=bool)
     taking_part[cells.genes] = True
-    report_constant(cells.names, constant & taking_part, group)
+    report_constant(cells.names, constant & taking_part & ~rare, group)
+    constant |= rare
     # the original draws among constant regulators too
     keep_all = bags is not None and bags.parity
     lists = [one if keep_all else one[~constant[one]] for one in data.regulators]
     open_targets = [t for t, one in enumerate(lists) if len(one) and not constant[cells.targets[t]]]
     if not open_targets or all(constant[lists[t]].all() for t in open_targets):
-        raise none_varies(group)
+        return None
     lists, targets = [lists[t] for t in open_targets], cells.targets[open_targets]
     if bags is not None and not bags.parity and not data.restricted:
         used = cells.sources[~constant[cells.sources]]

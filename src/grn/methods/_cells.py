@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
-from grn._core.errors import GeneOverlapError
-from grn._core.logging import logger, some
+from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn._core.logging import hint, logger, some
 from grn.methods._genes import rows_of
 from grn.methods._record import Task
+from grn.methods._taking import NothingVariesError, tell_genes, tell_skipped
 from grn.pp._anndata import expression, regulator_mask
 from grn.pp._expression import Expression
-from grn.pp._groups import group_codes
+from grn.pp._groups import MIN_CELLS, group_codes
+
+T = TypeVar("T")
+# fewest cells of a group in which a gene is seen
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Cells:
         Names of the groups, ``("",)`` without grouping.
     codes
         Group of every cell (n_cells,).
+    rare
+        Which genes are seen in too few cells of a group to have edges there (n_groups, n_vars).
     """
 
     expression: Expression
@@ -40,6 +48,7 @@ class Cells:
     targets: np.ndarray
     groups: tuple[str, ...]
     codes: np.ndarray
+    rare: np.ndarray
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         """Name and positions of the cells of every group."""
@@ -51,8 +60,59 @@ class Cells:
         """Positions of all genes that take part, sorted."""
         return np.union1d(self.sources, self.targets)
 
+    def rare_in(self, group: str) -> np.ndarray:
+        """Genes that are seen in too few cells of a group (n_vars,)."""
+        found: np.ndarray = self.rare[self.groups.index(group)]
+        return found
 
-def cells_of(adata, task: Task, *, min_cells: int = 10) -> Cells:
+    def each(
+        self, fit: Callable[[str, np.ndarray], T | None], groups: Iterable[tuple[str, np.ndarray]] | None = None
+    ) -> tuple[list[tuple[str, T]], dict[str, Any]]:
+        """Fit every group; what ``fit`` gives ``None`` for is a group in which nothing varies, and is left out.
+
+        Parameters
+        ----------
+        fit
+            From the name and the positions of the cells of a group to its result.
+        groups
+            The groups with their cells in another order.
+
+        Returns
+        -------
+        parts
+            Groups and results.
+        told
+            For the provenance: ``rare_genes`` (number per group) and ``skipped_groups``.
+
+        Raises
+        ------
+        NothingVariesError
+            If no group is left.
+        """
+        parts, skipped = [], []
+        for group, members in self if groups is None else groups:
+            found = fit(group, members)
+            if found is None:
+                skipped.append(group)
+                tell_skipped(group)
+            else:
+                parts.append((group, found))
+        if not parts:
+            raise none_varies(self.groups)
+        if skipped:
+            logger.warning(
+                "nothing varies in %d of %d groups, which get no network: %s",
+                *(len(skipped), len(self.groups), ", ".join(skipped[:10])),
+            )
+        return parts, {"rare_genes": self.counts(), "skipped_groups": np.array(skipped, dtype=str)}
+
+    def counts(self) -> dict[str, int]:
+        """Number of genes among those that take part that are rare, per group."""
+        number = self.rare[:, self.genes].sum(axis=1).tolist()
+        return {group or "all": count for group, count in zip(self.groups, number, strict=True)}
+
+
+def cells_of(adata, task: Task, *, min_cells: int = FEWEST, min_group_cells: int = MIN_CELLS) -> Cells:
     """Values, genes and groups as a task asks for them.
 
     Parameters
@@ -63,7 +123,9 @@ def cells_of(adata, task: Task, *, min_cells: int = 10) -> Cells:
         ``sources`` (default: the annotated or listed regulators), ``targets`` (default: all genes), ``groupby``,
         ``layer``, ``use_raw``.
     min_cells
-        Fewest cells a group may have.
+        Fewest cells of a group in which a gene is above zero, for it to have edges there; 0 for no limit.
+    min_group_cells
+        Fewest cells a group may have, or the object without groups.
 
     Raises
     ------
@@ -72,7 +134,19 @@ def cells_of(adata, task: Task, *, min_cells: int = 10) -> Cells:
     GeneOverlapError
         If no gene is a regulator.
     """
+    if isinstance(min_cells, bool) or not isinstance(min_cells, int | np.integer) or min_cells < 0:
+        raise ParameterError(f"min_cells={min_cells!r}; pass an integer of at least 0.")
+    # a repetition on some of the cells has the groups and genes that were chosen on all of them
+    least = min_group_cells if task.taking is None else 1
+    if task.groupby is None:
+        groups, codes = ("",), np.zeros(adata.n_obs, dtype=np.int64)
+    else:
+        groups, codes = group_codes(adata, task.groupby, min_cells=least)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+    if values.n_cells < least:
+        raise ExpressionError(
+            f"the object has {values.n_cells} cells, too few to tell an edge from chance; pass at least {least}."
+        )
     names = np.asarray(adata.var_names, dtype=str)
     if task.sources is None:
         sources = np.flatnonzero(regulator_mask(adata))
@@ -84,11 +158,17 @@ def cells_of(adata, task: Task, *, min_cells: int = 10) -> Cells:
             "pass sources=[...]."
         )
     targets = np.arange(len(names)) if task.targets is None else np.sort(rows_of(names, task.targets, "targets"))
-    if task.groupby is None:
-        groups, codes = ("",), np.zeros(values.n_cells, dtype=np.int64)
-    else:
-        groups, codes = group_codes(adata, task.groupby, min_cells=min_cells)
-    return Cells(values, names, sources, targets, groups, codes)
+    rare = np.zeros((len(groups), len(names)), dtype=bool)
+    if task.taking is not None:
+        rare = np.array([~np.isin(names, task.taking.get(group, names)) for group in groups])
+    elif min_cells:
+        rare = values.seen(codes) < min_cells
+    for group, few in zip(groups, rare, strict=True):
+        tell_genes(group, names[~few])
+    found = Cells(values, names, sources, targets, groups, codes, rare)
+    if task.taking is None:
+        _report_rare(found, min_cells)
+    return found
 
 
 def report_constant(names: np.ndarray, constant: np.ndarray, group: str) -> None:
@@ -96,6 +176,32 @@ def report_constant(names: np.ndarray, constant: np.ndarray, group: str) -> None
     if constant.any():
         where = f" in group {group!r}" if group else ""
         logger.warning(
-            "%d genes do not vary%s and get no edges: %s", constant.sum(), where, some(names[constant], 5),
+            "%d genes do not vary%s and get no edges: %s",
+            constant.sum(),
+            where,
+            some(names[constant], 5),
             extra={"of": group},
         )
+
+
+def none_varies(groups: tuple[str, ...]) -> NothingVariesError:
+    """The error for groups in which nothing can be regressed on anything."""
+    where = "" if groups == ("",) else f" in any of the {len(groups)} groups, such as {groups[0]!r}"
+    return NothingVariesError(
+        f"no regulator or no target varies{where}; pass other cells, other sources and targets, or a smaller min_cells."
+    )
+
+
+def _report_rare(cells: Cells, min_cells: int) -> None:
+    """One line on the genes that are seen in too few cells."""
+    counts = {group: count for group, count in cells.counts().items() if count}
+    if not counts:
+        return
+    size = len(cells.genes)
+    if cells.groups == ("",):
+        names = cells.names[cells.genes[cells.rare[0, cells.genes]]]
+        told = f"{counts['all']} of {size} genes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+    else:
+        shown = ", ".join(f"{count} in {group}" for group, count in list(counts.items())[:8])
+        told = f"of {size} genes {shown}{', ...' if len(counts) > 8 else ''}"
+    hint("%s are seen in fewer than min_cells=%d cells and get no edges there", told, min_cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import ExpressionError, GeneOverlapError
+from grn._core.errors import GeneOverlapError
 from grn._core.logging import logger
 from grn.methods._cells import Cells
 from grn.pp._base_grn import base_grn as read_base_grn
@@ -53,9 +53,3 @@ def spread(cells: Cells, values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     found = np.full((len(cells.names), len(cells.sources)), np.nan)
     found[cells.targets] = np.where(keep, values, np.nan)
     return found
-
-
-def none_varies(group: str) -> ExpressionError:
-    """The error for a group in which nothing can be regressed on anything."""
-    where = f" in group {group!r}" if group else ""
-    return ExpressionError(f"no regulator or no target varies{where}; pass other cells, or other sources and targets.")

@@ -35,6 +35,9 @@ class Task:
         dask client whose workers do the work.
     n_jobs
         Threads or processes for work that is not done by torch; ``None`` for one.
+    taking
+        Names of the genes that may have edges in a group, by group, where that was decided before on more cells;
+        ``None`` to decide it now.
     """
 
     model: Any
@@ -51,6 +54,7 @@ class Task:
     feature_budget: int | None = None
     client: Any = None
     n_jobs: int | None = None
+    taking: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scale of values that is none, also where no cells are read."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from grn._core.errors import GroupError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn._kernels.renge import Screen, control_levels
 from grn.methods._cells import report_constant
 from grn.methods._genes import rows_of
 from grn.methods._record import Task
+from grn.methods._taking import tell_genes
 from grn.pp._anndata import column, expression
 from grn.pp._expression import Expression
 from grn.pp._groups import cell_names, label_codes
@@ -47,7 +48,9 @@ class Columns:
     control: str
 
 
-def read_screen(adata, task: Task, columns: Columns, genes: Sequence[str] | None, *, min_cells: int) -> Named:
+def read_screen(
+    adata, task: Task, columns: Columns, genes: Sequence[str] | None, *, min_cells: int, seen: int = 0
+) -> Named:
     """Read the cells of a screen, sorted by knock-out, time and name of the cell; genes sorted by name."""
     if task.groupby is not None:
         raise ParameterError(
@@ -67,7 +70,7 @@ def read_screen(adata, task: Task, columns: Columns, genes: Sequence[str] | None
     kinds = np.where(labels[cells] == columns.control, "", labels[cells])
     cells = cells[np.lexsort((cell[cells], times[cells], kinds))]
     table = _read(values, cells, positions)
-    return _complete(table, labels[cells], times[cells], names[positions], lost, columns)
+    return _complete(table, labels[cells], times[cells], names[positions], lost, columns, seen, task.taking)
 
 
 def _network_genes(names: np.ndarray, genes: Sequence[str] | None) -> np.ndarray:
@@ -176,11 +179,24 @@ def _read(values: Expression, cells: np.ndarray, genes: np.ndarray) -> np.ndarra
 
 
 def _complete(
-    table: np.ndarray, labels: np.ndarray, times: np.ndarray, genes: np.ndarray, lost: list[str], columns: Columns
+    table: np.ndarray,
+    labels: np.ndarray,
+    times: np.ndarray,
+    genes: np.ndarray,
+    lost: list[str],
+    columns: Columns,
+    seen: int,
+    taking: Mapping[str, Sequence[str]] | None,
 ) -> Named:
     """Leave out genes that do not vary and knock-outs of genes that controls do not express, then count blocks."""
-    constant = np.ptp(table, axis=0) == 0
-    report_constant(genes, constant, "")
+    constant, cells = np.ptp(table, axis=0) == 0, (table > 0).sum(axis=0)
+    report_constant(genes, constant & (cells >= seen), "")
+    rare = cells < seen if taking is None else ~np.isin(genes, taking.get("", genes))
+    tell_genes("", genes[~rare])
+    if rare.any():
+        names = ", ".join(genes[rare][:5])
+        hint("%d genes are seen in fewer than min_cells=%d cells and are left out: %s", rare.sum(), seen, names)
+    constant |= rare
     level = control_levels(table[labels == columns.control])
     silent = sorted(set(genes[level == 0]) & set(labels))
     if silent:

@@ -17,7 +17,7 @@ from grn._kernels.correlate import sparse_columns
 from grn.methods._cells import Cells, cells_of, report_constant
 from grn.methods._draw import draw_cells
 from grn.methods._edges import to_network
-from grn.methods._pairs import allowed_pairs, none_varies, spread
+from grn.methods._pairs import allowed_pairs, spread
 from grn.methods._record import Task
 from grn.network import Network
 from grn.pp._groups import cell_names
@@ -70,6 +70,7 @@ def tree_network(
     *,
     base_grn: pd.DataFrame | None,
     max_cells: int | None,
+    min_cells: int,
     params: Mapping[str, Any],
 ) -> Network:
     """Fit every target of every group; pairs without any importance are not listed.
@@ -84,6 +85,8 @@ def tree_network(
         Table ``source, target`` of the regulators a target may have; ``None`` for all but itself.
     max_cells
         Most cells per group, drawn by name; ``None`` for all.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero to have edges there; none with ``parity``.
     params
         Provenance.
     """
@@ -91,31 +94,38 @@ def tree_network(
     by_name = not trees.parity or max_cells is not None
     if by_name:
         cell_names(adata)
-    cells = cells_of(adata, task)
+    least = 0 if trees.parity else min_cells
+    cells = cells_of(adata, task, min_cells=least)
     allowed = allowed_pairs(adata, cells, base_grn)
     drawn = draw_cells(adata, task.groupby, max_cells, task.seed)
-    parts = []
-    for group, members in cells:
+
+    def group_fit(group: str, members: np.ndarray) -> dict[str, np.ndarray] | None:
         read = drawn[group] if by_name else members
         if len(read) < len(members):
             told = (trees.name, _of(group), len(read), len(members))
             logger.info("%s%s: %d of %d cells are read", *told, extra={"of": group})
         weight = _group(cells, np.asarray(read), allowed, task, trees, group)
-        parts.append((group, {"weight": spread(cells, weight, weight > 0)}))
-    told = {**params, "max_cells": max_cells, "base_grn": base_grn is not None, "parity": trees.parity}
-    return to_network(cells.names, cells.sources, parts, params=told, signed=False)
+        return None if weight is None else {"weight": spread(cells, weight, weight > 0)}
+
+    parts, told = cells.each(group_fit)
+    told |= {**params, "max_cells": max_cells, "base_grn": base_grn is not None, "parity": trees.parity}
+    return to_network(cells.names, cells.sources, parts, params={**told, "min_cells": least}, signed=False)
 
 
-def _group(cells: Cells, read: np.ndarray, allowed: np.ndarray, task: Task, trees: Trees, group: str) -> np.ndarray:
-    """Importances (T, S) in one group, 0 for pairs that were not looked at."""
+def _group(
+    cells: Cells, read: np.ndarray, allowed: np.ndarray, task: Task, trees: Trees, group: str
+) -> np.ndarray | None:
+    """Importances (T, S) in one group, 0 for pairs that were not looked at; ``None`` if nothing varies."""
     # cells are read in the order of the file, then brought into one that does not depend on it
     table = sparse_columns(cells.expression.rows, np.sort(read), cells.genes)
     place = np.searchsorted(np.sort(read), read)
     constant = np.zeros(len(cells.names), dtype=bool)
     constant[cells.genes] = table.max(axis=0).toarray().ravel() == table.min(axis=0).toarray().ravel()
-    report_constant(cells.names, constant, group)
+    rare = cells.rare_in(group)
+    report_constant(cells.names, constant & ~rare, group)
+    constant |= rare
     if constant[cells.sources].all() or constant[cells.targets].all():
-        raise none_varies(group)
+        return None
     used = np.arange(len(cells.sources)) if trees.parity else np.flatnonzero(~constant[cells.sources])
     if not trees.parity:
         used = used[np.argsort(cells.names[cells.sources[used]], kind="stable")]

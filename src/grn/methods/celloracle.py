@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import ParameterError
 from grn.methods._celloracle_fit import Bags, Problem, fit_group, fit_plain, problem, smoothing
+from grn.methods._cells import FEWEST
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 from grn.pp._smooth_cells import weights_for
@@ -24,6 +27,7 @@ def fit(
     alpha: float = 10.0,
     n_bags: int = 20,
     smooth: bool | str | sparse.spmatrix = True,
+    min_cells: int = FEWEST,
     parity: bool = False,
 ) -> Network:
     """Regress, and keep all allowed pairs.
@@ -43,20 +47,25 @@ def fit(
     smooth
         ``True`` (weights in ``obsp["grn_smooth"]``, else computed with the defaults of ``grn.pp.smooth``), ``False``,
         a key of ``obsp``, or weights.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero, before smoothing, to have edges there; 0 for no
+        limit, as with ``parity``.
     parity
         Draw bags as the original program does.
     """
     check(fit, alpha, n_bags)
+    by_name, least = fit == "bagging" and not parity, 0 if parity else min_cells
     if smooth is True:
         weights = weights_for(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     else:
         weights = smoothing(adata, smooth)
-    data = problem(adata, task, base_grn, weights, parity=parity, drawn=fit == "bagging" and not parity)
+    data = problem(adata, task, base_grn, weights, min_cells=least, parity=parity, drawn=by_name)
     told = {
         "base_grn": base_grn is not None,
         "fit": fit,
         **({"alpha": float(alpha), "n_bags": int(n_bags)} if fit == "bagging" else {}),
         "smooth": smooth if isinstance(smooth, str) else weights is not None,
+        "min_cells": least,
         "parity": parity,
     }
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
@@ -77,12 +86,12 @@ def network_of(data: Problem, bags: Bags | None, params: dict) -> Network:
     """Regress every group and put the edges together."""
     names = data.cells.names
     frames = []
-    for group, members in data:
-        source, target, found = fit_group(data, group, members, bags)
+    parts, told = data.cells.each(partial(fit_group, data, bags=bags), data)
+    for group, (source, target, found) in parts:
         frame = _frame(names, source, target, found.mean, group, data.cells.groups)
         frames.append(frame.assign(pval=found.pvalue, coef_variance=found.variance))
     edges = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return Network(edges, genes=names, directed=True, signed=True, tested=True, params=params)
+    return Network(edges, genes=names, directed=True, signed=True, tested=True, params={**params, **told})
 
 
 def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int) -> pd.DataFrame:

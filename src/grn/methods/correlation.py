@@ -7,16 +7,18 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._kernels.correlate import pearson, spearman
-from grn.methods._cells import cells_of, report_constant
+from grn.methods._cells import FEWEST, cells_of, report_constant
 from grn.methods._edges import to_network
-from grn.methods._pairs import allowed_pairs, none_varies, spread
+from grn.methods._pairs import allowed_pairs, spread
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 
 _KINDS = {"pearson": pearson, "spearman": spearman}
 
 
-def fit(adata, task: Task, *, kind: str = "pearson", base_grn: pd.DataFrame | None = None) -> Network:
+def fit(
+    adata, task: Task, *, kind: str = "pearson", base_grn: pd.DataFrame | None = None, min_cells: int = FEWEST
+) -> Network:
     """Correlate.
 
     Parameters
@@ -29,23 +31,28 @@ def fit(adata, task: Task, *, kind: str = "pearson", base_grn: pd.DataFrame | No
         ``"pearson"`` or ``"spearman"``, on log-normalised values.
     base_grn
         Table ``source, target`` of the pairs to list; ``None`` lists all.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
     """
     if kind not in _KINDS:
         raise ParameterError(f"kind={kind!r} is unknown; use {' or '.join(map(repr, _KINDS))}.")
-    cells = cells_of(adata, task)
+    cells = cells_of(adata, task, min_cells=min_cells)
     allowed = allowed_pairs(adata, cells, base_grn)
-    parts = []
-    for group, members in cells:
+
+    def group_fit(group: str, members: np.ndarray) -> dict[str, np.ndarray] | None:
         found = _KINDS[kind](cells.expression.rows, members, cells.sources, cells.targets).T
-        known = ~np.isnan(found)
+        rare, varies = cells.rare_in(group), ~np.isnan(found)
+        known = varies & ~rare[cells.targets][:, None] & ~rare[cells.sources]
         if not known.any():
-            raise none_varies(group)
+            return None
         constant = np.zeros(len(cells.names), dtype=bool)
-        constant[cells.targets] = ~known.any(axis=1)
-        constant[cells.sources] = ~known.any(axis=0)
-        report_constant(cells.names, constant, group)
-        parts.append((group, {"weight": spread(cells, found, allowed & known)}))
-    params = {"kind": kind, "base_grn": base_grn is not None}
+        constant[cells.targets] = ~varies.any(axis=1)
+        constant[cells.sources] = ~varies.any(axis=0)
+        report_constant(cells.names, constant & ~rare, group)
+        return {"weight": spread(cells, found, allowed & known)}
+
+    parts, told = cells.each(group_fit)
+    params = {"kind": kind, "base_grn": base_grn is not None, "min_cells": min_cells, **told}
     # a correlation has no direction: an edge leads from the gene that is a regulator
     return to_network(cells.names, cells.sources, parts, params=params, signed=True, directed=False)
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._kernels.trees import Forest, forest
+from grn.methods._cells import FEWEST
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._trees import Learner, Trees, check_mode, positive, tree_network
 from grn.network import Network
@@ -30,6 +31,7 @@ def fit(
     n_trees: int = 1000,
     max_cells: int | None = None,
     base_grn: pd.DataFrame | None = None,
+    min_cells: int = FEWEST,
     parity: bool = False,
 ) -> Network:
     """Grow forests.
@@ -51,6 +53,8 @@ def fit(
         Most cells per group, drawn by name; ``None`` for all.
     base_grn
         Table ``source, target`` of the regulators a target may have; ``None`` for all.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
     parity
         As arboreto does: one seed, the order of the object, and importances that sum to 1 for every target however
         badly it is predicted. Exact mode only.
@@ -65,7 +69,7 @@ def fit(
     plan = Forest(extra=trees == "extra", trees=n_trees, shares=parity, **few)
     grown = Trees("genie3", partial(_learner, plan), threads=False, parity=parity)
     params = {"mode": mode, "trees": trees, "n_trees": n_trees}
-    return tree_network(adata, task, grown, base_grn=base_grn, max_cells=max_cells, params=params)
+    return tree_network(adata, task, grown, base_grn=base_grn, max_cells=max_cells, min_cells=min_cells, params=params)
 
 
 def _learner(plan: Forest, X: np.ndarray) -> Learner:

@@ -13,6 +13,7 @@ import pandas as pd
 from grn._core.errors import ParameterError
 from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
+from grn.methods._cells import FEWEST
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._trees import Learner, Trees, check_mode, positive, tree_network
 from grn.network import Network
@@ -26,6 +27,7 @@ def fit(
     max_rounds: int = 5000,
     max_cells: int | None = None,
     base_grn: pd.DataFrame | None = None,
+    min_cells: int = FEWEST,
     parity: bool = False,
 ) -> Network:
     """Boost.
@@ -44,6 +46,8 @@ def fit(
         Most cells per group, drawn by name; ``None`` for all.
     base_grn
         Table ``source, target`` of the regulators a target may have; ``None`` for all.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
     parity
         As arboreto 0.1.6 does with scikit-learn 1.3 or newer: one seed, the order of the object, and a
         stopping rule that compares different cells. Exact mode only.
@@ -56,7 +60,7 @@ def fit(
     learner = partial(_fast if mode == "fast" else _exact, plan)
     trees = Trees("grnboost2", learner, threads=mode == "fast", parity=parity)
     params = {"mode": mode, "max_rounds": max_rounds}
-    return tree_network(adata, task, trees, base_grn=base_grn, max_cells=max_cells, params=params)
+    return tree_network(adata, task, trees, base_grn=base_grn, max_cells=max_cells, min_cells=min_cells, params=params)
 
 
 def _exact(plan: Boosting, X: np.ndarray) -> Learner:

@@ -16,6 +16,7 @@ from grn._core.rng import child
 from grn._kernels.dynamics import Parameters, series_terms
 from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
 from grn._kernels.renge_fit import Fit, Setting, fit, refit
+from grn.methods._cells import FEWEST
 from grn.methods._genes import rows_of
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._renge_screen import MIN_CELLS, Columns, Named, read_screen
@@ -52,6 +53,7 @@ def fit_renge(
     n_trials: int = 30,
     search: str = "own",
     folds: str = "knockout_time",
+    min_cells: int = FEWEST,
     parity: bool = False,
 ) -> Network:
     """Fit.
@@ -76,12 +78,15 @@ def fit_renge(
         Which sources have p-values.
     n_trials, search, folds
         Settings tried, by which search, and what is left out together.
+    min_cells
+        Fewest cells of the screen in which a gene must be above zero; 0 for no limit, as with ``parity``.
     parity
         Follow the original in every detail.
     """
     _check(n_k, C, l1_ratio, n_boot, n_trials, {"search": search, "folds": folds, "tested": tested})
     columns = Columns(perturbation, time, control)
-    found = read_screen(adata, task, columns, genes, min_cells=1 if parity else MIN_CELLS)
+    seen = 0 if parity else min_cells
+    found = read_screen(adata, task, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
     listed = _listed(adata, task, found)
     n_jobs = task.n_jobs or 1
     blocks = moments(found.screen)
@@ -116,6 +121,7 @@ def fit_renge(
         "tested": tested,
         "n_trials": n_trials,
         "folds": folds,
+        "min_cells": seen,
         "parity": parity,
         "fit": _fitted(found, fitted),
     }

@@ -9,14 +9,21 @@ from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn._kernels.correlate import Cross, cross
 from grn._kernels.multi_ridge import choose_alpha, masked_ridge, multi_ridge
-from grn.methods._cells import Cells, cells_of, report_constant
+from grn.methods._cells import FEWEST, Cells, cells_of, report_constant
 from grn.methods._edges import to_network
-from grn.methods._pairs import allowed_pairs, none_varies, spread
+from grn.methods._pairs import allowed_pairs, spread
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 
 
-def fit(adata, task: Task, *, alpha: float | None = None, base_grn: pd.DataFrame | None = None) -> Network:
+def fit(
+    adata,
+    task: Task,
+    *,
+    alpha: float | None = None,
+    base_grn: pd.DataFrame | None = None,
+    min_cells: int = FEWEST,
+) -> Network:
     """Regress.
 
     Parameters
@@ -30,33 +37,39 @@ def fit(adata, task: Task, *, alpha: float | None = None, base_grn: pd.DataFrame
         squared coefficients. ``None`` chooses one per group by generalised cross-validation over all targets.
     base_grn
         Table ``source, target`` of the regulators a target may have; ``None`` for all.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
     """
     if alpha is not None and (isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < np.inf):
         raise ParameterError(f"alpha={alpha!r}; pass a number above 0, or None to choose it by cross-validation.")
-    cells = cells_of(adata, task)
+    cells = cells_of(adata, task, min_cells=min_cells)
     allowed = allowed_pairs(adata, cells, base_grn)
-    parts, used, restricted = [], {}, base_grn is not None
-    for group, members in cells:
+    restricted = base_grn is not None
+
+    def group_fit(group: str, members: np.ndarray) -> tuple[dict[str, np.ndarray], float] | None:
         sums = cross(cells.expression.rows, members, cells.sources, cells.genes)
-        columns, penalty = _group(cells, sums, allowed, alpha, restricted=restricted, group=group)
-        parts.append((group, columns))
-        used[group or "all"] = penalty
-    params = {"alpha": used, "base_grn": restricted}
+        return _group(cells, sums, allowed, alpha, restricted=restricted, group=group)
+
+    found, told = cells.each(group_fit)
+    used = {group or "all": penalty for group, (_, penalty) in found}
+    params = {"alpha": used, "base_grn": restricted, "min_cells": min_cells, **told}
+    parts = [(group, columns) for group, (columns, _) in found]
     return to_network(cells.names, cells.sources, parts, params=params, signed=True)
 
 
 def _group(
     cells: Cells, sums: Cross, allowed: np.ndarray, alpha: float | None, *, restricted: bool, group: str
-) -> tuple[dict[str, np.ndarray], float]:
-    """Matrices (n_vars, S) of one group and the penalty."""
+) -> tuple[dict[str, np.ndarray], float] | None:
+    """Matrices (n_vars, S) of one group and the penalty; ``None`` if nothing varies."""
     source_at, target_at = (np.searchsorted(cells.genes, which) for which in (cells.sources, cells.targets))
-    scale = sums.target_scale
+    rare, scale = cells.rare_in(group), sums.target_scale
     constant = np.zeros(len(cells.names), dtype=bool)
     constant[cells.genes] = np.isnan(scale)
-    report_constant(cells.names, constant, group)
+    report_constant(cells.names, constant & ~rare, group)
+    scale = np.where(rare[cells.genes], np.nan, scale)
     s, t = (np.flatnonzero(~np.isnan(scale[at])) for at in (source_at, target_at))
     if not len(s) or not len(t):
-        raise none_varies(group)
+        return None
     table = sums.correlation[s]
     gram, right = table[:, source_at[s]], table[:, target_at[t]]
     own = np.full(len(cells.names), -1)

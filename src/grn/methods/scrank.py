@@ -17,7 +17,7 @@ from grn._kernels.pc_regression import coefficients, spectrum, spectrum_of_produ
 from grn._kernels.scan import scan
 from grn._kernels.scatter import Scatter, scatter
 from grn._kernels.tensor import cp_als, directed, mean_layer
-from grn.methods._cells import cells_of, report_constant
+from grn.methods._cells import FEWEST, cells_of, report_constant
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 from grn.pp._expression import label, select, take
@@ -69,7 +69,8 @@ def fit_scrank(
     rank: int = 5,
     threshold: float = 0.05,
     cells_per_resample: int | None = None,
-    min_cells: int = 26,
+    min_cells: int = FEWEST,
+    min_group_cells: int = 26,
     device: str = "cpu",
     parity: bool = False,
 ) -> Network:
@@ -86,21 +87,31 @@ def fit_scrank(
         memory=task.memory_budget,
         device=str(where) if where.type == "cuda" else None,
     )
-    if isinstance(min_cells, bool) or not isinstance(min_cells, int | np.integer) or min_cells < n_components + 2:
-        raise ParameterError(f"min_cells={min_cells!r}; pass an integer of at least n_components + 2.")
+    least = n_components + 2
+    if isinstance(min_group_cells, bool) or not isinstance(min_group_cells, int) or min_group_cells < least:
+        raise ParameterError(f"min_group_cells={min_group_cells!r}; pass an integer of at least n_components + 2.")
     names = cell_names(adata)
-    cells = cells_of(adata, task, min_cells=min_cells)
-    _check_size(len(cells.names), len(cells.codes), min_cells, recipe)
+    min_cells = 0 if parity else min_cells
+    # genes that a group does not express at all take no part in its network, whatever the limit
+    cells = cells_of(adata, task, min_cells=1 if min_cells == 0 else min_cells, min_group_cells=min_group_cells)
+    _check_size(len(cells.names), recipe)
     rows = _as_given(adata, task) if parity else cells.expression.rows
-    parts = []
-    for group, members in cells:
-        draws = drawn(names[members], group, recipe, task.seed)
-        starts = starts_of(cells.names, group, recipe, task.seed)
-        weights, varies = network_of(rows, [(members[cell], n) for cell, n in draws], starts, recipe, task.n_jobs)
-        report_constant(cells.names, ~varies, group)
+
+    def group_fit(group: str, members: np.ndarray) -> sp.csr_array | None:
+        own = np.flatnonzero(~cells.rare_in(group))
+        if len(own) < recipe.n_components + 2:
+            return None
+        draws = [(members[cell], n) for cell, n in drawn(names[members], group, recipe, task.seed)]
+        starts = starts_of(cells.names[own], group, recipe, task.seed)
+        weights, varies = network_of(lambda rows_of: rows(rows_of)[:, own], draws, starts, recipe, task.n_jobs)
+        if not varies.any():
+            return None
+        report_constant(cells.names[own], ~varies, group)
         if not weights.nnz:
             logger.warning("scrank finds no edge%s", f" in group {group!r}" if group else "", extra={"of": group})
-        parts.append((group, weights))
+        return _placed(weights, own, len(cells.names))
+
+    parts, told = cells.each(group_fit)
     edges = _edges(cells.names, parts, cells.sources, cells.targets)
     params = {
         "n_resamples": n_resamples,
@@ -110,7 +121,9 @@ def fit_scrank(
         "threshold": threshold,
         "cells_per_resample": cells_per_resample,
         "min_cells": min_cells,
+        "min_group_cells": min_group_cells,
         "parity": recipe.parity,
+        **told,
     }
     return Network(edges, genes=cells.names[cells.genes], directed=True, signed=True, params=params)
 
@@ -145,7 +158,10 @@ def network_of(
     for layer, varied in _layers(rows, draws, len(varies), recipe, n_jobs):
         layers.append(layer)
         varies |= varied
-    factors = cp_als(layers, columns=starts[0], depth=starts[1])
+    if not varies.any():
+        return sp.csr_array((len(varies),) * 2), varies
+    kept = np.flatnonzero(varies)
+    factors = cp_als([layer[kept][:, kept] for layer in layers], columns=starts[0][kept], depth=starts[1])
     if not factors.converged:
         logger.warning("the tensor decomposition of scrank has not settled after %d passes", factors.n_iter)
     mean = mean_layer(factors)
@@ -153,7 +169,13 @@ def network_of(
         mean = np.round(mean, 1)
     else:
         mean[np.abs(mean) < recipe.threshold] = 0.0
-    return sp.csr_array(directed(mean).T), varies
+    return _placed(sp.csr_array(directed(mean).T), kept, len(varies)), varies
+
+
+def _placed(weights: sp.csr_array, genes: np.ndarray, n_genes: int) -> sp.csr_array:
+    """Weights among some genes (positions) as weights among all."""
+    found = weights.tocoo()
+    return sp.csr_array((found.data, (genes[found.row], genes[found.col])), shape=(n_genes,) * 2)
 
 
 def _layers(
@@ -183,7 +205,8 @@ def _layer(read: Draw | Scatter, recipe: Recipe) -> tuple[sp.csr_array, np.ndarr
     else:
         decomposed = spectrum(*read, device=recipe.device)
     found = coefficients(decomposed, n_components=recipe.n_components, memory=recipe.memory // 2, device=recipe.device)
-    return strongest(found, recipe.quantile), (decomposed.coordinates != 0).any(axis=0)
+    varies = (decomposed.coordinates != 0).any(axis=0)
+    return strongest(found, recipe.quantile, varies), varies
 
 
 def _as_given(adata, task: Task) -> Rows:
@@ -207,11 +230,7 @@ def _as_given(adata, task: Task) -> Rows:
     return rows
 
 
-def _check_size(n_genes: int, n_cells: int, min_cells: int, recipe: Recipe) -> None:
-    if n_cells < min_cells:
-        raise ExpressionError(
-            f"the object has {n_cells} cells; scrank wants {min_cells}: use more cells, or a smaller min_cells."
-        )
+def _check_size(n_genes: int, recipe: Recipe) -> None:
     least = recipe.n_components + 2
     if n_genes < least:
         raise ExpressionError(

@@ -14,7 +14,7 @@ from scipy import sparse
 from grn._core.errors import ExpressionError, LayerError, ParameterError
 from grn._core.logging import logger
 from grn._kernels import matrix as _matrix
-from grn._kernels.expression import RunningMoments, as_log, group_moments
+from grn._kernels.expression import RunningMoments, as_log, group_moments, seen
 from grn._kernels.matrix import by_rows, open_matrix, pieces, window
 from grn._kernels.matrix_parts import Source
 from grn._kernels.scale import Decision
@@ -178,6 +178,10 @@ class Expression:
         for part in found:
             everyone.join(part)
         return self._result(everyone), [self._result(part) for part in found[:-1]]
+
+    def seen(self, codes: np.ndarray) -> np.ndarray:
+        """Number of cells of every group in which a gene is above zero (n_groups, n_vars); -1 is no group."""
+        return seen(self._source, codes, int(codes.max()) + 1, columns=self._columns)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Values of some cells, float32 dense (k, n_vars), in the order of ``index`` (positions or a mask)."""

@@ -19,6 +19,7 @@ from grn.methods import celloracle as record
 from grn.methods._asked import tell_without_edges
 from grn.methods._celloracle_fit import Bags, problem, smoothing
 from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
+from grn.methods._cells import FEWEST
 from grn.network import Network
 from grn.pp._anndata import check_target, target, validate
 from grn.pp._expression import reads_of
@@ -45,6 +46,7 @@ def celloracle(
     top: int | None = 10000,
     simulation_alpha: float = 10.0,
     centrality: bool | None = None,
+    min_cells: int = FEWEST,
     parity: bool = False,
     layer: str | None = None,
     use_raw: bool = False,
@@ -95,6 +97,9 @@ def celloracle(
     centrality
         Whether to compute betweenness and eigenvector centrality, which need igraph (``pip install 'grn[export]'``).
         ``None``: if it is installed.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero, before smoothing, to have edges there: a gene that
+        is seen in one or two cells correlates perfectly with others of these cells. 0 for no limit, as with ``parity``.
     parity
         Follow the original program where it is odd: bags drawn with seed 123 from the numbers of cells and regulators,
         regulators in the order of the rows of ``base_grn``, and strong edges as long ones in the betweenness.
@@ -132,7 +137,8 @@ def celloracle(
             DataFrame ``source, target, weight, group``: plain ridge on the filtered edges; change of the target per
             unit of the regulator. :func:`grn.tl.simulate` reads it.
         ``uns[key_added]["params"]``, ``["schema"]``
-            Every argument, the package version, the number of edges before the filter; the layout.
+            Every argument, the package version, the number of edges before the filter, ``rare_genes`` (number of
+            genes below ``min_cells``, per group), ``skipped_groups`` (in which nothing varies); the layout.
         ``obsp["grn_smooth"]``, ``uns["grn_smooth"]``
             With ``smooth=True``, if there were none.
 
@@ -194,10 +200,10 @@ def celloracle(
     if smooth is True and KEY not in adata.obsp:
         fresh = neighbour_weights(adata, layer=layer, use_raw=use_raw, values=values)
     key = KEY if smooth is True else smooth
-    by_name = fit == "bagging" and not parity
+    by_name, least = fit == "bagging" and not parity, 0 if parity else min_cells
     weights = fresh[0] if fresh else smoothing(adata, key)
     with reads_of() as reads:
-        data = problem(adata, task, base_grn, weights, parity=parity, drawn=by_name)
+        data = problem(adata, task, base_grn, weights, min_cells=least, parity=parity, drawn=by_name)
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
     every = record.network_of(data, bags if fit == "bagging" else None, {})
     kept = _filtered(every, max_p, top)
@@ -208,11 +214,13 @@ def celloracle(
         "fit": fit,
         **({"alpha": float(alpha), "n_bags": int(n_bags)} if fit == "bagging" else {}),
         "smooth": key,
+        "min_cells": least,
         "parity": parity,
         "max_p": max_p,
         "top": top,
         "simulation_alpha": float(simulation_alpha),
         "n_tested": len(every),
+        **every.params,
     }
     tables = {
         "scores": network_scores(kept.edges, centrality=centrality, strong_is_long=parity),

@@ -11,14 +11,16 @@ import pandas as pd
 
 from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneOverlapError, ParameterError
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, logger, one_voice
 from grn._core.logging import progress as bar
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalues
 from grn.methods import METHODS, Task
+from grn.methods._cells import FEWEST, none_varies
 from grn.methods._frozen import freeze
 from grn.methods._genes import rows_of
 from grn.methods._runner import recordable
+from grn.methods._taking import Taken, listening
 from grn.network import Network
 from grn.pp._anndata import check_target, regulator_mask, target, validate
 from grn.pp._expression import reads_of
@@ -47,6 +49,7 @@ def differential(
     use_raw: bool = False,
     values: str = "auto",
     params: Mapping[str, Any] | None = None,
+    min_cells: int = FEWEST,
     n_permutations: int = 200,
     pool: str = "edge",
     standardise: bool = True,
@@ -96,6 +99,9 @@ def differential(
         What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     params
         Parameters of the method itself.
+    min_cells
+        Fewest cells of a condition (of a group) in which a gene must be above zero to have edges there: a gene that is
+        seen in one or two cells correlates perfectly with others of these cells. Given to the method; 0 for no limit.
     n_permutations
         Largest number of ways to deal out conditions; 0 gives differences without p-values.
     pool
@@ -121,7 +127,9 @@ def differential(
         ``weight`` (:math:`w_b - w_a`, signed), ``weight_a``, ``weight_b`` (0 where the method lists no such edge),
         ``pval``, ``qval`` (Benjamini and Hochberg, per group), ``group`` with ``groupby``; ``params`` with all
         arguments, ``design`` (``"donors"``, ``"paired donors"`` or ``"cells"``), ``exact``, ``n_donors``,
-        ``n_relabellings`` (ways tried) and ``smallest_p`` (what a p-value can reach with ``pool="edge"``).
+        ``n_relabellings`` (ways tried), ``smallest_p`` (what a p-value can reach with ``pool="edge"``), ``rare_genes``
+        (number below ``min_cells`` in either condition, per group) and ``skipped_groups`` (in which nothing varies in a
+        condition).
 
     Raises
     ------
@@ -167,6 +175,8 @@ def differential(
             "'correlation' or 'ridge'."
         )
     own = checked_params(adata, record, params)
+    if "min_cells" in record.parameters():
+        own = {"min_cells": min_cells, **own}
     genes = _genes(adata, sources, targets)
     design = design_of(adata, condition, conditions, donor, groupby)
     labels = design.relabellings(n_permutations, seed)
@@ -184,7 +194,7 @@ def differential(
         **reads.told,
         **{name: recordable(value) for name, value in {**record.parameters(), **own}.items()},
         **{"sources": genes[0], "targets": genes[1]},
-        **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels)},
+        **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels), **found.told},
     }
     out = target(adata, copy=copy)
     Network(made._edges, genes=made._genes, signed=True, tested=made.tested, params=told).write(out, key_added)
@@ -203,6 +213,18 @@ class _Found:
     first: np.ndarray
     second: np.ndarray
     null: list[Draws]
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Edges of both conditions by number, their weights, which groups have both, and what took part."""
+
+    keys: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    there: np.ndarray
+    taken: Taken
 
 
 def _genes(
@@ -224,40 +246,64 @@ def _repeat(
 ) -> _Found:
     """Differences of the real conditions and of every other way to deal them out."""
     n_groups = len(design.groups)
-    keys, first, second, _ = _difference(cells, design, design.second, rerun, axes)
+    real = _difference(cells, design, design.second, rerun, axes)
+    if not real.there.any():
+        raise none_varies(design.groups)
+    told = _told(real, design, cells.n_vars, rerun.own.get("min_cells"))
     null = [Draws() for _ in range(n_groups)]
     if labels:
         design.warn(len(labels))
     for label in bar(labels, desc="differential", show=show):
-        other, a, b, there = _difference(cells, design, label, rerun, axes)
-        group = axes.shape.group(other)
-        for k in np.flatnonzero(there):
-            null[k].add(other[group == k], (b - a)[group == k])
-    return _Found(keys, first, second, null)
+        other = _difference(cells, design, label, rerun, axes)
+        group = axes.shape.group(other.keys)
+        for k in np.flatnonzero(other.there & real.there):
+            null[k].add(other.keys[group == k], (other.second - other.first)[group == k])
+    return _Found(real.keys, real.first, real.second, null, told)
 
 
-def _difference(
-    cells: AnnData, design: Design, second: np.ndarray, rerun: Rerun, axes: Axes
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Edges, their weights in either condition, and the groups with enough cells in both."""
+def _told(real: _Pair, design: Design, n_genes: int, min_cells: object) -> dict[str, Any]:
+    """Provenance of the groups left out and of the genes seen in too few cells, said once."""
+    skipped = [name for name, there in zip(design.groups, real.there, strict=True) if not there]
+    if skipped:
+        logger.warning(
+            "nothing varies in one condition of %d of %d groups, which are left out: %s",
+            *(len(skipped), len(design.groups), ", ".join(skipped[:10])),
+        )
+    rare = {
+        name or "all": np.array([n_genes - len(real.taken.genes.get(f"{k}{side}", ())) for side in "ab"])
+        for k, name in enumerate(design.groups)
+    }
+    counts = [f"{a} and {b}{'' if name == 'all' else f' in {name}'}" for name, (a, b) in rare.items() if a or b]
+    if counts:
+        hint(
+            "of %d genes, seen in fewer than min_cells=%s cells of %s and %s, without edges there: %s",
+            *(n_genes, min_cells, *design.names, ", ".join(counts[:8])),
+        )
+    return {"rare_genes": rare, "skipped_groups": np.array(skipped, dtype=str)}
+
+
+def _difference(cells: AnnData, design: Design, second: np.ndarray, rerun: Rerun, axes: Axes) -> _Pair:
+    """The networks of two conditions, of the groups with enough cells in both."""
     part = 2 * design.codes + second
     sizes = np.bincount(part, minlength=2 * len(design.groups)).reshape(-1, 2)
     there = (sizes >= MIN_CELLS).all(axis=1)
     kept = there[design.codes]
     own = cells if kept.all() else cells[kept].copy()
     own.obs[_PART] = pd.Categorical.from_codes(part[kept], categories=list(axes.groups))
-    found = rerun.fit(own, axes)
+    with listening() as taken:
+        found = rerun.fit(own, axes)
+    there &= [not {f"{k}a", f"{k}b"} & taken.skipped for k in range(len(design.groups))]
     size = axes.shape.sources * axes.shape.targets
     place, pair = np.divmod(found.keys, size)
     key = place // 2 * size + pair
-    keys = np.unique(key)
+    keys = np.unique(key[there[axes.shape.group(key)]])
     weights = []
     for side in (0, 1):
         weight = np.zeros(len(keys))
-        mine = place % 2 == side
+        mine = (place % 2 == side) & there[axes.shape.group(key)]
         weight[np.searchsorted(keys, key[mine])] = found.weights[mine]
         weights.append(weight)
-    return keys, weights[0], weights[1], there
+    return _Pair(keys, weights[0], weights[1], there, taken)
 
 
 def _network(found: _Found, design: Design, axes: Axes, pool: str, *, standardise: bool, names: pd.Index) -> Network:

@@ -14,6 +14,7 @@ from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike
 from grn._kernels.dynamics import path_weights, series_terms
+from grn.methods._cells import FEWEST
 from grn.methods._genes import rows_of
 from grn.pp._anndata import check_type
 from grn.tl._infer import infer_network
@@ -40,6 +41,7 @@ def renge(
     n_trials: int = 30,
     search: str = "own",
     folds: str = "knockout_time",
+    min_cells: int = FEWEST,
     parity: bool = False,
     layer: str | None = None,
     use_raw: bool = False,
@@ -91,6 +93,9 @@ def renge(
     folds
         What is left out together: the cells of a knock-out at one time (``"knockout_time"``), or all cells of a
         knock-out (``"knockout"``), of which ``n_k=1`` can predict nothing. Controls are left out time by time.
+    min_cells
+        Fewest cells of the screen in which a gene must be above zero to be in the network; 0 for no limit, as with
+        ``parity``.
     parity
         Follow the original in every detail, those that make q-values too small included; see the page on RENGE.
     %(cells)s
@@ -166,6 +171,7 @@ def renge(
         "n_trials": n_trials,
         "search": search,
         "folds": folds,
+        "min_cells": min_cells,
         "parity": parity,
     }
     return infer_network(

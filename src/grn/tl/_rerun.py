@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from grn._core.logging import logger, quiet
 from grn._kernels.null import Shape
 from grn.methods import METHODS, Method, Task
 from grn.methods._runner import GIVEN
+from grn.methods._taking import NothingVariesError, with_copies
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.network._combine import known_signs
@@ -131,6 +133,9 @@ class Rerun:
         self, adata: AnnData, axes: Axes, aliases: Sequence[str], own: Mapping[str, Any], seed: int | None
     ) -> tuple[Edges, Edges]:
         task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
+        if self.task.taking is not None:
+            copies = dict(zip(axes.sources, aliases, strict=True)) if aliases else {}
+            task = replace(task, taking=with_copies(self.task.taking, copies))
         task = task if seed is None else replace(task, seed=seed)
         nets = []
         with quiet():
@@ -141,13 +146,17 @@ class Rerun:
                     rows = np.ones(adata.n_obs, bool) if not group else adata.obs[task.groupby].astype(str) == group
                     part = adata[np.asarray(rows)].copy()
                     fixed = {name: values[group or "all"] for name, values in self.chosen.items()}
-                nets.append(self.record.fit(part, task, **{**own, **fixed}))
+                # on some of the cells nothing may vary where something did on all
+                with suppress(NothingVariesError):
+                    nets.append(self.record.fit(part, task, **{**own, **fixed}))
         real = joined([axes.number(net) for net in nets])
         return real, joined([axes.number(net, aliases) for net in nets]) if aliases else real
 
 
 def joined(parts: Sequence[Edges]) -> Edges:
     """Edges of groups that were fitted one by one, in order."""
+    if not parts:
+        return Edges(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
     if len(parts) == 1:
         return parts[0]
     return Edges(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("keys", "weights", "signs", "row")))

@@ -16,6 +16,7 @@ from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.methods import METHODS, Task
+from grn.methods._cells import FEWEST
 from grn.methods._runner import run
 from grn.network import Network
 from grn.network._schema import storable
@@ -46,7 +47,8 @@ def scrank(
     rank: int = 5,
     threshold: float = 0.05,
     cells_per_resample: int | None = None,
-    min_cells: int = 26,
+    min_cells: int = FEWEST,
+    min_group_cells: int = 26,
     layer: str | None = None,
     use_raw: bool = False,
     values: str = "auto",
@@ -105,6 +107,10 @@ def scrank(
     cells_per_resample
         Cells drawn, with replacement; by default half of a group of more than 100 cells, else 25.
     min_cells
+        Fewest cells of a group in which a gene must be above zero to be in its network: standardising makes a handful
+        of counts as large as any gene. 0 for no limit, as with ``parity``; genes without any value above zero are
+        never in.
+    min_group_cells
         Fewest cells of a group.
     %(cells)s
     key_added
@@ -184,11 +190,12 @@ def scrank(
         "threshold": threshold,
         "cells_per_resample": cells_per_resample,
         "min_cells": min_cells,
+        "min_group_cells": min_group_cells,
         "parity": bool(parity),
         "device": str(resolve_device(settings.device if device == "auto" else device)),
     }
     seed = seed_of(rng)
-    groups, codes = group_codes(adata, groupby, min_cells=1 if net is not None else min_cells)
+    groups, codes = group_codes(adata, groupby, min_cells=1 if net is not None else min_group_cells)
     with reads_of() as reads:
         cells = expression(adata, layer=layer, use_raw=use_raw, values=values)
     if net is None:
@@ -197,6 +204,9 @@ def scrank(
     else:
         network = _stored(adata, net, groupby, groups)
     means = np.array([mean for mean, _ in cells.group_moments(codes)[1]])
+    skipped = [str(group) for group in network.params.get("skipped_groups", ())]
+    kept = [code for code, group in enumerate(groups) if group not in skipped]
+    groups, means = tuple(groups[code] for code in kept), means[kept]
     ranks, effects = ranked(network, groups, chosen, other, n_hop=n_hop, symmetric=not parity)
     ranks = with_baselines(ranks, network, means, names, groups, chosen)
     told = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
+from grn.methods._cells import none_varies
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
 from grn.pp._expression import reads_of
@@ -233,8 +234,10 @@ def simulate(
         show = defaults.progress if progress is None else progress
         flow = flow_of(model, doses[0], place, cells, seed, show=show)
     out = target(adata, copy=copy)
+    skipped = np.array(flat_groups(model.coefficients, tables, grouped[0]), dtype=str)
     written = [", ".join(map(str, settings)) for settings in doses]
     told = {**params, **reads.told, "rng": seed, "coefficients": way, "smooth": used, "doses": written}
+    told["skipped_groups"] = skipped
     _write(out, key_added, found, flow, told)
     if layer_values is not None:
         out.layers[layer_added] = layer_values
@@ -325,9 +328,30 @@ def _model(
         matrices = [
             refitted(table, names, rows, np.flatnonzero(codes == code), alpha) for code, table in enumerate(tables)
         ]
+        _tell_flat(matrices, tables, groups)
     else:
         matrices = [weights(table, names) for table in tables]
     return build(read, names, columns, len(index), groups, codes, matrices, genes, own, low, high)
+
+
+def flat_groups(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> list[str]:
+    """Groups that have edges and nothing that varies, so that all coefficients are 0."""
+    return [
+        group
+        for group, matrix, table in zip(groups, matrices, tables, strict=True)
+        if len(table) and not np.abs(matrix.data).max(initial=0.0) > 0
+    ]
+
+
+def _tell_flat(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> None:
+    flat = flat_groups(matrices, tables, groups)
+    if len(flat) == sum(len(table) > 0 for table in tables):
+        raise none_varies(tuple(groups))
+    if flat:
+        logger.warning(
+            "nothing varies in %d of %d groups, so that nothing follows there: %s",
+            *(len(flat), len(groups), ", ".join(flat[:10])),
+        )
 
 
 def _rows(read: Callable[[np.ndarray], np.ndarray], columns: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 import grn
 from grn.errors import CapabilityError, ParameterError
 from grn.models import load, untrained
+from grn.models.translators import embedded
 
 FAMILIES = ("scgpt", "geneformer", "genecompass", "scprint", "scgenept", "lpm")
 SYMBOLS = ["SPI1", "GATA1", "LYZ", "CD14"]
@@ -168,3 +169,20 @@ def test_a_plain_hash_is_taken_as_it_is(adata):
     in_place(model)
     grn.tl.vvp(adata, model=model, sources=SYMBOLS[:2])
     assert adata.uns["vvp"]["params"]["model_sha256"] == "own"
+
+
+def test_networks_name_the_weights_of_their_translators(adata):
+    params = []
+    for method in ("ugrn", "vvp"):
+        grn.tl.infer_network(adata, sources=SYMBOLS[:2], method=method)
+        params.append(adata.uns["grn"]["params"]["translator_sha256"])
+    both, one = params
+    assert set(both) == {"vvp", "gradient_trajectory"} and both["vvp"] == one != both["gradient_trajectory"]
+    translator = embedded(load("mini"), "vvp", "string")
+    assert translator.sha256 == one
+    translator.network.weights[0].data[0, 0, 0] += 1.0
+    assert translator.sha256 != one == embedded(load("mini"), "vvp", "string").sha256
+    grn.tl.infer_network(adata, sources=SYMBOLS[:2], method="vvp", params={"translator": translator})
+    assert adata.uns["grn"]["params"]["translator_sha256"] == translator.sha256
+    grn.tl.infer_network(adata, sources=SYMBOLS[:2], method="vvp", params={"translator": None})
+    assert "translator_sha256" not in adata.uns["grn"]["params"]

@@ -79,6 +79,7 @@ def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network
                 f"the embeddings of {task.model.name!r} for sources and for targets lie in different spaces and cannot "
                 "be compared; pass params={'translator': ...} fitted by grn.tl.fit_translator."
             )
+        chosen = None
         unit = table / np.linalg.norm(table, axis=1, keepdims=True)
         weight = np.abs(unit @ unit[genes.sources].T)
         columns = {"weight": weight}
@@ -92,7 +93,7 @@ def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network
         matrix[~keep] = np.nan
         matrix[genes.sources, np.arange(len(genes.sources))] = np.nan
     names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, genes.sources, [("", columns)], params=_told(translator), signed=False)
+    return to_network(names, genes.sources, [("", columns)], params=_told(translator, chosen), signed=False)
 
 
 def _translated(
@@ -119,11 +120,15 @@ def _translated(
             columns |= {"weight": sign * probability, "probability": probability, "score": effect}
         parts.append((group, columns))
     names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, found.sources, parts, params={**_told(given), "context": context, **told}, signed=True)
+    return to_network(
+        names, found.sources, parts, params={**_told(given, chosen), "context": context, **told}, signed=True
+    )
 
 
-def _told(given: Given) -> dict[str, str]:
-    return {"translator": given if isinstance(given, str) else "none" if given is None else "given"}
+def _told(given: Given, chosen: Translator | None) -> dict[str, str]:
+    if chosen is None:
+        return {"translator": "none"}
+    return {"translator": given if isinstance(given, str) else "given", "translator_sha256": chosen.sha256}
 
 
 _Probe = partial(Method, uses_client=True)

@@ -48,7 +48,11 @@ def fit(
     for name in FEATURES:
         check_grid(chosen[name], stored[name].grid)
     parts = [(group, score(stored, chosen, i, task.model)) for i, group in enumerate(stored["vvp"].groups)]
-    params = {"translator": translator if isinstance(translator, str) else "given", "context": context}
+    params = {
+        "translator": translator if isinstance(translator, str) else "given",
+        "translator_sha256": {name: found.sha256 for name, found in chosen.items()},
+        "context": context,
+    }
     names = np.asarray(adata.var_names, dtype=str)
     return to_network(names, stored["vvp"].sources, parts, params=params, signed=True)
 

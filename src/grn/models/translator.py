@@ -84,6 +84,14 @@ class Translator:
     network: TranslatorNetwork
     history: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def sha256(self) -> str:
+        """Hash of what computes: the configuration and the parameters as they are."""
+        digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        for key, tensor in self.network.state_dict().items():
+            digest.update(key.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+        return digest.hexdigest()
+
     def logits(self, cube: np.ndarray) -> np.ndarray:
         """Edge logits of a feature cube; NaN where a feature is NaN.
 

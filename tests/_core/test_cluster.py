@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import grn
+from grn._core import cluster
 from grn._core.cluster import check_client, check_workers, each, on_cpu
-from grn.errors import ClusterError, GeneNameError, MissingDependencyError, ParameterError
+from grn.errors import ClusterError, GeneNameError, MissingDependencyError, ParameterError, StorageError
 
 
 def power(_, rest, item):
@@ -221,3 +222,17 @@ def test_models_travel_on_the_cpu():
 def test_an_unpickled_error_keeps_its_message():
     error = pickle.loads(pickle.dumps(ClusterError("all workers were lost")))
     assert isinstance(error, grn.errors.GrnError) and str(error) == "all workers were lost"
+
+
+def test_a_disk_may_fail_once_and_other_errors_are_final(monkeypatch):
+    from distributed.protocol.pickle import dumps
+
+    def fail(model, error, item):
+        raise error(f"{item} went wrong")
+
+    worker = SimpleNamespace(state=SimpleNamespace(nthreads=1))
+    monkeypatch.setattr("distributed.get_worker", lambda: worker)
+    told = cluster._work(cluster._Shared(fail, None, ParameterError, grn.__version__), dumps("it"))
+    assert isinstance(told, ParameterError) and str(told) == "it went wrong"
+    with pytest.raises(StorageError, match="it went wrong"):  # dask then tries again
+        cluster._work(cluster._Shared(fail, None, StorageError, grn.__version__), dumps("it"))

@@ -41,7 +41,7 @@ def cells():
 
 def work(cells, model):
     genes = pair_genes(cells, model, SOURCES, None)
-    base = base_cells(cells, genes, context="mean", groupby="type", layer=None, use_raw=False)
+    base = base_cells(cells, genes, context="mean", groupby="type", layer=None, use_raw=False, values="auto")
     points = np.array(model.value_scale.gradient_grid[:3], dtype=np.float32)
     return plan(model, Both(points), base, genes, batch_size=8, memory_budget=2**29)
 

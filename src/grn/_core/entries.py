@@ -112,6 +112,24 @@ def entry_of(
     return Entry(found, f"uns[{key!r}]", call, error)
 
 
+PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding", "perturbation_response")
+
+
+def feature_entry(data: Any, key: str, *, listed: str = "") -> Entry:
+    """What ``uns[key]`` says of pair features: ``sources``, ``grid``, and of the right kind what else there is."""
+    probe = next((name for name in PROBES if str(key).endswith(name)), "vvp")
+    added = "" if key == probe else f", key_added={key!r}"
+    entry = entry_of(data, key, what="pair features", call=f"grn.tl.{probe}(adata{added})", listed=listed)
+    entry.names("sources")
+    entry.numbers("grid")
+    if "groups" in entry.record:
+        entry.names("groups")
+    for name in ("value_scale", "store", "store_sha256", "pair"):
+        entry.text(name)
+    entry.mapping("params")
+    return entry
+
+
 def _array(found: Any) -> np.ndarray | None:
     """What may be a list, as an array."""
     if not isinstance(found, np.ndarray | list | tuple) and not hasattr(found, "to_numpy"):

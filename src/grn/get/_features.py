@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core import stored
+from grn._core.entries import PROBES, entry_of, feature_entry
 from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.near import did_you_mean
@@ -18,8 +19,6 @@ from grn.network._filter import Names
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-_PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding", "perturbation_response")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,9 +172,10 @@ def features(
         return _from_store(adata, key, sources, targets, group)
     if not _holds_features(adata, key):
         raise ResultNotFoundError(_missing_features(adata, key))
-    record = adata.uns[key]
+    entry = feature_entry(adata, key)
+    record = entry.record
     values = np.asarray(adata.varm[key], dtype=np.float32)
-    names = np.asarray(record["sources"], dtype=object)
+    names = entry.names("sources")
     grid, labels = _axis(record, values.shape[2], key)
     if values.shape[1] != len(names):
         raise ParameterError(_misfit(key, f"{len(names)} sources", f"second axis has {values.shape[1]}"))
@@ -192,8 +192,8 @@ def features(
 
 
 def _from_store(adata: AnnData, key: str, sources: Names, targets: Names, group: str | None) -> Features:
-    record = adata.uns[key]
-    there = np.asarray(record["sources"], dtype=object)
+    entry = feature_entry(adata, key)
+    record, there = entry.record, entry.names("sources")
     genes = adata.var_names.to_numpy(dtype=object)
     rows = genes if targets is None else genes[_positions(genes, targets, "target")]
     columns = there if sources is None else there[_positions(there, sources, "source")]
@@ -264,7 +264,8 @@ def embedding(
     source, target = _pair_names(pairs)
     names = adata.var_names.to_numpy(dtype=object)
     first, second = table[_positions(names, source, "source")], table[_positions(names, target, "target")]
-    if isinstance(adata.uns.get(key), Mapping) and adata.uns[key].get("pair") == "halves":
+    call = "grn.tl.embedding(adata)"
+    if key in adata.uns and entry_of(adata, key, what="embedding", call=call).text("pair") == "halves":
         half = table.shape[1] // 2
         return np.concatenate([first[:, :half], second[:, half:]], axis=1)
     return first + second
@@ -349,7 +350,7 @@ def _missing_features(adata: AnnData, key: str) -> str:
     listed = f" Features are stored under {', '.join(there)}." if there else " The object holds no pair features."
     if key in adata.varm and np.ndim(adata.varm[key]) == 2:
         listed = f" varm[{key!r}] is an embedding: read it with grn.get.embedding(adata, key={key!r})." + listed
-    call = key if key in _PROBES else "vvp"
+    call = key if key in PROBES else "vvp"
     return f"varm and uns have no features {key!r}.{listed} Make them with grn.tl.{call}(adata)."
 
 

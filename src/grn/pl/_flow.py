@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.docs import document
+from grn._core.entries import Entry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn.pl._colors import RISING, color_map, color_scale, line_colors
 from grn.pl._colors import SNIPPETS as COLORS
@@ -18,7 +19,7 @@ from grn.pl._labels import place_labels
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels as make_panels
-from grn.pl._simulate import record_of
+from grn.pl._simulate import check_table, record_of, title_of
 from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, settle, size_points, tidy
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def flow(
     record = record_of(adata, key)
     wanted = [panels] if isinstance(panels, str) else list(panels)
     grid = _grid(record, wanted, key)
-    basis = str(record["params"]["basis"])
+    basis = record.mapping("params").text("basis")
     if basis not in adata.obsm:
         raise ResultNotFoundError(f"obsm has no {basis!r}, on which the flow was computed.")
     places = np.asarray(adata.obsm[basis], dtype=float)[:, :2]
@@ -121,7 +122,7 @@ def flow(
     axes = make_panels(output, shape, size_mm=size, expected=f"{len(wanted)} panels").ravel()
     for spare in axes[len(wanted) :]:
         spare.set_axis_off()
-    title = str(np.asarray(record["params"]["doses"])[0])
+    title = title_of(record, 0)
     for panel, name in zip(axes, wanted, strict=False):
         _cells(panel, places, values, name, paint)
         _draw(panel, name, grid)
@@ -136,18 +137,21 @@ def flow(
     return output.finish(axes[: len(wanted)])
 
 
-def _grid(record: Mapping[str, Any], wanted: list[str], key: str) -> pd.DataFrame:
+def _grid(record: Entry, wanted: list[str], key: str) -> pd.DataFrame:
     """The shown part of the grid, if it has all panels."""
     unknown = [name for name in wanted if name not in _TITLES]
     if unknown or not wanted:
         raise ParameterError(f"panels={wanted!r}; use some of {', '.join(_TITLES)}." + near(unknown or "", _TITLES))
-    if "grid" not in record:
+    if "grid" not in record.record:
         raise ResultNotFoundError(f"uns[{key!r}] has no flow; run grn.tl.simulate(adata, basis='X_umap', ...).")
-    grid = record["grid"]
+    grid = check_table(record, "grid", {"x": "number", "y": "number", "shown": "truth"})
     lacking = [name for name in wanted if name not in grid and f"{name}_x" not in grid]
     if lacking:
         raise ResultNotFoundError(f"{', '.join(lacking)} needs grn.tl.simulate(adata, pseudotime=...).")
-    return grid
+    own = [name for panel in ("flow", "control", "development") for name in (f"{panel}_x", f"{panel}_y")]
+    used = [*(name for name in own if name in grid), *(name for name in wanted if name in grid)]
+    needed = ["flow_x", "flow_y", *(["score", "control_score"] if {"score", "control_score"} & set(wanted) else [])]
+    return check_table(record, "grid", dict.fromkeys([*needed, *used], "number"))
 
 
 def _colors(adata: AnnData, name: str) -> np.ndarray | pd.Series:

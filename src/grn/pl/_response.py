@@ -11,6 +11,7 @@ import numpy as np
 
 from grn import get
 from grn._core.docs import document
+from grn._core.entries import feature_entry
 from grn._core.errors import GeneNameError, GroupError, ParameterError
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import line_colors
@@ -186,12 +187,12 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
                 "the model does not know one of them, or they are the same gene."
             )
     order = np.argsort(grid, kind="stable")
-    params = adata.uns[key].get("params", {})
+    params = feature_entry(adata, key).mapping("params")
     return _Curves(
         grid=grid[order],
         values=np.array(found)[:, order],
         scale=str(features.value_scale).replace("_", " "),
-        baseline=float(params.get("baseline", 0.0)) if params.get("context", "virtual") == "virtual" else None,
+        baseline=params.number("baseline", 0.0) if params.text("context", "virtual") == "virtual" else None,
     )
 
 

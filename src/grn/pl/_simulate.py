@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from grn._core.docs import document
+from grn._core.entries import Entry, entry_of
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED, chosen, color_map, color_scale
 from grn.pl._colors import SNIPPETS as COLORS
@@ -107,8 +108,8 @@ def simulate(
         color_map(cmap)
     n_genes = check_count("n_genes", n_genes)
     record = record_of(adata, key)
-    table = _chosen(record["effects"], group, check_count("dose", dose, least=0))
-    title = str(np.asarray(record["params"]["doses"])[dose])
+    table = _chosen(record.record["effects"], group, check_count("dose", dose, least=0))
+    title = title_of(record, dose)
     table = table[~table["perturbed"].astype(bool)]
     if table.empty:
         return output.finish(blank(output.axes(COLUMN_MM, 40), f"{title}: no gene responds"))
@@ -124,15 +125,43 @@ def simulate(
     return output.finish(_matrix(output, shown, groups, f"{title}: {count}", cmap))
 
 
-def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
+_EFFECTS = {"gene": None, "group": None, "dose": "number", "effect": "number", "sd": "number", "perturbed": "truth",
+            "direct": "truth"}  # fmt: skip
+
+
+def record_of(adata: AnnData, key: str) -> Entry:
     """The entry of ``uns`` that a simulation wrote."""
     check_type(adata)
-    record = adata.uns.get(key)
-    if not isinstance(record, Mapping) or not isinstance(record.get("effects"), pd.DataFrame):
-        raise ResultNotFoundError(
-            f"uns has no simulation {key!r}; run grn.tl.simulate(adata, perturbation={{...}}, key_added={key!r})."
-        )
-    return record
+    call = f"grn.tl.simulate(adata, perturbation={{...}}, key_added={key!r})"
+    entry = entry_of(adata, key, what="simulation", call=call)
+    if not isinstance(entry.record.get("effects"), pd.DataFrame):
+        raise ResultNotFoundError(f"uns has no simulation {key!r}; run {call}.")
+    check_table(entry, "effects", _EFFECTS)
+    return entry
+
+
+def check_table(entry: Entry, name: str, columns: Mapping[str, str | None]) -> pd.DataFrame:
+    """A table of an entry, if it has the columns, of the right kind."""
+    table = entry.record.get(name)
+    if not isinstance(table, pd.DataFrame) or not table.columns.is_unique:
+        raise entry.damaged(f"{name!r} is no table")
+    for column, kind in columns.items():
+        if column not in table:
+            raise entry.damaged(f"the table {name!r} has no column {column!r}")
+        numeric = pd.api.types.is_numeric_dtype(table[column]) and not pd.api.types.is_complex_dtype(table[column])
+        if kind == "number" and (not numeric or not np.isfinite(table[column].to_numpy(dtype=float)).all()):
+            raise entry.damaged(f"column {column!r} of {name!r} holds no finite numbers")
+        if kind == "truth" and not pd.api.types.is_bool_dtype(table[column]):
+            raise entry.damaged(f"column {column!r} of {name!r} is neither true nor false")
+    return table
+
+
+def title_of(entry: Entry, dose: int) -> str:
+    """What was done in a dose."""
+    doses = entry.mapping("params").names("doses")
+    if dose >= len(doses):
+        raise entry.damaged(f"it names {len(doses)} doses and has more")
+    return str(doses[dose])
 
 
 def _chosen(effects: pd.DataFrame, group: str | None, dose: int) -> pd.DataFrame:

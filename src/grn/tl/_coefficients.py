@@ -38,12 +38,7 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
             f"uns[{net!r}] holds no simulation network; grn.tl.celloracle writes one, or pass coefficients='refit'."
         )
     way = coefficients if coefficients != "auto" else "refit" if stored is None else "stored"
-    table = network.edges if way != "stored" else pd.DataFrame(stored).reset_index(drop=True)
-    lacking = [name for name in ("source", "target", "weight") if name not in table]
-    if lacking:
-        raise NetworkError(
-            f"uns[{net!r}]['simulation'] has no column {', '.join(lacking)}; run grn.tl.celloracle again."
-        )
+    table = network.edges if way != "stored" else _stored(stored, net)
     if not network.directed and way != "stored":
         logger.warning("the network is undirected: its edges are read as they are listed, from source to target")
     if not network.signed and way == "weight":
@@ -60,6 +55,22 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
     if not known.any():
         raise GeneOverlapError(f"no edge of uns[{net!r}] joins two genes of this object; infer a network on it.")
     return network, table[known].reset_index(drop=True), way
+
+
+def _stored(stored: object, net: str) -> pd.DataFrame:
+    """The table that CellOracle wrote, if it is one."""
+    where = f"uns[{net!r}]['simulation']"
+    if not isinstance(stored, pd.DataFrame):
+        raise NetworkError(
+            f"{where} is a {type(stored).__name__} and no table; run grn.tl.celloracle again, or pass "
+            "coefficients='refit'."
+        )
+    lacking = [name for name in ("source", "target", "weight") if name not in stored]
+    if lacking:
+        raise NetworkError(f"{where} has no column {', '.join(lacking)}; run grn.tl.celloracle again.")
+    if not stored.columns.is_unique or not pd.api.types.is_numeric_dtype(stored["weight"]):
+        raise NetworkError(f"{where} has weights that are no numbers; run grn.tl.celloracle again.")
+    return stored.reset_index(drop=True)
 
 
 def check_sources(genes: Sequence[str], tables: list[pd.DataFrame], net: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -172,8 +172,11 @@ def _is_plain(adata: AnnData, name: str, key_added: str) -> bool:
     record = adata.uns[name]
     if name == key_added or not is_network(record):
         return False
-    made_by = str(dict(record.get("params", {})).get("function", ""))
-    return dict(record.get("schema", {})).get("kind") != "regulons" and made_by not in ("consensus", "differential")
+    made_by, kind = (
+        part.get(field) if isinstance(part := record.get(name), Mapping) else None
+        for name, field in (("params", "function"), ("schema", "kind"))
+    )
+    return str(kind) != "regulons" and str(made_by) not in ("consensus", "differential")
 
 
 def _axes(found: Sequence[Network]) -> Axes:

@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core import stored
+from grn._core.entries import Entry, entry_of, feature_entry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
@@ -141,7 +142,7 @@ def fit_translator(
 def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
     entry = adata.uns.get(key)
     if isinstance(entry, Mapping) and "store" in entry:
-        sources = np.array([str(source) for source in entry["sources"]])
+        sources = feature_entry(adata, key).names("sources").astype(str)
         budget = settings.feature_budget
         return stored.read(entry, key, targets=adata.var_names, sources=sources, budget=budget), sources
     if key not in adata.varm or key not in adata.uns:
@@ -152,27 +153,37 @@ def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
         )
     values = np.asarray(adata.varm[key], dtype=np.float32)
     if values.ndim == 3:
-        return values, np.array([str(source) for source in adata.uns[key]["sources"]])
+        sources = feature_entry(adata, key).names("sources").astype(str)
+        if len(sources) != values.shape[1]:
+            raise ResultNotFoundError(
+                f"uns[{key!r}] names {len(sources)} sources and varm[{key!r}] has {values.shape[1]}; compute the "
+                "features again."
+            )
+        return values, sources
     rows = np.flatnonzero(regulator_mask(adata))
-    cube = pair_embeddings(values, rows, str(adata.uns[key].get("pair", "sum")))
+    cube = pair_embeddings(values, rows, _embedding(adata, key).text("pair", "sum"))
     cube[rows, np.arange(len(rows))] = np.nan
     return cube, np.asarray(adata.var_names[rows], dtype=str)
+
+
+def _embedding(adata: AnnData, key: str) -> Entry:
+    return entry_of(adata, key, what="embedding", call="grn.tl.embedding(adata)")
 
 
 def _config(
     adata: AnnData, key: str, cube: np.ndarray, view: str, hidden: Sequence[int], members: int
 ) -> TranslatorConfig:
-    entry = adata.uns[key]
-    params = entry.get("params", {})
+    entry = _embedding(adata, key)
+    params = entry.mapping("params")
     return TranslatorConfig(
-        feature=str(params.get("function", key)),
+        feature=params.text("function", key),
         points=cube.shape[-1],
         view=view,
         hidden=tuple(int(h) for h in hidden),
         members=members,
-        model=str(params.get("model", "")),
-        model_sha256=str(params.get("model_sha256", "")),
-        grid=tuple(float(v) for v in np.asarray(entry.get("grid", ()))),
+        model=params.text("model"),
+        model_sha256=params.text("model_sha256"),
+        grid=tuple(entry.numbers("grid").tolist()) if "grid" in entry.record else (),
     )
 
 

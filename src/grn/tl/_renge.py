@@ -273,8 +273,9 @@ def predict_knockout(
 
 def _stored(adata: AnnData, key: str) -> Mapping[str, Any]:
     entry = adata.uns.get(key)
-    params = entry.get("params", {}) if isinstance(entry, Mapping) else {}
-    if "fit" not in params or "control_level" not in params["fit"]:
+    params = entry.get("params") if isinstance(entry, Mapping) else None
+    params = params if isinstance(params, Mapping) else {}
+    if not isinstance(params.get("fit"), Mapping) or "control_level" not in params["fit"]:
         raise ResultNotFoundError(
             f"uns[{key!r}] holds no fit of RENGE; run grn.tl.renge(adata, perturbation=..., time=..., control=..., "
             f"key_added={key!r}) first."

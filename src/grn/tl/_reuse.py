@@ -9,6 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from grn._core import stored
+from grn._core.entries import feature_entry
 from grn._core.errors import GrnError
 from grn._core.logging import logger
 from grn._core.settings import settings
@@ -33,11 +34,16 @@ def stored_features(adata: AnnData, task: Task, context: str | None) -> dict[str
 
 
 def _is_there(adata: AnnData, name: str) -> bool:
-    return name in adata.varm or "store" in adata.uns.get(name, {})
+    entry = adata.uns.get(name)
+    return name in adata.varm or (isinstance(entry, Mapping) and "store" in entry)
 
 
 def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeatures | None:
-    entry = adata.uns.get(name, {})
+    try:
+        entry = feature_entry(adata, name).record
+    except GrnError as error:
+        logger.info("features %r are not used again: %s", name, error)
+        return None
     names = np.asarray(adata.var_names, dtype=str)
     grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
     if not _says(entry, task, grid, names, genes):

@@ -13,6 +13,7 @@ import pandas as pd
 from grn._core.errors import GroupError, ParameterError
 from grn._core.labels import asked
 from grn._core.logging import hint, one_voice
+from grn._kernels.ties import merged, ranks
 from grn.get._edges import network
 from grn.network import Network
 from grn.network._schema import is_network
@@ -32,8 +33,8 @@ def agreement(
     r"""Measure how far networks agree: one row per two of them.
 
     Two numbers answer two questions. ``spearman`` asks whether the networks order the pairs alike that both scored;
-    absolute weights are compared, ties have their average rank. ``shared`` asks whether they would name the same edges:
-    how many of the ``top`` strongest they have in common.
+    absolute weights are compared, those that are equal up to rounding have their average rank. ``shared`` asks whether
+    they would name the same edges: how many of the ``top`` strongest they have in common.
 
     ``expected`` is what ``shared`` would be by chance, if each network drew its strongest edges at random from the
     pairs of its regulators and targets: with :math:`C_a` such pairs in one network, :math:`C_b` in the other and
@@ -209,7 +210,7 @@ def _scored(label: str, net: Network, genes: pd.Index) -> Scored:
         for side in ("source", "target")
     )
     other = source != target
-    strength = edges["weight"].abs().to_numpy(dtype=float)[other]
+    strength = merged(edges["weight"].abs().to_numpy(dtype=float)[other])
     return Scored(label, source[other], target[other], strength, len(genes), net.directed)
 
 
@@ -284,11 +285,9 @@ def _rate(k: int, n: float) -> float:
 
 
 def _spearman(one: np.ndarray, two: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
     if len(one) < 3:
         return np.nan
-    ranks = np.stack([rankdata(one), rankdata(two)])
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    size = np.sqrt((ranks**2).sum(axis=1)).prod()
-    return float(np.clip(ranks.prod(axis=0).sum() / size, -1, 1)) if size else np.nan
+    place = np.stack([ranks(one), ranks(two)])
+    place -= place.mean(axis=1, keepdims=True)
+    size = np.sqrt((place**2).sum(axis=1)).prod()
+    return float(np.clip(place.prod(axis=0).sum() / size, -1, 1)) if size else np.nan

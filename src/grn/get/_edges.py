@@ -96,7 +96,8 @@ def edges(
     >>> len(grn.get.edges(adata[:, ["SPI1", "CD14"]]))
     1
     """
-    net = network(data, key=key, group=group).filter(
+    whole = network(data, key=key, group=group)
+    net = whole.filter(
         sources=sources,
         targets=targets,
         min_abs_weight=min_abs_weight,
@@ -105,6 +106,8 @@ def edges(
         min_stability=min_stability,
         signed_only=signed_only,
     )
+    if len(whole) and not len(net):
+        logger.warning("no edge passes all conditions: the table is empty (of %d edges)", len(whole))
     net = visible(net, data, key)
     net = net.filter(top=top, top_per_source=top_per_source, top_per_target=top_per_target)
     if len(net.groups) > 1:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import GroupError, NetworkError, ParameterError
+from grn._kernels.ties import ranks
 from grn.network._validate import clean_edges
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ def _agreement(a: pd.DataFrame, b: pd.DataFrame, top: int) -> dict[str, float]:
 
 
 def _spearman(one: pd.Series, two: pd.Series) -> float:
-    if len(one) < 3 or one.nunique() == 1 or two.nunique() == 1:
+    a, b = ranks(one.to_numpy()), ranks(two.to_numpy())
+    if len(a) < 3 or not np.ptp(a) or not np.ptp(b):
         return np.nan
-    return float(np.corrcoef(one.rank(), two.rank())[0, 1])
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def single_group(net: Network, purpose: str) -> pd.DataFrame:

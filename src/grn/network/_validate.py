@@ -9,6 +9,7 @@ import pandas as pd
 
 from grn._core.errors import NetworkError
 from grn._core.names import WHY, unstorable
+from grn._kernels.ties import merged
 
 REQUIRED = ("source", "target", "weight")
 OPTIONAL = ("sign", "probability", "score", "pval", "qval", "stability", "group", "region", "lag")
@@ -82,10 +83,17 @@ def check_signs(edges: pd.DataFrame, *, signed: bool | None) -> bool:
 
 
 def sort_edges(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort by group, then strongest first, then names, so that equal tables have equal rows."""
-    keys = [table["target"].cat.codes, table["source"].cat.codes, -table["weight"].abs()]
-    if "group" in table:
-        keys.append(table["group"].cat.codes)
+    """Sort by group, then strongest first, then names, so that equal tables have equal rows.
+
+    Of edges that are equally strong up to rounding the one with the larger absolute ``score`` comes first.
+    """
+    group = table["group"].cat.codes.to_numpy(np.int64) if "group" in table else None
+    keys = [table["target"].cat.codes, table["source"].cat.codes]
+    if "score" in table:
+        keys.append(-merged(table["score"].abs().fillna(0.0).to_numpy(), group))
+    keys.append(-merged(table["weight"].abs().to_numpy(), group))
+    if group is not None:
+        keys.append(group)
     return table.iloc[np.lexsort(keys)].reset_index(drop=True)
 
 

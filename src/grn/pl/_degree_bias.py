@@ -11,6 +11,7 @@ import pandas as pd
 
 from grn._core.docs import document
 from grn._core.errors import ParameterError
+from grn._kernels.ties import merged
 from grn.pl._colors import LINES
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import chosen as chosen_colors
@@ -136,7 +137,8 @@ def _checked(scores: pd.DataFrame) -> pd.DataFrame:
     if not table["label"].any():
         raise ParameterError("No pair is labelled 1; degrees are counted on positive pairs.")
     table[["source", "target"]] = table[["source", "target"]].astype(str)
-    table["rank"] = (table["score"].rank() - 1) / max(len(table) - 1, 1)
+    scores = pd.Series(merged(table["score"].to_numpy()), index=table.index)
+    table["rank"] = (scores.rank() - 1) / max(len(table) - 1, 1)
     return table.sort_values(["source", "target"])
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
+from grn._kernels.ties import merged, ranks
 from grn.network import Network
 from grn.network._schema import is_network
 from grn.pp._anndata import check_target, target, validate
@@ -40,9 +40,9 @@ def consensus(
     r"""Combine several networks of one object into one, by ranks or by votes.
 
     Strengths of different methods are on different scales; ranks are not. Of the N pairs of a group that network m
-    knows, the weakest has the score :math:`r_m = 0.5 / N` and the strongest :math:`1 - 0.5 / N`; equal weights share
-    the mean of their scores, and so do all pairs that m knows and does not list, at the end. A network knows the pairs
-    of its regulators and its targets. With the M networks that know a pair,
+    knows, the weakest has the score :math:`r_m = 0.5 / N` and the strongest :math:`1 - 0.5 / N`; weights that are equal
+    up to rounding share the mean of their scores, and so do all pairs that m knows and does not list, at the end. A
+    network knows the pairs of its regulators and its targets. With the M networks that know a pair,
 
     .. math:: w = \operatorname{sign} \cdot \frac1M \sum_m r_m \quad (\text{rank}), \qquad
               w = \operatorname{sign} \cdot \frac1M \sum_m [\text{m votes for the pair}] \quad (\text{vote})
@@ -197,6 +197,7 @@ def _ballot(net: Network, axes: Axes, top: int | None) -> _Ballot:
     if not net.groups and axes.groups != ("",):
         steps = np.arange(n_groups) * S * T
         keys, weights, sign = (steps[:, None] + keys).ravel(), np.tile(weights, n_groups), np.tile(sign, n_groups)
+    weights = merged(weights, axes.shape.group(keys))
     sources, targets = np.zeros(S, dtype=bool), np.zeros(T, dtype=bool)
     sources[axes.shape.block(keys) % S] = True
     targets[keys % T] = True
@@ -209,7 +210,7 @@ def _ballot(net: Network, axes: Axes, top: int | None) -> _Ballot:
     for g in np.unique(group):
         mine = group == g
         n = max(int(size), int(mine.sum()))
-        score[mine] = (n - mine.sum() + rankdata(weights[mine]) - 0.5) / n
+        score[mine] = (n - mine.sum() + ranks(weights[mine]) - 0.5) / n
         rest[g] = (n - mine.sum()) / 2 / n
         best = np.lexsort((keys[mine], -weights[mine]))[: top or max(1, round(_SHARE * n))]
         votes[np.flatnonzero(mine)[best]] = True
@@ -265,6 +266,11 @@ def _counted(
         "sign_agreement": np.divide(np.maximum(plus, minus), signs, out=np.full(len(keys), np.nan), where=signs > 0),
     }
     kept = support >= min_support
+    if not kept.any():
+        raise ParameterError(
+            f"no pair has min_support={min_support} votes of {len(ballots)} networks (the largest number is "
+            f"{int(support.max(initial=0))}); lower min_support, or raise top."
+        )
     return keys[kept], {name: values[kept] for name, values in columns.items()}
 
 

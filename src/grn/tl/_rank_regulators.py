@@ -10,9 +10,10 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import GrnError, ParameterError
-from grn._core.logging import hint, logger, one_voice
+from grn._core.logging import hint, logger, one_voice, some
 from grn._core.optional import require
 from grn._kernels.centrality import eigenvector, pagerank
+from grn._kernels.ties import merged
 from grn.network import Network
 from grn.network._convert import edges_to_csr
 from grn.pp._anndata import check_target, column, expression, target, validate
@@ -64,9 +65,10 @@ def rank_regulators(
         ``None``, or the copy. Writes ``uns[net]["regulators"]``, a DataFrame sorted by group and rank:
 
         ``regulator``, ``group``
-            Names; ``group`` only where the network has groups. Every regulator of the network is listed in each.
+            Names; ``group`` only where the network has groups. Every regulator of the network is listed in each; a
+            group of which ``max_q`` leaves no edge is left out, with a warning.
         ``rank``
-            1 for the first, by falling ``by``; equal values share the smaller rank, NaN comes last.
+            1 for the first, by falling ``by``; values equal up to rounding share the smaller rank, NaN comes last.
         ``degree``, ``strength``
             Number of edges counted, and the sum of their absolute weights.
         ``n_tested``, ``mean_strength``
@@ -91,7 +93,7 @@ def rank_regulators(
     NetworkError
         If ``max_q`` is given and the network has no q-values.
     ParameterError
-        If an argument is out of its range.
+        If an argument is out of its range, or no edge is left to rank by.
     MissingDependencyError
         If betweenness is asked for and igraph is not installed.
 
@@ -120,18 +122,20 @@ def rank_regulators(
         check_count("top", top, 1)
     found = Network.from_anndata(adata, net)
     kept = found.filter(max_q=max_q, top=top)
+    groups = _groups_left(found, kept, net, max_q)
     levels = _expression(adata, found)
     parts = []
-    for group in found.groups or [""]:
+    for group in groups:
         table = _group(found, kept, group, levels.get(group), paths=betweenness or by == "betweenness")
-        order = table[by].rank(ascending=False, method="min", na_option="bottom").astype(np.int64)
+        values = pd.Series(merged(table[by].to_numpy()), index=table.index)
+        order = values.rank(ascending=False, method="min", na_option="bottom").astype(np.int64)
         table.insert(1, "rank", order)
         if group:
             table.insert(1, "group", group)
         parts.append(table.sort_values(["rank", "regulator"], kind="stable"))
     result = pd.concat(parts, ignore_index=True)
     if "group" in result:
-        result["group"] = pd.Categorical(result["group"], categories=found.groups)
+        result["group"] = pd.Categorical(result["group"], categories=groups)
     out = target(adata, copy=copy)
     if not isinstance(out.uns[net], Mapping) or "schema" not in out.uns[net]:
         found.write(out, net)
@@ -139,6 +143,29 @@ def rank_regulators(
     out.uns[net] = {**out.uns[net], "regulators": result}
     logger.info("ranked %d regulators in uns[%r]['regulators']", len(found.regulators), net)
     return out if copy else None
+
+
+def _groups_left(found: Network, kept: Network, net: str, max_q: float | None) -> list[str]:
+    """Groups with edges to rank by (one empty name without groups); an error if there are none."""
+    if not len(found):
+        raise ParameterError(f"uns[{net!r}] has no edges, so there is nothing to rank; infer a network first.")
+    if not len(kept):
+        least = found._edges["qval"].min()
+        raise ParameterError(
+            f"none of {len(found)} edges of uns[{net!r}] has a q-value up to max_q={max_q} (the smallest is "
+            f"{least:.3g}), so there is nothing to rank by; pass a larger max_q, or None, or run grn.tl.confidence "
+            "with more permutations."
+        )
+    if not found.groups:
+        return [""]
+    left = [group for group in found.groups if group in kept.groups]
+    lost = [group for group in found.groups if group not in kept.groups]
+    if lost:
+        logger.warning(
+            "no edge has q up to %s in %d of %d groups, whose regulators are not ranked: %s",
+            *(max_q, len(lost), len(found.groups), some(lost)),
+        )
+    return left
 
 
 def _expression(adata: AnnData, net: Network) -> dict[str, pd.Series]:

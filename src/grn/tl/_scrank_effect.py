@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from grn._core.errors import NetworkError
 from grn._core.logging import logger
 from grn._kernels.alignment import align, perturbed, scores
+from grn._kernels.ties import merged
 from grn.network import Network
 from grn.tl._scrank_drug import Drug
 
@@ -62,8 +63,8 @@ def ranked(
 
 
 def _falling(values: pd.Series) -> pd.Series:
-    """Ranks from 1 for the largest; equal values share their mean rank."""
-    return values.rank(ascending=False)
+    """Ranks from 1 for the largest; values that are equal up to rounding share their mean rank."""
+    return pd.Series(merged(values.to_numpy()), index=values.index).rank(ascending=False)
 
 
 def _effect(

@@ -183,3 +183,16 @@ def test_a_gene_that_varies_only_in_held_out_cells_is_left_out(make_adata, count
     assert VOCABULARY["G00"] not in train.tokens
     assert train.X.shape[1] == held.X.shape[1] == 59 == len(train.std) == len(held.detection)
     assert (train.std > 0).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_features_that_are_no_genes_take_no_part(make_adata, counts, form):
+    more = np.hstack([counts, 50 * counts[:, :3]])
+    joined = make_adata(form(more), genes=[*GENES, "P1", "P2", "P3"])
+    joined.var["feature_types"] = ["Gene Expression"] * 60 + ["Peaks"] * 3
+    found, wanted = one(joined), one(make_adata(counts))
+    np.testing.assert_allclose(found.X.toarray(), wanted.X.toarray(), rtol=1e-6)
+
+
+def test_the_user_says_what_the_values_are(make_adata, counts):
+    np.testing.assert_allclose(one(make_adata(counts), values="log").X.toarray(), counts[:, ::-1])

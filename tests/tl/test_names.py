@@ -57,8 +57,8 @@ class TestBadNames:
         def f(adata, **arguments):
             call(adata, planted(), function, **arguments)
 
-        message = refuses(GeneNameError, f, toy, sources=["GATA1", "SPI11", "nobody"])
-        assert "2 of 3 sources are not in adata.var_names: SPI11, nobody" in message and "'SPI1'" in message
+        message = refuses(GeneNameError, f, toy, sources=["GATA1", "SPII1", "nobody"])
+        assert "2 of 3 sources are not in adata.var_names: SPII1, nobody" in message and "'SPI1'" in message
         assert "1 of 1 targets" in refuses(GeneNameError, f, toy, targets=["gata1"])
         assert "list of names" in refuses(ParameterError, f, toy, sources="GATA1")
         assert "empty" in refuses(ParameterError, f, toy, targets=[])
@@ -118,7 +118,7 @@ def test_lost_genes_are_reported(planted, toy, function, caplog):
     assert list(adata.var_names[rows]) == ["TP53", "nonsense"]
     if function != "embedding":
         assert "TP53" not in adata.uns[key]["sources"] and adata.uns[key]["params"]["n_lost_sources"] == 1
-        assert "46 of 48 genes; 1 of 8 sources are lost (TP53)" in caplog.text
+        assert "does not know 1 of 8 regulators (TP53) and 2 of 48 genes" in caplog.text
 
 
 def test_lost_genes_in_a_network(planted, toy):

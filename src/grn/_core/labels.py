@@ -95,14 +95,26 @@ def labelled(value: Any) -> Any:
     return {label_of(name): labelled(item) for name, item in value.items()} if isinstance(value, Mapping) else value
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a name is none: ``None``, NaN or ``pandas.NA``."""
+    return value is None or (not isinstance(value, str) and (repr(value) == "<NA>" or value != value))
+
+
 def unique_cells(names: Iterable[Any]) -> list[str]:
     """Names of cells, by which everything random is drawn, so that the order of the cells does not matter.
 
     Raises
     ------
     CellNameError
-        If a name occurs more than once: such cells could be told apart by their order only.
+        If a name occurs more than once or is missing: such cells could be told apart by their order only.
     """
+    names = list(names)
+    gaps = [position for position, name in enumerate(names) if is_missing(name)]
+    if gaps:
+        raise CellNameError(
+            f"{len(gaps)} names of cells are missing (NaN), at positions {gaps[:5]}; cells are drawn by name. Name "
+            "them, for example adata.obs_names = [f'cell {i}' for i in range(adata.n_obs)]."
+        )
     found = [str(name) for name in names]
     if len(set(found)) < len(found):
         twice = [name for name, count in Counter(found).items() if count > 1]

@@ -16,6 +16,7 @@ from grn._core.logging import logger, one_voice
 from grn._core.near import did_you_mean
 from grn._core.settings import settings
 from grn.network._filter import Names
+from grn.pp._var import spelled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -168,6 +169,7 @@ def features(
     Features: 1 targets x 1 sources x 2 points, grid on 'z-score'
     """
     _check_type(adata)
+    sources, targets = _in_names(adata, sources), _in_names(adata, targets)
     if _is_stored(adata, key):
         return _from_store(adata, key, sources, targets, group)
     if not _holds_features(adata, key):
@@ -261,7 +263,7 @@ def embedding(
         raise ParameterError(f"varm[{key!r}] has {table.ndim} axes; an embedding has two, see grn.get.features.")
     if pairs is None:
         return table.copy()
-    source, target = _pair_names(pairs)
+    source, target = (spelled(adata, side) for side in _pair_names(pairs))
     names = adata.var_names.to_numpy(dtype=object)
     first, second = table[_positions(names, source, "source")], table[_positions(names, target, "target")]
     call = "grn.tl.embedding(adata)"
@@ -269,6 +271,13 @@ def embedding(
         half = table.shape[1] // 2
         return np.concatenate([first[:, :half], second[:, half:]], axis=1)
     return first + second
+
+
+def _in_names(adata: AnnData, wanted: Names) -> Names:
+    """Names asked for as in ``var_names``."""
+    if wanted is None:
+        return None
+    return spelled(adata, [wanted] if isinstance(wanted, str) else list(wanted))
 
 
 def _pair_names(pairs: pd.DataFrame | Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:

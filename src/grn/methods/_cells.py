@@ -10,12 +10,12 @@ import numpy as np
 
 from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, some
-from grn.methods._genes import rows_of
 from grn.methods._record import Task
 from grn.methods._taking import NothingVariesError, tell_genes, tell_skipped
 from grn.pp._anndata import expression, regulator_mask
 from grn.pp._expression import Expression
 from grn.pp._groups import MIN_CELLS, group_codes
+from grn.pp._var import gene_rows, genes_of
 
 T = TypeVar("T")
 # fewest cells of a group in which a gene is seen
@@ -151,13 +151,13 @@ def cells_of(adata, task: Task, *, min_cells: int = FEWEST, min_group_cells: int
     if task.sources is None:
         sources = np.flatnonzero(regulator_mask(adata))
     else:
-        sources = np.sort(rows_of(names, task.sources, "sources"))
+        sources = np.sort(gene_rows(adata, task.sources, "sources"))
     if not len(sources):
         raise GeneOverlapError(
             "no regulator is among the genes of this object; call grn.pp.annotate_regulators(adata, organism=...) or "
             "pass sources=[...]."
         )
-    targets = np.arange(len(names)) if task.targets is None else np.sort(rows_of(names, task.targets, "targets"))
+    targets = genes_of(adata) if task.targets is None else np.sort(gene_rows(adata, task.targets, "targets"))
     rare = np.zeros((len(groups), len(names)), dtype=bool)
     if task.taking is not None:
         rare = np.array([~np.isin(names, task.taking.get(group, names)) for group in groups])

@@ -13,6 +13,7 @@ from grn._core.near import did_you_mean
 from grn.models import FoundationModel, Panel
 from grn.models._protocol import panel_of
 from grn.pp._anndata import model_genes, regulator_mask
+from grn.pp._var import gene_rows, genes_of
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def pair_genes(
     organism = getattr(model, "organism", "human")
     ids = model_genes(adata, model.gene_id_kind, vocabulary=can_source | can_target, organism=organism)
     _check_unique(names, ids)
-    src = np.flatnonzero(regulator_mask(adata)) if sources is None else rows_of(names, sources, "sources")
-    tgt = np.arange(len(names)) if targets is None else rows_of(names, targets, "targets")
+    src = np.flatnonzero(regulator_mask(adata)) if sources is None else gene_rows(adata, sources, "sources")
+    tgt = genes_of(adata) if targets is None else gene_rows(adata, targets, "targets")
     known_src = np.array([r for r in src if ids[r] in can_source], dtype=np.int64)
     known_tgt = np.array([r for r in tgt if ids[r] in can_target], dtype=np.int64)
     unknown = names[ids == ""]

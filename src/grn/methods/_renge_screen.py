@@ -12,12 +12,12 @@ from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import hint, logger
 from grn._kernels.renge import Screen, control_levels
 from grn.methods._cells import report_constant
-from grn.methods._genes import rows_of
 from grn.methods._record import Task
 from grn.methods._taking import tell_genes
 from grn.pp._anndata import column, expression
 from grn.pp._expression import Expression
 from grn.pp._groups import cell_names, label_codes
+from grn.pp._var import gene_rows, genes_of, spelled
 
 MOST_GENES = 300
 MIN_CELLS = 3
@@ -60,7 +60,7 @@ def read_screen(
     cell = cell_names(adata)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     names = np.asarray(adata.var_names, dtype=str)
-    positions = _network_genes(names, genes)
+    positions = _network_genes(adata, genes)
     positions = positions[np.argsort(names[positions])]
     labels, times = _labels(adata, columns, names), _times(adata, columns)
     used, lost = _used(labels, names[positions], columns)
@@ -73,8 +73,8 @@ def read_screen(
     return _complete(table, labels[cells], times[cells], names[positions], lost, columns, seen, task.taking)
 
 
-def _network_genes(names: np.ndarray, genes: Sequence[str] | None) -> np.ndarray:
-    positions = np.arange(len(names)) if genes is None else rows_of(names, genes, "genes")
+def _network_genes(adata, genes: Sequence[str] | None) -> np.ndarray:
+    positions = genes_of(adata) if genes is None else gene_rows(adata, genes, "genes")
     if len(positions) > MOST_GENES:
         raise ParameterError(
             f"{len(positions)} genes: RENGE estimates a weight for every pair and takes at most {MOST_GENES}; pass the "
@@ -103,7 +103,8 @@ def _column(adata, name: str, what: str) -> pd.Series:
 def _labels(adata, columns: Columns, names: np.ndarray) -> np.ndarray:
     _column(adata, columns.perturbation, "perturbation")
     found, codes = label_codes(adata.obs, columns.perturbation)
-    labels = np.array(found, dtype=str)[codes]
+    named = [name if name == columns.control else spelled(adata, [name])[0] for name in found]
+    labels = np.array(named, dtype=str)[codes]
     there = sorted(set(labels))
     if columns.control not in there:
         raise GroupError(

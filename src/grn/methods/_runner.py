@@ -18,6 +18,7 @@ from grn.network import Network
 from grn.network.provenance import with_params
 from grn.pp._expression import argument_of, reads_of, select
 from grn.pp._groups import group_codes
+from grn.pp._var import spelled
 
 # what stands for a parameter that ``uns`` cannot keep
 GIVEN = "given"
@@ -53,6 +54,7 @@ def run(
         If the method returns no network, or edges between other genes or groups than those asked for, or reads other
         values than it was asked to.
     """
+    task = named(adata, task)
     if task.layer is not None or task.use_raw:
         select(adata, task.layer, use_raw=task.use_raw)
     with reads_of() as reads:
@@ -66,6 +68,13 @@ def run(
     own = {name: recordable(value) for name, value in {**record.parameters(), **params}.items()}
     read = {"layer": used.layer, "use_raw": used.use_raw, "values": task.values, **reads.told}
     return with_params(network, {**own, **network.params, **read})
+
+
+def named(adata: AnnData, task: Task) -> Task:
+    """The task with sources and targets as ``var_names``, where they were given by a symbol beside them."""
+    sides = {side: getattr(task, side) for side in ("sources", "targets")}
+    listed = {side: wanted for side, wanted in sides.items() if wanted is not None and not isinstance(wanted, str)}
+    return replace(task, **{side: spelled(adata, wanted) for side, wanted in listed.items()})
 
 
 def recordable(value: Any) -> Any:

@@ -17,11 +17,11 @@ from grn._kernels.dynamics import Parameters, series_terms
 from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
 from grn._kernels.renge_fit import Fit, Setting, fit, refit
 from grn.methods._cells import FEWEST
-from grn.methods._genes import rows_of
 from grn.methods._record import METHODS, Method, Task
 from grn.methods._renge_screen import MIN_CELLS, Columns, Named, read_screen
 from grn.methods._renge_search import DEPTHS, Found, choose, map_jobs
 from grn.network import Network
+from grn.pp._var import gene_rows
 
 SEARCHES = ("own", "optuna")
 FOLDS = ("knockout_time", "knockout")
@@ -202,7 +202,7 @@ def _listed(adata, task: Task, found: Named) -> tuple[np.ndarray, np.ndarray]:
         if wanted is None:
             sides.append(np.arange(len(found.genes)))
             continue
-        asked = names[rows_of(names, wanted, what)]
+        asked = names[gene_rows(adata, wanted, what)]
         kept = np.flatnonzero(np.isin(found.genes, asked))
         if len(kept) < len(asked):
             lost = some(asked[~np.isin(asked, found.genes)])

@@ -12,8 +12,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
+from grn._core.feature_types import gene_mask
 from grn._core.labels import unique_cells
 from grn._kernels.expression import as_log, moments, row_blocks
+from grn._kernels.matrix import open_matrix
+from grn._kernels.matrix_parts import only
 from grn._kernels.scan import detect_kind
 
 
@@ -100,7 +103,9 @@ def _named(adatas: Any) -> Iterable[tuple[str, Any]]:
 def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: int, values: str) -> CellSet:
     if adata.X is None:
         raise ExpressionError(f"data set {name!r} has no matrix X; set adata.X to counts or log-normalised values.")
-    kind = detect_kind(adata.X, values, where=f"X of data set {name!r}")
+    mask = gene_mask(adata.var)
+    matrix = adata.X if mask is None else only(open_matrix(adata.X), mask)
+    kind = detect_kind(matrix, values, where=f"X of data set {name!r}")
     if kind in ("scaled", "nan", "empty"):
         raise ExpressionError(
             f"the matrix of data set {name!r} is {kind}; expected counts or log-normalised values without NaN. "
@@ -108,6 +113,7 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
         )
     symbols = adata.var["grn_symbol"] if "grn_symbol" in adata.var else adata.var_names
     found = [(str(symbol), column) for column, symbol in enumerate(symbols) if str(symbol) in vocabulary]
+    found = [pair for pair in found if mask is None or mask[pair[1]]]
     known = sorted({symbol for symbol, _ in found}, key=vocabulary.__getitem__)
     if len(known) < len(found):
         twice = sorted(symbol for symbol, n in Counter(symbol for symbol, _ in found).items() if n > 1)
@@ -122,7 +128,7 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
             f"data set {name!r} shares no gene name with the vocabulary; call grn.pp.align_genes(adata) first."
         )
     X = sp.vstack(
-        [sp.csr_matrix(as_log(block, kind)[:, columns], dtype=np.float32) for _, block in row_blocks(adata.X)],
+        [sp.csr_matrix(as_log(block, kind)[:, columns], dtype=np.float32) for _, block in row_blocks(matrix)],
         format="csr",
     )
     tokens = np.array([vocabulary[g] for g in known], dtype=np.int64)

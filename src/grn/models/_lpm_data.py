@@ -11,8 +11,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
+from grn._core.feature_types import gene_mask
 from grn._core.logging import hint
 from grn._kernels.expression import RunningMoments, as_log, row_blocks
+from grn._kernels.matrix import open_matrix
+from grn._kernels.matrix_parts import only
 from grn._kernels.scan import detect_kind
 
 NO_CONTEXT = "all"
@@ -88,6 +91,9 @@ def read_effects(adata: Any, design: Design) -> Effects:
     if not all(hasattr(adata, part) for part in ("X", "obs", "var", "obs_names", "var_names", "layers")):
         raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
     matrix, names = _matrix(adata, design)
+    mask = gene_mask(adata.raw.var if design.use_raw else adata.var)
+    if mask is not None:
+        matrix = only(open_matrix(matrix), mask)
     symbols, columns = _genes(adata, names, aligned=design.aligned)
     kind = detect_kind(matrix, design.values, where="the matrix")
     if kind in ("scaled", "nan", "empty"):
@@ -138,7 +144,9 @@ def _genes(adata: Any, names: Sequence[str], *, aligned: bool) -> tuple[tuple[st
                 "adata = adata[:, ~adata.var_names.duplicated()].copy()."
             )
     place = {name: i for i, name in enumerate(names)}
-    own = [(symbol, str(name)) for symbol, name in zip(_symbols(adata, aligned=aligned), adata.var_names, strict=True)]
+    mask = gene_mask(adata.var)
+    everyone = zip(_symbols(adata, aligned=aligned), adata.var_names, strict=True)
+    own = [(symbol, str(name)) for i, (symbol, name) in enumerate(everyone) if mask is None or mask[i]]
     found = sorted((symbol, place[name]) for symbol, name in own if symbol and name in place)
     twice = [symbol for symbol, times in Counter(symbol for symbol, _ in found).items() if times > 1]
     if twice:

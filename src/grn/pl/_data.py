@@ -12,6 +12,7 @@ from grn import get
 from grn._core.errors import GeneNameError, ParameterError
 from grn._core.near import did_you_mean
 from grn.get._edges import visible
+from grn.pp._var import spelled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,6 +61,11 @@ def numeric_column(table: pd.DataFrame, name: str, *, argument: str) -> np.ndarr
             + near(name, numeric)
         )
     return table[name].to_numpy(dtype=float)
+
+
+def in_names(data: object, genes: Sequence[str]) -> list[str]:
+    """Genes as in ``var_names`` where an object is drawn that has other names beside them."""
+    return spelled(data, genes) if hasattr(data, "var_names") else [str(gene) for gene in genes]
 
 
 def check_genes(genes: Sequence[str], known: Iterable[str], *, argument: str) -> None:

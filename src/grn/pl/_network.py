@@ -16,7 +16,7 @@ from grn._core.logging import logger
 from grn.pl import _draw
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import sign_colors
-from grn.pl._data import check_genes, edge_table, numeric_column
+from grn.pl._data import check_genes, edge_table, in_names, numeric_column
 from grn.pl._labels import place_labels
 from grn.pl._layout import Rectangle, place_nodes
 from grn.pl._output import SNIPPETS as OUTPUT
@@ -133,7 +133,7 @@ def network(
         raise ParameterError(f"node_size_by={node_size_by!r} is unknown; use one of {', '.join(_SIZES)}.")
     directed = get.network(data, key=key).directed
     table = _ranked(edge_table(data, key=key, group=group), width_by, directed=directed)
-    chosen = [focus] if isinstance(focus, str) else sorted(set(focus or []))
+    chosen = sorted(set(in_names(data, [focus] if isinstance(focus, str) else list(focus or []))))
     if chosen:
         check_genes(chosen, [*table["source"], *table["target"]], argument="focus")
         shown = around(table, chosen, hops=hops, **limits)

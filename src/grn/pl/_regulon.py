@@ -12,7 +12,7 @@ import pandas as pd
 from grn._core.docs import document
 from grn.pl._colors import SIGN_NAMES, sign_colors
 from grn.pl._colors import SNIPPETS as COLORS
-from grn.pl._data import check_genes, edge_table
+from grn.pl._data import check_genes, edge_table, in_names
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._style import (
@@ -96,6 +96,7 @@ def regulon(
     table = edge_table(data, key=key, group=group)
     if table.empty:
         return output.finish(blank(output.axes(COLUMN_MM, 40), "no edges to draw"))
+    source = in_names(data, [source])[0]
     check_genes([source], table["source"], argument="source")
     mine = table[table["source"] == source]
     shown = mine.iloc[:n_targets]

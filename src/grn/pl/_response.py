@@ -15,7 +15,7 @@ from grn._core.entries import feature_entry
 from grn._core.errors import GeneNameError, GroupError, ParameterError
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import line_colors
-from grn.pl._data import near
+from grn.pl._data import in_names, near
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_axes, settle, size_points, tidy
@@ -96,7 +96,7 @@ def response(
     ['SPI1>LYZ', 'SPI1>CD79A']
     """  # noqa: E501
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
-    wanted = _pairs(pairs)
+    wanted = [(source, target) for source, target in (in_names(adata, pair) for pair in _pairs(pairs))]
     names = [keys] if isinstance(keys, str) else list(keys)
     panels = _panels(ax, len(names))
     colors = line_colors(palette, len(wanted), names=[f"{source}>{target}" for source, target in wanted])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,12 @@ from grn import genes
 from grn._core.errors import ExpressionError, GeneNameError, LayerError, ParameterError
 from grn._core.logging import logger
 from grn._core.names import WHY, check_key, unstorable
-from grn._kernels.matrix_parts import clipped
+from grn._kernels.matrix_parts import clipped, only
 from grn._kernels.scan import Scan, scan, settled
 from grn.genes.tables import symbols as symbol_table
 from grn.pp._expression import Expression, label, note, select
 from grn.pp._remedy import remedy
+from grn.pp._var import column, gene_mask
 
 KINDS = ("symbol", "ensembl")
 
@@ -33,6 +33,12 @@ def validate(adata: AnnData) -> None:
     """Check the type of the object and that its gene names are unique, not empty and such that files keep them."""
     check_type(adata)
     names = adata.var_names
+    missing = np.flatnonzero(pd.isna(names))
+    if len(missing):
+        raise GeneNameError(
+            f"{len(missing)} of {len(names)} gene names are missing (NaN), at positions {missing[:5].tolist()}; remove "
+            "them: adata = adata[:, adata.var_names.notna()].copy()."
+        )
     broken = unstorable(names)
     if broken:
         raise GeneNameError(
@@ -69,12 +75,6 @@ def check_target(adata: AnnData, *, copy: bool, key: str | None = None) -> None:
         raise ParameterError("adata is a view of a file and cannot be written to; call adata = adata.to_memory().")
 
 
-def column(table: Any, name: str) -> pd.Series:
-    """A column of ``obs`` or ``var``, which are no data frames where an object was opened lazily."""
-    values = table[name]
-    return values if isinstance(values, pd.Series) else table[[name]].to_memory()[name]
-
-
 def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = False, values: str = "auto") -> Expression:
     """Give a lazy view on log-normalised values of the genes in ``adata.var_names``.
 
@@ -104,6 +104,9 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
             f"{where} has {matrix.shape[0]} cells and {matrix.shape[1]} genes; both must be at least 1."
         )
     columns = _raw_columns(adata) if use_raw else None
+    genes_only = gene_mask(adata, raw=use_raw)
+    if genes_only is not None:
+        matrix = only(matrix, genes_only)
     seen = scan(matrix)
     problem = _problem(seen)
     if problem:
@@ -177,6 +180,16 @@ def model_genes(
         Shape (n_vars,).
     """
     validate(adata)
+    mask = gene_mask(adata)
+    if mask is None:
+        return _every_id(adata, kind, vocabulary, organism)
+    ids = np.full(adata.n_vars, "", dtype=object)
+    ids[mask] = _every_id(adata[:, mask], kind, vocabulary, organism)
+    return ids.astype(str)
+
+
+def _every_id(adata: AnnData, kind: str, vocabulary: Iterable[str] | None, organism: str) -> np.ndarray:
+    """Ids of all features."""
     if kind not in KINDS:
         raise ParameterError(f"kind={kind!r} is unknown; use one of {', '.join(KINDS)}.")
     if organism != "human":
@@ -256,12 +269,15 @@ def to_vocabulary(ids: np.ndarray, own: Iterable[str], vocabulary: Iterable[str]
 def regulator_mask(adata: AnnData) -> np.ndarray:
     """Mark the regulators: ``var["is_regulator"]`` when present, else computed from the gene names."""
     validate(adata)
+    mask = gene_mask(adata)
     if "is_regulator" in adata.var:
-        marked = column(adata.var, "is_regulator")
-        return marked.fillna(value=False).astype(bool).to_numpy()
-    organism = organism_of(adata, "auto")
-    organism = genes.detect_organism(adata.var_names) if organism == "auto" else organism
-    return known_regulators(adata.var_names, organism)
+        marked = column(adata.var, "is_regulator").fillna(value=False).astype(bool).to_numpy()
+    else:
+        names = adata.var_names if mask is None else adata.var_names[mask]
+        organism = organism_of(adata, "auto")
+        organism = genes.detect_organism(names) if organism == "auto" else organism
+        marked = known_regulators(adata.var_names, organism)
+    return marked if mask is None else marked & mask
 
 
 def known_regulators(names: Iterable[str], organism: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from grn import genes
 from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import logger, one_voice
 from grn.pp._anndata import KINDS, own_names, target, to_vocabulary, validate
+from grn.pp._var import genes_of
 
 _WAYS = {"exact": "symbol", "ensembl": "Ensembl id", "alias": "alias", "ortholog": "ortholog", "none": "name"}
 
@@ -94,8 +95,10 @@ def align_genes(
     validate(adata)
     if isinstance(min_overlap, bool) or not isinstance(min_overlap, int | float) or not 0 <= min_overlap <= 1:
         raise ParameterError(f"min_overlap={min_overlap!r} is no share; pass a number from 0 to 1.")
-    found = genes.detect_organism(adata.var_names) if organism == "auto" else organism
-    table = genes.resolve(adata.var_names, organism=found, orthologs=orthologs)
+    here = genes_of(adata)
+    names = adata.var_names[here]
+    found = genes.detect_organism(names) if organism == "auto" else organism
+    table = genes.resolve(names, organism=found, orthologs=orthologs)
     _check_overlap(table, found, min_overlap)
     facts = _facts(table, found)
     facts["params"] = {"organism": organism, "orthologs": orthologs, "min_overlap": float(min_overlap)}
@@ -104,7 +107,7 @@ def align_genes(
 
     result = target(adata, copy=copy)
     for column in ("symbol", "ensembl", "status", "how"):
-        result.var[f"grn_{column}"] = table[column].array
+        result.var[f"grn_{column}"] = _spread(table[column], here, adata.n_vars)
     result.uns["grn_genes"] = facts
     logger.info("align_genes: %s", _paragraph(table, facts))
     if len(facts["lost_regulators"]):
@@ -112,6 +115,15 @@ def align_genes(
             "%d regulators were not kept: %s", len(facts["lost_regulators"]), _some(facts["lost_regulators"])
         )
     return result if copy else None
+
+
+def _spread(values: pd.Series, rows: np.ndarray, n_vars: int) -> Any:
+    """A column of the table of genes for all features; those that are no genes are lost."""
+    if len(rows) == n_vars:
+        return values.array
+    whole = pd.Series({"status": "lost", "how": "none"}.get(str(values.name), ""), index=range(n_vars), dtype=object)
+    whole.iloc[rows] = values.to_numpy(dtype=object)
+    return whole.astype(values.dtype).array
 
 
 def _check_overlap(table: pd.DataFrame, organism: str, min_overlap: float) -> None:

@@ -9,10 +9,12 @@ from anndata import AnnData
 
 from grn._core.errors import ExpressionError, ParameterError
 from grn._core.logging import one_voice
+from grn._kernels.matrix_parts import only
 from grn._kernels.scan import scan
 from grn.pp._anndata import check_type
 from grn.pp._expression import argument_of, label, select
 from grn.pp._remedy import holding, remedy
+from grn.pp._var import gene_mask
 
 _EXPECTED = ("log", "counts")
 _MEANING = {
@@ -151,16 +153,20 @@ def check_expression(
         raise ParameterError(f"expect={expect!r} is unknown; use 'log', 'counts' or None.")
     matrix = select(adata, layer, use_raw=use_raw)
     names = np.asarray(adata.raw.var_names if use_raw else adata.var_names, dtype=str)
+    genes = gene_mask(adata, raw=use_raw)
+    if genes is not None:
+        matrix = only(matrix, genes)
     seen = scan(matrix)
     own = argument_of(layer, use_raw=use_raw)
-    constant = tuple(names[seen.constant].tolist()) if seen.n_cells > 1 else ()
+    same = seen.constant if genes is None else seen.constant & genes
+    constant = tuple(names[same].tolist()) if seen.n_cells > 1 else ()
     report = ExpressionReport(
         where=label(layer, use_raw=use_raw),
         kind=seen.kind,
         why=seen.decision.why,
         sure=seen.decision.sure,
         n_cells=int(matrix.shape[0]),
-        n_genes=int(matrix.shape[1]),
+        n_genes=int(matrix.shape[1] if genes is None else genes.sum()),
         minimum=seen.low,
         maximum=seen.high,
         integer=seen.integer,

@@ -15,6 +15,7 @@ from grn._core.files import as_path, file_errors, is_file
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn.pp._anndata import known_regulators, organism_of, target, validate
+from grn.pp._var import genes_of
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,16 @@ def annotate_regulators(
     validate(adata)
     check_key(key_added)
     organism = organism_of(adata, organism)
-    names = adata.var_names
+    here = genes_of(adata)
+    names = adata.var_names[here]
     marked = _built_in(names, organism) if regulators is None else _own(names, organism, regulators)
     if not marked.mask.any():
         raise GeneOverlapError(
-            f"none of the {adata.n_vars} genes ({', '.join(names[:5])}, ...) is in {marked.source}; "
+            f"none of the {len(names)} genes ({', '.join(names[:5])}, ...) is in {marked.source}; "
             "pass regulators= with names as in adata.var_names."
         )
     result = target(adata, copy=copy)
-    result.var[key_added] = marked.mask
+    result.var[key_added] = np.isin(np.arange(adata.n_vars), here[marked.mask])
     result.uns["grn_regulators"] = {
         "n": int(marked.mask.sum()),
         "organism": marked.organism,

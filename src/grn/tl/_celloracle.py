@@ -20,6 +20,7 @@ from grn.methods._asked import tell_without_edges
 from grn.methods._celloracle_fit import Bags, problem, smoothing
 from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
 from grn.methods._cells import FEWEST
+from grn.methods._runner import named
 from grn.network import Network
 from grn.pp._anndata import check_target, target, validate
 from grn.pp._expression import reads_of
@@ -196,6 +197,7 @@ def celloracle(
         n_jobs=jobs(n_jobs),
         memory_budget=settings.memory_budget,
     )
+    task = named(adata, task)
     fresh = None
     if smooth is True and KEY not in adata.obsp:
         fresh = neighbour_weights(adata, layer=layer, use_raw=use_raw, values=values)

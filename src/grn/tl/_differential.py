@@ -18,12 +18,12 @@ from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalu
 from grn.methods import METHODS, Task
 from grn.methods._cells import FEWEST, none_varies
 from grn.methods._frozen import freeze
-from grn.methods._genes import rows_of
 from grn.methods._runner import recordable
 from grn.methods._taking import Taken, listening
 from grn.network import Network
 from grn.pp._anndata import check_target, regulator_mask, target, validate
 from grn.pp._expression import reads_of
+from grn.pp._var import gene_rows, genes_of
 from grn.tl._confidence import POOLS
 from grn.tl._labels import MIN_CELLS, Design, design_of
 from grn.tl._repeat import check_count
@@ -231,13 +231,13 @@ def _genes(
     adata: AnnData, sources: Sequence[str] | None, targets: Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = np.asarray(adata.var_names, dtype=str)
-    own = np.flatnonzero(regulator_mask(adata)) if sources is None else rows_of(names, sources, "sources")
+    own = np.flatnonzero(regulator_mask(adata)) if sources is None else gene_rows(adata, sources, "sources")
     if not len(own):
         raise GeneOverlapError(
             "no regulator is among the genes of this object; call grn.pp.annotate_regulators(adata, organism=...) or "
             "pass sources=[...]."
         )
-    other = np.arange(len(names)) if targets is None else rows_of(names, targets, "targets")
+    other = genes_of(adata) if targets is None else gene_rows(adata, targets, "targets")
     return tuple(sorted(names[own].tolist())), tuple(sorted(names[other].tolist()))
 
 

@@ -27,6 +27,7 @@ from grn.models.translator import (
     view_of,
 )
 from grn.pp._anndata import regulator_mask, validate
+from grn.pp._var import edges_in_names
 
 
 @one_voice
@@ -116,6 +117,7 @@ def fit_translator(
     if lr <= 0 or weight_decay < 0 or batch_size < 1:
         raise ParameterError(f"lr={lr} must be above 0, weight_decay={weight_decay} not negative, batch_size above 0.")
     cube, sources = _features(adata, key)
+    labels = edges_in_names(adata, labels)
     names = np.asarray(adata.var_names, dtype=str)
     seed = seed_of(rng)
     usable = ~np.isnan(cube).any(axis=-1)

@@ -18,7 +18,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn.methods import METHODS, Method, Task
 from grn.methods._family import need_family
 from grn.methods._genes import pair_genes
-from grn.methods._runner import run
+from grn.methods._runner import named, run
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
@@ -142,6 +142,7 @@ def infer_network(
         client=client,
         n_jobs=jobs(n_jobs),
     )
+    task = named(adata, task)
     if record.family:
         need_family(task.model, record.family, method)
     if not record.reads_model and model != "mini":

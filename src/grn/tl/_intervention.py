@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grn._core.errors import ExpressionError, GeneNameError, ParameterError
-from grn._core.near import did_you_mean
+from grn._core.errors import ExpressionError, ParameterError
 
 Amount = float | tuple[str, float]
 Perturbation = Mapping[str, Amount | Sequence[Amount]]
@@ -96,12 +95,3 @@ def check_range(doses: list[tuple[Setting, ...]], observed: np.ndarray) -> None:
                     f"{setting} would reach {reached:.3g}, beyond twice the largest observed value {top:.3g}: a linear "
                     f"network says nothing there. Pass at most {2 * top:.3g}, or ('quantile', 0.99)."
                 )
-
-
-def check_known(genes: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse perturbed genes that the object does not have."""
-    known = set(names)
-    missing = [gene for gene in genes if gene not in known]
-    if missing:
-        hint = did_you_mean(missing[0], names, genes=True)
-        raise GeneNameError(f"perturbation: {', '.join(missing[:5])} not in adata.var_names.{hint}")

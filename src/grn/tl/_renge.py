@@ -17,6 +17,7 @@ from grn._kernels.dynamics import path_weights, series_terms
 from grn.methods._cells import FEWEST
 from grn.methods._genes import rows_of
 from grn.pp._anndata import check_type
+from grn.pp._var import spelled
 from grn.tl._infer import infer_network
 from grn.tl._shared import SNIPPETS
 
@@ -259,6 +260,7 @@ def predict_knockout(
     if isinstance(dose, bool) or not isinstance(dose, Real) or not np.isfinite(dose):
         raise ParameterError(f"dose={dose!r}; pass a number, 1 for a knock-out.")
     wanted = [genes] if isinstance(genes, str) else genes
+    wanted = spelled(adata, wanted) if isinstance(wanted, Sequence | np.ndarray | pd.Index) else wanted
     knocked = _positions(names, wanted, key)
     moments = np.asarray(model["times"], dtype=np.float64) if times is None else _times(times)
     levels = 0.0 if difference else _levels(model, moments)

@@ -16,6 +16,7 @@ from grn.methods._frozen import Blocks, Frozen, blocks_of, freeze
 from grn.methods._taking import listening
 from grn.network import Network
 from grn.pp._anndata import regulator_mask
+from grn.pp._var import genes_of
 from grn.tl._kept import kept
 from grn.tl._rerun import Axes, Edges, Rerun, axes_of, n_differing
 
@@ -113,8 +114,9 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
     own = axes_of(net)
     allowed = rerun.own.get("base_grn")
     listed = set() if allowed is None else names & set(allowed["source"].astype(str))
+    genes = tuple(sorted(np.asarray(adata.var_names, dtype=str)[genes_of(adata)].tolist()))
     marked = set(np.asarray(adata.var_names, dtype=str)[regulator_mask(adata)].tolist())
-    default = replace(own, sources=tuple(sorted({*own.sources, *listed, *marked})), targets=tuple(sorted(names)))
+    default = replace(own, sources=tuple(sorted({*own.sources, *listed, *marked})), targets=genes)
     for axes in dict.fromkeys((own, default)):
         genes = sorted({*axes.sources, *axes.targets})
         where = {"layer": rerun.layer, "use_raw": rerun.use_raw, "values": rerun.values}

@@ -180,8 +180,8 @@ def scrank(
     if isinstance(n_hop, bool) or n_hop not in (1, 2, 3):
         raise ParameterError(f"n_hop={n_hop!r}; pass 1, 2 or 3.")
     names = np.asarray(adata.var_names, dtype=str)
-    chosen, lost = drug_of(names, drug_targets, action, drug)
-    other = None if resistance_target is None else drug_of(names, [resistance_target], "antagonist", None)[0]
+    chosen, lost = drug_of(adata, drug_targets, action, drug)
+    other = None if resistance_target is None else drug_of(adata, [resistance_target], "antagonist", None)[0]
     own = {
         "n_resamples": n_resamples,
         "n_components": n_components,

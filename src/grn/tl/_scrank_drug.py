@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
-from grn.methods._genes import rows_of
+from grn.pp._var import gene_rows, spelled
 
 ACTIONS = ("antagonist", "agonist")
 
@@ -25,17 +26,19 @@ class Drug:
 
 
 def drug_of(
-    names: np.ndarray, given: Sequence[str] | pd.DataFrame, action: str, drug: str | None
+    adata: AnnData, given: Sequence[str] | pd.DataFrame, action: str, drug: str | None
 ) -> tuple[Drug, list[str]]:
     """The drug asked for, and its targets that the object lacks."""
     if action not in ACTIONS:
         raise ParameterError(f"action={action!r}; pass one of {', '.join(ACTIONS)}.")
+    names = np.asarray(adata.var_names, dtype=str)
     if not isinstance(given, pd.DataFrame):
         if drug is not None:
             raise ParameterError(f"drug={drug!r} names a row of a table; pass the table as drug_targets=.")
-        found = names[rows_of(names, given, "drug_targets")]
+        found = names[gene_rows(adata, given, "drug_targets")]
         return Drug(tuple(map(str, found)), (action,) * len(found)), []
     table = _rows_of_drug(given, drug)
+    table = table.assign(target=spelled(adata, table["target"]))
     known = table[table["target"].isin(names)].drop_duplicates("target")
     lost = sorted(set(table["target"]) - set(known["target"]))
     if known.empty:

@@ -28,10 +28,11 @@ SNIPPETS = {
         model
             Foundation model: a name from ``grn.models.available()``, a path, or a model.
         sources
-            Regulators (list of ``var_names``); by default the genes marked in ``var["is_regulator"]``, or, without
-            that column, those in the embedded list of transcription factors.
+            Regulators (list of ``var_names``, or of symbols in a column of ``var`` beside them); by default the genes
+            marked in ``var["is_regulator"]``, or, without that column, those in the embedded list of transcription
+            factors.
         targets
-            Targets (list of ``var_names``); all genes by default. Rows of other genes are NaN.
+            Targets (as ``sources``); all genes by default. Rows of others, and of features that are no genes, are NaN.
         """,
     "order": """
         order

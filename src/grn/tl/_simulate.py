@@ -22,9 +22,10 @@ from grn.pp._expression import reads_of
 from grn.pp._groups import cell_names, group_codes
 from grn.pp._smooth import Smoothed, stored_weights
 from grn.pp._smooth_cells import KEY
+from grn.pp._var import gene_rows, in_names
 from grn.tl._coefficients import by_group, check_sources, edges_of, refitted, weights
 from grn.tl._flow import Flow, flow_of, place_of
-from grn.tl._intervention import Perturbation, Setting, check_known, check_range, doses_of
+from grn.tl._intervention import Perturbation, Setting, check_range, doses_of
 from grn.tl._linear_cells import MODES, LinearCells, effects, observed
 
 if TYPE_CHECKING:
@@ -204,10 +205,10 @@ def simulate(
     seed = seed_of(rng)
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "perturbation", "seed"}}
     validate(adata)
-    doses = doses_of(perturbation)
+    doses = doses_of(in_names(adata, perturbation))
     _check(mode, n_propagation, alpha, len(doses), basis, pseudotime, layer_added)
     genes = [setting.gene for setting in doses[0]]
-    check_known(genes, [str(name) for name in adata.var_names])
+    gene_rows(adata, genes, "perturbed genes")
     check_target(adata, copy=copy, key=key_added)
     if layer_added is not None:
         check_key(layer_added, "layer_added")

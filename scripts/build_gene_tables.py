@@ -26,7 +26,7 @@ import h5py
 import pandas as pd
 
 TARGET = Path(__file__).parents[1] / "src" / "grn" / "genes" / "data"
-VERSION = "2026.1"
+VERSION = "2026.2"
 CLONE = re.compile(r"^(ENSG\d|[A-Z]{2}[A-Z0-9]*-\d+[A-Z]+\d+\.\d+$|[A-Z]{1,2}\d{5,6}\.\d+$|LOC\d+$|PP\d{5}$)")
 MOUSE_PLACEHOLDER = re.compile(r"^(LOC\d+|Gm\d+|ENSMUSG\d+|[A-Z]{2}\d{6}(\.\d+)?)$")
 ACCESSION = re.compile(  # clones and sequences, which name no gene in an expression matrix
@@ -40,8 +40,8 @@ TABLES = {
     "human_genes": "GENCODE v44",
     "human_aliases": "NCBI gene aliases (NicheNet), Ensembl 93, Geneformer dictionary, BioMart",
     "mouse_genes": "Ensembl BioMart orthologs, MGI regulators, mm10 transcription starts",
-    "mouse_aliases": "NCBI gene aliases (NicheNet)",
-    "orthologs": "Ensembl BioMart human-mouse orthologs",
+    "mouse_aliases": "NCBI gene aliases (NicheNet), former human names",
+    "orthologs": "Ensembl BioMart human-mouse orthologs; genes of one name by the tables above",
     "regulators": "Lambert et al. 2018, HGNC curated, MGI",
 }
 
@@ -220,17 +220,71 @@ def orthologs(folder: Path, main: dict[str, str], further: dict[str, str]) -> tu
     return pairs.drop(columns="score"), ids
 
 
-def mouse_tables(folder: Path, ids: dict[str, str]) -> tuple[dict[str, str], dict[str, set[str]]]:
+def mouse_tables(
+    folder: Path, ids: dict[str, str], human: dict[str, str]
+) -> tuple[dict[str, str], dict[str, set[str]]]:
     """Mouse symbols with an Ensembl id where the ortholog table has one, and mouse aliases.
 
-    Genes without ortholog are listed when they are current and named, or regulators.
+    Genes without ortholog are listed when they are current and named, regulators, or named as a human gene.
     """
     starts = read(folder, "tss_mm10.bed.gz")
     named = {name for name in starts.iloc[:, 3] if name and not MOUSE_PLACEHOLDER.match(name)}
     aliases, current = ncbi_aliases(folder, "mouse", set(ids))
+    upper = {symbol.upper() for symbol in human}
+    named |= {name for name in current if name.upper() in upper and name != name.upper()}
     listed = {name for name in lines(folder, "mouse_tfs_mgi.txt") if name in current or name not in aliases}
     genes = {name: ids.get(name, "") for name in (named & current) | listed | set(ids)}
     return genes, {alias: symbols for alias, symbols in aliases.items() if alias not in genes}
+
+
+def former_names(folder: Path, main: dict[str, str], aliases: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Aliases that stand for one gene, and that gene codes for a protein."""
+    coding_ids = set(read(folder, "ensdb93_hg38_protein_coding_tss.csv.gz")["gene_id"])
+    return {
+        alias: symbols
+        for alias, symbols in aliases.items()
+        if len(symbols) == 1 and main.get(next(iter(symbols))) in coding_ids
+    }
+
+
+def same_names(
+    pairs: pd.DataFrame,
+    mouse: dict[str, str],
+    human: dict[str, str],
+    aliases: dict[str, set[str]],
+    official: dict[str, set[str]],
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Pairs that the ortholog table lacks though both genes bear one name, today or until lately.
+
+    HGNC and MGI give one symbol to the genes of one ancestor. A pair is added where the table has neither gene, or has
+    the human one with mouse genes of other names only, and where no second mouse gene bears the name; ``aliases`` of
+    human genes count where the table has neither. Where the human gene was renamed together with its mouse ortholog,
+    the former name, which must have been ``official``, is an alias of the latter.
+    Returns the pairs, of type "name", and former mouse name -> mouse symbol.
+    """
+    upper = {symbol.upper(): symbol for symbol in human}
+    partner = pairs[pairs["type"] == "one2one"].set_index("human")["mouse"].to_dict()
+    paired, mates = set(pairs["mouse"]), set(pairs["human"])
+    named = set(pairs.loc[pairs["mouse"].str.upper() == pairs["human"].str.upper(), "human"])
+    claims: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    renamed: dict[str, str] = {}
+    for name in sorted(set(mouse) - paired):
+        own = upper.get(name.upper())
+        before = official.get(name.upper(), aliases.get(name.upper(), set()))
+        gene = own or (next(iter(before)) if len(before) == 1 else None)
+        if gene is None:
+            continue
+        if gene not in mates or (own and gene not in named):
+            claims[gene].append((own is None, name))
+        elif own is None and name.upper() in official and partner.get(gene, "").upper() == gene.upper():
+            renamed[name] = partner[gene]
+    rows = []
+    for gene, names in claims.items():
+        best = [name for former, name in names if former == min(names)[0]]
+        if len(best) == 1:
+            rows.append((best[0], gene, "name", 0))
+            renamed.update({name: best[0] for former, name in names if former > min(names)[0]})
+    return pd.DataFrame(rows, columns=list(pairs.columns)), renamed
 
 
 def regulators(folder: Path, known: dict[str, tuple[dict[str, str], dict[str, set[str]]]]) -> pd.DataFrame:
@@ -289,7 +343,12 @@ def main() -> None:
     human, further = human_genes(folder)
     aliases = human_aliases(folder, human, further)
     pairs, ids = orthologs(folder, human, further)
-    mouse, mouse_names = mouse_tables(folder, ids)
+    mouse, mouse_names = mouse_tables(folder, ids, human)
+    former = former_names(folder, human, aliases), previous_names(folder, human, further)
+    added, renamed = same_names(pairs, mouse, human, *former)
+    pairs = pd.concat([pairs, added], ignore_index=True)
+    mouse = {symbol: ensembl for symbol, ensembl in mouse.items() if symbol not in renamed}
+    mouse_names.update({former: {symbol} for former, symbol in renamed.items()})
     tables = {
         "human_genes": gene_table(human),
         "human_aliases": alias_table(aliases),

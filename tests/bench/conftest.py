@@ -106,7 +106,7 @@ def family(gene: tuple[str, str]) -> frozenset[tuple[str, str]]:
 @cache
 def pool() -> tuple[tuple[tuple[str, str], ...], ...]:
     """Families of 2 to 6 genes of every kind of orthology, the same on every run."""
-    found: dict[str, list[tuple[tuple[str, str], ...]]] = {"one2one": [], "one2many": [], "many2many": []}
+    found: dict[str, list[tuple[tuple[str, str], ...]]] = {"one2one": [], "one2many": [], "many2many": [], "name": []}
     taken: set[tuple[str, str]] = set()
     for mouse, pairs in sorted(tables.orthologs().items())[::29]:
         members = family(("mouse", mouse))

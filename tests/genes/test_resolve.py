@@ -76,8 +76,49 @@ def test_several_orthologs_are_ambiguous_by_default():
 
 
 def test_a_mouse_gene_without_ortholog_is_lost_but_known():
-    row = one("Xist", organism="mouse")
-    assert (row.status, row.how, row.symbol, row.native) == ("lost", "none", "", "Xist")
+    row = one("Abca14", organism="mouse")
+    assert (row.status, row.how, row.symbol, row.native) == ("lost", "none", "", "Abca14")
+
+
+def test_of_two_mouse_genes_with_one_ortholog_that_of_its_name_is_meant():
+    pairs = tables.orthologs()
+    other = next(name for name, found in pairs.items() if found == (("HMGA1", "one2one", found[0].syntenic),))
+    table = resolve([other, "Hmga1"], organism="mouse")
+    assert table["symbol"].tolist() == ["", "HMGA1"]
+    assert table["status"].tolist() == ["ambiguous", "kept"]
+
+
+CAPITALS = ["GAPDH", "HHEX", "GM10045", "1700001C02RIK", "H2-AA", "TRP53", "TRP63", "ZFP36L1", "OCT4"]
+
+
+def test_mouse_symbols_in_capitals_get_their_letter_case_back_and_it_is_said(caplog):
+    table = resolve(CAPITALS, organism="mouse", orthologs="syntenic").set_index("name")
+    assert table.loc[["GAPDH", "HHEX", "TRP53", "TRP63"], "native"].tolist() == ["Gapdh", "Hhex", "Trp53", "Trp63"]
+    assert table.loc[["GAPDH", "HHEX", "TRP53", "TRP63"], "symbol"].tolist() == ["GAPDH", "HHEX", "TP53", "TP63"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "in capitals" in caplog.text and "1700001C02RIK as " in caplog.text
+    assert resolve(CAPITALS)["symbol"].tolist() == resolve(CAPITALS, organism="mouse")["symbol"].tolist()
+
+
+def test_human_names_called_mouse_keep_their_letter_case(caplog):
+    table = resolve(["GAPDH", "HHEX", "TP53", "ZNF263", "HLA-A", "GM2A"], organism="mouse")
+    assert (table["status"] == "lost").all() and not caplog.records
+
+
+def test_capitals_of_mouse_and_human_are_told_apart():
+    assert detect_organism(CAPITALS) == "mouse"
+    assert detect_organism(["GAPDH", "HHEX", "TP53", "TP63", "ZNF263", "HLA-A", "GM2A"]) == "human"
+
+
+@pytest.mark.slow
+def test_every_data_set_is_told_as_it_is_and_in_capitals(shared_dir):
+    h5py = pytest.importorskip("h5py")
+    for path in sorted((shared_dir / "data" / "expression").glob("[hm][uo][mu][as][ne]*.h5ad")):
+        with h5py.File(path) as file:
+            names = list(file["var"][file["var"].attrs["_index"]].asstr()[:])
+        organism = path.name.split("_")[0]
+        assert detect_organism(names) == organism, path.name
+        assert detect_organism([name.upper() for name in names]) == organism, path.name
 
 
 def test_order_does_not_matter():

@@ -16,7 +16,7 @@ from grn.datasets import _files
 from grn.datasets._beeline_folder import Labels, dataset_folder, key, read_folder
 from grn.datasets._reference import Reference
 from grn.datasets._room import read_cells
-from grn.datasets._symbols import restore
+from grn.genes.spelling import restore
 
 DATASETS = ("hESC", "hHEP", "mDC", "mESC", "mHSC-E", "mHSC-GM", "mHSC-L")
 NETWORKS = ("STRING", "Non-Specific", "Specific", "Lofgof")

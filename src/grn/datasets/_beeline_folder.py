@@ -17,8 +17,8 @@ from grn._core.files import check_access
 from grn._core.logging import hint, logger
 from grn.datasets._files import UNREADABLE, read_columns, sha256_of
 from grn.datasets._room import read_text
-from grn.datasets._symbols import restore, spelled
 from grn.genes.regulators import regulators
+from grn.genes.spelling import restore, spelled
 
 _INSIDE = ("", "scRNA-Seq", "inputs/scRNA-Seq", "BEELINE-data/inputs/scRNA-Seq")
 _CHIP = {"hESC": "hESC", "hHEP": "HepG2", "mDC": "mDC", "mESC": "mESC"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from grn._core.errors import GeneNameError, ParameterError
 from grn._core.logging import logger
 from grn.genes import tables
+from grn.genes.spelling import mouse_in_capitals
 
 ENSEMBL = {
     "human": re.compile(r"^(ENSG\d{11})(?:\.\d+)?(_PAR_Y)?$"),
@@ -74,7 +75,9 @@ def detect_organism(names: Iterable[str]) -> str:
     """Tell from gene names whether they are human or mouse.
 
     Symbols and Ensembl ids count one, aliases one half; the organism with the larger share wins. The counts are
-    logged at info level. Rat symbols mostly equal mouse symbols and are taken for mouse.
+    logged at info level. Mouse symbols in capitals are told from human ones by those that no human gene bears (TRP63,
+    H2-AA, Riken and Gm numbers), if there are more of them than names that no mouse gene bears. Rat symbols mostly
+    equal mouse symbols and are taken for mouse.
 
     Parameters
     ----------
@@ -101,6 +104,9 @@ def detect_organism(names: Iterable[str]) -> str:
     """
     names = as_names(names)
     found = gather(names)
+    if mouse_in_capitals(names):
+        logger.info("organism: mouse, written in capitals (%s)", found)
+        return "mouse"
     few, many = sorted((len(found.exclusive["human"]), len(found.exclusive["mouse"])))
     if few >= 2 and few >= _MIXED_SHARE * many:
         raise GeneNameError(

@@ -11,6 +11,7 @@ import pandas as pd
 from grn._core.errors import ParameterError
 from grn.genes import tables
 from grn.genes.organism import ENSEMBL, as_names, detect_organism
+from grn.genes.spelling import small_letters
 
 STATUS = ("kept", "ambiguous", "lost")
 ORTHOLOGS = ("one2one", "syntenic")
@@ -21,9 +22,10 @@ def resolve(names: Iterable[str], *, organism: str = "auto", orthologs: str = "o
     """Look gene names up and say for each one what became of it.
 
     Approved symbols, Ensembl gene ids (with or without version), previous symbols, aliases and retired ids are
-    looked up as they are written; letter case is never changed. Mouse genes are carried to human by the ortholog
-    table. If several names stand for one gene, a symbol outranks an id, an id outranks an alias; the others,
-    and all of them when they are of the same rank, are ``ambiguous``.
+    looked up as they are written. Letter case is changed only where mouse symbols are written in capitals throughout,
+    with a warning. Mouse genes are carried to human by the ortholog table. If several names stand for one gene, a
+    symbol outranks an id, an id outranks an alias; the others, and all of them when they are of the same rank, are
+    ``ambiguous``. Of several mouse genes with one human ortholog that of the same name outranks the others.
 
     Parameters
     ----------
@@ -68,12 +70,13 @@ def resolve(names: Iterable[str], *, organism: str = "auto", orthologs: str = "o
         raise ParameterError(f"orthologs={orthologs!r} is unknown; use 'one2one' or 'syntenic'.")
     names = as_names(names)
     organism = detect_organism(names) if organism == "auto" else tables.check_organism(organism)
-    hits = {name: _look_up(name, organism) for name in set(names)}
+    written = small_letters(names) if organism == "mouse" else {}
+    hits = {name: _look_up(written.get(name, name), organism) for name in set(names)}
     native = np.array([hits[name][0] for name in names], dtype=object)
     how = np.array([hits[name][1] for name in names], dtype=object)
     candidates = np.array([hits[name][2] for name in names], dtype=object)
 
-    losers = _outranked(native, how)
+    losers = _outranked(native, [HOW.index(way) for way in how])
     candidates[losers] = native[losers]
     native[losers] = ""
     if organism == "mouse":
@@ -112,7 +115,7 @@ def _look_up(name: str, organism: str) -> tuple[str, str, str]:
     return ("", "alias", "|".join(found)) if found else ("", "none", "")
 
 
-def _outranked(symbol: np.ndarray, how: np.ndarray) -> np.ndarray:
+def _outranked(symbol: np.ndarray, rank: list[int]) -> np.ndarray:
     """Mark the names that share their gene with a name of higher or equal rank."""
     members: dict[str, list[int]] = defaultdict(list)
     for position, gene in enumerate(symbol):
@@ -122,7 +125,7 @@ def _outranked(symbol: np.ndarray, how: np.ndarray) -> np.ndarray:
     for positions in members.values():
         if len(positions) == 1:
             continue
-        ranks = [HOW.index(how[position]) for position in positions]
+        ranks = [rank[position] for position in positions]
         best = min(ranks)
         alone = ranks.count(best) == 1
         losers[[p for p, rank in zip(positions, ranks, strict=True) if rank > best or not alone]] = True
@@ -141,7 +144,7 @@ def _to_human(
             continue
         found = pairs.get(gene, ())
         best = [pair.symbol for pair in found if policy == "syntenic" and pair.syntenic]
-        if len(found) == 1 and found[0].kind == "one2one":
+        if len(found) == 1 and found[0].kind in ("one2one", "name"):
             best = [found[0].symbol]
         if best:
             symbol[position], reached[position] = best[0], "ortholog"
@@ -150,7 +153,9 @@ def _to_human(
             reached[position] = "ortholog"
         else:
             reached[position] = "none"
-    losers = _outranked(symbol, how)
+    # of two mouse genes with one human ortholog that of the same name is meant
+    same = [gene.upper() == found.upper() for gene, found in zip(native, symbol, strict=True)]
+    losers = _outranked(symbol, [2 * HOW.index(way) + (not one) for way, one in zip(how, same, strict=True)])
     candidates[losers] = symbol[losers]
     symbol[losers] = ""
     return symbol, reached, candidates

@@ -17,7 +17,10 @@ ORGANISMS = ("human", "mouse")
 
 
 class Ortholog(NamedTuple):
-    """A human ortholog: symbol, one2one | one2many | many2many, and whether it alone shares the gene order."""
+    """A human ortholog: symbol, one2one | one2many | many2many | name, and whether it alone shares the gene order.
+
+    ``name``: the ortholog table lacks the pair, but both genes bear one name, today or until lately.
+    """
 
     symbol: str
     kind: str

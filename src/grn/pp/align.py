@@ -37,8 +37,9 @@ def align_genes(
 ) -> AnnData | None:
     """Find the human gene behind every ``var_name`` and report what is ambiguous or lost.
 
-    Symbols, Ensembl ids (with or without version), previous symbols, aliases and mouse genes (by orthologs, never
-    by letter case) are understood. Genes are neither removed nor renamed; later steps read the columns written here.
+    Symbols, Ensembl ids (with or without version), previous symbols, aliases and mouse genes (by orthologs) are
+    understood; mouse symbols written in capitals throughout are read in the letter case of MGI, with a warning. Genes
+    are neither removed nor renamed; later steps read the columns written here.
 
     Parameters
     ----------

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 
+from grn._core.logging import logger
 from grn.genes import tables
 
+# symbols that only mouse genes have, in capitals; the tables hold those of them that have a name of their own
+_MOUSE_ONLY = re.compile(r"^(GM\d{3,}|[A-Z0-9]{6,}RIK\d*|H2-[A-Z0-9]+)$")
+_FEWEST = 3
 _RANKS = ("symbol", "case", "alias")
 
 
@@ -42,6 +47,31 @@ def spelled(name: str, organism: str) -> tuple[str, str]:
         if len(found) == 1:
             return next(iter(found)), way
     return name, ""
+
+
+def mouse_in_capitals(names: Iterable[str]) -> bool:
+    """Tell whether names are mouse symbols written in capitals: more of them are known in mouse only than in human."""
+    capitals, human, aliases = _capitals("mouse")[0], tables.symbols("human"), tables.aliases("human")
+    unique = {name for name in names if len(name) > 1}
+    written = {name for name in unique if name == name.upper() and name not in tables.symbols("mouse")}
+    if len(written) < 0.9 * len(unique):
+        return False
+    foreign = {name for name in written if name not in human and name not in aliases}
+    mouse = sum(name in capitals or _MOUSE_ONLY.match(name) is not None for name in foreign)
+    return mouse >= _FEWEST and mouse > sum(name in human and name not in capitals for name in written)
+
+
+def small_letters(names: list[str]) -> dict[str, str]:
+    """Give mouse symbols written in capitals their letter case back, and say so; nothing for other names."""
+    if not mouse_in_capitals(names):
+        return {}
+    changed = {name: found for name, found in restore(names, "mouse").items() if name != found}
+    example = min(changed, default="")
+    logger.warning(
+        "%d of %d names are mouse symbols written in capitals; they are read in the letter case of MGI (%s as %s)",
+        len(changed), len(set(names)), example, changed.get(example, ""),
+    )  # fmt: skip
+    return changed
 
 
 @cache

@@ -124,7 +124,7 @@ def changed(entry, path, value):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("entry", "name"), CALLS, ids=lambda value: value)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 @given(data=st.data())
 def test_readers_of_uns(made, entry, name, data):
     adata = made.copy()

@@ -39,8 +39,10 @@ class Entry:
     def mapping(self, name: str) -> Entry:
         """A dict within the dict; empty where there is none."""
         found = self.record.get(name, {})
-        if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
-            raise self.damaged(f"{name!r} is {_what(found)} and no dict by name")
+        if not isinstance(found, Mapping):
+            raise self.damaged(f"{name!r} is {_what(found)} and no dict")
+        if not _is_named(found):
+            raise self.damaged(f"{name!r} has keys that are no strings")
         return Entry(found, f"{self.where}[{name!r}]", self.call, self.error)
 
     def names(self, name: str) -> np.ndarray:
@@ -128,6 +130,11 @@ def feature_entry(data: Any, key: str, *, listed: str = "") -> Entry:
         entry.text(name)
     entry.mapping("params")
     return entry
+
+
+def _is_named(found: Any) -> bool:
+    """Whether all keys of nested dicts are strings."""
+    return not isinstance(found, Mapping) or all(isinstance(k, str) and _is_named(item) for k, item in found.items())
 
 
 def _array(found: Any) -> np.ndarray | None:

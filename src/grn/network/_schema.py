@@ -69,9 +69,16 @@ def _without_none(value: Any) -> Any:
 def restored(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a dict that :func:`storable` made, with the names listed under ``"unset"`` as None."""
     found = {key: restored(item) if isinstance(item, Mapping) else item for key, item in stored.items()}
-    if isinstance(found.get(UNSET), np.ndarray | list | tuple):
-        found = {**dict.fromkeys(map(str, np.ravel(found.pop(UNSET)))), **found}
+    unset = found.get(UNSET)
+    names = list(unset) if isinstance(unset, list | tuple) else unset.ravel().tolist() if _is_array(unset) else [0]
+    if all(isinstance(name, str) for name in names):
+        del found[UNSET]
+        found = {**dict.fromkeys(map(str, names)), **found}
     return found
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, np.ndarray)
 
 
 def _array(value: Any, name: str) -> np.ndarray:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from anndata import AnnData
 
 from grn._core import stored
-from grn._core.entries import feature_entry
+from grn._core.entries import Entry, feature_entry
 from grn._core.errors import GrnError
 from grn._core.logging import logger
 from grn._core.settings import settings
@@ -39,14 +38,13 @@ def _is_there(adata: AnnData, name: str) -> bool:
 
 
 def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeatures | None:
-    try:
-        entry = feature_entry(adata, name).record
-    except GrnError as error:
-        logger.info("features %r are not used again: %s", name, error)
-        return None
     names = np.asarray(adata.var_names, dtype=str)
     grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
-    if not _says(entry, task, grid, names, genes):
+    try:
+        if not _says(feature_entry(adata, name), task, grid, names, genes):
+            return None
+    except GrnError as error:
+        logger.info("features %r are not used again: %s", name, error)
         return None
     cube = _cube(adata, name, names[genes.sources])
     agrees = (
@@ -57,21 +55,26 @@ def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeat
     return PairFeatures(cube, genes.sources, grid, ("",), genes, name) if agrees else None
 
 
-def _says(entry: Mapping[str, Any], task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes) -> bool:
+def _says(entry: Entry, task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes) -> bool:
     """Whether the record of features names the task; the sources of a store come in its own order."""
-    params = entry.get("params", {})
-    sources, wanted = [str(source) for source in entry.get("sources", ())], names[genes.sources].tolist()
+    params = entry.mapping("params")
+    sources, wanted = entry.names("sources").tolist(), names[genes.sources].tolist()
     return (
-        params.get("model") == task.model.name
-        and params.get("model_sha256") == task.model.sha256
-        and params.get("context") == "virtual"
-        and params.get("background", "fixed") == "fixed"
-        and params.get("order") is None
-        and params.get("max_genes", task.model.max_genes) == task.model.max_genes
-        and np.array_equal(np.asarray(entry.get("grid", ()), dtype=np.float32), grid)
-        and (sorted(sources) == sorted(wanted) if "store" in entry else sources == wanted)
-        and params.get("n_genes") == len(names)
+        params.text("model") == task.model.name
+        and params.text("model_sha256") == task.model.sha256
+        and params.text("context") == "virtual"
+        and params.text("background", "fixed") == "fixed"
+        and params.record.get("order") is None
+        and _is(params.record.get("max_genes", task.model.max_genes), task.model.max_genes)
+        and np.array_equal(entry.numbers("grid").astype(np.float32), grid)
+        and (sorted(sources) == sorted(wanted) if "store" in entry.record else sources == wanted)
+        and params.number("n_genes", -1) == len(names)
     )
+
+
+def _is(value: object, wanted: object) -> bool:
+    """Whether a stored value is the one wanted; what has no single value is not."""
+    return value is wanted or (np.isscalar(value) and bool(value == wanted))
 
 
 def _cube(adata: AnnData, name: str, sources: np.ndarray) -> np.ndarray | None:

@@ -325,3 +325,71 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
     adata.var_names = [gene, *adata.var_names[1:]]
     with pytest.raises(GrnError, match="cannot be stored"):
         FUNCTIONS[name](adata, **NEEDED.get(name, {}))
+
+
+# what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long
+QUICK = {
+    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.check_expression",
+    "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.regulons",
+    "models.available", "models.load", "models.register", "models.save", "models.untrained",
+    "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.overview", "bench.scorer", "bench.verdict",
+    "bench.audit.audit", "bench.audit.compare",
+    *(f"bench.floors.{n}" for n in "expression own_degree prior transfer".split()),
+    *(f"bench.metrics.{n}" for n in "auprc auprc_within auroc early_precision".split()),
+    "bench.negatives.sample", "bench.splits.split",
+    *(f"bench.perturbation.{n}" for n in "by_regulator deviations markdown score signatures".split()),
+}  # fmt: skip
+
+
+def test_what_can_be_long_takes_progress():
+    spaces = ("pp.", "tl.", "models.", "bench.")
+    silent = {
+        n for n, f in FUNCTIONS.items() if n.startswith(spaces) and "progress" not in inspect.signature(f).parameters
+    }
+    assert silent == QUICK
+    assert "progress" in inspect.signature(grn.models.LPM.fit).parameters
+
+
+SHOWING = [name for name in COMPUTING if "progress" in inspect.signature(FUNCTIONS[name]).parameters]
+
+
+def showing(name: str) -> tuple[ad.AnnData, dict[str, object]]:
+    adata, arguments = MAKE.get(name, cells)(), dict(NEEDED.get(name, {}))
+    if name == "tl.fit_translator":
+        grn.tl.vvp(adata, model=screened())
+        pairs = [
+            (source, target, i % 2) for source in ("GATA1", "SPI1") for i, target in enumerate(adata.var_names[2:])
+        ]
+        labels = pd.DataFrame(pairs, columns=["source", "target", "label"])
+        arguments = {"labels": labels, "epochs": 2, "members": 1, "validation": 0.5}
+    if name == "tl.renge":
+        arguments["n_boot"] = 2
+    return adata, arguments
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_progress_is_shown_or_not(name, capsys):
+    for wanted in (True, False):
+        adata, arguments = showing(name)
+        capsys.readouterr()
+        with grn.settings.override(progress=not wanted):
+            FUNCTIONS[name](adata, **arguments, progress=wanted)
+        assert ("it/s" in capsys.readouterr().err) is wanted
+
+
+@pytest.mark.parametrize("name", [name for name in SHOWING if "copy" in inspect.signature(FUNCTIONS[name]).parameters])
+def test_an_interruption_leaves_the_object_as_it_was(name, monkeypatch):
+    class Interrupted:
+        def __init__(self, items, **_):
+            self.items = items
+
+        def __iter__(self):
+            yield from list(self.items)[:1]
+            raise KeyboardInterrupt
+
+    adata, arguments = showing(name)
+    before = snapshot(adata)
+    monkeypatch.setattr("tqdm.auto.tqdm", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        FUNCTIONS[name](adata, **arguments)
+    assert snapshot(adata) == before

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 import grn
-from grn._core.logging import AsHere, hint, logger, one_call, one_voice
+from grn._core.logging import AsHere, hint, logger, one_call, one_voice, showing, silently
+from grn._core.logging import progress as bar
 
 
 @pytest.fixture
@@ -97,3 +98,33 @@ def test_every_public_function_on_objects_is_a_call():
     functions = list(on_objects())
     assert len(functions) > 25
     assert [function.__name__ for function in functions if not hasattr(function, "__wrapped__")] == []
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "bars"), [(True, None, 2), (False, None, 0), (None, True, 1), (True, False, 1)]
+)
+def test_the_argument_progress_decides_over_all_bars_of_a_call(outer, inner, bars, capsys):
+    def walk(name):
+        for _ in bar(range(2), desc=name):
+            pass
+
+    @one_voice
+    def within(*, progress=None):
+        walk("inner")
+
+    @one_voice
+    def call(*, progress=None):
+        within(progress=inner)
+        walk("outer")
+
+    with grn.settings.override(progress=None):
+        call(progress=outer)
+    err = capsys.readouterr().err
+    assert ("inner" in err) + ("outer" in err) == bars
+
+
+def test_repetitions_are_silent(said, capsys):
+    with showing(True), silently():
+        logger.warning("lost")
+        assert list(bar(range(2))) == [0, 1]
+    assert said() == [] and capsys.readouterr().err == ""

@@ -6,25 +6,37 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, ParamSpec, TypeVar
 
-from grn._core.once import one_call, one_voice
-from grn._core.voice import HINT, at_level, hint, logger, quiet, some
+from grn._core.once import one_call, one_voice, showing, shown, silently
+from grn._core.voice import HINT, at_level, hint, logger, some
 
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
 
-__all__ = ["HINT", "AsHere", "at_level", "hint", "logger", "one_call", "one_voice", "progress", "quiet", "some"]
+__all__ = [
+    "HINT",
+    "AsHere",
+    "at_level",
+    "hint",
+    "logger",
+    "one_call",
+    "one_voice",
+    "progress",
+    "showing",
+    "silently",
+    "some",
+]
 
 
 class AsHere(Generic[P, R]):
-    """A function for another process, which speaks there as loud as this process does now."""
+    """A function for another process, which speaks there as loud as this process does now and shows no bars."""
 
     def __init__(self, function: Callable[P, R]) -> None:
         self.function, self.level = function, logger.level
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
-        with at_level(self.level), one_call():
+        with at_level(self.level), one_call(), showing(show=False):
             return self.function(*args, **kwargs)
 
 
@@ -40,9 +52,11 @@ def progress(items: Iterable[T], *, total: int | None = None, desc: str = "", sh
     desc
         Text before the bar.
     show
-        ``True``, ``False``, or ``None`` for "only on a terminal or in a notebook".
+        ``True``, ``False``, or ``None`` for what the public function was told, and else "only on a terminal or in a
+        notebook".
     """
     from tqdm.auto import tqdm
 
+    show = shown() if show is None else show
     visible = (sys.stderr.isatty() or "ipykernel" in sys.modules) if show is None else show
     yield from tqdm(items, total=total, desc=desc, disable=not visible, leave=False)

@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from inspect import signature
 from typing import ParamSpec, TypeVar
 
-from grn._core.voice import add_filter, logger
+from grn._core.settings import settings
+from grn._core.voice import add_filter, logger, quiet
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +82,32 @@ def _said_once(record: logging.LogRecord) -> bool:
 add_filter(_said_once)
 
 
+_shown: list[bool | None] = [None]
+
+
+@contextmanager
+def showing(show: object) -> Iterator[None]:
+    """Show bars or not within a block, in all threads; ``None`` leaves it to the block around, then to the settings."""
+    chosen = show if isinstance(show, bool) else _shown[-1]
+    _shown.append(settings.progress if chosen is None else chosen)
+    try:
+        yield
+    finally:
+        _shown.pop()
+
+
+def shown() -> bool | None:
+    """Whether bars are shown here; ``None`` if nothing decides."""
+    return _shown[-1]
+
+
+@contextmanager
+def silently() -> Iterator[None]:
+    """Errors only, and no bars: what has been said once need not be said for every repetition."""
+    with quiet(), showing(show=False):
+        yield
+
+
 @contextmanager
 def one_call() -> Iterator[None]:
     """A block that speaks as one call does."""
@@ -88,11 +116,15 @@ def one_call() -> Iterator[None]:
 
 
 def one_voice(function: Callable[P, R]) -> Callable[P, R]:
-    """Mark a public function: what it says more than once is said once, also by other public functions it calls."""
+    """Mark a public function: what it says more than once is said once, also by other public functions it calls.
+
+    Its argument ``progress``, if it has one, decides over all bars of the call.
+    """
+    shows = "progress" in signature(function).parameters
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _scope:
+        with _scope, showing(kwargs.get("progress") if shows else None):
             return function(*args, **kwargs)
 
     return call

@@ -14,11 +14,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from grn._core.errors import ParameterError
+from grn._core.logging import progress
 from grn._core.optional import require
 from grn._kernels.matrix_parts import Block, Changed, Lines, Source, Window, positions
 
 # entries of a piece (stored ones, where it is sparse); work on one takes some 100 bytes of memory
 VALUES = 2**21
+# spans from which a pass over the cells shows a bar
+_MANY = 16
 # entries between two wanted lines of a file that are cheaper to read than to skip
 _GAP = 2**15
 # entries of a dask chunk of sparse type for every one that is assumed to be stored
@@ -74,7 +77,8 @@ def by_rows(source: Source) -> Source:
 def pieces(source: Source, keep: np.ndarray | None = None) -> Iterator[Piece]:
     """Pieces that cover the matrix once, or the cells of a mask ``keep``."""
     rows = None if keep is None else np.flatnonzero(keep)
-    for lines in source.spans() if 0 not in source.shape else ():
+    spans = list(source.spans()) if 0 not in source.shape else []
+    for lines in progress(spans, desc="reading cells", show=None if len(spans) >= _MANY else False):
         if keep is not None and source.axis == 0:
             found = positions(lines)
             inside = keep[found]

@@ -6,6 +6,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+from grn._core.logging import progress
+
 # points whose neighbours are looked up at a time
 QUERIES = 2048
 # neighbours in the graph that is searched for more, points searched for at a time, and how far the search looks beyond
@@ -38,7 +40,7 @@ def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np
     queries = np.arange(len(points)) if queries is None else np.asarray(queries)
     search = NearestNeighbors(n_neighbors=min(k + 1, len(points))).fit(points)
     found = np.empty((len(queries), k), dtype=np.int32)
-    for start in range(0, len(queries), QUERIES):
+    for start in progress(range(0, len(queries), QUERIES), desc="neighbours"):
         own = queries[start : start + QUERIES]
         near = search.kneighbors(points[own], return_distance=False)
         found[start : start + QUERIES] = _without_own(near, own, k)
@@ -71,7 +73,7 @@ def nearly_nearest(points: np.ndarray, k: int) -> np.ndarray:
     graph = NNDescent(single, n_neighbors=few, random_state=0, n_jobs=1)
     graph.prepare()
     found = np.empty((len(points), k), dtype=np.int32)
-    for start in range(0, len(points), SEARCHES):
+    for start in progress(range(0, len(points), SEARCHES), desc="neighbours"):
         own = np.arange(start, min(start + SEARCHES, len(points)))
         near = graph.query(single[own], k=min(k + 1, len(points)), epsilon=WIDENING)[0]
         part = _without_own(near, own, k)

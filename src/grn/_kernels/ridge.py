@@ -16,6 +16,7 @@ from scipy import sparse, special
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg import solve as solve_one
 
+from grn._core.logging import progress
 from grn._kernels.scatter import BLOCK, Rows
 
 # systems above this size are factorised one by one, by Cholesky; below it, calls cost more than the arithmetic
@@ -178,7 +179,10 @@ def bagging_ridge(
         found.mean[slots], found.variance[slots], found.pvalue[slots] = _t_test(values)
 
     # threads: the solvers release the interpreter lock, and blocks write to places of their own
-    Parallel(n_jobs=n_jobs, prefer="threads")(delayed(fit)(*block) for block in blocks(regulators, bags=len(inner)))
+    todo = list(blocks(regulators, bags=len(inner)))
+    done = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(*block) for block in todo)
+    for _ in progress(done, total=len(todo), desc="regressions"):
+        pass
     return found
 
 
@@ -211,7 +215,8 @@ def open_bagging_ridge(
     """
     shape = cross.shape[1:]
     mean, squares, n = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64)
-    for square, wide, rows in zip(inner, cross, places, strict=True):
+    bags = zip(inner, cross, places, strict=True)
+    for square, wide, rows in progress(bags, total=len(places), desc="bags"):
         factor = cho_factor(square[np.ix_(rows, rows)] + alpha * np.eye(len(rows)), check_finite=False)
         found = cho_solve(factor, wide[rows], check_finite=False)
         at = np.full(shape[0] + 1, -1)
@@ -255,7 +260,7 @@ def bayesian_ridge(
     """
     starts = _starts(regulators)
     found = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
-    for sets, members in blocks(regulators):
+    for sets, members in progress(list(blocks(regulators)), desc="regressions"):
         values, vectors = np.linalg.eigh(inner[sets[:, :, None], sets[:, None, :]])
         turned = vectors.transpose(0, 2, 1) @ cross[sets[:, :, None], members[:, None, :]]
         mean, variance = _evidence(np.maximum(values, 0.0), vectors, turned, squares[members], n_cells)

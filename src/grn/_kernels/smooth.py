@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
+from grn._core.logging import progress
 from grn._kernels.neighbours import QUERIES, nearest
 from grn._kernels.scatter import BLOCK, Rows, scatter
 
@@ -122,5 +123,6 @@ def principal(rows: Rows, cells: np.ndarray, genes: np.ndarray, k: int) -> np.nd
     found = scatter(rows, cells, genes)
     top = [len(genes) - k, len(genes) - 1]
     axes = eigh(found.products, subset_by_index=top, check_finite=False)[1][:, ::-1]
-    parts = [(rows(cells[i : i + BLOCK])[:, genes] - found.mean) @ axes for i in range(0, len(cells), BLOCK)]
+    starts = progress(range(0, len(cells), BLOCK), desc="components")
+    parts = [(rows(cells[i : i + BLOCK])[:, genes] - found.mean) @ axes for i in starts]
     return np.concatenate(parts)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import GeneOverlapError, NetworkError, ParameterError
+from grn._core.logging import one_voice
+from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn.bench import floors
 from grn.bench._evaluate import evaluate, gain_rows
@@ -26,6 +28,7 @@ _METRICS = (
 )
 
 
+@one_voice
 def score_edges(
     edges: pd.DataFrame | Network,
     *,
@@ -36,6 +39,7 @@ def score_edges(
     n_boot: int = 200,
     pairs: bool = False,
     rng: RNGLike = 0,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Score an edge table of any method against a reference, with floors beside it.
 
@@ -60,6 +64,8 @@ def score_edges(
         Return the scored pairs of the first draw instead of the figures.
     rng
         First seed.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------
@@ -105,7 +111,8 @@ def score_edges(
             raise ParameterError(f"{what}={value!r}; pass a positive integer.")
     grid, counts = _as_grid(network, reference)
     seed = seed_of(rng)
-    parts = [_figures(grid, reference, kind, name, (seed, seeds, n_boot), pairs=pairs) for kind in negatives]
+    kinds = progress_bar(negatives, desc="negatives")
+    parts = [_figures(grid, reference, kind, name, (seed, seeds, n_boot), pairs=pairs) for kind in kinds]
     found = pd.concat(parts, ignore_index=True)
     return found if pairs else found.assign(**counts)
 

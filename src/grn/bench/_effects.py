@@ -11,7 +11,8 @@ from anndata import AnnData
 from scipy import sparse, stats
 
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
-from grn._core.logging import hint
+from grn._core.logging import hint, one_voice
+from grn._core.logging import progress as progress_bar
 from grn.pp._anndata import check_type, expression, validate
 from grn.pp._expression import Expression, select, take
 from grn.pp._groups import groups
@@ -21,6 +22,7 @@ _FLAT = 1e-9
 _TESTS = ("welch", "wilcoxon")
 
 
+@one_voice
 def effects(
     adata: AnnData,
     *,
@@ -31,6 +33,7 @@ def effects(
     test: str = "welch",
     min_cells: int = 20,
     max_q: float = 0.05,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Effects of losing a regulator, tested cell against cell.
 
@@ -55,6 +58,8 @@ def effects(
         Regulators with fewer cells are left out.
     max_q
         Largest adjusted p-value of a target that responds.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------
@@ -340,7 +345,7 @@ def _welch(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) ->
 def _wilcoxon(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) -> _Compared:
     """Mean difference, rank-biserial correlation and p (masks, genes)."""
     b, rows = values.rows(base).astype(np.float64), []
-    for mask in masks:
+    for mask in progress_bar(masks, desc="effects"):
         a = values.rows(mask).astype(np.float64)
         flat = (np.ptp(a, axis=0) == 0) & (np.ptp(b, axis=0) == 0) & (a[0] == b[0])
         with np.errstate(divide="ignore", invalid="ignore"):

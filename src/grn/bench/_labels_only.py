@@ -9,6 +9,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._core.logging import one_voice
+from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, child, seed_of
 from grn.bench import floors, metrics
 from grn.bench.audit import audit
@@ -79,7 +80,8 @@ def leakage(
 
 @one_voice
 def label_floors(
-    *, train: str = "hESC", size: int = 500, seeds: int = 3, path: str | Path | None = None, rng: RNGLike = 0
+    *, train: str = "hESC", size: int = 500, seeds: int = 3, path: str | Path | None = None, rng: RNGLike = 0,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """AUPRC that BEELINE's labels alone reach, under one choice of negatives after another.
 
@@ -99,6 +101,8 @@ def label_floors(
         Folder of BEELINE's tables; ``grn.settings.data_dir`` by default.
     rng
         First seed.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------
@@ -130,7 +134,7 @@ def label_floors(
     for network in _NETWORKS:
         references = {name: beeline(name, network=network, size=size, path=path) for name in DATASETS}
         learned = beeline(train, network=network, size=size, path=path)
-        for name, reference in references.items():
+        for name, reference in progress_bar(references.items(), total=len(references), desc=network):
             found = [row for i in range(seeds) for row in _within(reference, first + i)]
             if name != learned.dataset:
                 found += [row for i in range(seeds) for row in _transferred(learned, reference, first + i)]

@@ -12,7 +12,6 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn._core.settings import settings
 from grn.bench._board import Board, Setting
 from grn.bench._cell import PROTOCOLS, Trainer
 from grn.bench._recipes import RECIPES
@@ -35,6 +34,7 @@ def scored_pairs(
     path: str | Path | None = None,
     cache: str | Path | None = None,
     rng: RNGLike = 0,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Edges and non-edges of one test set with the score a method gives them, to look at or to draw.
 
@@ -58,6 +58,8 @@ def scored_pairs(
         Folder for features, as in :func:`grn.bench.run`.
     rng
         Seed of negatives and translator.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def scored_pairs(
     learned, tested = (as_reference(named, size, path) for named in (train, test))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
-        setting = Setting(load(model), folder, max_regulators, show=settings.progress)
+        setting = Setting(load(model), folder, max_regulators, show=progress)
         board, trainer = Board(tested, setting), Trainer(Board(learned, setting), PROTOCOLS[protocol])
         reason = board.missing(recipe) or trainer.board.missing(recipe)
         if reason:

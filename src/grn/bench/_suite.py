@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from grn._core.errors import DataNotFoundError, GrnError, ParameterError
 from grn._core.logging import logger, one_voice
+from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn.bench import _targets
 from grn.bench._averages import COLUMNS, summarise
@@ -29,6 +30,7 @@ def suite(
     path: str | Path | None = None,
     cache: str | Path | None = None,
     rng: RNGLike = 0,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Score methods on every perturbation experiment that is on disk.
 
@@ -49,6 +51,8 @@ def suite(
         Folder in which features of the default methods are kept.
     rng
         Seed of the bootstrap.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def suite(
     results: dict[str, list[pd.DataFrame]] = {}
     notes: dict[tuple[str, str], str] = {}
     absent = None
-    for name in wanted:
+    for name in progress_bar(wanted, desc="experiments"):
         try:
             for screen in SCREENS[name](path):
                 _enter(screen, entered, results, notes)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
-from grn._core.logging import hint, logger, some
+from grn._core.logging import hint, logger, progress, some
 from grn.methods._record import Task
 from grn.methods._taking import NothingVariesError, tell_genes, tell_skipped
 from grn.pp._anndata import expression, regulator_mask
@@ -90,7 +90,8 @@ class Cells:
             If no group is left.
         """
         parts, skipped = [], []
-        for group, members in self if groups is None else groups:
+        todo = self if groups is None else groups
+        for group, members in progress(todo, total=len(self.groups), desc="groups"):
             found = fit(group, members)
             if found is None:
                 skipped.append(group)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from grn._core.logging import AsHere, logger
+from grn._core.logging import AsHere, logger, progress
 from grn._core.optional import require
 from grn._core.rng import child
 from grn._kernels.dynamics import Blocks
@@ -124,11 +124,13 @@ def _setting(point: Mapping[str, float], *, parity: bool) -> Setting:
     return Setting(point["C"], point["l1_ratio"], int(point["n_k"]), parity)
 
 
-def map_jobs(task: Callable[..., object], arguments: Sequence[tuple], n_jobs: int) -> list:
+def map_jobs(task: Callable[..., object], arguments: Sequence[tuple], n_jobs: int, *, desc: str) -> list:
     """Call a function many times, in processes if asked for; the results do not depend on their number."""
     if n_jobs == 1 or len(arguments) < 2:
-        return list(starmap(task, arguments))
-    return list(Parallel(n_jobs=n_jobs)(delayed(AsHere(task))(*one) for one in arguments))
+        results = starmap(task, arguments)
+    else:
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(AsHere(task))(*one) for one in arguments)
+    return list(progress(results, total=len(arguments), desc=desc))
 
 
 def _own(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int) -> Tried:
@@ -137,13 +139,14 @@ def _own(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int) -
     n_wide = max(1, n_trials - n_trials // 3)
     cells = np.stack([random.permutation(n_wide) for _ in free], axis=1)
     wide = [_point(free, row) for row in (cells + random.random(cells.shape)) / n_wide]
-    tried = list(zip(wide, map_jobs(trial, [(point,) for point in wide], n_jobs), strict=True))
+    tried = list(zip(wide, map_jobs(trial, [(point,) for point in wide], n_jobs, desc="renge search"), strict=True))
     best = max(tried, key=lambda one: one[1].mean())[0]
     middle = np.array([_place(name, best[name]) for name in free])
     near = [
         _point(free, np.clip(middle + random.normal(0.0, 0.1, len(free)), 0.0, 1.0)) for _ in range(n_trials - n_wide)
     ]
-    return tried + list(zip(near, map_jobs(trial, [(point,) for point in near], n_jobs), strict=True))
+    values = map_jobs(trial, [(point,) for point in near], n_jobs, desc="renge search")
+    return tried + list(zip(near, values, strict=True))
 
 
 def _point(free: list[str], places: np.ndarray) -> Point:
@@ -171,6 +174,8 @@ def _optuna(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int
     optuna = require("optuna", extra="search", purpose="search='optuna'")
 
     tried: Tried = []
+    bar = progress(range(n_trials + 1), desc="renge search")
+    next(bar)
 
     def objective(suggest) -> float:
         point = {}
@@ -180,6 +185,7 @@ def _optuna(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int
             else:
                 point[name] = suggest.suggest_float(name, 10.0**_LOW, 10.0**_HIGH, log=True)
         tried.append((point, trial(point)))
+        next(bar, None)
         return float(tried[-1][1].mean())
 
     before = optuna.logging.get_verbosity()

@@ -161,7 +161,7 @@ def _test(
         logger.warning("renge: %d refits make a rough standard deviation; 30 are usual", n_boot)
     warm = Start(fitted.at, start.most)
     runs = [(found.screen, setting, warm, seed, number) for number in range(n_boot)]
-    refits = np.array(map_jobs(refit, runs, n_jobs))
+    refits = np.array(map_jobs(refit, runs, n_jobs, desc="renge refits"))
     return significance(fitted.at.network, refits, None if everyone else found.screen.knocked, parity=setting.parity)
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from grn._core.device import resolve_device
 from grn._core.errors import ExpressionError, ParameterError
-from grn._core.logging import logger
+from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.pc_regression import coefficients, spectrum, spectrum_of_products, strongest
 from grn._kernels.scan import scan
@@ -155,7 +155,8 @@ def network_of(
 ) -> tuple[sp.csr_array, np.ndarray]:
     """The network of one group (row = regulator), and which genes varied in any resample."""
     layers, varies = [], np.zeros(len(starts[0]), dtype=bool)
-    for layer, varied in _layers(rows, draws, len(varies), recipe, n_jobs):
+    read = _layers(rows, draws, len(varies), recipe, n_jobs)
+    for layer, varied in progress(read, total=len(draws), desc="scrank"):
         layers.append(layer)
         varies |= varied
     if not varies.any():

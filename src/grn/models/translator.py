@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, written
+from grn._core.logging import progress
 from grn.models._bounds import number, outline, parsed
 from grn.models._steady import ordinary, undisturbed
 from grn.models._store import load_strictly, read_tensors, save_tensors
@@ -351,7 +352,9 @@ def fit_network(
     best = torch.full((members,), float("inf"))
     kept = [p.detach().clone() for p in network.parameters()]
     waited = epochs = 0
+    bar = progress(range(settings.epochs), desc="translator")
     while epochs < settings.epochs and waited < settings.patience:
+        next(bar, None)
         epochs += 1
         for part in torch.split(torch.randperm(len(x), generator=generator), settings.batch_size):
             optimizer.zero_grad(set_to_none=True)

@@ -41,6 +41,7 @@ def smooth(
     use_raw: bool = False,
     values: str = "auto",
     key_added: str = "grn_smooth",
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     r"""Find the weights that average every cell with its nearest neighbours.
@@ -81,6 +82,8 @@ def smooth(
         What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
     key_added
         Slot of the result.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a new object instead of writing into ``adata``.
 

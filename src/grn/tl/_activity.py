@@ -13,6 +13,7 @@ from scipy import sparse
 
 from grn._core.errors import GroupError, MissingDependencyError, NetworkError, ParameterError
 from grn._core.logging import hint, logger, one_voice
+from grn._core.logging import progress as progress_bar
 from grn._core.near import did_you_mean
 from grn.network import Network
 from grn.network._schema import storable
@@ -42,6 +43,7 @@ def activity(
     use_raw: bool = False,
     values: str = "auto",
     key_added: str | None = None,
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     """Score the activity of every regulator in every cell with a method of decoupler.
@@ -76,6 +78,8 @@ def activity(
         What the values are: ``"counts"``, ``"linear"``, ``"log"``, or ``"auto"`` to find out.
     key_added
         Entry of ``obsm`` and ``uns``; by default ``"score_METHOD"``, as decoupler has it.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a changed copy instead of changing ``adata``.
 
@@ -128,7 +132,7 @@ def activity(
     (60, 3)
     >>> ax = grn.pl.activity(adata, groupby="group")
     """
-    params = {name: value for name, value in locals().items() if name not in {"adata", "copy"}}
+    params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "progress"}}
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
     check_count("min_targets", min_targets, 1)
@@ -143,7 +147,7 @@ def activity(
     parts, column = _parts(adata, net, groupby, key)
     read = expression(adata, layer=layer, use_raw=use_raw, values=values)
     cells = _Cells(read, np.asarray(adata.var_names, dtype=str))
-    found = {part.name: _scored(part, cells, scorer, min_targets) for part in parts}
+    found = {part.name: _scored(part, cells, scorer, min_targets) for part in progress_bar(parts, desc="activity")}
     scored = {name: tables for name, tables in found.items() if tables is not None}
     if not scored:
         raise NetworkError(

@@ -55,6 +55,7 @@ def celloracle(
     key_added: str = "celloracle",
     rng: RNGLike = 0,
     n_jobs: int | None = None,
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     r"""Infer a network per group of cells with CellOracle, score its genes, and fit the network for simulations.
@@ -116,6 +117,8 @@ def celloracle(
         Seed of the bags, which are drawn by names of cells, groups and regulators.
     n_jobs
         Threads that solve; -1 for all cores. Changes speed only.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a new object instead of writing into ``adata``.
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
+from grn._core.logging import progress as progress_bar
 from grn._kernels.ties import merged, ranks
 from grn.network import Network
 from grn.network._schema import is_network
@@ -35,6 +36,7 @@ def consensus(
     top: int | None = None,
     min_support: int = 0,
     key_added: str = "consensus",
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     r"""Combine several networks of one object into one, by ranks or by votes.
@@ -64,6 +66,8 @@ def consensus(
         Smallest number of votes of an edge; edges with fewer are left out. At least 1 with ``method="vote"``.
     key_added
         Entry of ``uns`` to write.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a changed copy instead of changing ``adata``.
 
@@ -116,7 +120,7 @@ def consensus(
     names = _names(adata, nets, key_added)
     found = [Network.from_anndata(adata, name) for name in names]
     axes = _axes(found)
-    ballots = [_ballot(net, axes, top) for net in found]
+    ballots = [_ballot(net, axes, top) for net in progress_bar(found, desc="consensus")]
     keys, columns = _counted(ballots, axes, method, max(min_support, int(method == "vote")))
     params = {"function": "consensus", "nets": names, "method": f"consensus_{method}", "top": top}
     made = Network(

@@ -17,6 +17,7 @@ from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._core.logging import one_voice
+from grn._core.logging import progress as progress_bar
 from grn._core.store import size
 from grn.methods._base_cells import CONTEXTS, BaseCells, refuse_groups
 from grn.methods._features import result_bytes, value_grid
@@ -126,6 +127,7 @@ def estimate_cost(
     calibrate: bool = True,
     device: str = "auto",
     n_jobs: int | None = None,
+    progress: bool | None = None,
 ) -> Cost:
     """What a probe will cost: passes, operations, time on this machine, memory and disk.
 
@@ -147,6 +149,8 @@ def estimate_cost(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------
@@ -175,7 +179,7 @@ def estimate_cost(
     """
     validate(adata)
     wanted = _wanted(features)
-    setting = environment(model, device, None)
+    setting = environment(model, device, progress)
     loaded: FoundationModel = setting["model"]
     for name in wanted:
         need(loaded, "value" if name == "vvp" else "gradient", f"estimate_cost with features={name!r}")
@@ -322,8 +326,10 @@ def _cells(seconds: float, most: int) -> int:
 def _repeated(run: Callable[[], object], model: FoundationModel) -> float:
     """Median time of a batch, of up to seven."""
     found: list[float] = []
-    while len(found) < 7 and (not found or sum(found) + found[-1] < _PATIENCE):
+    for _ in progress_bar(range(7), desc="timing"):
         found.append(_time(run, model))
+        if sum(found) + found[-1] >= _PATIENCE:
+            break
     return float(np.median(found))
 
 

@@ -48,6 +48,7 @@ def fit_translator(
     weight_decay: float = 1e-3,
     batch_size: int = 1024,
     rng: RNGLike = 0,
+    progress: bool | None = None,
 ) -> Translator:
     """Fit a translator from pair features to edge probabilities on known edges.
 
@@ -78,6 +79,8 @@ def fit_translator(
         Settings of AdamW; pairs per step.
     rng
         Seed of negatives, split, weights and batches.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
 
     Returns
     -------

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import NetworkError
+from grn._core.logging import progress
 from grn._kernels import propagate as kernel
 from grn.tl._intervention import Setting
 
@@ -149,7 +150,7 @@ def effects(
     shape = (len(doses), len(model.groups), len(model.names))
     total, square, before = np.zeros(shape), np.zeros(shape), np.zeros(shape[1:])
     kept = []
-    for cells in blocks(len(model.codes), model.n_vars):
+    for cells in progress(list(blocks(len(model.codes), model.n_vars)), desc="simulate"):
         values = model.rows(cells)
         member = sparse.csr_array(
             (np.ones(len(cells)), (model.codes[cells], np.arange(len(cells)))), shape=(shape[1], len(cells))

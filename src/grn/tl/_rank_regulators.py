@@ -11,6 +11,7 @@ from scipy import sparse
 
 from grn._core.errors import GrnError, ParameterError
 from grn._core.logging import hint, logger, one_voice, some
+from grn._core.logging import progress as progress_bar
 from grn._core.optional import require
 from grn._kernels.centrality import eigenvector, pagerank
 from grn._kernels.ties import merged
@@ -37,6 +38,7 @@ def rank_regulators(
     max_q: float | None = None,
     top: int | None = None,
     betweenness: bool = False,
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     r"""Rank the regulators of a network by their centrality, per group.
@@ -56,6 +58,8 @@ def rank_regulators(
         Count only that many strongest edges per group.
     betweenness
         Compute betweenness too, with igraph (``pip install 'grn[export]'``); on by itself with ``by="betweenness"``.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a changed copy instead of changing ``adata``.
 
@@ -125,7 +129,7 @@ def rank_regulators(
     groups = _groups_left(found, kept, net, max_q)
     levels = _expression(adata, found)
     parts = []
-    for group in groups:
+    for group in progress_bar(groups, desc="regulators"):
         table = _group(found, kept, group, levels.get(group), paths=betweenness or by == "betweenness")
         values = pd.Series(merged(table[by].to_numpy()), index=table.index)
         order = values.rank(ascending=False, method="min", na_option="bottom").astype(np.int64)

@@ -50,6 +50,7 @@ def renge(
     key_added: str = "renge",
     rng: RNGLike = 0,
     n_jobs: int | None = None,
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     r"""Signed direct effects from a time series of knock-outs, with q-values.
@@ -106,6 +107,8 @@ def renge(
         Seed of folds, search and refits.
     n_jobs
         Processes for trials of the own search and for refits; -1 for all cores. Results do not depend on it.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a new object instead of writing into ``adata``.
 
@@ -185,6 +188,7 @@ def renge(
         key_added=key_added,
         rng=rng,
         n_jobs=n_jobs,
+        progress=progress,
         copy=copy,
     )
 

@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import CapabilityError, ParameterError
-from grn._core.logging import logger, quiet
+from grn._core.logging import logger, silently
 from grn._kernels.null import Shape
 from grn.methods import METHODS, Method, Task
 from grn.methods._runner import GIVEN
@@ -138,7 +138,7 @@ class Rerun:
             task = replace(task, taking=with_copies(self.task.taking, copies))
         task = task if seed is None else replace(task, seed=seed)
         nets = []
-        with quiet():
+        with silently():
             for group in axes.groups if self.chosen else (None,):
                 if group is None:
                     part, fixed = adata, {}

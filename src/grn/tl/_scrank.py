@@ -57,6 +57,7 @@ def scrank(
     device: str = "auto",
     n_jobs: int | None = None,
     parity: bool = False,
+    progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     r"""Rank groups of cells by how much a drug on its targets changes their networks (scRank).
@@ -124,6 +125,8 @@ def scrank(
     parity
         Do as the authors' program: values as they are stored (give it counts), weights rounded to one decimal, a
         Laplacian that is not symmetric. Random draws differ from those of R.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
     copy
         Return a changed copy instead of changing ``adata``.
 

@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from grn._core.errors import NetworkError
-from grn._core.logging import logger
+from grn._core.logging import logger, progress
 from grn._kernels.alignment import align, perturbed, scores
 from grn._kernels.ties import merged
 from grn.network import Network
@@ -42,7 +42,7 @@ def ranked(
         raise NetworkError(f"the networks do not hold {', '.join(missing)}; infer them with these genes, net=None.")
     edges = network.edges
     rows, tables = [], []
-    for group in groups:
+    for group in progress(groups, desc="drug effects"):
         weights = _matrix(network, edges[edges["group"] == group])
         distances, score = _effect(weights, known, drug, group, n_hop=n_hop, symmetric=symmetric)
         row: dict[str, Any] = {"group": group, "score": score}

@@ -12,6 +12,7 @@ import pandas as pd
 from grn import __version__
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger, one_voice
+from grn._core.logging import progress as progress_bar
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
@@ -327,7 +328,8 @@ def _model(
     if way == "refit":
         rows = partial(_rows, read, columns)
         matrices = [
-            refitted(table, names, rows, np.flatnonzero(codes == code), alpha) for code, table in enumerate(tables)
+            refitted(table, names, rows, np.flatnonzero(codes == code), alpha)
+            for code, table in enumerate(progress_bar(tables, desc="refit"))
         ]
         _tell_flat(matrices, tables, groups)
     else:

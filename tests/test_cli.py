@@ -34,7 +34,7 @@ def fails(capsys, *arguments):
     status = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     assert status == 2 and out == "" and "Traceback" not in err
-    assert err.startswith("grn: ") and err.count("\n") <= 2
+    assert err.startswith("grn: ") and err.count("\n") == 1
     return err
 
 
@@ -81,10 +81,11 @@ def test_files_that_are_no_object(tmp_path, capsys):
 
 
 def test_folder_that_does_not_exist(file, tmp_path, capsys):
-    """Found before anything is computed, or made; either way nothing is lost."""
+    """It is made when there is something to write, not before."""
     out = tmp_path / "new" / "net.csv"
-    status = main(["infer", str(file), "--method", "attention", "--out", str(out)])
-    assert (status == 0 and out.is_file()) or (status == 2 and "new" in capsys.readouterr().err)
+    assert "ugrn" in fails(capsys, "infer", file, "--method", "ugnr", "--out", out)
+    assert not out.parent.exists()
+    assert main(["infer", str(file), "--method", "attention", "--out", str(out)]) == 0 and out.is_file()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from grn import __version__
 from grn._core.errors import GrnError
+from grn._core.settings import settings
+from grn._inference import add_arguments, infer
+
+_UNUSABLE, _FAULT, _INTERRUPTED = 2, 1, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,15 +27,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success, 2 when the input cannot be used.
+        0 on success, 2 when the input cannot be used, 130 after Ctrl-C, 1 on a fault of the package. Errors are one
+        line; ``--verbosity debug`` adds where a fault came from.
     """
     args = _parser().parse_args(argv)
+    said = getattr(args, "verbosity", None) or settings.verbosity
     try:
-        args.run(args)
+        with settings.override(verbosity=said):
+            args.run(args)
     except GrnError as error:
-        print(f"grn: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+        return _tell(error, _UNUSABLE)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a fault of the package; a traceback helps nobody at a prompt
+        if said == "debug":
+            traceback.print_exc()
+        return _tell(error, _FAULT)
     return 0
+
+
+def _tell(error: Exception, status: int) -> int:
+    more = "" if status == _UNUSABLE else " (a fault of grn; --verbosity debug of grn infer tells where)"
+    print(f"grn: {type(error).__name__}: {' '.join(str(error).split())}{more}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,17 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("grn_demo"), help="folder for the results (default: grn_demo)")
     demo.set_defaults(run=_demo)
 
-    infer = commands.add_parser("infer", help="infer a network from an .h5ad file")
-    infer.add_argument("input", type=Path, help="AnnData with counts or log-normalised values")
-    infer.add_argument("--method", default="ugrn", help="method, see grn.tl.methods() (default: ugrn)")
-    infer.add_argument("--model", default="mini", help="foundation model: name or path (default: mini)")
-    infer.add_argument("--groupby", default=None, help="column of obs: one network per group")
-    infer.add_argument("--organism", default="auto", choices=["auto", "human", "mouse"])
-    infer.add_argument("--layer", default=None, help="layer to read instead of X")
-    infer.add_argument("--top", type=int, default=None, help="strongest edges to write (default: all)")
-    infer.add_argument("--out", type=Path, default=Path("edges.csv"), help="edge table (default: edges.csv)")
-    infer.add_argument("--h5ad", type=Path, default=None, help="also write the object with everything computed")
-    infer.set_defaults(run=_infer)
+    networks = commands.add_parser("infer", help="infer a network from a file of cells")
+    add_arguments(networks)
+    networks.set_defaults(run=infer)
 
     bench = commands.add_parser("bench", help="run the generalization benchmark; needs BEELINE's data")
     bench.add_argument("--quick", action="store_true", help="100 regulators per data set: under an hour")
@@ -88,31 +99,6 @@ def _bench(args: argparse.Namespace) -> None:
     )
     for line in told:
         print(line, flush=True)
-
-
-def _infer(args: argparse.Namespace) -> None:
-    import anndata as ad
-
-    import grn
-    from grn.network._export import write_table
-
-    if not args.input.is_file():
-        raise grn.errors.DataNotFoundError(f"no file {args.input}; pass the path of an .h5ad file.")
-    for path in filter(None, (args.out, args.h5ad)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        adata = ad.read_h5ad(args.input)
-    except OSError as error:
-        raise grn.errors.ParameterError(f"{args.input} cannot be read as an .h5ad file ({error}).") from error
-    grn.pp.align_genes(adata, organism=args.organism)
-    grn.pp.annotate_regulators(adata, organism=args.organism)
-    grn.tl.infer_network(adata, method=args.method, model=args.model, groupby=args.groupby, layer=args.layer)
-    edges = grn.get.edges(adata, top=args.top)
-    write_table(args.out, edges)
-    print(f"{len(edges)} edges of {edges['source'].nunique()} regulators written to {args.out}")
-    if args.h5ad is not None:
-        adata.write_h5ad(args.h5ad)
-        print(f"object written to {args.h5ad}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""``grn infer``: what is wrong with files and arguments is said before anything is computed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grn._core.errors import ParameterError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from grn.methods import Method
+
+_KINDS = ("auto", "counts", "linear", "log")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes; thin over :func:`grn.tl.infer_network` and :func:`grn.tl.confidence`."""
+    add = parser.add_argument
+    add("input", type=Path, help="cells: .h5ad, .zarr, 10x .h5 or folder, .loom; counts or log-normalised values")
+    add("--method", default="ugrn", help="method, see grn.tl.methods() (default: ugrn)")
+    add("--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the method; may be repeated")
+    add("--base-grn", type=Path, default=None, metavar="FILE", help="who may regulate whom: csv, tsv or parquet")
+    add("--model", default="mini", help="foundation model: name or path (default: mini)")
+    add("--sources", nargs="+", default=None, metavar="GENE", help="regulators, or a file with one name a line")
+    add("--targets", nargs="+", default=None, metavar="GENE", help="targets, or a file with one name a line")
+    add("--groupby", default=None, help="column of obs: one network per group")
+    add("--organism", default="auto", choices=["auto", "human", "mouse"])
+    add("--layer", default=None, help="layer to read instead of X")
+    add("--use-raw", action="store_true", help="read .raw instead of X")
+    add("--values", default="auto", choices=_KINDS, help="what the values are (default: told from them)")
+    add("--confidence", type=int, nargs="?", const=20, default=None, metavar="N",
+        help="add q-values against N permutations (20 if no number is given) and stability")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    add("--jobs", type=int, default=None, help="threads, or processes; -1 for all cores")
+    add("--top", type=int, default=None, help="strongest edges to write (default: all)")
+    add("--out", type=Path, default=Path("edges.csv"), help="edge table, .csv or .tsv (default: edges.csv)")
+    add("--h5ad", type=Path, default=None, help="also write the object with everything computed")
+    add("--verbosity", default=None, choices=["error", "warning", "hint", "info", "debug"], help="what to say")
+
+
+def infer(args: argparse.Namespace) -> None:
+    """Read, compute, write.
+
+    Raises
+    ------
+    GrnError
+        If something cannot be used: files, numbers and names of arguments before anything is computed.
+    """
+    import grn
+    from grn._cells_file import read_cells
+    from grn._typed import typed
+    from grn.methods import METHODS
+    from grn.tl._rerun import need_permutable
+
+    _check_files(args)
+    _check_numbers(args)
+    record = METHODS[args.method]
+    own = typed(record, args.param)
+    if args.confidence is not None:
+        need_permutable(record)
+    _check_base_grn(args, record, own)
+    named = {side: _listed(getattr(args, side)) for side in ("sources", "targets")}
+    model = grn.models.load(args.model) if record.reads_model else args.model
+    adata = read_cells(args.input)
+    grn.pp.align_genes(adata, organism=args.organism)
+    grn.pp.annotate_regulators(adata, organism=args.organism)
+    if args.base_grn is not None:
+        own["base_grn"] = grn.pp.base_grn(args.base_grn, adata=adata)
+    shared = {"rng": args.seed, "n_jobs": args.jobs}
+    grn.tl.infer_network(
+        adata,
+        method=args.method,
+        model=model,
+        params=own,
+        groupby=args.groupby,
+        layer=args.layer,
+        use_raw=args.use_raw,
+        values=args.values,
+        **named,
+        **shared,
+    )
+    if args.confidence is not None:
+        given = {"params": {"base_grn": own["base_grn"]}} if "base_grn" in own else {}
+        grn.tl.confidence(adata, n_permutations=args.confidence, **given, **shared)
+    _write(adata, args)
+
+
+def _write(adata: AnnData, args: argparse.Namespace) -> None:
+    import grn
+    from grn._core.files import make_folder, written
+    from grn.network._export import write_table
+
+    edges = grn.get.edges(adata, top=args.top)
+    make_folder(args.out.absolute().parent)
+    write_table(args.out, edges)
+    print(f"{len(edges)} edges of {edges['source'].nunique()} regulators written to {args.out}")
+    if args.h5ad is not None:
+        make_folder(args.h5ad.absolute().parent)
+        with written(args.h5ad, name="--h5ad") as place:
+            adata.write_h5ad(place)
+        print(f"object written to {args.h5ad}")
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    """Refuse files that cannot be written, or that would write over what is read."""
+    from grn._core.files import output_file, output_folder
+
+    places = {"--out": args.out, "--h5ad": args.h5ad}
+    taken = {"the input": args.input, "--base-grn": args.base_grn}
+    for name, path in places.items():
+        if path is None:
+            continue
+        output_folder(path.absolute().parent, name=name)
+        if path.absolute().parent.exists():
+            output_file(path, name=name)
+        for other, place in taken.items():
+            if place is not None and place.resolve() == path.resolve():
+                raise ParameterError(f"{name} {path} is {other} as well and would be written over; pass another path.")
+        taken[name] = path
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    for name, value, least in (("--top", args.top, 1), ("--confidence", args.confidence, 1), ("--seed", args.seed, 0)):
+        if value is not None and value < least:
+            raise ParameterError(f"{name} {value}: pass an integer of at least {least}.")
+    if args.jobs is not None and args.jobs < 1 and args.jobs != -1:
+        raise ParameterError(f"--jobs {args.jobs}: pass a positive integer, or -1 for all cores.")
+
+
+def _check_base_grn(args: argparse.Namespace, record: Method, own: dict[str, Any]) -> None:
+    from grn.methods import METHODS
+
+    if args.base_grn is None:
+        return
+    if "base_grn" not in record.parameters():
+        some = ", ".join(name for name in METHODS if "base_grn" in METHODS[name].parameters())
+        raise ParameterError(f"method {record.name!r} takes no base GRN; those that do: {some}.")
+    if own.get("base_grn") is not None:
+        raise ParameterError("--base-grn and --param base_grn are the same; pass one of them.")
+    if not args.base_grn.is_file():
+        raise ParameterError(f"no file {args.base_grn}; --base-grn takes a csv, tsv or parquet file.")
+
+
+def _listed(names: list[str] | None) -> list[str] | None:
+    """Names as given, separated by spaces or commas, or those of a file."""
+    from grn._core.files import file_errors
+
+    if names is None:
+        return None
+    if len(names) == 1 and Path(names[0]).is_file():
+        with file_errors(names[0], "read"):
+            names = Path(names[0]).read_text(encoding="utf-8").split()
+    return [name for text in names for name in text.split(",") if name]

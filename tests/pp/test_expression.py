@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+import grn
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
 from grn.pp._anndata import expression, model_genes, regulator_mask, validate
 from grn.pp._groups import groups
@@ -212,3 +213,16 @@ def test_regulator_mask_is_computed_or_read():
     assert np.flatnonzero(regulator_mask(adata)).tolist() == [0, 1, 2, 6]
     adata.var["is_regulator"] = [False] * 6 + [True]
     assert np.flatnonzero(regulator_mask(adata)).tolist() == [6]
+
+
+def test_advice_names_the_matrix_and_fits_what_the_object_holds():
+    adata = make(log_values())
+    adata.layers["mine"] = bad(lambda x: x.__setitem__((1, 1), np.nan))
+    adata.X = log_values() - 3.0
+    with pytest.raises(ExpressionError, match=r"join='inner'.*adata\.layers\['mine'\] = np\.nan_to_num"):
+        expression(adata, layer="mine")
+    del adata.layers["mine"]
+    with pytest.raises(ExpressionError, match="neither counts nor logarithms can be made"):
+        expression(adata)
+    with pytest.raises(ExpressionError, match="cannot be made from logarithms"):
+        grn.pp.check_expression(make(log_values()), expect="counts")

@@ -7,7 +7,7 @@ from typing import Any
 from anndata import AnnData
 
 from grn._kernels.scan import Scan, scan
-from grn.pp._expression import argument_of, sources
+from grn.pp._expression import argument_of, label, sources
 
 
 def holding(adata: AnnData, kinds: tuple[str, ...], *, but: Any = None) -> list[str]:
@@ -27,14 +27,15 @@ def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw
     other = holding(adata, kinds, but=argument_of(layer, use_raw=use_raw))
     if other:
         return f"Pass {' or '.join(other)}, which holds such values."
+    where = "adata.raw.X" if use_raw else label(layer, use_raw=False)
     if seen.n_nan or seen.n_infinite:
-        return _missing(seen)
+        return _missing(seen, where)
     if seen.kind == "empty":
         return "Load the object with its values."
     if "log" in kinds and seen.kind in ("counts", "linear"):
         return (
-            "Keep these values, adata.layers['counts'] = adata.X.copy(), and run sc.pp.normalize_total(adata, "
-            "target_sum=1e4); sc.pp.log1p(adata)."
+            f"Keep these values, adata.layers['counts'] = {where}.copy(), and with them in adata.X run "
+            "sc.pp.normalize_total(adata, target_sum=1e4); sc.pp.log1p(adata)."
         )
     if seen.kind == "scaled":
         return (
@@ -51,11 +52,11 @@ def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw
 _NAMES = {"log": "logarithms", "linear": "normalised or corrected values", "counts": "counts"}
 
 
-def _missing(seen: Scan) -> str:
+def _missing(seen: Scan, where: str) -> str:
     if not seen.n_nan:
         return "Find the division or the logarithm that made them, and load the object with the values before it."
     return (
         "Where objects were joined, ad.concat(..., join='inner') keeps the genes that all of them have; if a gene that "
-        "was not listed was not seen, ad.concat(..., join='outer', fill_value=0) or adata.X = np.nan_to_num(adata.X) "
-        "(for a sparse matrix: of adata.X.data) says so. Else leave out genes or cells with NaN."
+        f"was not listed was not seen, ad.concat(..., join='outer', fill_value=0) or {where} = np.nan_to_num({where}) "
+        f"(for a sparse matrix: of {where}.data) says so. Else leave out genes or cells with NaN."
     )

@@ -194,8 +194,8 @@ def test_cells_are_drawn_by_name_and_counted(toy, name, caplog):
     ("method", "params", "says"),
     [
         ("correlation", {"kind": "kendall"}, "pearson"),
-        ("ridge", {"alpha": 0}, "above 0"),
-        ("ridge", {"alpha": True}, "above 0"),
+        ("ridge", {"alpha": 0}, "at least 1e-10"),
+        ("ridge", {"alpha": True}, "at least 1e-10"),
         ("grnboost2", {"mode": "quick"}, "'exact' or 'fast'"),
         ("grnboost2", {"max_rounds": 0}, "max_rounds=0"),
         ("grnboost2", {"mode": "fast", "parity": True}, "no fast mode"),

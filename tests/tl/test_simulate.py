@@ -217,7 +217,7 @@ BAD = [
     ({"coefficients": "guess"}, ParameterError, "unknown"),
     ({"mode": "jump"}, ParameterError, "unknown"),
     ({"n_propagation": 0}, ParameterError, "at least 1"),
-    ({"alpha": 0}, ParameterError, "above 0"),
+    ({"alpha": 0}, ParameterError, "at least 1e-05"),
     ({"groupby": "batch"}, GroupError, "no column"),
     ({"smooth": "missing"}, ResultNotFoundError, "missing"),
     ({"smooth": 3}, ParameterError, "entry of obsp"),

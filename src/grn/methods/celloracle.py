@@ -11,6 +11,7 @@ from scipy import sparse
 from grn._core.errors import ParameterError
 from grn.methods._celloracle_fit import Bags, Problem, fit_group, fit_plain, problem, smoothing
 from grn.methods._cells import FEWEST
+from grn.methods._penalty import OF_SUMS, check_penalty
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 from grn.pp._smooth_cells import weights_for
@@ -76,8 +77,7 @@ def check(fit: str, alpha: float, n_bags: int) -> None:
     """Refuse numbers out of range."""
     if fit not in FITS:
         raise ParameterError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.number) or not 0 < alpha < np.inf:
-        raise ParameterError(f"alpha={alpha!r}; pass a number above 0.")
+    check_penalty("alpha", alpha, OF_SUMS)
     if isinstance(n_bags, bool) or not isinstance(n_bags, int | np.integer) or n_bags < 2:
         raise ParameterError(f"n_bags={n_bags!r}; pass an integer of at least 2, a t-test needs two bags.")
 
@@ -104,7 +104,7 @@ def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int)
     edges
         Edges ``source, target[, group]`` to fit.
     alpha
-        Penalty, above 0.
+        Penalty, at least 1e-5.
     memory
         Bytes for products.
 

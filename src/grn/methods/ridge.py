@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn._kernels.correlate import Cross, cross
 from grn._kernels.multi_ridge import choose_alpha, masked_ridge, multi_ridge
 from grn.methods._cells import FEWEST, Cells, cells_of, report_constant
 from grn.methods._edges import to_network
 from grn.methods._pairs import allowed_pairs, spread
+from grn.methods._penalty import OF_CORRELATIONS, check_penalty
 from grn.methods._record import METHODS, Method, Task
 from grn.network import Network
 
@@ -33,15 +33,15 @@ def fit(
     task
         Genes, cells and groups.
     alpha
-        Penalty, above 0: minimised is the mean squared residual of standardised genes plus alpha times the sum of
-        squared coefficients. ``None`` chooses one per group by generalised cross-validation over all targets.
+        Penalty, at least 1e-10: minimised is the mean squared residual of standardised genes plus alpha times the sum
+        of squared coefficients. ``None`` chooses one per group by generalised cross-validation over all targets.
     base_grn
         Table ``source, target`` of the regulators a target may have; ``None`` for all.
     min_cells
         Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
     """
-    if alpha is not None and (isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < np.inf):
-        raise ParameterError(f"alpha={alpha!r}; pass a number above 0, or None to choose it by cross-validation.")
+    if alpha is not None:
+        check_penalty("alpha", alpha, OF_CORRELATIONS, "; None chooses one by cross-validation")
     cells = cells_of(adata, task, min_cells=min_cells)
     allowed = allowed_pairs(adata, cells, base_grn)
     restricted = base_grn is not None

@@ -20,6 +20,7 @@ from grn.methods._asked import tell_without_edges
 from grn.methods._celloracle_fit import Bags, problem, smoothing
 from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
 from grn.methods._cells import FEWEST
+from grn.methods._penalty import OF_SUMS, check_penalty
 from grn.methods._runner import named
 from grn.network import Network
 from grn.pp._anndata import check_target, target, validate
@@ -84,7 +85,7 @@ def celloracle(
     fit
         ``"bagging"`` or ``"bayesian"``.
     alpha
-        Penalty of a bag, above 0.
+        Penalty of a bag, at least 1e-5.
     n_bags
         Number of bags, at least 2.
     smooth
@@ -95,7 +96,7 @@ def celloracle(
     top
         Number of strongest edges per group that are kept; ``None`` for no limit.
     simulation_alpha
-        Penalty of the network for simulations, above 0.
+        Penalty of the network for simulations, at least 1e-5.
     centrality
         Whether to compute betweenness and eigenvector centrality, which need igraph (``pip install 'grn[export]'``).
         ``None``: if it is installed.
@@ -249,8 +250,7 @@ def _check(max_p: float | None, top: int | None, alpha: float) -> None:
         raise ParameterError(f"max_p={max_p!r}; pass a number above 0 and at most 1, or None.")
     if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
         raise ParameterError(f"top={top!r}; pass a positive integer, or None.")
-    if isinstance(alpha, bool) or not isinstance(alpha, number) or not 0 < alpha < np.inf:
-        raise ParameterError(f"simulation_alpha={alpha!r}; pass a number above 0.")
+    check_penalty("simulation_alpha", alpha, OF_SUMS)
 
 
 def _filtered(every: Network, max_p: float | None, top: int | None) -> Network:

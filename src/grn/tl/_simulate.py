@@ -17,6 +17,7 @@ from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
 from grn.methods._cells import none_varies
+from grn.methods._penalty import OF_SUMS, check_penalty
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
 from grn.pp._expression import reads_of
@@ -260,8 +261,7 @@ def _check(
         raise ParameterError(f"mode={mode!r} is unknown; use one of {', '.join(MODES)}.")
     if isinstance(n_propagation, bool) or not isinstance(n_propagation, int | np.integer) or n_propagation < 1:
         raise ParameterError(f"n_propagation={n_propagation!r}; pass an integer of at least 1.")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < np.inf:
-        raise ParameterError(f"alpha={alpha!r}; pass a number above 0.")
+    check_penalty("alpha", alpha, OF_SUMS)
     if pseudotime is not None and basis is None:
         raise ParameterError(f"pseudotime={pseudotime!r} needs an embedding; pass basis='X_umap' too.")
     for name, value in (("basis", basis), ("layer_added", layer_added)):

@@ -149,7 +149,7 @@ def renge(
     Cells that look unperturbed get a smaller dose (one step of expectation maximisation, after MIMOSCA). Knock-outs of
     genes that controls do not express are left out, as are groups of fewer than 3 cells. :math:`|\alpha| \le 10` and
     :math:`\beta, \gamma \le 5` per unit of time and step, so that times of 1 to 10 suit the model. Cost: a look at the
-    loss takes ``S G K (T + G)`` operations for S knock-outs, whatever the number of cells; 12 genes take 0.2 s per fit.
+    loss takes ``S G K (T + G)`` operations for S knock-outs, whatever the number of cells.
     Memory: the cells of the screen times the genes of the network. Source: Ishikawa et al., Commun Biol 2023, doi
     10.1038/s42003-023-05594-4.
 

@@ -33,6 +33,18 @@ def test_nearly_all_neighbours_are_found_nearest_first_and_without_the_point(cel
     assert all(len(set(row)) == 60 for row in found)
 
 
+@pytest.mark.parametrize("copies", [2, 40])
+def test_equally_far_points_come_by_position_however_coordinates_are_rounded(cells, copies):
+    """More copies of a point than are looked at beyond those asked for, and coordinates turned by rounding."""
+    few = np.repeat(cells[:6, :3], copies, axis=0)
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    far = np.linalg.norm(few[:, None] - few[None], axis=2).round(6)
+    np.fill_diagonal(far, np.inf)
+    expected = np.argsort(far, axis=1, kind="stable")[:, : copies + 2]
+    for points in (few, few @ turn, few * 3.7 + 1e-10 * np.random.default_rng(2).normal(size=few.shape)):
+        np.testing.assert_array_equal(nearest(points, copies + 2), expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 8, 9])
 def test_few_points_find_as_many_as_asked_for(cells, k):

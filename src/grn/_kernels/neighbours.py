@@ -15,6 +15,10 @@ QUERIES = 2048
 FEW = 30
 SEARCHES = 50_000
 WIDENING = 0.1
+# neighbours looked at beyond those asked for, and the share of the size of the points by which distances differ that
+# are different: closer ones are ties, as coordinates are rounded
+BEYOND = 8
+ROUNDING = 1e-7
 
 
 def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np.ndarray:
@@ -32,18 +36,28 @@ def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np
     Returns
     -------
     ndarray
-        Positions (m, k) int32, by Euclidean distance, the point itself left out. Cost: m n d operations at worst;
-        memory m k numbers of 4 bytes.
+        Positions (m, k) int32, by Euclidean distance, equal ones by position; the point itself left out. Cost: m n d
+        operations at worst; memory m k numbers of 4 bytes.
     """
     from sklearn.neighbors import NearestNeighbors
 
     queries = np.arange(len(points)) if queries is None else np.asarray(queries)
-    search = NearestNeighbors(n_neighbors=min(k + 1, len(points))).fit(points)
+    wide = min(k + 1 + BEYOND, len(points))
+    tie = ROUNDING * float(np.sqrt(np.square(points).sum(axis=1).mean())) or 1.0
+    search = NearestNeighbors(n_neighbors=wide).fit(points)
     found = np.empty((len(queries), k), dtype=np.int32)
     for start in progress(range(0, len(queries), QUERIES), desc="neighbours"):
         own = queries[start : start + QUERIES]
-        near = search.kneighbors(points[own], return_distance=False)
-        found[start : start + QUERIES] = _without_own(near, own, k)
+        distances, near = search.kneighbors(points[own])
+        steps = np.rint(distances / tie)
+        # where the last ones looked at tie with those asked for, others may tie with them too
+        open_end = np.flatnonzero((steps[:, -1] <= steps[:, min(k, wide - 1)]) & (wide < len(points)))
+        near = np.take_along_axis(near, np.lexsort((near, steps), axis=1), axis=1)
+        part = _without_own(near, own, k)
+        for row in open_end:
+            far = np.rint(np.linalg.norm(points - points[own[row]], axis=1) / tie)
+            part[row] = _without_own(np.argsort(far, kind="stable")[None], own[[row]], k)[0]
+        found[start : start + QUERIES] = part
     return found
 
 

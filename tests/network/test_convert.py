@@ -177,6 +177,12 @@ class TestFiles:
         weights = sorted(data["weight"] for _, _, data in graph.edges(data=True))
         assert weights == sorted(net.edges["weight"])
 
+    def test_names_that_a_spreadsheet_would_compute_are_escaped_in_gmt(self, tmp_path, caplog):
+        frame = pd.DataFrame({"source": ["=1+1", "SPI1"], "target": ["CD14", "@A"], "weight": [1.0, -2.0]})
+        Network(frame).to_gmt(tmp_path / "a.gmt")
+        assert (tmp_path / "a.gmt").read_text() == "'=1+1(+)\tgrn\tCD14\nSPI1(-)\tgrn\t'@A\n"
+        assert "apostrophe" in caplog.text and "@A" in caplog.text
+
     def test_gmt(self, net, tmp_path):
         decoupler = pytest.importorskip("decoupler")
         plain = net.filter(targets=["CD14", "KLF4"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,7 @@ def score_edges(
     if not isinstance(name, str) or not name or name in floors.NAMES:
         raise ParameterError(f"name={name!r} is no name or that of a floor; choose another name.")
     for what, value in (("seeds", seeds), ("n_boot", n_boot)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ParameterError(f"{what}={value!r}; pass a positive integer.")
     grid, counts = _as_grid(network, reference)
     seed = seed_of(rng)

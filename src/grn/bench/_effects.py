@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ def effects(
     """
     if test not in _TESTS:
         raise ParameterError(f"test={test!r} is unknown; use one of {', '.join(_TESTS)}.")
-    if isinstance(max_q, bool) or not isinstance(max_q, int | float) or not 0 < max_q < 1:
+    if isinstance(max_q, bool) or not isinstance(max_q, Real) or not 0 < max_q < 1:
         raise ParameterError(f"max_q={max_q!r}; pass a number between 0 and 1, such as 0.05.")
     _check_count(min_cells, "min_cells", 2)
     validate(adata)
@@ -281,7 +282,7 @@ class _Plain:
 
 
 def _check_count(value: int, name: str, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
 
 
@@ -383,7 +384,7 @@ def _background(values: Expression | _Plain, mask: np.ndarray, grid: _Grid) -> d
 
 def _strongest(effect: np.ndarray, grid: _Grid, top: int | None) -> np.ndarray:
     size = int(grid.pairs.sum())
-    if isinstance(top, bool) or not isinstance(top, int | np.integer) or not 1 <= top <= size:
+    if isinstance(top, bool) or not isinstance(top, Integral) or not 1 <= top <= size:
         raise ParameterError(f"top={top!r}; pass a number of pairs from 1 to {size}.")
     limit = np.partition(np.abs(effect[grid.pairs]), size - top)[size - top]
     strong: np.ndarray = np.abs(effect) >= limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def label_floors(
     ...
     grn._core.errors.DataNotFoundError: ...
     """
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+    if isinstance(seeds, bool) or not isinstance(seeds, Integral) or seeds < 1:
         raise ParameterError(f"seeds={seeds!r}; pass a positive integer.")
     first = seed_of(rng)
     rows: list[dict[str, object]] = []

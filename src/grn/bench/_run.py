@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,8 @@ def run(
     ['VVP (raw)']
     """
     _check(protocols, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
+    seeds, n_boot = int(seeds), int(n_boot)
+    max_regulators = None if max_regulators is None else int(max_regulators)
     _check_scorers(scorers)
     n_jobs = _jobs(settings.n_jobs if n_jobs is None else n_jobs)
     _check_far(client, cache)
@@ -198,7 +201,7 @@ def _check(protocols: Sequence[str], **numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is None and name == "max_regulators":
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ParameterError(f"{name}={value!r}; pass a positive integer.")
 
 
@@ -213,7 +216,9 @@ def _check_scorers(scorers: Mapping[str, Scorer] | None) -> None:
 
 
 def _jobs(n_jobs: int | None) -> int | None:
-    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1):
+    if n_jobs is not None and (
+        isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs < -1
+    ):
         raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
     return n_jobs
 

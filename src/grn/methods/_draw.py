@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from grn._core.errors import ParameterError
@@ -17,7 +19,7 @@ def draw_cells(
     At most ``max_cells`` per group (``None``: all), drawn by the hash of their names, in the order of the hashes, so
     that the order of the cells does not matter; with ``among`` only cells of that mask.
     """
-    if max_cells is not None and (isinstance(max_cells, bool) or not isinstance(max_cells, int) or max_cells < 1):
+    if max_cells is not None and (isinstance(max_cells, bool) or not isinstance(max_cells, Integral) or max_cells < 1):
         raise ParameterError(f"max_cells={max_cells!r}; pass a positive integer, or None for all cells.")
     found = [("", np.ones(adata.n_obs, dtype=bool))] if groupby is None else groups(adata, groupby)
     places = [(name, np.flatnonzero(mask if among is None else mask & among)) for name, mask in found]

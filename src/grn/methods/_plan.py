@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -123,13 +124,19 @@ def plan(
 def batch_of(model: FoundationModel, panel: Panel, batch_size: int | None, memory_budget: int) -> int:
     """Virtual cells per pass."""
     if batch_size is not None:
-        return batch_size
+        return min(int(batch_size), _MOST)
     return rows_per_batch(bytes_per_gene(model) * len(panel), memory_budget, limit=_CELLS_PER_PASS)
+
+
+# torch counts in 64 bits
+_MOST = 2**62
 
 
 def check_batch(batch_size: int | None) -> None:
     """Refuse what is no number of cells."""
-    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+    if batch_size is not None and (
+        isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1
+    ):
         raise ParameterError(f"batch_size={batch_size!r}; pass a positive integer or None.")
 
 

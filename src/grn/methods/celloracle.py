@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -73,13 +74,16 @@ def fit(
     return network_of(data, bags if fit == "bagging" else None, told)
 
 
+_MOST_BAGS = 100_000
+
+
 def check(fit: str, alpha: float, n_bags: int) -> None:
     """Refuse numbers out of range."""
     if fit not in FITS:
         raise ParameterError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
     check_penalty("alpha", alpha, OF_SUMS)
-    if isinstance(n_bags, bool) or not isinstance(n_bags, int | np.integer) or n_bags < 2:
-        raise ParameterError(f"n_bags={n_bags!r}; pass an integer of at least 2, a t-test needs two bags.")
+    if isinstance(n_bags, bool) or not isinstance(n_bags, Integral) or not 2 <= n_bags <= _MOST_BAGS:
+        raise ParameterError(f"n_bags={n_bags!r}; pass an integer from 2, as a t-test needs two bags, to {_MOST_BAGS}.")
 
 
 def network_of(data: Problem, bags: Bags | None, params: dict) -> Network:

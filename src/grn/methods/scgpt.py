@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -175,7 +175,7 @@ def _only_pairs(matrix: np.ndarray, genes: PairGenes) -> np.ndarray:
 
 
 def _block(n: int, layer: int) -> int:
-    if isinstance(layer, bool) or not isinstance(layer, int) or not -n <= layer < n:
+    if isinstance(layer, bool) or not isinstance(layer, Integral) or not -n <= layer < n:
         raise ParameterError(
             f"attention_layer={layer!r}; the model has {n} layers: pass 0 to {n - 1}, or -1 for the last."
         )

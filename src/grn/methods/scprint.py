@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -218,15 +219,15 @@ def _check(task: Task, heads: str, labels: object, max_cells: object, max_genes:
         ("max_cells", max_cells),
         ("max_genes", task.model.max_genes if max_genes is None else max_genes),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ParameterError(f"{name}={value!r}; pass a positive integer.")
-    if isinstance(max_genes, int) and max_genes > task.model.max_genes:
+    if isinstance(max_genes, Integral) and max_genes > task.model.max_genes:
         raise ParameterError(
             f"max_genes={max_genes}, but {task.model.name!r} takes {task.model.max_genes}; load it with "
             f"params={{'max_genes': {max_genes}}}."
         )
     if threshold is not None and (
-        isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold < 1
+        isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= threshold < 1
     ):
         raise ParameterError(f"threshold={threshold!r}; pass a number from 0 to 1, or None for 1 / number of genes.")
 

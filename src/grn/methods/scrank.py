@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -51,11 +52,11 @@ class Recipe:
         whole |= {} if self.cells_per_resample is None else {"cells_per_resample": self.n_components + 2}
         for name, low in whole.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
                 raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
         for name in ("quantile", "threshold"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
                 raise ParameterError(f"{name}={value!r}; pass a number from 0 to below 1.")
 
 
@@ -88,7 +89,7 @@ def fit_scrank(
         device=str(where) if where.type == "cuda" else None,
     )
     least = n_components + 2
-    if isinstance(min_group_cells, bool) or not isinstance(min_group_cells, int) or min_group_cells < least:
+    if isinstance(min_group_cells, bool) or not isinstance(min_group_cells, Integral) or min_group_cells < least:
         raise ParameterError(f"min_group_cells={min_group_cells!r}; pass an integer of at least n_components + 2.")
     names = cell_names(adata)
     min_cells = 0 if parity else min_cells

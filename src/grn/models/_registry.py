@@ -207,7 +207,7 @@ def _read(
     found = detect(checkpoint)
     if known is not None and found.family != known.family:
         raise WeightsError(f"{path} holds a {found.family} checkpoint; {name!r} is {known.family}.")
-    given = dict(params or {})
+    given = {k: v.item() if isinstance(v, np.generic) else v for k, v in (params or {}).items()}
     found.check(given)
     at = path.resolve() if path.name in ("", "..") else path
     called = name or (at.name if path.is_dir() else at.stem)

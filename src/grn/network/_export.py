@@ -102,7 +102,9 @@ def _key(values: dict[str, Any]) -> dict[str, Any]:
 
 def write_gmt(path: PathLike, regulons: dict[str, dict[str, float]]) -> None:
     """One line per set: name, description, genes; tab separated."""
-    lines = ("\t".join([name, "grn", *targets]) for name, targets in regulons.items())
+    escaped = _escapes({*regulons, *(gene for targets in regulons.values() for gene in targets)})
+    sets = ([name, "grn", *targets] for name, targets in regulons.items())
+    lines = ("\t".join(escaped.get(word, word) for word in words) for words in sets)
     with written(path) as place:
         place.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -122,20 +124,18 @@ def write_table(path: PathLike, table: pd.DataFrame) -> None:
 
 
 def _harmless(table: pd.DataFrame) -> pd.DataFrame:
+    """Escape what a spreadsheet would compute in the columns of names."""
+    texts = {name: table[name].astype(object) for name in table if not pd.api.types.is_numeric_dtype(table[name])}
+    escaped = _escapes({value for text in texts.values() for value in text if isinstance(value, str)})
+    return table.assign(**{name: text.map(lambda value: escaped.get(value, value)) for name, text in texts.items()})
+
+
+def _escapes(names: set[str]) -> dict[str, str]:
     """Put an apostrophe before names that begin like a formula, as spreadsheets expect of text, and say so."""
-    escaped: set[str] = set()
-    columns = {}
-    for name in table.columns:
-        if pd.api.types.is_numeric_dtype(table[name]):
-            continue
-        text = table[name].astype(object)
-        formula = text.map(lambda value: isinstance(value, str) and value.startswith(_FORMULA)).to_numpy(dtype=bool)
-        if formula.any():
-            escaped |= set(text[formula])
-            columns[name] = text.where(~formula, "'" + text.astype(str))
+    escaped = {name: f"'{name}" for name in sorted(names) if name.startswith(_FORMULA)}
     if escaped:
         logger.warning(
             "%d names begin with one of %s and were written with an apostrophe in front, as spreadsheets would compute "
-            "them (%s)", len(escaped), " ".join(_FORMULA), ", ".join(sorted(escaped)[:3]),
+            "them (%s)", len(escaped), " ".join(_FORMULA), ", ".join([*escaped][:3]),
         )  # fmt: skip
-    return table.assign(**columns)
+    return escaped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -143,7 +144,7 @@ class Exports:
         GroupError
             The network has several groups.
         """
-        if isinstance(min_targets, bool) or not isinstance(min_targets, int) or min_targets < 1:
+        if isinstance(min_targets, bool) or not isinstance(min_targets, Integral) or min_targets < 1:
             raise ParameterError(f"min_targets={min_targets!r}; pass a positive integer.")
         edges = _combine.single_group(self, "a set of regulons")  # type: ignore[arg-type]
         table = _export.regulon_table(edges, _combine.known_signs(edges, signed=self.signed), signed=signed)
@@ -190,7 +191,8 @@ class Exports:
 
         Returns
         -------
-        None.
+        None. A name that begins with ``=``, ``+``, ``-`` or ``@`` is written with an apostrophe in front, as a
+        spreadsheet would compute it otherwise; a warning names it.
 
         Raises
         ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -117,9 +118,9 @@ def base_grn(
 
 
 def _check_arguments(min_score: float | None, min_overlap: float) -> None:
-    if min_score is not None and (isinstance(min_score, bool) or not isinstance(min_score, int | float)):
+    if min_score is not None and (isinstance(min_score, bool) or not isinstance(min_score, Real)):
         raise ParameterError(f"min_score={min_score!r}; pass a number or None.")
-    if isinstance(min_overlap, bool) or not isinstance(min_overlap, int | float) or not 0 <= min_overlap <= 1:
+    if isinstance(min_overlap, bool) or not isinstance(min_overlap, Real) or not 0 <= min_overlap <= 1:
         raise ParameterError(f"min_overlap={min_overlap!r} is no share; pass a number from 0 to 1.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,7 +95,7 @@ def align_genes(
     ['no-gene']
     """
     validate(adata)
-    if isinstance(min_overlap, bool) or not isinstance(min_overlap, int | float) or not 0 <= min_overlap <= 1:
+    if isinstance(min_overlap, bool) or not isinstance(min_overlap, Real) or not 0 <= min_overlap <= 1:
         raise ParameterError(f"min_overlap={min_overlap!r} is no share; pass a number from 0 to 1.")
     here = genes_of(adata)
     names = adata.var_names[here]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,7 @@ def _check(n_permutations: int, n_subsamples: int, fraction: float, pool: str, t
     check_count("n_subsamples", n_subsamples, 0)
     if not n_permutations and not n_subsamples:
         raise ParameterError("n_permutations=0 and n_subsamples=0 leave nothing to do; pass at least one of them.")
-    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
+    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
         raise ParameterError(f"fraction={fraction!r}; pass a share above 0 and below 1.")
     if pool not in POOLS:
         raise ParameterError(f"pool={pool!r} is unknown; use {' or '.join(map(repr, POOLS))}.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -116,9 +118,8 @@ def fit_translator(
     'vvp'
     """
     validate(adata)
-    _check(view=view, hidden=hidden, members=members, validation=validation, epochs=epochs, patience=patience)
-    if lr <= 0 or weight_decay < 0 or batch_size < 1:
-        raise ParameterError(f"lr={lr} must be above 0, weight_decay={weight_decay} not negative, batch_size above 0.")
+    _check(view, hidden, members=members, epochs=epochs, patience=patience, batch_size=batch_size)
+    _check_sizes(validation, lr, weight_decay)
     cube, sources = _features(adata, key)
     labels = edges_in_names(adata, labels)
     names = np.asarray(adata.var_names, dtype=str)
@@ -130,7 +131,7 @@ def fit_translator(
     network = TranslatorNetwork(config)
     train, held = split_by_source(pairs, sources, validation, seed)
     features = view_of(cube, config)
-    settings = FitSettings(epochs, patience, lr, weight_decay, batch_size)
+    settings = FitSettings(int(epochs), int(patience), float(lr), float(weight_decay), int(batch_size))
     history = fit_network(network, _xy(features, pairs.take(train)), _xy(features, pairs.take(held)), settings, seed)
     told = {
         "pairs": len(pairs),
@@ -185,7 +186,7 @@ def _config(
         points=cube.shape[-1],
         view=view,
         hidden=tuple(int(h) for h in hidden),
-        members=members,
+        members=int(members),
         model=params.text("model"),
         model_sha256=params.text("model_sha256"),
         grid=tuple(entry.numbers("grid").tolist()) if "grid" in entry.record else (),
@@ -196,14 +197,25 @@ def _xy(features: np.ndarray, pairs: LabelledPairs) -> tuple[np.ndarray, np.ndar
     return features[pairs.targets, pairs.sources], pairs.labels
 
 
-def _check(*, view: str, hidden: Sequence[int], members: int, validation: float, epochs: int, patience: int) -> None:
+# more is more than a computer trains, and than torch counts
+_MOST = 2**31 - 1
+
+
+def _check(view: str, hidden: Sequence[int], **counts: int) -> None:
     if isinstance(hidden, str) or not isinstance(hidden, Sequence):
         raise ParameterError(f"hidden={hidden!r}; pass a list of widths such as (64, 32).")
     if view not in VIEWS:
         raise ParameterError(f"view={view!r}; use one of {', '.join(VIEWS)}.")
+    for name, value in [*counts.items(), *(("hidden", h) for h in hidden)]:
+        if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= _MOST:
+            raise ParameterError(f"{name}={value!r}; pass integers from 1 to {_MOST}.")
+
+
+def _check_sizes(validation: float, lr: float, weight_decay: float) -> None:
+    for name, value in (("validation", validation), ("lr", lr), ("weight_decay", weight_decay)):
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
+            raise ParameterError(f"{name}={value!r}; pass a finite number of at least 0.")
     if not 0 < validation < 1:
         raise ParameterError(f"validation={validation}; pass a fraction between 0 and 1.")
-    numbers = [("members", members), ("epochs", epochs), ("patience", patience), *(("hidden", h) for h in hidden)]
-    for name, value in numbers:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ParameterError(f"{name}={value!r}; pass positive integers.")
+    if lr == 0:
+        raise ParameterError("lr=0; pass a number above 0, as nothing is learnt otherwise.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def place_of(
     _check_int("n_grid", n_grid, low=2)
     _check_int("n_controls", n_controls, low=0)
     for name, value, low in (("bandwidth", bandwidth, 1e-12), ("min_mass", min_mass, 0.0)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < np.inf:
+        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < np.inf:
             raise ParameterError(f"{name}={value!r}; pass a number {'above' if low else 'of at least'} 0.")
     if np.ptp(embedding[:, :2], axis=0).min() <= 0:
         raise ParameterError(
@@ -108,7 +109,7 @@ def place_of(
 
 
 def _check_int(name: str, value: object, *, low: int, high: int | None = None) -> None:
-    usable = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low
+    usable = isinstance(value, Integral) and not isinstance(value, bool) and value >= low
     if not usable or (high is not None and value > high):
         upper = "" if high is None else f" and at most {high}"
         raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}{upper}.")

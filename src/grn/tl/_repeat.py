@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -132,10 +133,13 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
     )
 
 
+_MOST = 2**31 - 1
+
+
 def check_count(name: str, value: object, least: int) -> None:
     """Refuse what is no whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ParameterError(f"{name}={value!r}; pass an integer of at least {least}.")
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= _MOST:
+        raise ParameterError(f"{name}={value!r}; pass an integer from {least} to {_MOST}.")
 
 
 def _order(blocks: Blocks, axes: Axes, plan: Plan, i: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from grn.pp._anndata import check_target, expression, target, validate
 from grn.pp._expression import reads_of
 from grn.pp._groups import cell_names
 from grn.pp._smooth import stored_weights
+from grn.pp._smooth_graph import fewest, first_neighbours, graph_of
 
 KEY = "grn_smooth"
 _MOST = 200
@@ -37,6 +38,7 @@ def smooth(
     exact: bool | None = None,
     n_pcs: int = 50,
     use_rep: str | None = None,
+    graph: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
     values: str = "auto",
@@ -74,6 +76,12 @@ def smooth(
         Coordinates in ``obsm``, of which the first ``n_pcs`` columns count. By default ``"X_pca"`` if the object has
         it, else components are computed from the log-normalised values of the 3000 genes that vary most; ``"pca"``
         computes them in any case.
+    graph
+        Take the neighbours in a sparse graph of ``obsp`` and measure nothing: the key of distances, as
+        ``sc.pp.neighbors`` leaves them in ``obsp["distances"]``, of which the shortest count, or a key that ends with
+        ``connectivities``, of which the largest count; equal ones by name. ``k`` and ``sight`` are then at most, and
+        ``sight`` by default, as many as every cell has neighbours there. Not with ``use_rep``, ``exact``,
+        ``layer`` or ``use_raw``; ``n_pcs`` and ``values`` then mean nothing.
     layer
         Layer with counts or log-normalised values to compute components from; ``None`` reads ``X``.
     use_raw
@@ -102,9 +110,9 @@ def smooth(
     ParameterError
         If a number is out of its range.
     ResultNotFoundError
-        If ``obsm`` has no ``use_rep``.
+        If ``obsm`` has no ``use_rep``, or ``obsp`` no ``graph``.
     ExpressionError, LayerError
-        If the values or the layer cannot be used, or coordinates hold NaN.
+        If the values, the layer or the graph cannot be used, or coordinates hold NaN.
 
     Notes
     -----
@@ -134,6 +142,7 @@ def smooth(
         exact=exact,
         n_pcs=n_pcs,
         use_rep=use_rep,
+        graph=graph,
         layer=layer,
         use_raw=use_raw,
         values=values,
@@ -153,6 +162,7 @@ def neighbour_weights(
     exact: bool | None = None,
     n_pcs: int = 50,
     use_rep: str | None = None,
+    graph: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
     values: str = "auto",
@@ -163,22 +173,24 @@ def neighbour_weights(
     names = cell_names(adata) if balance else np.asarray(adata.obs_names, dtype=str)
     if n < 2:
         raise ExpressionError(f"the object has {n} cells; neighbours need at least 2.")
-    k = _count(min(_MOST, max(1, int(0.025 * n))) if k is None else k, "k", n - 1)
+    order = np.argsort(names, kind="stable")
+    usual = min(_MOST, max(1, int(0.025 * n)))
+    if graph is not None:
+        edges = graph_of(adata, graph, use_rep=use_rep, exact=exact, layer=layer, use_raw=use_raw or None)
+        most = fewest(edges, graph)
+        k = _count(min(usual, most) if k is None else k, "k", most)
+        sight = _count(most if sight is None else sight, "sight", most, least=k) if balance else k
+        found = first_neighbours(edges, order, sight)
+        return _chosen(found, order, k, max_chosen, balance=balance, source={"graph": graph})
+    k = _count(usual if k is None else k, "k", n - 1)
     every = n <= _EXACT if exact is None else bool(exact)
     wide = min(8 * k if every else k + k // 2, n - 1)
     sight = _count(wide if sight is None else sight, "sight", n - 1, least=k) if balance else k
-    limit = _count(4 * k if max_chosen is None else max_chosen, "max_chosen", None)
     with reads_of() as reads:
         points, rep = _points(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw, values=values)
-    order = np.argsort(names, kind="stable")
     points = points[order]
     found = nearest(points, sight) if every else nearly_nearest(points, sight)
-    if balance:
-        found = balanced(found, k, limit)
-    params = {
-        "k": k,
-        "balance": balance,
-        **({"sight": sight, "max_chosen": limit} if balance else {}),
+    source = {
         "exact": every,
         "n_pcs": points.shape[1],
         "use_rep": rep,
@@ -187,8 +199,20 @@ def neighbour_weights(
         "values": values,
         **reads.told,
     }
-    logger.info("smooth: %d neighbours per cell in %s", k, rep)
-    return averaging(_in_order_of_cells(found, order)), params
+    return _chosen(found, order, k, max_chosen, balance=balance, source=source)
+
+
+def _chosen(
+    found: np.ndarray, order: np.ndarray, k: int, max_chosen: int | None, *, balance: bool, source: Mapping[str, Any]
+) -> tuple[sparse.csr_matrix, dict[str, Any]]:
+    """Weights of the neighbours that are chosen of those found among sorted cells, and what to record."""
+    params: dict[str, Any] = {"k": k, "balance": balance}
+    if balance:
+        limit = _count(4 * k if max_chosen is None else max_chosen, "max_chosen", None)
+        params |= {"sight": found.shape[1], "max_chosen": limit}
+        found = balanced(found, k, limit)
+    logger.info("smooth: %d neighbours per cell", k)
+    return averaging(_in_order_of_cells(found, order)), params | dict(source)
 
 
 def write_weights(adata: AnnData, key: str, weights: sparse.csr_matrix, params: Mapping[str, Any]) -> None:

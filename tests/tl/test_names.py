@@ -161,3 +161,19 @@ def test_separate_source_and_target_vocabularies(planted, weights, toy):
     assert toy.uns["vvp"]["params"]["n_lost_sources"] == 6
     known = np.isfinite(toy.varm["vvp"]).all(axis=(1, 2))
     assert list(toy.var_names[known]) == list(toy.var_names[8:])
+
+
+def test_a_single_source_is_no_target_that_could_not_be_read(planted, toy, caplog):
+    grn.tl.vvp(toy, model=planted(), sources=["MYB"])
+    assert "could not be read" not in caplog.text
+
+
+def test_targets_without_an_answer_are_counted(planted, toy, caplog):
+    class Deaf(type(planted())):
+        def respond(self, panel, values, *, context=None):
+            found = super().respond(panel, values)
+            found[:, [panel.targets.index("SPI1"), panel.targets.index("GATA1")]] = float("nan")
+            return found
+
+    grn.tl.vvp(toy, model=Deaf(planted().weights), sources=["MYB", "SPI1"])
+    assert f"vvp: 2 of {toy.n_vars} targets could not be read" in caplog.text

@@ -196,7 +196,7 @@ def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures
     sink = ArraySink(work)
     run(work, sink, client=request.client, show=request.show)
     for name, values in sink.cubes.items():
-        _tell_missing(values[genes.targets], name)
+        _tell_missing(values, genes, name)
     return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in sink.cubes.items()}
 
 
@@ -230,8 +230,11 @@ def check_features(n_bytes: int, budget: int | None) -> None:
         )
 
 
-def _tell_missing(values: np.ndarray, feature: str) -> None:
+def _tell_missing(values: np.ndarray, genes: PairGenes, feature: str) -> None:
     """Say when a model gave no answer for a target, as for genes that are absent from a cell of ranks."""
-    missing = int(np.isnan(values).all(axis=(1, 2)).sum())
+    # a gene is no target of itself, so a single source has no answer to give
+    other = genes.targets[:, None] != genes.sources
+    unread = np.isnan(values[genes.targets]).all(axis=2)
+    missing = int(((unread | ~other).all(axis=1) & other.any(axis=1)).sum())
     if missing:
-        hint("%s: %d of %d targets could not be read and stay NaN", feature, missing, len(values))
+        hint("%s: %d of %d targets could not be read and stay NaN", feature, missing, len(genes.targets))

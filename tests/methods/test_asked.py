@@ -96,6 +96,15 @@ def test_nothing_lost_nothing_said(adata, said, caplog):
     assert [r.getMessage() for r in caplog.records] == []
 
 
+def test_all_genes_are_not_asked_for_by_name(adata, said):
+    values = adata.X.toarray()
+    values[:, -1] = 0
+    adata.X = values
+    grn.tl.scrank(adata, groupby="group", drug_targets=["SPI1"], n_resamples=2)
+    grn.tl.infer_network(adata, method="correlation", sources=list(adata.var_names), targets=list(adata.var_names))
+    assert not [line for line in said() if "asked for" in line]
+
+
 def test_a_base_grn_without_a_source_asked_for(adata, said):
     table = adata.uns["truth"][["source", "target"]]
     gone = regulators(adata)[0]

@@ -8,6 +8,7 @@ import pytest
 from scipy import sparse
 
 from grn._core.errors import GeneNameError, GeneOverlapError, GrnError, ParameterError
+from grn._core.logging import HINT
 from grn.pp import align_genes
 
 NAMES = ["TP53", "ENSG00000102145.14", "MLL", "OCT3", "nonsense", "AC023509.3", "P53"]
@@ -44,6 +45,17 @@ def test_lost_regulators_are_named_unless_another_name_stands_for_them(caplog):
         align_genes(adata)
     assert adata.uns["grn_genes"]["lost_regulators"].tolist() == ["OCT3", "AC023509.3"]
     assert "of 7 human gene names, 3 were kept" in caplog.text and "AC023509.3" in caplog.text
+
+
+def test_what_is_lost_is_said_by_default(caplog):
+    align_genes(make())
+    assert [r.getMessage() for r in caplog.records if r.levelno == HINT] == [
+        "align_genes: of 7 human gene names, 3 were kept (1 by symbol, 1 by Ensembl id, 1 by alias), 2 are "
+        "ambiguous (OCT3, P53), 2 are lost (nonsense, AC023509.3)."
+    ]
+    caplog.clear()
+    align_genes(make(["TP53", "GATA1"]))
+    assert not [r for r in caplog.records if r.levelno >= HINT], "nothing lost, nothing said"
 
 
 def test_mouse_by_ortholog():

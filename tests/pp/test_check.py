@@ -89,3 +89,27 @@ def test_bad_arguments():
         check_expression(make(COUNTS), layer="x")
     with pytest.raises(ParameterError, match="AnnData"):
         check_expression(COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("bad", "arguments", "cure"),
+    [
+        ("raw", {"use_raw": True}, {"use_raw": False}),
+        ("raw", {"use_raw": True}, {"use_raw": False, "layer": "log"}),
+        ("log", {"layer": "log"}, {"layer": None, "use_raw": True}),
+        ("log", {"layer": "log"}, {"layer": None}),
+    ],
+)
+def test_advice_takes_back_what_selected_the_bad_matrix(bad, arguments, cure):
+    good = np.log1p(np.arange(60.0).reshape(6, 10) % 7)
+    spoiled = good.copy()
+    spoiled[0, 0] = np.nan
+    adata = ad.AnnData(spoiled if bad == "raw" else good)
+    adata.raw = adata.copy()
+    adata.X = good if cure != {"use_raw": False, "layer": "log"} else spoiled
+    adata.layers["log"] = spoiled if bad == "log" else good
+    said = ", ".join(f"{name}={value!r}" for name, value in cure.items())
+    with pytest.raises(ExpressionError) as error:
+        check_expression(adata, expect="log", **arguments)
+    assert said in str(error.value)
+    assert check_expression(adata, expect="log", **{**arguments, **cure}).n_nan == 0

@@ -174,3 +174,17 @@ def test_features_are_read_by_symbol():
     adata.varm["vvp"] = np.ones((10, 1, 2), dtype=np.float32)
     adata.uns["vvp"] = {"sources": np.array(["ENSG00000000001"]), "grid": np.array([-1.0, 1.0]), "value_scale": "z"}
     assert grn.get.features(adata, key="vvp", sources="SPI1", targets=["LYZ"]).values.shape == (1, 1, 2)
+
+
+@pytest.mark.parametrize("word", ["gene_expression", "Gene-Expression", "GENE EXPRESSION", "rna"])
+def test_the_type_of_genes_is_known_however_it_is_spelled(word):
+    table = pd.DataFrame(
+        {"feature_types": [word, word, "chromatin_accessibility", "Antibody-Capture"]}, index=list("abcd")
+    )
+    assert gene_mask(ad.AnnData(np.ones((2, 4)), var=table)).tolist() == [True, True, False, False]
+
+
+def test_types_without_genes_are_refused_with_the_cure():
+    table = pd.DataFrame({"feature_types": ["coding", "Peaks", "Peaks"]}, index=list("abc"))
+    with pytest.raises(GeneNameError, match=r"2 Peaks, 1 coding\. .*replace\(\{'coding': 'Gene Expression'\}\)"):
+        gene_mask(ad.AnnData(np.ones((2, 3)), var=table))

@@ -35,7 +35,7 @@ def gene_mask(table: Any) -> np.ndarray | None:
         if name not in table:
             continue
         types = np.asarray(table[name], dtype=object)
-        words = np.array(["gene" if is_missing(word) else str(word).strip().lower() for word in types])
+        words = np.array(["gene" if is_missing(word) else _plain(word) for word in types])
         others = np.isin(words, list(_OTHERS))
         if not others.any():
             continue
@@ -45,11 +45,19 @@ def gene_mask(table: Any) -> np.ndarray | None:
     return None
 
 
+def _plain(word: object) -> str:
+    return str(word).strip().lower().replace("_", " ").replace("-", " ")
+
+
 def _tell(types: np.ndarray, gene: np.ndarray, name: str) -> None:
     counts = Counter(str(word) for word in types[~gene])
     others = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
     if not gene.any():
-        raise GeneNameError(f"var[{name!r}] lists no gene expression among {len(gene)} features: {others}.")
+        likely = next((word for word in counts if _plain(word) not in _OTHERS), next(iter(counts)))
+        raise GeneNameError(
+            f"var[{name!r}] lists no gene expression among {len(gene)} features: {others}. If some are genes, say so: "
+            f"adata.var[{name!r}] = adata.var[{name!r}].astype(str).replace({{{likely!r}: 'Gene Expression'}})."
+        )
     logger.warning(
         "%d of %d features are genes and take part, by var[%r]; left out are %s", gene.sum(), len(gene), name, others
     )

@@ -20,11 +20,14 @@ def tell_without_edges(adata, network: Network, task: Task) -> None:
     network
         What was made.
     task
-        What was asked: names in ``sources`` and ``targets``; what is ``None`` was not asked by name.
+        What was asked: names in ``sources`` and ``targets``; ``None`` and all genes of the object name none.
     """
     edges = network._edges
     sides = {"sources": (edges["source"], task.sources), "targets": (edges["target"], task.targets)}
-    lost = {what: _absent(set(column.unique()), asked) for what, (column, asked) in sides.items()}
+    lost = {
+        what: [] if len(set(asked or ())) == adata.n_vars else _absent(set(column.unique()), asked)
+        for what, (column, asked) in sides.items()
+    }
     if task.model is not None and any(lost.values()):
         genes = pair_genes(adata, task.model, task.sources, task.targets)
         lost["sources"] = [name for name in lost["sources"] if name not in set(genes.lost_sources)]

@@ -26,7 +26,7 @@ def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw
     """Say which other matrix of the object fits, or what to do with the one that was ``seen``."""
     other = holding(adata, kinds, but=argument_of(layer, use_raw=use_raw))
     if other:
-        return f"Pass {' or '.join(other)}, which holds such values."
+        return f"Pass {' or '.join(_instead(name, layer, use_raw=use_raw) for name in other)}, which holds such values."
     where = "adata.raw.X" if use_raw else label(layer, use_raw=False)
     if seen.n_nan or seen.n_infinite:
         return _missing(seen, where)
@@ -47,6 +47,13 @@ def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw
         f"The object holds no counts, and they cannot be made from {_NAMES[seen.kind]}: load it with its counts, for "
         "example in adata.layers['counts']."
     )
+
+
+def _instead(argument: str, layer: str | None, *, use_raw: bool) -> str:
+    """The arguments that select another matrix, with the one to take back that selected this one."""
+    if use_raw:
+        return "use_raw=False" if argument == "layer=None" else f"use_raw=False, {argument}"
+    return f"layer=None, {argument}" if layer is not None and argument == "use_raw=True" else argument
 
 
 _NAMES = {"log": "logarithms", "linear": "normalised or corrected values", "counts": "counts"}

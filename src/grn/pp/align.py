@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from grn import genes
 from grn._core.errors import GeneOverlapError, ParameterError
-from grn._core.logging import logger, one_voice
+from grn._core.logging import hint, logger, one_voice
 from grn.pp._anndata import KINDS, own_names, target, to_vocabulary, validate
 from grn.pp._var import genes_of
 
@@ -111,7 +111,8 @@ def align_genes(
     for column in ("symbol", "ensembl", "status", "how"):
         result.var[f"grn_{column}"] = _spread(table[column], here, adata.n_vars)
     result.uns["grn_genes"] = facts
-    logger.info("align_genes: %s", _paragraph(table, facts))
+    say = hint if facts["ambiguous"] or facts["lost"] else logger.info
+    say("align_genes: %s", _paragraph(table, facts))
     if len(facts["lost_regulators"]):
         logger.warning(
             "%d regulators were not kept: %s", len(facts["lost_regulators"]), _some(facts["lost_regulators"])
@@ -212,8 +213,6 @@ def _paragraph(table: pd.DataFrame, facts: dict[str, Any]) -> str:
     for word in ("ambiguous", "lost"):
         if facts[word]:
             text += f", {facts[word]} are {word} ({_some(facts[f'{word}_names'], 5)})"
-    if len(facts["lost_regulators"]):
-        text += f"; {len(facts['lost_regulators'])} regulators are among those not kept"
     if "model" in facts:
         text += f"; the model {facts['model']['name']} knows {facts['model']['known']} of them"
     return text + "."

@@ -11,6 +11,7 @@ from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import hint, logger, one_voice
 from grn.network import Network
 from grn.network._filter import Names
+from grn.pp._var import spelled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -98,8 +99,8 @@ def edges(
     """
     whole = network(data, key=key, group=group)
     net = whole.filter(
-        sources=sources,
-        targets=targets,
+        sources=_in_names(data, sources),
+        targets=_in_names(data, targets),
         min_abs_weight=min_abs_weight,
         min_probability=min_probability,
         max_q=max_q,
@@ -116,6 +117,13 @@ def edges(
             "network; grn.get.edges(..., group=%r) gives one", len(net.groups), net.groups[0],
         )  # fmt: skip
     return net.edges
+
+
+def _in_names(data: Any, wanted: Names) -> Names:
+    """Names asked for as in ``var_names``, where the data is an object that may name its genes otherwise too."""
+    if wanted is None or not hasattr(data, "var_names"):
+        return wanted
+    return spelled(data, [wanted] if isinstance(wanted, str) else list(wanted))
 
 
 @one_voice

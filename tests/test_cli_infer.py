@@ -289,8 +289,14 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path):
     grn.datasets.toy(n_cells=2000, n_regulators=40, n_targets=400).write_h5ad(tmp_path / "cells.h5ad")
     code = f"import sys; sys.path.insert(0, {str(Path(grn.__file__).parents[1])!r}); from grn.__main__ import main; "
     code += f"sys.exit(main(['infer', {str(tmp_path / 'cells.h5ad')!r}, '--method', 'genie3', '--verbosity', 'info']))"
-    run = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    time.sleep(8)
-    run.send_signal(signal.SIGINT)
-    err = run.communicate(timeout=60)[1]
+    # a shell that runs the tests in the background ignores Ctrl-C, and what it starts would too
+    heed = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as run:
+        try:
+            time.sleep(8)
+            run.send_signal(signal.SIGINT)
+            err = run.communicate(timeout=60)[1]
+        finally:
+            run.kill()
     assert run.returncode == 130 and "Traceback" not in err and not (tmp_path / "edges.csv").exists()

@@ -145,3 +145,9 @@ def test_unused_categories_and_order(planted, toy):
     assert toy.uns["pert"]["groups"].tolist() == ["zebra", "ant"]
     grn.tl.pert(toy, model=planted(), groupby="group", key_added="known")
     assert np.array_equal(toy.varm["pert"], toy.varm["known"], equal_nan=True)
+
+
+@pytest.mark.parametrize("function", ["pert", "vvp"])
+def test_a_mean_of_one_or_two_cells_is_refused(toy, planted, refuses, function):
+    arguments = {"model": planted(), "sources": ["MYB"]} | ({"context": "mean"} if function == "vvp" else {})
+    assert "2 cells" in refuses(ExpressionError, getattr(grn.tl, function), toy[:2].copy(), **arguments)

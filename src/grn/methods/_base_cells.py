@@ -8,12 +8,12 @@ from typing import NoReturn
 import numpy as np
 from torch import Tensor
 
-from grn._core.errors import ParameterError
+from grn._core.errors import ExpressionError, ParameterError
 from grn.methods._genes import PairGenes
 from grn.models import FoundationModel, Moments, Panel
 from grn.models._protocol import virtual_cell
 from grn.pp._anndata import expression
-from grn.pp._groups import group_codes
+from grn.pp._groups import FEWEST_OF_A_MEAN, group_codes
 
 CONTEXTS = ("virtual", "mean")
 
@@ -70,6 +70,11 @@ def base_cells(
     names, codes = ("",), np.zeros(adata.n_obs, dtype=np.int64)
     if groupby is not None:
         names, codes = group_codes(adata, groupby)
+    elif read.n_cells < FEWEST_OF_A_MEAN:
+        raise ExpressionError(
+            f"the object has {read.n_cells} cells, too few for a mean cell; pass at least {FEWEST_OF_A_MEAN}, or read "
+            "virtual cells with context='virtual'."
+        )
     everyone, found = read.group_moments(codes)
     means, totals = tuple(mean for mean, _ in found), read.totals()
     if totals is None:

@@ -14,9 +14,11 @@ from grn.pp._anndata import check_type, column
 
 # fewest cells whose values say anything of a group
 MIN_CELLS = 10
+# fewest cells whose mean stands for a group; a mean is noisy where there are few, but no edge is made of chance alone
+FEWEST_OF_A_MEAN = 3
 
 
-def groups(adata: AnnData, groupby: str, *, min_cells: int = 3) -> list[tuple[str, np.ndarray]]:
+def groups(adata: AnnData, groupby: str, *, min_cells: int = FEWEST_OF_A_MEAN) -> list[tuple[str, np.ndarray]]:
     """Give the groups of cells of a column of ``obs`` as names and masks.
 
     Parameters
@@ -37,7 +39,9 @@ def groups(adata: AnnData, groupby: str, *, min_cells: int = 3) -> list[tuple[st
     return [(name, codes == code) for code, name in enumerate(names)]
 
 
-def group_codes(adata: AnnData, groupby: str, *, min_cells: int = 3) -> tuple[tuple[str, ...], np.ndarray]:
+def group_codes(
+    adata: AnnData, groupby: str, *, min_cells: int = FEWEST_OF_A_MEAN
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the groups of :func:`groups`, and the number of the group of every cell (n_obs,)."""
     check_type(adata)
     names, codes = label_codes(adata.obs, groupby)

@@ -243,9 +243,9 @@ def _columns(
         if top is None:
             best = np.bincount(group[columns["qval"] <= _LEVEL], minlength=len(axes.groups))
             for name in np.asarray(axes.groups)[best == 0]:
-                where = f" in group {name!r}" if name else ""
+                where = f" in group {str(name)!r}" if name else ""
                 told = "no edge has q up to %g%s, so there is no stability; pass top=..."
-                logger.warning(told, _LEVEL, where, extra={"of": name})
+                logger.warning(told, _LEVEL, where, extra={"of": str(name)})
         columns |= _stability(own, found.samples, axes, best)
     return {name: values[np.argsort(own.row)] for name, values in columns.items()}
 

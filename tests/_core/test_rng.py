@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grn._core.errors import ParameterError
-from grn._core.rng import child, sample_names, seed_of
+from grn._core.rng import child, name_codes, pair_draws, sample_names, seed_of
 
 
 @pytest.mark.parametrize("rng", [0, 7, np.int32(7), np.uint64(2**40), 2**70])
@@ -69,3 +69,18 @@ def test_samples_are_nested_and_depend_on_the_seed():
     assert sample_names(names, 20, 0)[:5] == sample_names(names, 5, 0)
     assert sample_names(names, 20, 0) != sample_names(names, 20, 1)
     assert sorted(sample_names(names, 99, 0)) == list(range(50))
+
+
+def test_draws_of_pairs_of_names_are_uniform_and_know_no_order():
+    names = [f"cell {i}" for i in range(300)]
+    codes = name_codes(3, "neighbours", names)
+    draws = pair_draws(codes[:, None], codes[None])
+    assert 0 < draws.min() and draws.max() < 1 and len(np.unique(draws)) == draws.size
+    assert np.abs(np.histogram(draws, bins=20, range=(0, 1))[0] / draws.size - 0.05).max() < 0.003
+    for other in (draws.T, np.roll(draws, 1, axis=0), np.roll(draws, 1, axis=1)):
+        assert abs(np.corrcoef(draws.ravel(), other.ravel())[0, 1]) < 0.02
+    some = np.array([200, 4, 71])
+    again = name_codes(3, "neighbours", [names[i] for i in some])
+    assert (pair_draws(again[:, None], again[None]) == draws[np.ix_(some, some)]).all()
+    assert not (name_codes(4, "neighbours", names) == codes).any()
+    assert not (name_codes(3, "others", names) == codes).any()

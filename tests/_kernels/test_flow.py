@@ -134,3 +134,28 @@ def test_shifts_and_grid_of_celloracle(reference, name):
     weights = flow.kernel_weights(distances, deviation, parity=True)
     np.testing.assert_allclose(weights.sum(axis=1), grid["mass"], atol=1e-7)
     np.testing.assert_allclose(flow.smooth_vectors(weights, near, found), grid[["ux", "uy"]], atol=1e-6)
+
+
+def test_transitions_of_celloracle_and_shifts_from_them(reference):
+    values, change, embedding = reference["values"], reference["change"], reference["embedding"]
+    near, cells = NearestNeighbors(n_neighbors=41).fit(embedding).kneighbors(return_distance=False), np.arange(180)
+    units, going = flow.directions(embedding, cells, near), np.empty(near.shape)
+    moved = flow.shifts(values, cells, near, units, lambda b: np.stack([change[b], -change[b]]), transitions=going)
+    raised = np.exp(np.take_along_axis(reference["rho"], near, axis=1) / 0.05)
+    np.testing.assert_allclose(going, raised / raised.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(moved[:, 0], np.einsum("nk,nkd->nd", going - 1 / 41, units), atol=1e-12)
+
+
+def test_neighbours_are_sampled_as_numpy_draws_without_replacement():
+    rng = np.random.default_rng(5)
+    neighbours, odds = np.tile(np.arange(10, 22), (20_000, 1)), np.linspace(0.5, 0.1, 12)
+    drawn = flow.sampled(neighbours, rng.uniform(size=neighbours.shape), 4, (0.5, 0.1))
+    assert drawn.shape == (20_000, 4) and (np.diff(drawn, axis=1) > 0).all()
+    theirs = np.concatenate([rng.choice(12, 4, replace=False, p=odds / odds.sum()) for _ in range(20_000)])
+    np.testing.assert_allclose(np.bincount(drawn.ravel() - 10) / 20_000, np.bincount(theirs) / 20_000, atol=0.02)
+
+
+def test_all_neighbours_are_left_by_a_full_sample():
+    neighbours = np.array([[3, 1, 2], [0, 2, 3]])
+    draws = np.random.default_rng(6).uniform(size=neighbours.shape)
+    assert flow.sampled(neighbours, draws, 3, (0.5, 0.1)).tolist() == neighbours.tolist()

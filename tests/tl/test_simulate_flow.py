@@ -145,6 +145,14 @@ def test_a_flow_survives_a_file(knocked_out, tmp_path):
         ({"pseudotime": "flat"}, "at least three that differ"),
         ({"basis": "X_bad"}, "finite columns"),
         ({"basis": "X_line"}, "same coordinate"),
+        ({"sampled_fraction": 0.0}, "sampled_fraction=0.0"),
+        ({"sampled_fraction": 1.5}, "sampled_fraction=1.5"),
+        ({"sampled_fraction": 0.05}, "at least 0.0667"),
+        ({"sampling_probs": (0.5, 0.0)}, "sampling_probs="),
+        ({"sampling_probs": 0.5}, "sampling_probs="),
+        ({"transitions_added": ""}, "transitions_added"),
+        ({"transitions_added": "P", "basis": None, "pseudotime": None}, "needs an embedding"),
+        ({"transitions_added": "P", "perturbation": {"TF": [0, 1]}}, "basis"),
     ],
     ids=str,
 )
@@ -154,8 +162,8 @@ def test_bad_input_is_refused(arguments, match):
     adata.obsm["X_bad"] = np.full((240, 2), np.nan)
     adata.obsm["X_line"] = np.zeros((240, 2))
     with pytest.raises(ParameterError, match=match):
-        grn.tl.simulate(adata, perturbation={"TF": 0}, **{**RUN, **arguments})
-    assert "simulation" not in adata.uns and "simulation" not in adata.obsm
+        grn.tl.simulate(adata, **{"perturbation": {"TF": 0}, **RUN, **arguments})
+    assert not adata.obsp and "simulation" not in adata.uns and "simulation" not in adata.obsm
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +226,52 @@ def test_p_values_come_from_some_cells_drawn_by_name(monkeypatch):
     one, two = adata.uns["simulation"]["groups"], turned.uns["simulation"]["groups"]
     pd.testing.assert_frame_equal(one, two, atol=2e-4)
     assert one.loc[0, "p_score"] <= 0.04 and one.loc[0, "n_cells"] == 240
+
+
+def test_transitions_are_those_of_celloracle(oracle, shared_dir):
+    adata, expected = oracle
+    run = {"basis": "X_umap", "n_neighbors": 40, "n_controls": 0, "parity": True, "copy": True}
+    out = grn.tl.simulate(adata, perturbation={"TF2": 0}, transitions_added="going", **run)
+    found = out.obsp["going"]
+    assert found.dtype == np.float32 and found.format == "csr" and (np.diff(found.indptr) == 41).all()
+    with np.load(shared_dir / "reference" / "celloracle" / "transition_full.npz") as read:
+        raised = np.exp(read["corrcoef"] / 0.05) * (found.toarray() > 0)
+    np.testing.assert_allclose(found.toarray(), raised / raised.sum(axis=1, keepdims=True), atol=1e-4)
+    # upstream's shift follows from the matrix alone
+    step = adata.obsm["X_umap"][None] - adata.obsm["X_umap"][:, None]
+    units = step / np.maximum(np.linalg.norm(step, axis=2, keepdims=True), 1e-12)
+    shift = np.einsum("ij,ijd->id", found.toarray() - (found.toarray() > 0) / 41, units)
+    np.testing.assert_allclose(shift, expected["delta_embedding_full"], atol=1e-3)
+
+
+def test_sampled_neighbours_are_drawn_by_name(knocked_out, monkeypatch):
+    run = {"perturbation": {"TF": 0}, "groupby": "half", **RUN, "sampled_fraction": 0.4, "transitions_added": "going"}
+    adata = trajectory()
+    turned = adata[np.random.default_rng(1).permutation(240), ::-1].copy()
+    grn.tl.simulate(adata, **run)
+    monkeypatch.setattr(_flow.defaults, "memory_budget", 1)  # smallest blocks
+    monkeypatch.setattr(_flow, "_CELLS_DRAWN", 7)
+    grn.tl.simulate(turned, **run)
+    found, back = adata.obsp["going"], turned[adata.obs_names].obsp["going"]
+    assert (np.diff(found.indptr) == 12).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert ((found != 0) != (back != 0)).nnz == 0
+    np.testing.assert_allclose(found.toarray(), back.toarray(), atol=2e-4)
+    np.testing.assert_allclose(adata.obsm["simulation"], turned[adata.obs_names].obsm["simulation"], atol=2e-4)
+    # other neighbours with another seed, and all of them without a sample
+    grn.tl.simulate(turned, **{**run, "rng": 1, "key_added": "other", "transitions_added": "other"})
+    assert ((found != 0) != (turned[adata.obs_names].obsp["other"] != 0)).nnz > 100
+    grids = [cells.uns["simulation"]["grid"].query("shown")["flow_x"] for cells in (adata, knocked_out)]
+    assert np.corrcoef(*grids)[0, 1] > 0.8
+    assert adata.uns["simulation"]["params"]["sampled_fraction"] == 0.4
+
+
+def test_transitions_survive_a_file_and_a_copy(tmp_path):
+    adata = trajectory(60)
+    out = grn.tl.simulate(
+        adata, perturbation={"TF": 0}, basis="X_umap", coefficients="weight", n_controls=0, transitions_added="going",
+        copy=True,
+    )  # fmt: skip
+    assert not adata.obsp
+    out.write_h5ad(tmp_path / "going.h5ad")
+    assert (ad.read_h5ad(tmp_path / "going.h5ad").obsp["going"] != out.obsp["going"]).nnz == 0

@@ -59,6 +59,7 @@ def shifts(
     *,
     sigma: float = SIGMA,
     undefined: float = 0.0,
+    transitions: np.ndarray | None = None,
 ) -> np.ndarray:
     r"""Embedding shifts :math:`\sum_j (P_{ij} - 1/k)\,u_{ij}` of some cells under several changes each.
 
@@ -76,6 +77,8 @@ def shifts(
         Gives the changes (R, G) of cell number ``b``.
     sigma, undefined
         See :func:`probabilities` and :func:`correlations`.
+    transitions
+        Table (B, k) to fill with the probabilities :math:`P_{ij}` under the first change.
 
     Returns
     -------
@@ -87,9 +90,39 @@ def shifts(
         return np.zeros((0, 2, units.shape[2]))
     for b in range(len(own)):
         rho = correlations(values[neighbours[b]] - values[own[b]], changes(b), undefined=undefined)
-        weight = probabilities(rho.astype(np.float64), sigma=sigma) - 1.0 / neighbours.shape[1]
-        found.append(weight @ units[b])
+        chances = probabilities(rho.astype(np.float64), sigma=sigma)  # (R, k)
+        if transitions is not None:
+            transitions[b] = chances[0]
+        found.append((chances - 1.0 / neighbours.shape[1]) @ units[b])
     return np.stack(found)
+
+
+def sampled(neighbours: np.ndarray, draws: np.ndarray, count: int, odds: tuple[float, float]) -> np.ndarray:
+    r"""Some of the neighbours of every cell, without replacement, near ones more often than far ones.
+
+    The m that have the largest :math:`\log(u_j) / p_j`, which is a draw of one after the other with probabilities
+    proportional to what is left of p (Efraimidis and Spirakis 2006), p falling linearly from the nearest to the last.
+
+    Parameters
+    ----------
+    neighbours
+        Neighbours (n, k), nearest first.
+    draws
+        Uniform numbers u (n, k).
+    count
+        Neighbours to draw, m.
+    odds
+        p of the nearest and of the last neighbour.
+
+    Returns
+    -------
+    ndarray
+        (n, m), nearest first.
+    """
+    chances = np.linspace(*odds, neighbours.shape[1])
+    places = np.argsort(-np.log(draws) / chances, axis=1, kind="stable")[:, :count]  # (n, m)
+    drawn: np.ndarray = np.take_along_axis(neighbours, np.sort(places, axis=1), axis=1)
+    return drawn
 
 
 def shuffled(change: np.ndarray, orders: np.ndarray, signs: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from grn._core.errors import GeneOverlapError, GroupError, NetworkError, Paramet
 from grn._core.logging import hint, logger
 from grn._kernels.ridge import bag_products, restricted_ridge
 from grn._kernels.scatter import BLOCK
+from grn.methods._cells import none_varies
 from grn.network import Network
 
 if TYPE_CHECKING:
@@ -134,3 +135,32 @@ def refitted(
         fitted = restricted_ridge(products, local, place[targets[part]], alpha).tocoo()
         found = found + sparse.csr_array((fitted.data, (genes[fitted.row], genes[fitted.col])), shape=found.shape)
     return found
+
+
+def flat_groups(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> list[str]:
+    """Groups that have edges and nothing that varies, so that all coefficients are 0."""
+    return [
+        group
+        for group, matrix, table in zip(groups, matrices, tables, strict=True)
+        if len(table) and not np.abs(matrix.data).max(initial=0.0) > 0
+    ]
+
+
+def tell_flat(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> None:
+    """Log groups in which nothing varies, and refuse if that is all of them."""
+    flat = flat_groups(matrices, tables, groups)
+    if len(flat) == sum(len(table) > 0 for table in tables):
+        raise none_varies(tuple(groups))
+    if flat:
+        logger.warning(
+            "nothing varies in %d of %d groups, so that nothing follows there: %s",
+            *(len(flat), len(groups), ", ".join(flat[:10])),
+        )
+
+
+def tell_silent(genes: np.ndarray, tables: list[pd.DataFrame], groups: tuple[str, ...]) -> None:
+    """Log groups in which a perturbed gene has no targets."""
+    for gene in genes:
+        silent = [group for group, table in zip(groups, tables, strict=True) if gene not in set(table["source"])]
+        if silent:
+            logger.warning("%s regulates nothing in %s: nothing follows there", gene, ", ".join(silent))

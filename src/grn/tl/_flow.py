@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from grn._core.errors import ParameterError
 from grn._core.logging import hint, progress
-from grn._core.rng import child, sample_names
+from grn._core.rng import child, name_codes, pair_draws, sample_names
 from grn._core.settings import settings as defaults
 from grn._kernels import flow as kernel
 from grn.pp._anndata import column
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # cells of a group that p-values are computed from, at most; shuffles cost far more than the flow itself
 _COUNTED = 1000
+# cells whose neighbours are drawn at a time
+_CELLS_DRAWN = 4096
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class Place:
         Number of shuffles for p-values.
     own_change
         Whether the change of the perturbed genes themselves counts.
+    sampling
+        Share of the neighbours that count, and the odds of the nearest and of the last one; ``None`` for all.
+    keep_transitions
+        Whether the transition probabilities are wanted.
     """
 
     embedding: np.ndarray
@@ -59,16 +67,19 @@ class Place:
     min_mass: float
     n_controls: int
     own_change: bool
+    sampling: tuple[float, tuple[float, float]] | None = None
+    keep_transitions: bool = False
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Shifts of cells (n, 2), those of the control, and tables of the grid and the groups."""
+    """Shifts of cells (n, 2), those of the control, tables of the grid and the groups, and transitions (n, n)."""
 
     shift: np.ndarray
     control: np.ndarray
     grid: pd.DataFrame
     groups: pd.DataFrame
+    transitions: sparse.csr_matrix | None = None
 
 
 def place_of(
@@ -82,6 +93,9 @@ def place_of(
     min_mass: float,
     n_controls: int,
     own_change: bool,
+    sampled_fraction: float = 1.0,
+    sampling_probs: tuple[float, float] = (0.5, 0.1),
+    keep_transitions: bool = False,
 ) -> Place:
     """Check the embedding, the pseudotime and the numbers."""
     if basis not in adata.obsm:
@@ -104,8 +118,46 @@ def place_of(
         )
     time = None if pseudotime is None else _pseudotime(adata, pseudotime)
     return Place(
-        embedding[:, :2].copy(), time, n_neighbors, n_grid, float(bandwidth), float(min_mass), n_controls, own_change
-    )
+        embedding[:, :2].copy(), time, n_neighbors, n_grid, float(bandwidth), float(min_mass), n_controls, own_change,
+        _sampling(sampled_fraction, sampling_probs, n_neighbors), keep_transitions,
+    )  # fmt: skip
+
+
+def _sampling(fraction: float, odds: tuple[float, float], n_neighbors: int) -> tuple[float, tuple[float, float]] | None:
+    """Share and odds of a sample of the neighbours, checked; ``None`` for all of them."""
+    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction <= 1:
+        raise ParameterError(f"sampled_fraction={fraction!r}; pass a number above 0 and up to 1 (all neighbours).")
+    usable = isinstance(odds, Sequence | np.ndarray) and not isinstance(odds, str) and len(odds) == 2
+    if not usable or not all(isinstance(p, Real) and not isinstance(p, bool) and 0 < p < np.inf for p in odds):
+        raise ParameterError(
+            f"sampling_probs={odds!r}; pass two numbers above 0, of the nearest and of the last neighbour: (0.5, 0.1)."
+        )
+    if fraction == 1:
+        return None
+    if _n_sampled(fraction, n_neighbors) < 2:
+        raise ParameterError(
+            f"sampled_fraction={fraction!r} leaves fewer than two of n_neighbors={n_neighbors}, between which nothing "
+            f"can be preferred; pass at least {2 / n_neighbors:.3g}."
+        )
+    return float(fraction), (float(odds[0]), float(odds[1]))
+
+
+def _n_sampled(fraction: float, k: int) -> int:
+    return int(fraction * k + 1e-9)
+
+
+def _sampled(place: Place, neighbours: np.ndarray, names: list[str], seed: int) -> np.ndarray:
+    """The neighbours that count (n, m), drawn by the names of both cells."""
+    if place.sampling is None:
+        return neighbours
+    fraction, odds = place.sampling
+    codes = name_codes(seed, "neighbours", names)
+    drawn = np.empty((len(neighbours), _n_sampled(fraction, neighbours.shape[1])), dtype=neighbours.dtype)
+    for start in range(0, len(neighbours), _CELLS_DRAWN):
+        rows = slice(start, start + _CELLS_DRAWN)
+        draws = pair_draws(codes[rows, None], codes[neighbours[rows]])
+        drawn[rows] = kernel.sampled(neighbours[rows], draws, drawn.shape[1], odds)
+    return drawn
 
 
 def _check_int(name: str, value: object, *, low: int, high: int | None = None) -> None:
@@ -146,12 +198,25 @@ def flow_of(
         known = np.isfinite(place.pseudotime)
         slope = np.where(known[:, None], slope / _size(slope[known]), 0.0)
     del distances
+    neighbours = _sampled(place, neighbours, names, seed)
     moves = _moves(model, settings, place, neighbours, names, seed, slope, show=show)
     points = kernel.grid_points(axes)
     distances, near = nearest.kneighbors(points, n_neighbors=place.n_neighbors)
     weights = kernel.kernel_weights(distances, deviation, parity=model.parity)
     grid = _grid_table(place, points, weights, near, deviation, moves)
-    return Flow(moves.shift, moves.control, grid, _group_table(model, place, moves, slope))
+    groups = _group_table(model, place, moves, slope)
+    return Flow(moves.shift, moves.control, grid, groups, _matrix(moves.transitions, neighbours))
+
+
+def _matrix(transitions: np.ndarray | None, neighbours: np.ndarray) -> sparse.csr_matrix | None:
+    """Probabilities (n, k) of going to neighbours (n, k) as a matrix of cells by cells; one entry per neighbour."""
+    if transitions is None:
+        return None
+    n, k = neighbours.shape
+    starts = np.arange(n + 1, dtype=np.int64) * k
+    matrix = sparse.csr_matrix((transitions.ravel(), neighbours.ravel(), starts), shape=(n, n))
+    matrix.sort_indices()
+    return matrix
 
 
 def _slopes(
@@ -183,6 +248,8 @@ class _Moves:
         Sums over the counted cells of every group: the perturbation, then the shared shuffles (groups, 1 + R, 2).
     scored
         The same of the inner products with development (groups, 1 + R).
+    transitions
+        Probabilities of going to each neighbour (n, k), float32, if wanted.
     """
 
     shift: np.ndarray
@@ -190,6 +257,7 @@ class _Moves:
     counted: np.ndarray
     moved: np.ndarray
     scored: np.ndarray
+    transitions: np.ndarray | None
 
 
 def _moves(
@@ -213,7 +281,8 @@ def _moves(
     n, n_groups = len(model.codes), len(model.groups)
     counted = _counted(model.codes, names, seed) if place.n_controls else np.zeros(n, dtype=bool)
     moved, scored = np.zeros((n_groups, 1 + place.n_controls, 2)), np.zeros((n_groups, 1 + place.n_controls))
-    found = _Moves(np.empty((n, 2)), np.empty((n, 2)), counted, moved, scored)
+    chances = np.empty(neighbours.shape, dtype=np.float32) if place.keep_transitions else None
+    found = _Moves(np.empty((n, 2)), np.empty((n, 2)), counted, moved, scored, chances)
     most = int(np.clip(defaults.memory_budget // (16 * model.n_vars), 64, 8192))
     parts = kernel.blocks(kernel.near_each_other(place.embedding), neighbours, most=most)
     for cells, needed, own, near in progress(parts, desc="flow", show=show):
@@ -225,9 +294,13 @@ def _moves(
         for part, shuffles in ((counted[cells], shared), (~counted[cells], None)):
             some = cells[part]
             variants = partial(_variants, full[part], [names[c] for c in some], seed, shuffles)
+            going = None if chances is None else np.empty(near[part].shape)
             shifted = kernel.shifts(
-                values, own[part], near[part], units[part], variants, undefined=1.0 if model.parity else 0.0
-            )
+                values, own[part], near[part], units[part], variants,
+                undefined=1.0 if model.parity else 0.0, transitions=going,
+            )  # fmt: skip
+            if chances is not None:
+                chances[some] = going
             found.shift[some], found.control[some] = shifted[:, 0], shifted[:, 1]
             if shuffles is not None:
                 kept = np.delete(shifted, 1, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from grn._core.logging import progress as progress_bar
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
-from grn.methods._cells import none_varies
 from grn.methods._penalty import OF_SUMS, check_penalty
 from grn.network._schema import storable
 from grn.pp._anndata import check_target, expression, target, validate
@@ -25,7 +24,16 @@ from grn.pp._groups import cell_names, group_codes
 from grn.pp._smooth import Smoothed, stored_weights
 from grn.pp._smooth_cells import KEY
 from grn.pp._var import gene_rows, in_names
-from grn.tl._coefficients import by_group, check_sources, edges_of, refitted, weights
+from grn.tl._coefficients import (
+    by_group,
+    check_sources,
+    edges_of,
+    flat_groups,
+    refitted,
+    tell_flat,
+    tell_silent,
+    weights,
+)
 from grn.tl._flow import Flow, flow_of, place_of
 from grn.tl._intervention import Perturbation, Setting, check_range, doses_of
 from grn.tl._linear_cells import MODES, LinearCells, effects, observed
@@ -62,7 +70,10 @@ def simulate(
     min_mass: float = 1.0,
     n_controls: int = 99,
     own_change: bool = False,
+    sampled_fraction: float = 1.0,
+    sampling_probs: tuple[float, float] = (0.5, 0.1),
     layer_added: str | None = None,
+    transitions_added: str | None = None,
     key_added: str = "simulation",
     parity: bool = False,
     rng: RNGLike = 0,
@@ -136,14 +147,20 @@ def simulate(
     own_change
         Let the change of the perturbed genes themselves draw cells on the embedding, as CellOracle does. By default
         only what follows from it does: else cells move to where the genes are off, whatever the network.
+    sampled_fraction
+        Share of the neighbours that count, drawn per cell without replacement; 1 takes all, CellOracle 0.3.
+    sampling_probs
+        Odds of the nearest and of the last neighbour to be drawn; those between lie on a line.
     layer_added
         Layer for the change of every cell; ``None`` keeps none.
+    transitions_added
+        Entry of ``obsp`` for the probabilities :math:`P_{ij}`, with ``basis``; ``None`` keeps none.
     key_added
         Name of the results.
     parity
         Reproduce details of CellOracle 0.20, see the documentation.
     rng
-        Seed of the shuffles, which are keyed by the names of cells and genes.
+        Seed of the shuffles and of the sample of neighbours, which are keyed by the names of cells and genes.
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -160,6 +177,9 @@ def simulate(
             itself), ``perturbed``; strongest first.
         ``layers[layer_added]``
             Change of every cell, CSR float32; only genes that respond are stored.
+        ``obsp[transitions_added]``
+            CSR float32 (n_obs, n_obs): row i holds the probabilities :math:`P_{ij}` that cell i becomes like its
+            neighbours j; they sum to 1. What is stored are the neighbours that count, the sampled ones if so.
         ``obsm[key_added]``, ``obsm[key_added + "_control"]``
             With ``basis``: shift of every cell (n_obs, 2) and that of its negative control, float32.
         ``uns[key_added]["grid"]``
@@ -208,12 +228,14 @@ def simulate(
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "perturbation", "seed"}}
     validate(adata)
     doses = doses_of(in_names(adata, perturbation))
-    _check(mode, n_propagation, alpha, len(doses), basis, pseudotime, layer_added)
+    _check(mode, n_propagation, alpha, len(doses), basis, pseudotime, layer_added, transitions_added)
     genes = [setting.gene for setting in doses[0]]
     gene_rows(adata, genes, "perturbed genes")
     check_target(adata, copy=copy, key=key_added)
     if layer_added is not None:
         check_key(layer_added, "layer_added")
+    if transitions_added is not None:
+        check_key(transitions_added, "transitions_added")
     network, table, way = edges_of(adata, net, coefficients)
     place, cells = None, []
     if basis is not None:
@@ -221,7 +243,8 @@ def simulate(
         place = place_of(
             adata, basis, pseudotime,
             n_neighbors=n_neighbors, n_grid=n_grid, bandwidth=bandwidth, min_mass=min_mass, n_controls=n_controls,
-            own_change=own_change,
+            own_change=own_change, sampled_fraction=sampled_fraction, sampling_probs=sampling_probs,
+            keep_transitions=transitions_added is not None,
         )  # fmt: skip
     grouped = _groups(adata, network, table, groupby, least=10 if way == "refit" else 1)
     tables = by_group(table, grouped[0], net)
@@ -244,6 +267,8 @@ def simulate(
     _write(out, key_added, found, flow, told)
     if layer_values is not None:
         out.layers[layer_added] = layer_values
+    if flow is not None and transitions_added is not None:
+        out.obsp[transitions_added] = flow.transitions
     logger.info("simulated %s: %d genes respond; uns[%r]", written[0], found["gene"].nunique(), key_added)
     return out if copy else None
 
@@ -256,6 +281,7 @@ def _check(
     basis: str | None,
     pseudotime: str | None,
     layer_added: str | None,
+    transitions_added: str | None,
 ) -> None:
     if mode not in MODES:
         raise ParameterError(f"mode={mode!r} is unknown; use one of {', '.join(MODES)}.")
@@ -264,6 +290,8 @@ def _check(
     check_penalty("alpha", alpha, OF_SUMS)
     if pseudotime is not None and basis is None:
         raise ParameterError(f"pseudotime={pseudotime!r} needs an embedding; pass basis='X_umap' too.")
+    if transitions_added is not None and basis is None:
+        raise ParameterError(f"transitions_added={transitions_added!r} needs an embedding; pass basis='X_umap' too.")
     for name, value in (("basis", basis), ("layer_added", layer_added)):
         if n_doses > 1 and value is not None:
             raise ParameterError(
@@ -321,7 +349,7 @@ def _model(
         np.concatenate([table[end].to_numpy(dtype=str) for table in tables for end in ("source", "target")])
     )
     genes = np.searchsorted(names, [setting.gene for setting in doses[0]])
-    _tell_silent(names[genes], tables, groups)
+    tell_silent(names[genes], tables, groups)
     columns = index.get_indexer(names)
     low, high, own = observed(read, len(codes), columns, columns[genes])
     check_range(doses, own)
@@ -331,42 +359,14 @@ def _model(
             refitted(table, names, rows, np.flatnonzero(codes == code), alpha)
             for code, table in enumerate(progress_bar(tables, desc="refit"))
         ]
-        _tell_flat(matrices, tables, groups)
+        tell_flat(matrices, tables, groups)
     else:
         matrices = [weights(table, names) for table in tables]
     return build(read, names, columns, len(index), groups, codes, matrices, genes, own, low, high)
 
 
-def flat_groups(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> list[str]:
-    """Groups that have edges and nothing that varies, so that all coefficients are 0."""
-    return [
-        group
-        for group, matrix, table in zip(groups, matrices, tables, strict=True)
-        if len(table) and not np.abs(matrix.data).max(initial=0.0) > 0
-    ]
-
-
-def _tell_flat(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> None:
-    flat = flat_groups(matrices, tables, groups)
-    if len(flat) == sum(len(table) > 0 for table in tables):
-        raise none_varies(tuple(groups))
-    if flat:
-        logger.warning(
-            "nothing varies in %d of %d groups, so that nothing follows there: %s",
-            *(len(flat), len(groups), ", ".join(flat[:10])),
-        )
-
-
 def _rows(read: Callable[[np.ndarray], np.ndarray], columns: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return read(cells)[:, columns]
-
-
-def _tell_silent(genes: np.ndarray, tables: list[pd.DataFrame], groups: tuple[str, ...]) -> None:
-    """Log groups in which a perturbed gene has no targets."""
-    for gene in genes:
-        silent = [group for group, table in zip(groups, tables, strict=True) if gene not in set(table["source"])]
-        if silent:
-            logger.warning("%s regulates nothing in %s: nothing follows there", gene, ", ".join(silent))
 
 
 def _write(adata: AnnData, key: str, found: pd.DataFrame, flow: Flow | None, params: Mapping[str, Any]) -> None:

@@ -146,7 +146,7 @@ def test_variants_without_values_or_species(saved, tmp_path):
 
     path = rewritten(saved, tmp_path / "ranks", rankless, lambda c: c | {"use_values": False})
     model = load(path)
-    assert model.capabilities == {"attention", "embedding"} and model.gradient_kind == "none"
+    assert model.capabilities == {"attention", "embedding", "cells"} and model.gradient_kind == "none"
     panel = model.panel(HUMAN, HUMAN)
     with pytest.raises(CapabilityError, match=r"genecompass.* has no read-out"):
         model.respond(panel, torch.ones(1, 8))
@@ -169,7 +169,7 @@ def test_heads_that_are_not_there(saved, tmp_path):
     with pytest.raises(ParameterError, match="use readout='value'"):
         load(rewritten(saved, tmp_path / "b", body("cls.")), params={"readout": "logit"})
     encoder = load(rewritten(saved, tmp_path / "c", body("cls.", "cls4value.", "emb_warmup.")))
-    assert encoder.capabilities == {"attention", "embedding"}
+    assert encoder.capabilities == {"attention", "embedding", "cells"}
 
 
 def test_a_warm_up_that_is_not_over_counts_before_the_heads_only(saved, tmp_path, caplog):

@@ -130,12 +130,12 @@ def test_a_classifier_has_no_logits(saved, bare, caplog):
     with caplog.at_level(logging.INFO, logger="grn"):
         model = grn.models.load(folder)
     assert "has no head for masked tokens" in caplog.text
-    assert model.capabilities == {"attention", "embedding"} and len(model.unused) == 2
+    assert model.capabilities == {"attention", "embedding", "cells"} and len(model.unused) == 2
     whole = everything(grn.models.load(saved(name="whole")))
     same(everything(model), whole)
     panel = model.panel(NAMES[:2], NAMES[:3])
     for call in (model.respond, model.embedding_gradient):
-        with pytest.raises(CapabilityError, match="offers: attention, embedding"):
+        with pytest.raises(CapabilityError, match="offers: attention, cells, embedding"):
             call(panel, model.virtual_cell(panel)[None])
     with pytest.raises(ParameterError, match="use readout='shift'"):
         grn.models.load(folder, params={"readout": "masked"})

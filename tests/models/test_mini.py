@@ -277,7 +277,7 @@ def test_the_vocabulary_must_fit_the_embedding(genes):
 
 def test_need_says_what_a_model_offers(tiny):
     need(tiny, "gradient", "grn.tl.gradient_trajectory")
-    with pytest.raises(CapabilityError, match=r"grn.tl.flags needs .*'flag'; 'tiny' offers: attention, embedding"):
+    with pytest.raises(CapabilityError, match=r"grn.tl.flags needs .*'flag'; 'tiny' offers: attention, cells"):
         need(tiny, "flag", "grn.tl.flags")
 
 

@@ -51,9 +51,9 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x.to(self.qkv.weight.dtype)).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
         return q, k, v
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attended values (B, n, d); ``mask`` (n, n) is true where a query sees a key."""
-        attended = attend(*self.project(x), mask=mask).transpose(1, 2).flatten(2)
+    def forward(self, x: Tensor, mask: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
+        """Attended values (B, n, d): a query sees a key where ``mask`` (n, n) is true and ``padding`` (B, n) is not."""
+        attended = attend(*self.project(x), mask=mask, padding=padding).transpose(1, 2).flatten(2)
         return cast(Tensor, self.out(attended)).to(x.dtype)
 
 
@@ -74,12 +74,12 @@ class Block(nn.Module):
         hidden = self.activation(self.linear1(x.to(self.linear1.weight.dtype)))
         return cast(Tensor, self.linear2(hidden)).to(x.dtype)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
         """Updated tokens (B, n, d)."""
         if self.order == "pre":
-            x = x + self.attention(self.norm1(x), mask)
+            x = x + self.attention(self.norm1(x), mask, padding)
             return x + self.feedforward(self.norm2(x))
-        x = self.norm1(x + self.attention(x, mask))
+        x = self.norm1(x + self.attention(x, mask, padding))
         return cast(Tensor, self.norm2(x + self.feedforward(x)))
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,10 +100,10 @@ class Stack(nn.Module):
     def __iter__(self) -> Iterator[Block]:
         return cast("Iterator[Block]", iter(self.layers))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Tokens (B, n, d) after all blocks."""
+    def forward(self, x: Tensor, mask: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
+        """Tokens (B, n, d) after all blocks; those of padding are of no meaning."""
         for block in self:
-            x = block(x, mask)
+            x = block(x, mask, padding)
         return x
 
     def lower(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +17,11 @@ from grn._core.errors import ParameterError, WeightsError
 from grn._core.logging import hint
 from grn.models._blocks import BlockConfig
 from grn.models._bounds import number
-from grn.models._checkpoint import Checkpoint, Names
+from grn.models._checkpoint import Checkpoint, Names, published
+from grn.models._store import save_tensors
+
+if TYPE_CHECKING:
+    from grn.models.geneformer import Geneformer
 
 REQUIRED, ENDS = ("<pad>", "<mask>"), ("<cls>", "<eos>")
 # copies of the word embeddings and of the bias, tied to them
@@ -157,3 +164,29 @@ def room(vocabulary: Mapping[str, int], positions: int, asked: int | None) -> in
     if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or not 0 < asked <= most):
         raise ParameterError(f"max_genes={asked!r}; this checkpoint takes 1 to {most}.")
     return most if asked is None else asked
+
+
+def save(model: Geneformer, folder: Path) -> Path:
+    """Write config.json, model.safetensors and both dictionaries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes, block = model.sizes, next(iter(model.network.stack))
+    activation = next(name for name, function in ACTIVATIONS.items() if function is block.activation)
+    config = {
+        "architectures": ["BertForMaskedLM"],
+        "model_type": "bert",
+        "hidden_size": sizes["width"],
+        "num_hidden_layers": sizes["layers"],
+        "num_attention_heads": sizes["heads"],
+        "intermediate_size": sizes["feedforward"],
+        "max_position_embeddings": sizes["positions"],
+        "vocab_size": model.network.word.num_embeddings,
+        "type_vocab_size": model.network.kind.num_embeddings,
+        "hidden_act": activation,
+        "layer_norm_eps": block.norm1.eps,
+        "pad_token_id": model.special["<pad>"],
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    (folder / "token_dictionary.pkl").write_bytes(pickle.dumps({**model.special, **model.vocabulary}))
+    (folder / "gene_median_dictionary.pkl").write_bytes(pickle.dumps(model.medians))
+    save_tensors(folder / "model.safetensors", published(model.network, published_key), {"format": "pt"})
+    return folder

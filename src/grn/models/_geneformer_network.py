@@ -88,10 +88,10 @@ class GeneformerNetwork(nn.Module):
         words = self.word(ids) if words is None else words
         return cast(Tensor, self.norm(words + self.kind.weight[0] + position))
 
-    def forward(self, x: Tensor, depth: int | None = None) -> Tensor:
-        """Contextual tokens (B, n, d) after ``depth`` layers, all by default."""
+    def forward(self, x: Tensor, depth: int | None = None, padding: Tensor | None = None) -> Tensor:
+        """Contextual tokens (B, n, d) after ``depth`` layers, all by default; nothing looks at ``padding`` (B, n)."""
         for block in islice(self.stack, depth):
-            x = block(x)
+            x = block(x, None, padding)
         return x
 
     def logit(self, x: Tensor, token: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,6 +11,16 @@ from torch import Tensor
 
 from grn.models._protocol import Moments
 from grn.models._published import counts_of
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Genes to read (K,): row and place in the cells, column of the panel; and the tokens of the panel (n,)."""
+
+    row: Tensor
+    place: Tensor
+    column: Tensor
+    panel: Tensor
 
 
 def ranked(X: np.ndarray, tokens: Sequence[int], medians: np.ndarray, reference: Moments | None) -> list[np.ndarray]:

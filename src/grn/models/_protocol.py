@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Capability = str
-CAPABILITIES: frozenset[Capability] = frozenset({"value", "gradient", "attention", "embedding", "flag", "context"})
+CAPABILITIES: frozenset[Capability] = frozenset(
+    {"value", "gradient", "attention", "embedding", "flag", "context", "cells", "labels", "denoise"}
+)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,30 @@ class FoundationModel(Protocol):
         """Move the weights to a device and return the model."""
 
 
+class CellModel(Protocol):
+    """What the capability ``"cells"`` stands for, beside :class:`FoundationModel`.
+
+    ``cell_readouts`` names the embeddings of a cell that the model has, the default first.
+    """
+
+    cell_readouts: tuple[str, ...]
+
+    def embed_cells(
+        self,
+        X: np.ndarray,
+        genes: Sequence[str],
+        *,
+        reference: Moments | None = None,
+        readout: str | None = None,
+        max_genes: int | None = None,
+        batch_size: int = 8,
+    ) -> Tensor:
+        """Embeddings (cells, d) float32 of log-normalised expression (cells, genes); NaN for cells it cannot read.
+
+        ``genes`` are names of the vocabulary. At most ``max_genes`` of a cell are shown, ``batch_size`` cells a pass.
+        """
+
+
 def need(model: FoundationModel, capability: Capability, purpose: str) -> None:
     """Raise unless the model offers a capability.
 
@@ -152,7 +178,7 @@ def need(model: FoundationModel, capability: Capability, purpose: str) -> None:
     model
         The model.
     capability
-        One of ``value``, ``gradient``, ``attention``, ``embedding``, ``flag``, ``context``.
+        One of :data:`CAPABILITIES`.
     purpose
         The call that needs it, for the message.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -16,6 +16,7 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._bounds import check_panel
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models._sentences import Batch, Sentence, genes_shown, read_sentences, readout_of
 from grn.models._steady import Steady
 
 DTYPES = ("float32", "bfloat16")
@@ -71,6 +72,9 @@ class Published(Steady, ABC):
     value_scale: ValueScale
     capabilities: frozenset[str] = frozenset({"value", "gradient", "attention", "embedding"})
     readouts: tuple[str, ...] = ()
+    # embeddings of a cell, the default first, and how many genes of a cell the authors show; None for all that fit
+    cell_readouts: tuple[str, ...] = ()
+    cell_genes: int | None = None
 
     def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
         if about.dtype not in DTYPES:
@@ -158,6 +162,57 @@ class Published(Steady, ABC):
     @abstractmethod
     def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
         """See :class:`grn.models.FoundationModel`."""
+
+    def embed_cells(
+        self,
+        X: np.ndarray,
+        genes: Sequence[str],
+        *,
+        reference: Moments | None = None,
+        readout: str | None = None,
+        max_genes: int | None = None,
+        batch_size: int = 8,
+    ) -> Tensor:
+        """Embeddings (cells, d) float32 of log-normalised expression (cells, genes); NaN where no gene is expressed."""
+        if not self.cell_readouts:
+            raise self.lacks("embedding of cells")
+        chosen = readout_of(readout, self.cell_readouts, self.name)
+        most = genes_shown(max_genes, self.cell_genes, self.max_genes, self.name)
+        return self._read_cells(
+            self._sentences(X, genes, reference, most),
+            lambda batch: self._cell(batch, chosen),
+            shape=(self.sizes["width"],),
+            batch_size=batch_size,
+        )
+
+    def _read_cells(
+        self,
+        sentences: Sequence[Sentence | None],
+        read: Callable[[Batch], Tensor],
+        *,
+        shape: tuple[int, ...],
+        batch_size: int,
+    ) -> Tensor:
+        with torch.no_grad():
+            longest = self._longest
+            return read_sentences(
+                sentences, read, shape=shape, batch_size=batch_size, longest=longest, device=self.device
+            )
+
+    @property
+    def _longest(self) -> int:
+        """Most tokens of a sentence: padding needs positions too, where a model has them."""
+        return self.sizes.get("positions", self.max_genes + 1)
+
+    def _sentences(
+        self, X: np.ndarray, genes: Sequence[str], reference: Moments | None, most: int
+    ) -> list[Sentence | None]:
+        """Cells as the model reads them, ``None`` for those without a gene."""
+        raise self.lacks("sentences of cells")
+
+    def _cell(self, batch: Batch, readout: str) -> Tensor:
+        """Embedding (B, d) of every cell."""
+        raise self.lacks("embedding of cells")
 
     @abstractmethod
     def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:

@@ -187,9 +187,11 @@ class ScPRINTNetwork(nn.Module):
         head = [deep, cells] if self.layout.depth_first else [cells[:, :1], deep, cells[:, 1:]]
         return torch.cat([*head, genes], dim=1)
 
-    def hidden(self, ids: Tensor, x: Tensor, depth: Tensor) -> Tensor:
-        """Output tokens (B, n_cell + n, d); arguments as of :meth:`tokens`."""
-        return cast(Tensor, self.norm(self.stack(self.tokens(ids, x, depth))))
+    def hidden(self, ids: Tensor, x: Tensor, depth: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Output tokens (B, n_cell + n, d); arguments as of :meth:`tokens`, and where genes are padding (B, n)."""
+        if padding is not None:
+            padding = nn.functional.pad(padding, (self.n_cell, 0), value=False)
+        return cast(Tensor, self.norm(self.stack(self.tokens(ids, x, depth), padding=padding)))
 
     def from_genes(self, hidden: Tensor) -> Tensor:
         """Parameters (B, n, outputs) that the expression decoder reads from output tokens."""
@@ -203,6 +205,11 @@ class ScPRINTNetwork(nn.Module):
         """Embedding (B, d) of the cell: the mean of its tokens, that of depth included."""
         return hidden[:, : self.n_cell].mean(1)
 
+    def scores(self, cells: Tensor) -> dict[str, Tensor]:
+        """Scores (B, labels) of the labels of every class that has a classifier, from the tokens (B, n_cell, d)."""
+        heads = zip(self.layout.heads, self.cls_decoders, strict=True)
+        return {name: classifier(cells[:, 2 + self.layout.classes.index(name)]) for name, classifier in heads}
+
     def forward(self, ids: Tensor, counts: Tensor, depth: Tensor, depth_mult: Tensor) -> dict[str, Tensor]:
         """Every output by its published name, for genes (n,) or (B, n), counts (B, n), depth and multiplier (B,).
 
@@ -212,8 +219,7 @@ class ScPRINTNetwork(nn.Module):
         out = dict(_distribution(self.from_genes(hidden), depth_mult))
         out["gene_embedding"] = hidden[:, self.n_cell :]
         out["cell_embs"], out["cell_emb"] = hidden[:, : self.n_cell], self.cell(hidden)
-        for name, classifier in zip(self.layout.heads, self.cls_decoders, strict=True):
-            out[f"cls_output_{name}"] = classifier(hidden[:, 2 + self.layout.classes.index(name)])
+        out |= {f"cls_output_{name}": scores for name, scores in self.scores(out["cell_embs"]).items()}
         if self.mvc_decoder is not None:
             read = _distribution(self.from_cell(hidden, ids), depth_mult)
             out |= {f"mvc_{name}": value for name, value in read}

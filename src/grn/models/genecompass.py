@@ -16,6 +16,7 @@ from typing import cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
@@ -41,6 +42,7 @@ from grn.models._genecompass_network import PRIORS, GeneCompassNetwork, Parts, P
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, counts_of, tokens_of
 from grn.models._random import random_state
+from grn.models._sentences import Batch, Sentence
 from grn.models._store import save_pickled
 
 GRID = (0.0, 0.5, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -95,12 +97,13 @@ class GeneCompass(Published):
         super().__init__(network, own, about)
         self.organism, self.rerank = organism, rerank
         self.tokens, self.medians = dict(tokens), dict(medians or {})
+        self.cell_readouts = ("cls", "mean") if network.special else ("mean",)
         self.capabilities = self._offers()
         self.gradient_kind = "exact" if "gradient" in self.capabilities else "none"
 
     def _offers(self) -> frozenset[str]:
         parts = self.network.parts
-        offers = {"attention", "embedding"}
+        offers = {"attention", "embedding", "cells"}
         if (parts.values or self.rerank) and (parts.value or parts.logit):
             offers |= {"value", "gradient"} if parts.values else {"value"}
         return frozenset(offers)
@@ -202,6 +205,25 @@ class GeneCompass(Published):
         values = values.to(self.device, torch.float32)
         x = self.network.tokens(tokens.to(self.device), values, mouse=self.mouse)
         return cast(Tensor, self.network.stack(x)[:, self.network.special :].float())
+
+    @property
+    def _longest(self) -> int:
+        return self.network.parts.positions
+
+    def _sentences(
+        self, X: np.ndarray, genes: Sequence[str], reference: Moments | None, most: int
+    ) -> list[Sentence | None]:
+        tokens = torch.tensor([self.vocabulary[gene] for gene in genes])
+        cells = self.tokenize(X, genes, reference=reference)
+        return [Sentence(tokens[c[:most]], v[:most].cpu()) if len(c) else None for c, v in cells]
+
+    def _cell(self, batch: Batch, readout: str) -> Tensor:
+        """Embedding of the species token, or the mean of the genes; the priors have weight 1, as in `contextual`."""
+        special, padding = self.network.special, batch.padding
+        padding = None if padding is None else F.pad(padding, (special, 0), value=False)
+        x = self.network.tokens(batch.ids, batch.values, mouse=self.mouse)
+        x = self.network.stack(x, padding=padding).float()
+        return x[:, 0] if readout == "cls" else batch.mean(x, before=special)
 
     def _values(self, X: np.ndarray, genes: Sequence[str], reference: Moments | None) -> np.ndarray:
         counts = counts_of(X, reference)

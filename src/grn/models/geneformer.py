@@ -8,11 +8,8 @@ gradient is zero almost everywhere; ``gradient_kind`` is ``"interpolated_rank"``
 
 from __future__ import annotations
 
-import json
 import math
-import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,28 +21,27 @@ from torch.autograd import forward_ad
 from grn._core.errors import ParameterError
 from grn.models._blocks import BlockConfig
 from grn.models._bounds import outline
-from grn.models._checkpoint import Checkpoint, fill, published
+from grn.models._checkpoint import Checkpoint, fill
 from grn.models._formats import Format
 from grn.models._geneformer_files import (
-    ACTIVATIONS,
     ENDS,
     REQUIRED,
     UNUSED,
     has_head,
     keys_of,
     prefix,
-    published_key,
     read_config,
     read_medians,
     read_vocabulary,
     room,
+    save,
 )
 from grn.models._geneformer_network import GeneformerNetwork, turned
-from grn.models._geneformer_ranks import equal_lengths, orders, ranked, relative
+from grn.models._geneformer_ranks import Reading, equal_lengths, orders, ranked, relative
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
-from grn.models._store import save_tensors
+from grn.models._sentences import Batch, Sentence
 
 GRID = (0.0, 0.125, 0.25, 0.375, 0.625, 0.75, 0.875, 1.0)
 
@@ -73,6 +69,7 @@ class Geneformer(Published):
     family = "geneformer"
     gene_id_kind = "ensembl"
     gradient_kind = "interpolated_rank"
+    capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
     readouts = ("logit", "log_prob", "masked", "shift")
     value_scale = ValueScale(
         "relative rank of Geneformer (1 first, 0 last, -1 not in the cell)", 0.5, GRID, GRID, -1.0, 1.0
@@ -91,11 +88,12 @@ class Geneformer(Published):
         self.special = {name: token for name, token in vocabulary.items() if name.startswith("<")}
         self.medians = dict(medians)
         self.edge = int(ENDS[0] in self.special)
+        self.cell_readouts = ("mean", "cls") if self.edge else ("mean",)
         super().__init__(network, {gene: t for gene, t in vocabulary.items() if gene not in self.special}, about)
         self._depth(layer)
         self.layer = layer
         if network.head is None and self.readout != "shift":
-            self.capabilities = frozenset({"attention", "embedding"})
+            self.capabilities = frozenset({"attention", "embedding", "cells"})
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -146,14 +144,14 @@ class Geneformer(Published):
                 moves = own.gather(1, columns) * (1.0 - len(panel))
             place = torch.full_like(order[rows], -1).scatter_(1, columns, _steps(columns))[:, targets]
             row, target = (place >= 0).nonzero(as_tuple=True)
-            asked = _Asked(row, place[row, target], targets[target], tokens)
+            asked = Reading(row, place[row, target], targets[target], tokens)
             found = forward_ad.unpack_dual(self._read(tokens[columns], moves, asked))
             at = (rows[row], target)
             primal[at] = found.primal
             tangent[at] = 0.0 if found.tangent is None else found.tangent
         return primal, tangent
 
-    def _read(self, tokens: Tensor, moves: Tensor | None, asked: _Asked) -> Tensor:
+    def _read(self, tokens: Tensor, moves: Tensor | None, asked: Reading) -> Tensor:
         """Read-out (K,) of the pairs of row and gene asked for, in cells (B, m) given as tokens in rank order."""
         gene = asked.panel[asked.column]
         if self.readout == "masked":
@@ -165,7 +163,7 @@ class Geneformer(Published):
         x = self._hidden(tokens, moves)[asked.row, asked.place]
         return self.network.logit(x, gene) if self.readout == "logit" else self.network.log_prob(x, gene)
 
-    def _masked(self, tokens: Tensor, moves: Tensor | None, asked: _Asked) -> Tensor:
+    def _masked(self, tokens: Tensor, moves: Tensor | None, asked: Reading) -> Tensor:
         """Log probability of every gene asked for where a mask stands in its place: one pass for each."""
         parts = []
         for part in torch.arange(len(asked.row), device=tokens.device).split(max(8, len(tokens))):
@@ -295,19 +293,20 @@ class Geneformer(Published):
         """Relative ranks (cells, genes) of log-normalised expression among the genes given, -1 for silent ones."""
         return torch.as_tensor(relative(self._ranked(X, genes, reference), len(genes)), device=self.device)
 
+    def _sentences(
+        self, X: np.ndarray, genes: Sequence[str], reference: Moments | None, most: int
+    ) -> list[Sentence | None]:
+        tokens = torch.tensor([self.vocabulary[gene] for gene in genes])
+        cells = (columns[:most] for columns in self._ranked(X, genes, reference))
+        return [Sentence(self.sequence(tokens[cell][None])[0]) if len(cell) else None for cell in cells]
+
+    def _cell(self, batch: Batch, readout: str) -> Tensor:
+        x = self.network(self.network.tokens(batch.ids, edge=self.edge), self._depth(self.layer), batch.padding)
+        return x[:, 0] if readout == "cls" else batch.mean(x, edge=self.edge)
+
     def _ranked(self, X: np.ndarray, genes: Sequence[str], reference: Moments | None) -> list[np.ndarray]:
         medians = np.array([self.medians.get(gene, math.nan) for gene in genes])
         return ranked(X, [self.vocabulary[gene] for gene in genes], medians, reference)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Genes to read (K,): row and place in the cells, column of the panel; and the tokens of the panel (n,)."""
-
-    row: Tensor
-    place: Tensor
-    column: Tensor
-    panel: Tensor
 
 
 def _steps(columns: Tensor) -> Tensor:
@@ -339,32 +338,6 @@ def load(
     unused = fill(network, checkpoint, keys_of(checkpoint), unused=UNUSED)
     about = About(name, checkpoint.sha256(), room(vocabulary, positions, max_genes), readout, dtype, unused)
     return Geneformer(network, vocabulary, about, medians=medians, layer=layer)
-
-
-def save(model: Geneformer, folder: Path) -> Path:
-    """Write config.json, model.safetensors and both dictionaries."""
-    folder.mkdir(parents=True, exist_ok=True)
-    sizes, block = model.sizes, next(iter(model.network.stack))
-    activation = next(name for name, function in ACTIVATIONS.items() if function is block.activation)
-    config = {
-        "architectures": ["BertForMaskedLM"],
-        "model_type": "bert",
-        "hidden_size": sizes["width"],
-        "num_hidden_layers": sizes["layers"],
-        "num_attention_heads": sizes["heads"],
-        "intermediate_size": sizes["feedforward"],
-        "max_position_embeddings": sizes["positions"],
-        "vocab_size": model.network.word.num_embeddings,
-        "type_vocab_size": model.network.kind.num_embeddings,
-        "hidden_act": activation,
-        "layer_norm_eps": block.norm1.eps,
-        "pad_token_id": model.special["<pad>"],
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=1))
-    (folder / "token_dictionary.pkl").write_bytes(pickle.dumps({**model.special, **model.vocabulary}))
-    (folder / "gene_median_dictionary.pkl").write_bytes(pickle.dumps(model.medians))
-    save_tensors(folder / "model.safetensors", published(model.network, published_key), {"format": "pt"})
-    return folder
 
 
 def untrained(

@@ -36,6 +36,7 @@ from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 from grn.models._bounds import check_panel
 from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models._sentences import genes_shown, readout_of, shown
 from grn.models._steady import Steady
 
 GRID = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0)
@@ -241,7 +242,8 @@ class Mini(Steady):
 
     gene_id_kind = "symbol"
     value_scale = SCALE
-    capabilities = frozenset({"value", "gradient", "attention", "embedding"})
+    capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
+    cell_readouts = ("factors",)
     gradient_kind = "exact"
     network: MiniNetwork
     # what a dual pass takes at its peak, measured on panels of 1000 genes
@@ -320,3 +322,26 @@ class Mini(Steady):
         std = np.where(moments.std > 1e-9 * np.abs(moments.mean), moments.std, np.inf)
         z = np.clip((X - moments.mean) / std, self.value_scale.lower, self.value_scale.upper)
         return torch.as_tensor(z.astype(np.float32), device=self.device)
+
+    def embed_cells(
+        self,
+        X: np.ndarray,
+        genes: Sequence[str],
+        *,
+        reference: Moments | None = None,
+        readout: str | None = None,
+        max_genes: int | None = None,
+        batch_size: int = 8,
+    ) -> Tensor:
+        """Factor scores (cells, d) float32: ridge regression of a cell's z-scores on the embeddings of all its genes.
+
+        There is no limit to the genes unless ``max_genes`` says one; ``batch_size`` changes nothing.
+        """
+        readout_of(readout, self.cell_readouts, self.name)
+        most = genes_shown(max_genes, len(genes), len(genes), self.name)
+        tokens = torch.tensor([self._vocabulary[gene] for gene in genes])
+        (columns,) = shown(np.ones((1, len(genes)), dtype=bool), genes, most)
+        columns = columns[np.argsort(tokens[columns].numpy())]
+        z = self.encode_cells(X, genes, reference=reference)[:, columns].to(torch.float32)
+        with torch.no_grad():
+            return self.network.scores(tokens[columns].to(self.device), z).float()

@@ -8,10 +8,10 @@ cell token and the gene's embedding, ``generative`` from a query token that sees
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,10 +26,22 @@ from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
+from grn.models._scgpt_files import (
+    SPECIAL,
+    UNUSED,
+    block_of,
+    check_sizes,
+    check_variant,
+    layout_of,
+    read_vocabulary,
+    stack_name,
+)
+from grn.models._sentences import Batch, Sentence, shown
 from grn.models._store import save_pickled
 
-SPECIAL = ("<pad>", "<cls>", "<eoc>")
 CLAMP = 512.0
+# value of the cell token where the authors embed cells, if args.json says no other
+PAD_VALUE = -2.0
 
 
 class GeneEncoder(nn.Module):
@@ -145,15 +157,28 @@ class ScGPT(Published):
         Name, hash, largest panel, read-out, number type.
     n_bins
         Number of bins, the one of zeros included.
+    pad_value
+        Value of the cell token where cells are embedded.
     """
 
     family = "scgpt"
+    capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
+    cell_readouts = ("cls",)
+    cell_genes = 1199
     encodes_whole_cells = True  # the bin of a gene is its rank among all genes of the cell
     network: ScGPTNetwork
 
-    def __init__(self, network: ScGPTNetwork, vocabulary: dict[str, int], about: About, *, n_bins: int = 51) -> None:
+    def __init__(
+        self,
+        network: ScGPTNetwork,
+        vocabulary: dict[str, int],
+        about: About,
+        *,
+        n_bins: int = 51,
+        pad_value: float = PAD_VALUE,
+    ) -> None:
         self.special = {name: vocabulary[name] for name in SPECIAL if name in vocabulary}
-        self.n_bins, self.value_scale = n_bins, scale_of(n_bins)
+        self.n_bins, self.value_scale, self.pad_value = n_bins, scale_of(n_bins), pad_value
         heads = {"mvc": network.mvc_decoder, "generative": network.flag_encoder}
         self.readouts = ("expression", *(name for name, head in heads.items() if head is not None))
         super().__init__(network, {gene: i for gene, i in vocabulary.items() if gene not in SPECIAL}, about)
@@ -210,6 +235,23 @@ class ScGPT(Published):
         """Bins (cells, genes) of log-normalised expression among the genes given; see :func:`bins`."""
         return torch.as_tensor(bins(X, n_bins=self.n_bins), device=self.device)
 
+    def _sentences(
+        self, X: np.ndarray, genes: Sequence[str], reference: Moments | None, most: int
+    ) -> list[Sentence | None]:
+        """The cell token and the expressed genes, by token, with their bins among all genes of the cell."""
+        tokens = torch.tensor([self.vocabulary[gene] for gene in genes])
+        binned, first = torch.as_tensor(bins(X, n_bins=self.n_bins)), torch.tensor([self.special["<cls>"]])
+        sentences: list[Sentence | None] = []
+        for row, columns in zip(binned, shown(np.asarray(X) > 0, genes, most), strict=True):
+            ids, order = tokens[columns].sort()
+            values = F.pad(row[columns][order], (1, 0), value=self.pad_value)
+            sentences.append(Sentence(torch.cat([first, ids]), values) if len(columns) else None)
+        return sentences
+
+    def _cell(self, batch: Batch, readout: str) -> Tensor:
+        x = self.network.stack(self.network.tokens(batch.ids, batch.values), padding=batch.padding)
+        return F.normalize(x[:, 0].float(), dim=-1)
+
 
 def scale_of(n_bins: int) -> ValueScale:
     """Value scale of a number of bins: eight points up to the highest bin, whole where there are that many bins."""
@@ -236,81 +278,6 @@ def bins(X: np.ndarray, *, n_bins: int = 51) -> np.ndarray:
     return out
 
 
-def block_of(checkpoint: Checkpoint, heads: int) -> BlockConfig:
-    """Sizes of the transformer from the shapes of its first layer."""
-    key = "transformer_encoder.layers.0.linear1.weight"
-    feedforward, d = checkpoint.shape(key, 2)
-    if d % heads:
-        raise WeightsError(
-            f"{key!r} in {checkpoint.path} is {d} wide, which {heads} heads do not divide; correct nheads in args.json "
-            "or, for scGenePT, pass params={'heads': ...}."
-        )
-    return BlockConfig(d, heads, feedforward, F.relu, 1e-5, "post")
-
-
-def layout_of(checkpoint: Checkpoint) -> dict[str, str]:
-    """Published names of the attention parameters: with or without flash attention, old or new."""
-    start = "transformer_encoder.layers.0.self_attn."
-    for qkv, out in (("Wqkv.", "out_proj."), ("_impl.Wqkv.", "_impl.out_proj."), ("in_proj_", "out_proj.")):
-        if any(key.startswith(start + qkv) for key in checkpoint.tensors):
-            return {"qkv.": qkv, "out.": out}
-    raise WeightsError(f"{checkpoint.path} lacks the key '{start}Wqkv.weight' and its other names (in_proj_weight).")
-
-
-def stack_name(own: str, layout: dict[str, str]) -> str:
-    """Published key of a parameter of the stack, ``stack.layers.I.…``."""
-    name = own.replace("stack.", "transformer_encoder.", 1)
-    for ours, theirs in layout.items():
-        name = name.replace(f"attention.{ours}", f"self_attn.{theirs}")
-    return name
-
-
-def read_vocabulary(checkpoint: Checkpoint, rows: int) -> dict[str, int]:
-    """Tokens by name from vocab.json, checked against the embedding."""
-    vocabulary = checkpoint.json("vocab.json")
-    if sorted(vocabulary.values(), key=str) != sorted(range(rows), key=str):
-        missing = ", ".join(name for name in SPECIAL if name not in vocabulary)
-        raise WeightsError(
-            f"{checkpoint.folder / 'vocab.json'} has {len(vocabulary)} entries, the embedding {rows} rows; every row "
-            f"must have exactly one name{f' (there is no {missing})' if missing else ''}. Use the vocabulary that "
-            "belongs to the checkpoint."
-        )
-    return {str(name): int(row) for name, row in vocabulary.items()}
-
-
-REFUSED = {
-    "dsbn.*": "domain-specific batch norm, whose statistics depend on a batch label that a virtual cell has not",
-    "batch_encoder.*": "an encoding of the batch label, which a virtual cell has not",
-    "pert_encoder.*": "a perturbation fine-tune with another input and head",
-    "value_encoder.embedding.*": "values encoded as categories, which have no gradient",
-}
-HABITS = {"input_emb_style": "continuous", "input_style": "binned"}
-UNUSED = ("cls_decoder.*", "grad_reverse_discriminator.*", "*zero_logit*")
-
-
-def check_variant(checkpoint: Checkpoint, args: Mapping[str, Any]) -> None:
-    """Refuse checkpoints that compute something else than this network."""
-    for pattern, what in REFUSED.items():
-        if any(key.startswith(pattern[:-1]) for key in checkpoint.tensors):
-            raise WeightsError(f"{checkpoint.path} has {pattern}: {what}. Use a pretrained checkpoint.")
-    for key, wanted in HABITS.items():
-        if args.get(key, wanted) != wanted:
-            raise WeightsError(
-                f"args.json of {checkpoint.path} says {key}={args[key]!r}; only {wanted!r} is supported, as in the "
-                "published checkpoints."
-            )
-
-
-def check_sizes(checkpoint: Checkpoint, args: Mapping[str, Any], block: BlockConfig, layers: int) -> None:
-    """Refuse an args.json of another checkpoint, as the number of heads comes from it alone."""
-    for key, found in (("embsize", block.d), ("d_hid", block.d_feedforward), ("nlayers", layers)):
-        if args.get(key, found) != found:
-            raise WeightsError(
-                f"args.json says {key}={args[key]!r}, the parameters in {checkpoint.path} {found}; use the args.json "
-                "that belongs to the checkpoint."
-            )
-
-
 def load(
     checkpoint: Checkpoint, *, name: str, dtype: str = "float32", readout: str = "expression", max_genes: int = 3000
 ) -> ScGPT:
@@ -332,15 +299,17 @@ def load(
     layout = layout_of(checkpoint)
     unused = fill(network, checkpoint, lambda own: stack_name(own, layout), unused=UNUSED)
     about = About(name, checkpoint.sha256(), max_genes, readout, dtype, unused)
-    return ScGPT(network, vocabulary, about, n_bins=number(args, "n_bins", checkpoint.path, default=51))
+    n_bins = number(args, "n_bins", checkpoint.path, default=51)
+    padding = number(args, "pad_value", checkpoint.path, kind=float, default=PAD_VALUE, least=-1e6, most=1e6)
+    return ScGPT(network, vocabulary, about, n_bins=n_bins, pad_value=padding)
 
 
 def save(model: ScGPT, folder: Path) -> Path:
     """Write best_model.pt, args.json and vocab.json."""
     folder.mkdir(parents=True, exist_ok=True)
     sizes = model.sizes
-    args = {"embsize": sizes["width"], "nheads": sizes["heads"], "d_hid": sizes["feedforward"]}
-    args |= {"nlayers": sizes["layers"], "n_bins": model.n_bins}
+    args: dict[str, float] = {"embsize": sizes["width"], "nheads": sizes["heads"], "d_hid": sizes["feedforward"]}
+    args |= {"nlayers": sizes["layers"], "n_bins": model.n_bins, "pad_value": model.pad_value}
     (folder / "args.json").write_text(json.dumps(args, indent=1))
     (folder / "vocab.json").write_text(json.dumps({**model.vocabulary, **model.special}))
     layout = {"qkv.": "Wqkv.", "out.": "out_proj."}

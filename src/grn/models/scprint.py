@@ -24,8 +24,9 @@ from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._protocol import Moments, Panel, ValueScale
-from grn.models._published import About, Published, counts_of, tokens_of
+from grn.models._published import About, counts_of, tokens_of
 from grn.models._random import random_state
+from grn.models._scprint_cells import CellReader
 from grn.models._scprint_file import genes_of, layout_of, refuse_variants
 from grn.models._scprint_network import ENCODER_LIMIT, ClassHead, Layout, ScPRINTNetwork, published_key
 from grn.models._store import save_pickled
@@ -82,7 +83,7 @@ def scale_of(normalization: str, *, through: bool) -> ValueScale:
     return ValueScale(name, 1.0, GRID, GRID, 0.0, ENCODER_LIMIT)
 
 
-class ScPRINT(Published):
+class ScPRINT(CellReader):
     """scPRINT v1 behind the protocol; see :class:`grn.models.FoundationModel`.
 
     Values are counts and every gene of the virtual cell has one. Under the normalisation ``"sum"`` only the ratios
@@ -131,6 +132,7 @@ class ScPRINT(Published):
                 f"{', '.join(list(genes)[:3])}. Pass params={{'organism': ...}} with one of {', '.join(PREFIXES)}."
             )
         self.value_scale = scale_of(network.layout.normalization, through=reading.through_normalization)
+        self._read_classes(network.layout, hyper)
         super().__init__(network, rows, about)
 
     @property
@@ -263,6 +265,7 @@ def untrained(
     if not found:
         raise ParameterError(f"scPRINT takes Ensembl ids (ENSG..., ENSMUSG...); got {', '.join(list(genes)[:3])}.")
     classes = {f"{name}_ontology_term_id": 2 for name in CLASSES}
+    decoders = {f"{name}_ontology_term_id": {i: f"{name} {i}" for i in range(2)} for name in CLASSES}
     hyper = {
         "genes": list(genes),
         "organisms": [TAXA[organism] for organism in found],
@@ -271,6 +274,7 @@ def untrained(
         "nlayers": layers,
         "layers_cls": [width],
         "classes": classes,
+        "label_decoders": decoders,
         "expr_encoder_layers": 2,
         "normalization": "sum",
         "transformer": "flash",

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 import grn
-from grn.models._protocol import virtual_cell
+from grn.models.protocol import virtual_cell
 
 REGULATORS, GENES, POINTS = 1600, 5000, 8
 

@@ -43,9 +43,9 @@ def speed(n: int, genes: int) -> tuple[str, ...]:
     """Seconds of both calls, peak memory and recall of the neighbours."""
     import grn
     from grn._kernels.neighbours import nearest
-    from grn.pp import _smooth_cells
+    from grn._object import smoothing
 
-    shares, search = [], _smooth_cells.nearly_nearest
+    shares, search = [], smoothing.nearly_nearest
 
     def watched(points: np.ndarray, k: int) -> np.ndarray:
         found = search(points, k)
@@ -54,7 +54,7 @@ def speed(n: int, genes: int) -> tuple[str, ...]:
         shares.append(np.mean([len(set(one) & set(two)) for one, two in pairs]) / k)
         return found
 
-    _smooth_cells.nearly_nearest = watched
+    smoothing.nearly_nearest = watched
     adata = cells(n, genes)
     found = [measured(lambda: grn.pp.smooth(adata, n_pcs=PCS))]
     found += [measured(lambda: grn.tl.celloracle(adata, centrality=False))]

@@ -35,7 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import grn
 from grn._kernels import products
 from grn._kernels.attention import attend, attend_dual
-from grn.models._protocol import virtual_cell
+from grn.models.protocol import virtual_cell
 
 PANEL = 1000
 

@@ -1,5 +1,6 @@
 """What importing the package costs and offers."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,44 @@ def test_import_leaves_the_root_logger_and_warnings_alone():
         "import grn; after = (list(logging.getLogger().handlers), list(warnings.filters)); print(before == after)"
     )
     assert in_new_process(code).stdout.strip() == "True"
+
+
+SOURCES = Path(grn.__file__).parent
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of the package that a file imports, submodules among them."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.split(".")[0] == "grn"}
+
+
+def private_reaches(root: Path) -> list[str]:
+    """Imports of another package's underscore modules or names; packages such as ``_core`` are open to all."""
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        inside = path.relative_to(root).parts
+        for module in sorted(imported_modules(path)):
+            package, *within = module.split(".")[1:] or [""]
+            at_home = len(inside) == 1 or package == inside[0]
+            if not at_home and any(part.startswith("_") and not part.startswith("__") for part in within):
+                found.append(f"{'/'.join(inside)} imports {module}")
+    return found
+
+
+def test_no_package_reaches_into_the_underscore_modules_of_another():
+    assert private_reaches(SOURCES) == []
+
+
+def test_a_private_reach_is_seen(tmp_path):
+    (tmp_path / "tl").mkdir()
+    (tmp_path / "tl" / "_vvp.py").write_text("from grn._core.rng import child\nfrom grn.pp import _smooth\n")
+    (tmp_path / "tl" / "_pert.py").write_text("from grn.tl import _vvp\nimport grn.models._store\n")
+    assert private_reaches(tmp_path) == [
+        "tl/_pert.py imports grn.models._store",
+        "tl/_vvp.py imports grn.pp._smooth",
+    ]

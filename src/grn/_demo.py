@@ -12,7 +12,7 @@ from anndata import AnnData
 
 import grn
 from grn._core.files import make_folder, output_folder, written
-from grn.network._export import write_table
+from grn.network.export import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

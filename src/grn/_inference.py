@@ -53,7 +53,7 @@ def infer(args: argparse.Namespace) -> None:
     from grn._cells_file import read_cells
     from grn._typed import typed
     from grn.methods import METHODS
-    from grn.tl._rerun import need_permutable
+    from grn.trust.rerun import need_permutable
 
     _check_files(args)
     _check_numbers(args)
@@ -91,7 +91,7 @@ def infer(args: argparse.Namespace) -> None:
 def _write(adata: AnnData, args: argparse.Namespace) -> None:
     import grn
     from grn._core.files import make_folder, written
-    from grn.network._export import write_table
+    from grn.network.export import write_table
 
     edges = grn.get.edges(adata, top=args.top)
     make_folder(args.out.absolute().parent)

@@ -152,8 +152,8 @@ def test_what_the_system_refuses_is_told_before_the_computation(cells, name, num
         raise AssertionError("it computed first")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    monkeypatch.setattr("grn.tl._repeat.freeze", compute)
-    monkeypatch.setattr("grn.methods._features.base_cells", compute)
+    monkeypatch.setattr("grn.trust.repetitions.freeze", compute)
+    monkeypatch.setattr("grn.methods.probes.features.base_cells", compute)
     monkeypatch.setattr("grn.models._continue.cell_sets", compute)
     monkeypatch.setattr("grn.bench._run._pairings", compute)
     with pytest.raises(StorageError, match=REFUSED[number]) as caught:

@@ -15,13 +15,7 @@ from grn.bench import _corpus
 from grn.bench._corpus import build, cells
 from grn.bench._corpus_pool import LARGEST_R
 from grn.bench._corpus_sets import training_sets
-from grn.errors import (
-    DataNotFoundError,
-    ExpressionError,
-    GeneNameError,
-    GeneOverlapError,
-    ParameterError,
-)
+from grn.errors import DataNotFoundError, ExpressionError, GeneNameError, GeneOverlapError, ParameterError
 
 GENES = ["GATA1", "SPI1", "TAL1", "KLF1", "CEBPA", "RUNX1", "MYB", "IRF8"]
 FIRST, SECOND = GENES[:6], GENES[1:]  # what each of the two sets lists

@@ -13,7 +13,7 @@ from grn.bench import _evidence, _run, run
 from grn.bench._features import Features
 from grn.errors import CapabilityError, NetworkError, ParameterError
 from grn.models import ValueScale
-from grn.models._protocol import resolve_panel
+from grn.models.protocol import resolve_panel
 
 
 class Linear:

@@ -5,10 +5,10 @@ import pytest
 from scipy import sparse
 
 from grn._core.errors import ParameterError
+from grn._object.values import expression
 from grn.datasets import pbmc68k, tfs, toy
 from grn.genes import regulators, resolve
 from grn.pp import check_expression
-from grn.pp._anndata import expression
 
 
 def test_pbmc_is_log_normalised_and_complete():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from grn._core.errors import NetworkError, ParameterError
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 from grn.network import Network
 
 ROWS = [("SPI1", "CD14"), ("SPI1", "CD4"), ("GATA1", "KLF1"), ("GATA1", "SPI1")]

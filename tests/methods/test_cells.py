@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import grn
+from grn._object.values import expression
 from grn.errors import GeneNameError
-from grn.methods._base_cells import encode
-from grn.methods._genes import pair_genes
+from grn.methods.genes import pair_genes
+from grn.methods.probes.base_cells import encode
 from grn.models import Moments
-from grn.pp._anndata import expression
 
 SYMBOLS = ["SPI1", "GATA1", "LYZ", "CD14", "CD79A", "CST3", "S100A8", "KLF1"]
 

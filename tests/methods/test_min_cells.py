@@ -7,7 +7,7 @@ from anndata import AnnData
 
 import grn
 from grn.errors import ExpressionError, GroupError, ParameterError
-from grn.methods._cells import FEWEST
+from grn.methods.cells import FEWEST
 
 METHODS = {
     "correlation": {},

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from grn._core.errors import (
-    CapabilityError,
-    GrnError,
-    ParameterError,
-    StorageError,
-    WeightsError,
-    WeightsNotFoundError,
-)
+from grn._core.errors import CapabilityError, GrnError, ParameterError, StorageError, WeightsError, WeightsNotFoundError
 from grn.models import FoundationModel, available, load, register, save, untrained
 from grn.models import _registry as registry
 from grn.models._formats import FAMILIES, format_of

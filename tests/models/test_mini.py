@@ -8,8 +8,8 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn._kernels.attention import attention_weights
 from grn._kernels.perturb import gradient, grid_cells
 from grn.models import FoundationModel, Mini, Moments
-from grn.models._protocol import need
 from grn.models.mini import GRID, SCALE, MiniConfig, MiniNetwork
+from grn.models.protocol import need
 
 SOURCES, TARGETS = ["G07", "G41", "G03"], ["G50", "G03", "G22", "G11", "G59"]
 

@@ -10,8 +10,8 @@ import torch
 
 import grn
 from grn.models import Moments, load, pretrain, untrained
-from grn.models._steady import Steady
 from grn.models.mini import Mini
+from grn.models.steady import Steady
 from grn.models.translator import FitSettings, Translator, TranslatorConfig, TranslatorNetwork, fit_network
 
 FAMILIES = ("scgpt", "geneformer", "genecompass", "scprint", "scgenept", "lpm")

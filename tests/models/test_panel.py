@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grn._core.errors import ParameterError
-from grn.models._protocol import resolve_panel
+from grn.models.protocol import resolve_panel
 
 VOCABULARY = {name: i for i, name in enumerate("DCBAEF")}
 names = st.lists(st.sampled_from("ABCDEFXYZ"), max_size=12)

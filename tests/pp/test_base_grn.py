@@ -5,14 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grn._core.errors import (
-    DataNotFoundError,
-    GeneNameError,
-    GeneOverlapError,
-    GrnError,
-    NetworkError,
-    ParameterError,
-)
+from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, GrnError, NetworkError, ParameterError
 from grn.pp import align_genes, base_grn
 
 LONG = pd.DataFrame(

@@ -9,10 +9,10 @@ from threadpoolctl import threadpool_limits
 
 import grn
 from grn._kernels.neighbours import nearest
+from grn._object import smoothing
+from grn._object.smoothed import Smoothed, stored_weights
+from grn._object.values import expression
 from grn.errors import ExpressionError, ParameterError, ResultNotFoundError
-from grn.pp import _smooth, _smooth_cells
-from grn.pp._anndata import expression
-from grn.pp._smooth import Smoothed, stored_weights
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_is_written(adata):
 
 
 def test_the_default_number_of_neighbours_has_a_bound(monkeypatch, adata):
-    monkeypatch.setattr("grn.pp._smooth_cells._MOST", 1)
+    monkeypatch.setattr("grn._object.smoothing._MOST", 1)
     weights_of(adata)
     assert adata.uns["grn_smooth"]["params"]["k"] == 1
 
@@ -101,7 +101,7 @@ def test_given_coordinates_are_used(adata):
 def test_smoothed_values_are_read_in_blocks(monkeypatch, adata):
     weights = weights_of(adata, k=6)
     expected = weights @ adata.X.toarray()
-    monkeypatch.setattr(_smooth, "BLOCK", 7)
+    monkeypatch.setattr("grn._object.smoothed.BLOCK", 7)
     smoothed = Smoothed(expression(adata), weights)
     index = np.array([5, 80, 5, 0])
     found = smoothed.rows(index)
@@ -154,12 +154,12 @@ def test_weights_of_a_subset_are_refused(adata):
 
 
 def test_few_cells_are_compared_with_all_others_unless_asked(monkeypatch, adata):
-    monkeypatch.setattr(_smooth_cells, "nearly_nearest", nearest)
+    monkeypatch.setattr(smoothing, "nearly_nearest", nearest)
     weights_of(adata, k=4)
     assert adata.uns["grn_smooth"]["params"]["exact"] and adata.uns["grn_smooth"]["params"]["sight"] == 32
     weights_of(adata, k=4, exact=False)
     assert not adata.uns["grn_smooth"]["params"]["exact"] and adata.uns["grn_smooth"]["params"]["sight"] == 6
-    monkeypatch.setattr(_smooth_cells, "_EXACT", 89)
+    monkeypatch.setattr(smoothing, "_EXACT", 89)
     weights_of(adata)
     assert not adata.uns["grn_smooth"]["params"]["exact"]
 
@@ -196,7 +196,7 @@ def test_what_is_kept_and_left_out_changes_no_value(adata):
 def test_cells_that_share_neighbours_are_read_together(monkeypatch, adata):
     smoothed = Smoothed(expression(adata), weights_of(adata, k=4))
     assert smoothed.place is None
-    monkeypatch.setattr(_smooth, "BLOCK", 20)
+    monkeypatch.setattr("grn._object.smoothed.BLOCK", 20)
     place = Smoothed(expression(adata), weights_of(adata, k=4)).place
     np.testing.assert_array_equal(np.sort(place), np.arange(90))
     assert Smoothed(expression(adata), adata.obsp["grn_smooth"][:50]).place is None

@@ -64,7 +64,7 @@ def test_what_is_recorded_and_used(adata):
 
 
 def test_the_usual_number_of_neighbours_is_at_most_that_of_the_graph(adata, monkeypatch):
-    monkeypatch.setattr("grn.pp._smooth_cells._MOST", 200)
+    monkeypatch.setattr("grn._object.smoothing._MOST", 200)
     adata.obsp["short"] = sparse.csr_matrix(np.roll(np.eye(90), 1, axis=1))
     grn.pp.smooth(adata, graph="short")
     assert adata.uns["grn_smooth"]["params"]["k"] == 1

@@ -12,8 +12,8 @@ import torch
 
 import grn
 from grn.models import Moments, ValueScale
-from grn.models._protocol import resolve_panel
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.protocol import resolve_panel
 
 GENES = tuple(grn.datasets.toy(n_cells=2).var_names)
 REGULATORS = GENES[:8]

@@ -20,8 +20,8 @@ import torch
 
 import grn
 from grn.models import ValueScale
-from grn.models._protocol import resolve_panel
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.protocol import resolve_panel
 
 N_KILLED, N_MEMORY = 220, 4000
 

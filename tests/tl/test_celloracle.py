@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 
 import grn
 from grn.errors import MissingDependencyError, NetworkError, ParameterError
-from grn.methods import _celloracle_scores
+from grn.methods.celloracle import scores
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +118,15 @@ def test_entropy_tells_even_from_uneven():
             "weight": [1.0, -1.0, 3.0, 0.0, 1.0],
         }
     )
-    found = _celloracle_scores.network_entropy(edges).set_index("gene")
+    found = scores.network_entropy(edges).set_index("gene")
     np.testing.assert_allclose(found["entropy_norm"], [1.0, 0.0], atol=1e-12)
     assert list(found.index) == ["X", "Y"] and found.loc["X", "entropy"] == pytest.approx(np.log(2))
 
 
 def test_strong_edges_are_short_unless_parity():
     edges = pd.DataFrame({"source": list("ABA"), "target": list("BCC"), "weight": [5.0, 5.0, 1.0]})
-    ours = _celloracle_scores.network_scores(edges, centrality=True, strong_is_long=False).set_index("gene")
-    theirs = _celloracle_scores.network_scores(edges, centrality=True, strong_is_long=True).set_index("gene")
+    ours = scores.network_scores(edges, centrality=True, strong_is_long=False).set_index("gene")
+    theirs = scores.network_scores(edges, centrality=True, strong_is_long=True).set_index("gene")
     assert ours.loc["B", "betweenness"] == 1 and theirs.loc["B", "betweenness"] == 0
 
 
@@ -140,7 +140,7 @@ def test_without_igraph_centralities_are_missing_or_refused(adata, monkeypatch, 
 
     monkeypatch.setattr(builtins, "__import__", no_igraph)
     monkeypatch.setattr("grn._core.optional.import_module", no_igraph)
-    monkeypatch.setattr(_celloracle_scores, "find_spec", lambda name: None)
+    monkeypatch.setattr(scores, "find_spec", lambda name: None)
     with caplog.at_level(logging.INFO, logger="grn"):
         grn.tl.celloracle(adata, smooth=False)
     assert "betweenness" not in adata.uns["celloracle"]["scores"] and "degree_all" in adata.uns["celloracle"]["scores"]

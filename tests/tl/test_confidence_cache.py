@@ -8,7 +8,7 @@ import pytest
 
 import grn
 from grn._core import sealed
-from grn.tl._rerun import Rerun
+from grn.trust.rerun import Rerun
 
 GIVEN = {"n_permutations": 4, "n_subsamples": 3, "top": 10}
 

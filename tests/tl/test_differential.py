@@ -9,7 +9,7 @@ import pytest
 
 import grn
 from grn.errors import CapabilityError, GeneNameError, GroupError, ParameterError
-from grn.tl._labels import design_of
+from grn.trust.design import design_of
 
 
 def cells(seed=0, *, per_donor=40, donors=4, changed=0.0, between=0.0, paired=False, genes=12):

@@ -9,7 +9,7 @@ import torch
 
 import grn
 from grn.errors import CapabilityError, ParameterError
-from grn.models._protocol import virtual_cell
+from grn.models.protocol import virtual_cell
 
 SYMBOLS = ["SPI1", "GATA1", "LYZ", "CD14", "CD79A", "CST3", "S100A8", "KLF1"]
 FAMILIES = ("scgpt", "geneformer", "scprint", "genecompass", "scgenept", "lpm")

@@ -17,7 +17,7 @@ from grn.errors import (
     ParameterError,
     ResultNotFoundError,
 )
-from grn.tl import _coefficients, _linear_cells
+from grn.simulate import coefficients, propagation
 
 EDGES = pd.DataFrame(
     {"source": ["A", "A", "B", "D"], "target": ["B", "C", "D", "C"], "weight": [0.5, -0.4, 0.8, 0.3]}
@@ -163,7 +163,7 @@ def test_the_order_of_cells_and_genes_and_the_blocks_do_not_matter(monkeypatch):
     adata = planted(90)
     grn.tl.simulate(adata, perturbation={"A": 0}, groupby="type", layer_added="change")
     turned = planted(90)[::-1, list("EDCBA")].copy()
-    monkeypatch.setattr(_linear_cells, "_VALUES", 35)
+    monkeypatch.setattr(propagation, "_VALUES", 35)
     grn.tl.simulate(turned, perturbation={"A": 0}, groupby="type", layer_added="change")
     pd.testing.assert_frame_equal(adata.uns["simulation"]["effects"], turned.uns["simulation"]["effects"], rtol=1e-5)
     back = turned[adata.obs_names, adata.var_names].layers["change"].toarray()
@@ -267,7 +267,7 @@ def test_groups_of_a_network_must_be_those_of_the_cells(caplog):
 def test_targets_are_refitted_in_parts_and_as_ridge_says(monkeypatch):
     adata = planted(80)
     grn.tl.simulate(adata, perturbation={"A": 0}, n_propagation=1, key_added="whole")
-    monkeypatch.setattr(_coefficients, "_TARGETS", 1)
+    monkeypatch.setattr(coefficients, "_TARGETS", 1)
     grn.tl.simulate(adata, perturbation={"A": 0}, n_propagation=1)
     pd.testing.assert_frame_equal(adata.uns["whole"]["effects"], adata.uns["simulation"]["effects"])
     x = np.asarray(adata.X, dtype=np.float64)

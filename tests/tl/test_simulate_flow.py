@@ -7,7 +7,7 @@ import pytest
 
 import grn
 from grn.errors import ParameterError
-from grn.tl import _flow
+from grn.simulate import flow
 
 GENES = [f"G{i:02d}" for i in range(24)]
 EDGES = pd.DataFrame({"source": "TF", "target": GENES[:12], "weight": [0.6, -0.6] * 6})
@@ -80,7 +80,7 @@ def test_shifts_are_written_for_all_cells(knocked_out):
 def test_the_order_of_cells_and_genes_and_the_blocks_do_not_matter(knocked_out, monkeypatch):
     order = np.random.default_rng(1).permutation(240)
     turned = trajectory()[order, ::-1].copy()
-    monkeypatch.setattr(_flow.defaults, "memory_budget", 1)  # smallest blocks
+    monkeypatch.setattr(flow.defaults, "memory_budget", 1)  # smallest blocks
     grn.tl.simulate(turned, perturbation={"TF": 0}, groupby="half", **RUN)
     for key in ("simulation", "simulation_control"):
         back = turned[knocked_out.obs_names].obsm[key]
@@ -219,7 +219,7 @@ def test_a_gene_without_consequences_moves_cells_only_by_its_own_change():
 
 
 def test_p_values_come_from_some_cells_drawn_by_name(monkeypatch):
-    monkeypatch.setattr(_flow, "_COUNTED", 60)
+    monkeypatch.setattr(flow, "_COUNTED", 60)
     adata, turned = trajectory(), trajectory()[::-1].copy()
     for cells in (adata, turned):
         grn.tl.simulate(cells, perturbation={"TF": 0}, **RUN)

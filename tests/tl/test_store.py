@@ -15,7 +15,7 @@ import pytest
 import grn
 from grn._core import store as format_
 from grn.errors import GeneNameError, GroupError, ParameterError, ResultNotFoundError, StorageError
-from grn.methods import _run
+from grn.methods.probes import execution
 
 PROBES = ("vvp", "gradient_trajectory")
 
@@ -285,7 +285,7 @@ def test_curves_are_drawn_from_a_store(stored, everyone):
 
 @pytest.mark.parametrize("where", [None, "store"])
 def test_a_long_run_is_announced_once(toy, small, everyone, tmp_path, monkeypatch, caplog, where):
-    monkeypatch.setattr(_run, "LONG", 0.0)
+    monkeypatch.setattr(execution, "LONG", 0.0)
     store = None if where is None else tmp_path / where
     with caplog.at_level(logging.WARNING, logger="grn"):
         grn.tl.vvp(toy, model=small, sources=everyone, store=store, progress=False)
@@ -298,7 +298,7 @@ def test_a_short_run_is_not_announced(toy, random_model, caplog):
     with caplog.at_level(logging.WARNING, logger="grn"):
         grn.tl.vvp(toy, model=random_model, progress=False)
     assert not caplog.records
-    assert [_run.duration(s) for s in (12.3, 600, 7200, 400_000)] == ["12 s", "10 min", "2.0 h", "4.6 days"]
+    assert [execution.duration(s) for s in (12.3, 600, 7200, 400_000)] == ["12 s", "10 min", "2.0 h", "4.6 days"]
 
 
 def run_script(*arguments):

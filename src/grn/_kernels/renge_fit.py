@@ -9,16 +9,7 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from grn._core.rng import child
-from grn._kernels.dynamics import (
-    Array,
-    Blocks,
-    Gradient,
-    Parameters,
-    SeriesLoss,
-    blocks_of,
-    explained,
-    power_penalty,
-)
+from grn._kernels.dynamics import Array, Blocks, Gradient, Parameters, SeriesLoss, blocks_of, explained, power_penalty
 from grn._kernels.renge import SMALL, Screen, Start, doses, moments, random_start, start_of
 
 _MOST_DELAY, _MOST_SPEED = 10.0, 5.0

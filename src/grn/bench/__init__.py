@@ -9,7 +9,7 @@ from grn.bench._recipes import RECIPES
 from grn.bench._run import run
 from grn.bench._tables import leaderboard, markdown, overview
 from grn.bench._verdict import verdict
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 
 METHODS: tuple[str, ...] = tuple(RECIPES)
 

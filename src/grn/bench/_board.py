@@ -19,9 +19,9 @@ from grn.bench._features import READERS, Features
 from grn.bench._recipes import Recipe
 from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
-from grn.datasets._reference import Reference
-from grn.methods._embedding import pair_embeddings, pairing
-from grn.methods._score import slope
+from grn.datasets.reference import Reference
+from grn.methods.probes.embedding import pair_embeddings, pairing
+from grn.methods.probes.score import slope
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 

@@ -23,7 +23,7 @@ from grn.bench.audit import Audit, audit
 from grn.bench.metrics import auprc
 from grn.bench.negatives import Sample, sample
 from grn.bench.splits import Split, split
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 from grn.models.translator import Translator
 
 Scorer = Callable[[AnnData, pd.DataFrame], np.ndarray]

@@ -15,7 +15,7 @@ from grn._core import sealed
 from grn.bench._board import Setting, cells_of
 from grn.bench._cell import Contest
 from grn.bench._features import fingerprint
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 
 _VERSION = "5"
 

@@ -15,7 +15,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn.bench import floors
 from grn.bench._evaluate import evaluate, gain_rows
 from grn.bench.negatives import NEGATIVES, sample
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 from grn.network import Network
 
 _METRICS = (

@@ -14,9 +14,10 @@ from scipy import sparse, stats
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
 from grn._core.logging import hint, one_voice
 from grn._core.logging import progress as progress_bar
-from grn.pp._anndata import check_type, expression, validate
-from grn.pp._expression import Expression, select, take
-from grn.pp._groups import groups
+from grn._object.container import check_type, validate
+from grn._object.expression import Expression, select, take
+from grn._object.groups import groups
+from grn._object.values import expression
 
 _BLOCK_CELLS = 4096
 _FLAT = 1e-9

@@ -15,8 +15,8 @@ from grn._core.errors import DataNotFoundError
 from grn._core.logging import hint
 from grn.bench import _corpus, floors
 from grn.datasets import collectri
-from grn.datasets._files import root
-from grn.datasets._reference import Reference
+from grn.datasets.files import root
+from grn.datasets.reference import Reference
 from grn.genes import resolve
 
 

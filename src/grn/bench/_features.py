@@ -17,9 +17,10 @@ from grn import tl
 from grn._core import sealed
 from grn._core.errors import CapabilityError, GeneOverlapError
 from grn._core.logging import progress
+from grn._object.values import expression
+from grn._object.vocabulary import model_genes
 from grn.models import FoundationModel, Moments
 from grn.pp import align_genes
-from grn.pp._anndata import expression, model_genes
 
 _BLOCK = 32
 _MEAN_CELL = "mean_cell_"

@@ -17,8 +17,7 @@ from grn.bench.audit import audit
 from grn.bench.negatives import sample
 from grn.bench.splits import split
 from grn.datasets import beeline
-from grn.datasets._beeline import DATASETS
-from grn.datasets._reference import Reference
+from grn.datasets.reference import BEELINE, Reference
 
 _NETWORKS = ("STRING", "Non-Specific", "Specific")
 _TRANSFER = ("target is a regulator", "look-up", "degree", "labels")
@@ -71,7 +70,7 @@ def leakage(
     rows = []
     for network in _NETWORKS:
         learned = beeline(train, network=network, size=size, path=path)
-        for name in DATASETS:
+        for name in BEELINE:
             if name == learned.dataset:
                 continue
             made = split(learned, test=beeline(name, network=network, size=size, path=path), match=match)
@@ -81,7 +80,12 @@ def leakage(
 
 @one_voice
 def label_floors(
-    *, train: str = "hESC", size: int = 500, seeds: int = 3, path: str | Path | None = None, rng: RNGLike = 0,
+    *,
+    train: str = "hESC",
+    size: int = 500,
+    seeds: int = 3,
+    path: str | Path | None = None,
+    rng: RNGLike = 0,
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """AUPRC that BEELINE's labels alone reach, under one choice of negatives after another.
@@ -133,7 +137,7 @@ def label_floors(
     first = seed_of(rng)
     rows: list[dict[str, object]] = []
     for network in _NETWORKS:
-        references = {name: beeline(name, network=network, size=size, path=path) for name in DATASETS}
+        references = {name: beeline(name, network=network, size=size, path=path) for name in BEELINE}
         learned = beeline(train, network=network, size=size, path=path)
         for name, reference in progress_bar(references.items(), total=len(references), desc=network):
             found = [row for i in range(seeds) for row in _within(reference, first + i)]

@@ -14,9 +14,9 @@ from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
 from grn.bench._features import Features
 from grn.genes import tables
-from grn.methods._edges import to_network
-from grn.methods._embedding import pair_embeddings, pairing
-from grn.methods._score import logistic, slope, translators_for
+from grn.methods.edges import to_network
+from grn.methods.probes.embedding import pair_embeddings, pairing
+from grn.methods.probes.score import logistic, slope, translators_for
 from grn.models import FoundationModel, load
 
 _BOTH = ("vvp", "gradient_trajectory")

@@ -29,8 +29,7 @@ from grn.bench._evidence import outside_floors, stand_in_cells
 from grn.bench._recipes import RECIPES, chosen
 from grn.bench.floors import NAMES
 from grn.datasets import beeline
-from grn.datasets._beeline import DATASETS
-from grn.datasets._reference import Reference
+from grn.datasets.reference import BEELINE, Reference
 from grn.models import FoundationModel, load
 
 Named = Reference | tuple[str, str]
@@ -245,7 +244,7 @@ def _pairings(
         learned = as_reference(one, size, path)  # type: ignore[arg-type]
         wanted: list[str | Named] = list(test) if test is not None else []
         if test is None:
-            others = DATASETS if learned.network != "Lofgof" else ("mESC",)
+            others = BEELINE if learned.network != "Lofgof" else ("mESC",)
             wanted = [d for d in others if d != learned.dataset]
         named = [as_reference((w, learned.network) if isinstance(w, str) else w, size, path) for w in wanted]
         # nothing is tested on what it was trained on, so that one list of test sets serves several training sets

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from grn.bench._effects import deviations, effects, signatures
 from grn.bench._targets import METRICS
-from grn.datasets._perturbation import dream4, nkx2_1_knockout, papalexi2021, replogle2022
+from grn.datasets import dream4, nkx2_1_knockout, papalexi2021, replogle2022
 from grn.genes import regulators as known_regulators
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn.bench._identity import keys
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 
 if TYPE_CHECKING:
     from grn.bench.splits import Split

@@ -8,7 +8,7 @@ from grn._core.errors import ParameterError
 from grn._core.rng import RNGLike, child, seed_of
 from grn.bench._identity import keys
 from grn.bench.splits import Split, own_pairs
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 
 __all__ = ["expression", "own_degree", "prior", "transfer"]
 

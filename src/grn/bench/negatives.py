@@ -11,7 +11,7 @@ from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import RNGLike, child, seed_of
 from grn._kernels.rewire import configuration, degree_matched
 from grn.bench.splits import own_pairs
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 
 __all__ = ["NEGATIVES", "Sample", "sample"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import RNGLike, child, seed_of
 from grn.bench._identity import keys
-from grn.datasets._reference import Reference
+from grn.datasets.reference import Reference
 
 __all__ = ["SPLITS", "Split", "split"]
 

@@ -12,13 +12,12 @@ from anndata import AnnData
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
 from grn._core.files import check_access
 from grn._core.logging import logger
-from grn.datasets import _files
+from grn.datasets import files
 from grn.datasets._beeline_folder import Labels, dataset_folder, key, read_folder
-from grn.datasets._reference import Reference
 from grn.datasets._room import read_cells
+from grn.datasets.reference import BEELINE, Reference
 from grn.genes.spelling import restore
 
-DATASETS = ("hESC", "hHEP", "mDC", "mESC", "mHSC-E", "mHSC-GM", "mHSC-L")
 NETWORKS = ("STRING", "Non-Specific", "Specific", "Lofgof")
 SIZES = (500, 1000)
 _OTHER_NAMES = {
@@ -104,15 +103,15 @@ def beeline(
     """
     dataset, network, size = _check(dataset, network, size)
     organism = "human" if dataset.startswith("h") else "mouse"
-    tables = _files.find("beeline", "edges.parquet", path=path)
-    start = _files.root(path)
+    tables = files.find("beeline", "edges.parquet", path=path)
+    start = files.root(path)
     folder = None if tables or start is None or not start.is_dir() else _folder(start, dataset)
     if tables is not None:
         labels = _read_tables(tables, dataset, network, size, organism)
     elif folder is not None and start is not None:
         labels = read_folder(folder, start=start, dataset=dataset, network=network, size=size, organism=organism)
     else:
-        raise _files.not_found(
+        raise files.not_found(
             "beeline", "edges.parquet", path=path, what=f"BEELINE's {dataset}", where_published=_WHERE
         )
     edges = _among(labels.edges, labels.genes, f"{dataset}/{network}/{size}")
@@ -135,7 +134,7 @@ def beeline(
 
 def _folder(start: Path, dataset: str) -> Path | None:
     for place in (start, start / "beeline"):
-        found = dataset_folder(place, dataset, DATASETS) if place.is_dir() else None
+        found = dataset_folder(place, dataset, BEELINE) if place.is_dir() else None
         if found is not None:
             return found
     return None
@@ -143,9 +142,9 @@ def _folder(start: Path, dataset: str) -> Path | None:
 
 def _check(dataset: str, network: str, size: int | str) -> tuple[str, str, int]:
     """Names as listed above, or an error that lists them."""
-    name = {key(known): known for known in DATASETS}.get(key(str(dataset)))
+    name = {key(known): known for known in BEELINE}.get(key(str(dataset)))
     if name is None:
-        raise ParameterError(f"dataset={dataset!r} is not one of BEELINE's; use one of {', '.join(DATASETS)}.")
+        raise ParameterError(f"dataset={dataset!r} is not one of BEELINE's; use one of {', '.join(BEELINE)}.")
     kind = (_OTHER_NAMES | {key(known): known for known in NETWORKS}).get(key(str(network)))
     there = NETWORKS if name == "mESC" else NETWORKS[:3]
     if kind not in there:
@@ -176,7 +175,7 @@ def _read_tables(path: Path, dataset: str, network: str, size: int, organism: st
     if not listed["is_tf"].isin([True, False]).all() or listed["gene"].duplicated().any():
         raise NetworkError("genes.parquet repeats genes, or is_tf holds other values than True and False.")
     genes = listed["gene"].map(spelling)
-    digest = _files.sha256_of(path)
+    digest = files.sha256_of(path)
     return Labels(
         edges=pd.DataFrame({"source": known["tf"].map(spelling), "target": known["target"].map(spelling)}),
         genes=sorted(genes),
@@ -190,7 +189,7 @@ def _read_tables(path: Path, dataset: str, network: str, size: int, organism: st
 def _of(path: Path, columns: tuple[str, str], dataset: str) -> pd.DataFrame:
     """Rows of one data set."""
     wanted = ("network", "dataset", "size", *columns)
-    table = _files.read_columns(path, {name: (name,) for name in wanted})
+    table = files.read_columns(path, {name: (name,) for name in wanted})
     table = table[table["dataset"] == dataset].astype({"network": str, "size": str})
     names = table.drop(columns="is_tf", errors="ignore")
     if names.isna().to_numpy().any() or (names == "").to_numpy().any():
@@ -205,7 +204,7 @@ def _read_cells(folder: Path, dataset: str, size: int, spelling: dict[str, str])
         return None
     try:
         adata = read_cells(path)
-    except (*_files.UNREADABLE, KeyError) as error:
+    except (*files.UNREADABLE, KeyError) as error:
         check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error
     inside = sorted((name for name in adata.var_names if name in spelling), key=spelling.__getitem__)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import hint, logger, one_voice
+from grn._object.genes import spelled
+from grn.get.visible import holder, is_regulons, visible
 from grn.network import Network
-from grn.network._filter import Names
-from grn.pp._var import spelled
+from grn.network.filters import Names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -171,7 +172,7 @@ def network(
     elif isinstance(data, list | tuple):
         found = Network.merge([network(item, key=key) for item in data])
     else:
-        found = Network.from_anndata(_holder(data, key), key)
+        found = Network.from_anndata(holder(data, key), key)
     return found if group is None else found.filter(group=group)
 
 
@@ -210,46 +211,8 @@ def regulons(adata: AnnData, *, key: str = "regulons") -> dict[str, dict[str, fl
     uns = getattr(adata, "uns", None)
     if uns is None:
         raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
-    if not _is_regulons(adata, key):
-        there = [repr(name) for name in uns if _is_regulons(adata, name)]
+    if not is_regulons(adata, key):
+        there = [repr(name) for name in uns if is_regulons(adata, name)]
         listed = f" Regulons are stored under {', '.join(there)}." if there else " The object holds no regulons."
         raise ResultNotFoundError(f"uns has no regulons {key!r}.{listed} Make them with grn.tl.regulons(adata).")
     return visible(Network.from_anndata(adata, key), adata, key).regulons(signed=False)
-
-
-def _holder(data: Any, key: str) -> Any:
-    """Return the object whose ``uns`` is meant: of a MuData without the key, its RNA."""
-    modalities = getattr(data, "mod", None)
-    if modalities is not None and key not in data.uns and key in getattr(modalities.get("rna"), "uns", {}):
-        return modalities["rna"]
-    return data
-
-
-def _is_regulons(data: Any, key: str) -> bool:
-    record = getattr(_holder(data, key), "uns", {}).get(key)
-    try:
-        return bool(record["schema"]["kind"] == "regulons")
-    except (KeyError, TypeError, IndexError, ValueError):
-        return False
-
-
-def _names(data: Any) -> Iterable[str] | None:
-    if isinstance(data, Network | pd.DataFrame | list | tuple):
-        return None
-    found = set(data.var_names)
-    for part in getattr(data, "mod", {}).values():
-        found.update(part.var_names)
-    return found
-
-
-def visible(net: Network, data: Any, key: str) -> Network:
-    """The edges with both ends in the object; others are hidden, and their number is logged."""
-    names = _names(data)
-    if names is None:
-        return net
-    shown = net.within(names, targets_only=_is_regulons(data, key))
-    if len(shown) < len(net):
-        hint("hid %d of %d edges with an end that is not in var_names", len(net) - len(shown), len(net))
-    if len(net) and not len(shown):
-        logger.warning("all %d edges are hidden: none has both ends in var_names", len(net))
-    return shown

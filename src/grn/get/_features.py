@@ -15,8 +15,8 @@ from grn._core.errors import GeneNameError, GroupError, ParameterError, ResultNo
 from grn._core.logging import logger, one_voice
 from grn._core.near import did_you_mean
 from grn._core.settings import settings
-from grn.network._filter import Names
-from grn.pp._var import spelled
+from grn._object.genes import spelled
+from grn.network.filters import Names
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import one_voice
-from grn.pp._anndata import column
+from grn._object.genes import column
 
 if TYPE_CHECKING:
     from anndata import AnnData

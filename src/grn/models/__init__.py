@@ -1,12 +1,12 @@
 """Frozen foundation models behind one protocol."""
 
 from grn.models._continue import pretrain
-from grn.models._protocol import CAPABILITIES, FoundationModel, Moments, Panel, ValueScale
 from grn.models._registry import available, load, register, save, untrained
 from grn.models.genecompass import GeneCompass
 from grn.models.geneformer import Geneformer
 from grn.models.lpm import LPM
 from grn.models.mini import Mini
+from grn.models.protocol import CAPABILITIES, FoundationModel, Moments, Panel, ValueScale
 from grn.models.scgenept import ScGenePT
 from grn.models.scgpt import ScGPT
 from grn.models.scprint import ScPRINT

@@ -19,9 +19,9 @@ from grn.models._cells import CellSet, cell_sets, hold_out, in_order
 from grn.models._evaluate import masked_error
 from grn.models._pretrain import Schedule, fit
 from grn.models._registry import load
-from grn.models._steady import undisturbed
 from grn.models._store import load_mini, save_mini
 from grn.models.mini import Mini, MiniNetwork
+from grn.models.steady import undisturbed
 
 
 @one_voice

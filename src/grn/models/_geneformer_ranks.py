@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grn.models._protocol import Moments
 from grn.models._published import counts_of
+from grn.models.protocol import Moments
 
 
 @dataclass(frozen=True)

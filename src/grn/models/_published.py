@@ -15,9 +15,9 @@ from torch.autograd import forward_ad
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._bounds import check_panel
-from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models._sentences import Batch, Sentence, genes_shown, read_sentences, readout_of
-from grn.models._steady import Steady
+from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models.steady import Steady
 
 DTYPES = ("float32", "bfloat16")
 Self = TypeVar("Self", bound="Published")

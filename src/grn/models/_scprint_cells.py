@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from grn._core.errors import ParameterError
-from grn.models._protocol import Moments
 from grn.models._published import Published, counts_of
 from grn.models._scprint_network import Layout, ScPRINTNetwork
 from grn.models._sentences import Batch, Sentence, genes_shown, shown
+from grn.models.protocol import Moments
 
 if TYPE_CHECKING:
     from grn.models.scprint import Reading

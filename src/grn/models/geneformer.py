@@ -38,10 +38,10 @@ from grn.models._geneformer_files import (
 )
 from grn.models._geneformer_network import GeneformerNetwork, turned
 from grn.models._geneformer_ranks import Reading, equal_lengths, orders, ranked, relative
-from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._sentences import Batch, Sentence
+from grn.models.protocol import Moments, Panel, ValueScale
 
 GRID = (0.0, 0.125, 0.25, 0.375, 0.625, 0.75, 0.875, 1.0)
 

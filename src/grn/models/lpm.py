@@ -23,21 +23,12 @@ from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._lpm_data import Design
 from grn.models._lpm_fit import Recipe, Run, fit_network
-from grn.models._lpm_network import (
-    AGGREGATIONS,
-    CONTROL,
-    LISTS,
-    READOUT,
-    LPMNetwork,
-    Symbols,
-    aggregate,
-    read_symbols,
-)
+from grn.models._lpm_network import AGGREGATIONS, CONTROL, LISTS, READOUT, LPMNetwork, Symbols, aggregate, read_symbols
 from grn.models._lpm_path import PathModel, check_organism, rows_of
 from grn.models._published import About
 from grn.models._random import random_state
-from grn.models._steady import undisturbed
 from grn.models._store import save_pickled, sha256_file
+from grn.models.steady import undisturbed
 
 MAX_GENES = 100_000
 TABLES = ("context_embedding_layer.weight", "perturb_embedding_layer.weight", "readout_embedding_layer.weight")

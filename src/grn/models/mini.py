@@ -35,9 +35,9 @@ from grn._core.errors import ParameterError
 from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 from grn.models._bounds import check_panel
-from grn.models._protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models._sentences import genes_shown, readout_of, shown
-from grn.models._steady import Steady
+from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models.steady import Steady
 
 GRID = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0)
 SCALE = ValueScale(

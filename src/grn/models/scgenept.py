@@ -21,7 +21,6 @@ from grn.models._blocks import BlockConfig, Stack
 from grn.models._bounds import number, outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
-from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._scgpt_files import SPECIAL, block_of, layout_of, read_vocabulary, stack_name

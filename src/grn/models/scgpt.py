@@ -23,7 +23,6 @@ from grn.models._blocks import BlockConfig, Stack
 from grn.models._bounds import number, outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
-from grn.models._protocol import Moments, Panel, ValueScale
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._scgpt_files import (
@@ -38,6 +37,7 @@ from grn.models._scgpt_files import (
 )
 from grn.models._sentences import Batch, Sentence, shown
 from grn.models._store import save_pickled
+from grn.models.protocol import Moments, Panel, ValueScale
 
 CLAMP = 512.0
 # value of the cell token where the authors embed cells, if args.json says no other

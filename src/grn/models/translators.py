@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from grn._core.errors import CapabilityError, ParameterError
-from grn.models._protocol import FoundationModel
+from grn.models.protocol import FoundationModel
 from grn.models.translator import Translator
 
 # labels of BEELINE's hESC data set the shipped translators were trained on

@@ -9,7 +9,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._core.files import PathLike
-from grn.network import _combine, _convert, _export
+from grn.network import combine, convert, export
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +24,8 @@ class Exports:
     signed: bool
 
     def _graph_parts(self, *, isolated: bool) -> tuple[pd.DataFrame, list[str]]:
-        edges = _convert.once_per_pair(self._edges, directed=self.directed)
-        return edges, _convert.nodes_of(edges, self._genes, isolated=isolated)
+        edges = convert.once_per_pair(self._edges, directed=self.directed)
+        return edges, convert.nodes_of(edges, self._genes, isolated=isolated)
 
     def to_networkx(self, *, isolated: bool = False) -> Any:
         """Convert to a networkx graph.
@@ -55,7 +55,7 @@ class Exports:
         2.0
         """
         edges, nodes = self._graph_parts(isolated=isolated)
-        return _convert.build_networkx(edges, nodes, directed=self.directed, multi="group" in edges)
+        return convert.build_networkx(edges, nodes, directed=self.directed, multi="group" in edges)
 
     def to_igraph(self, *, isolated: bool = False) -> Any:
         """Convert to an igraph graph.
@@ -76,7 +76,7 @@ class Exports:
             igraph is not installed.
         """
         edges, nodes = self._graph_parts(isolated=isolated)
-        return _convert.build_igraph(edges, nodes, directed=self.directed)
+        return convert.build_igraph(edges, nodes, directed=self.directed)
 
     def to_graphml(self, path: PathLike, *, isolated: bool = False) -> None:
         """Write GraphML, which Cytoscape, Gephi, networkx and igraph open.
@@ -98,7 +98,7 @@ class Exports:
             Nothing can be written there; a file of that name is then as before.
         """
         edges, nodes = self._graph_parts(isolated=isolated)
-        _export.write_graphml(path, edges, nodes, directed=self.directed)
+        export.write_graphml(path, edges, nodes, directed=self.directed)
 
     def to_cytoscape(self, path: PathLike, *, isolated: bool = False) -> None:
         """Write Cytoscape.js JSON (``.cyjs``).
@@ -120,7 +120,7 @@ class Exports:
             Nothing can be written there; a file of that name is then as before.
         """
         edges, nodes = self._graph_parts(isolated=isolated)
-        _export.write_cytoscape(path, edges, nodes, directed=self.directed, multi="group" in edges)
+        export.write_cytoscape(path, edges, nodes, directed=self.directed, multi="group" in edges)
 
     def regulon_edges(self, *, min_targets: int = 1, signed: bool = True) -> pd.DataFrame:
         """Edges as named gene sets, in the form decoupler takes.
@@ -146,8 +146,8 @@ class Exports:
         """
         if isinstance(min_targets, bool) or not isinstance(min_targets, Integral) or min_targets < 1:
             raise ParameterError(f"min_targets={min_targets!r}; pass a positive integer.")
-        edges = _combine.single_group(self, "a set of regulons")  # type: ignore[arg-type]
-        table = _export.regulon_table(edges, _combine.known_signs(edges, signed=self.signed), signed=signed)
+        edges = combine.single_group(self, "a set of regulons")  # type: ignore[arg-type]
+        table = export.regulon_table(edges, combine.known_signs(edges, signed=self.signed), signed=signed)
         size = table.groupby("source")["source"].transform("size")
         return table[size >= min_targets].reset_index(drop=True)
 
@@ -199,7 +199,7 @@ class Exports:
         StorageError
             Nothing can be written there; a file of that name is then as before.
         """
-        _export.write_gmt(path, self.regulons(min_targets=min_targets, signed=signed))
+        export.write_gmt(path, self.regulons(min_targets=min_targets, signed=signed))
 
     def to_adjacency_csv(self, path: PathLike) -> None:
         """Write the adjacency table of pySCENIC: ``TF``, ``target``, ``importance`` (absolute weight).
@@ -221,4 +221,4 @@ class Exports:
         StorageError
             Nothing can be written there; a file of that name is then as before.
         """
-        _export.write_adjacency(path, _combine.single_group(self, "an adjacency table"))  # type: ignore[arg-type]
+        export.write_adjacency(path, combine.single_group(self, "an adjacency table"))  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ from scipy import sparse
 
 from grn._core.errors import GroupError
 from grn._core.labels import asked
-from grn.network import _combine, _convert, _filter, _schema, _validate
+from grn.network import _validate, combine, convert, filters, schema
 from grn.network._files import Exports
-from grn.network._filter import Names
 from grn.network._origins import Origins
+from grn.network.filters import Names
 
 
 class Network(Origins, Exports):
@@ -74,7 +74,7 @@ class Network(Origins, Exports):
         self.directed = bool(directed)
         self.signed = _validate.check_signs(self._edges, signed=signed)
         self.tested = bool(tested)
-        self._params: dict[str, Any] = _schema.plain(_schema.restored(params or {}))
+        self._params: dict[str, Any] = schema.plain(schema.restored(params or {}))
 
     def _with_edges(self, edges: pd.DataFrame, genes: np.ndarray | None = None) -> Network:
         """Return the same network with some rows of its own sorted table, which needs no second check."""
@@ -114,7 +114,7 @@ class Network(Origins, Exports):
     @property
     def params(self) -> dict[str, Any]:
         """Copy of the provenance; arguments that were None are None."""
-        return dict(_schema.plain(self._params))
+        return dict(schema.plain(self._params))
 
     @property
     def n_self_loops(self) -> int:
@@ -219,10 +219,10 @@ class Network(Origins, Exports):
         (1, 2)
         """
         edges = self._edges
-        mask = _filter.select_names(edges, "source", sources, self._genes)
-        mask &= _filter.select_names(edges, "target", targets, self._genes)
-        mask &= _filter.select_groups(edges, group)
-        mask &= _filter.select_values(
+        mask = filters.select_names(edges, "source", sources, self._genes)
+        mask &= filters.select_names(edges, "target", targets, self._genes)
+        mask &= filters.select_groups(edges, group)
+        mask &= filters.select_values(
             edges,
             min_abs_weight=min_abs_weight,
             min_probability=min_probability,
@@ -230,9 +230,9 @@ class Network(Origins, Exports):
             min_stability=min_stability,
         )
         if signed_only:
-            mask &= np.isfinite(_combine.known_signs(edges, signed=self.signed))
+            mask &= np.isfinite(combine.known_signs(edges, signed=self.signed))
         kept = edges[mask]
-        strongest = _filter.select_top(kept, top=top, per_source=top_per_source, per_target=top_per_target)
+        strongest = filters.select_top(kept, top=top, per_source=top_per_source, per_target=top_per_target)
         return self._with_edges(kept[strongest])
 
     def within(self, genes: Iterable[str], *, targets_only: bool = False) -> Network:
@@ -257,9 +257,9 @@ class Network(Origins, Exports):
         ['B']
         """
         wanted = set(genes)
-        mask = _filter.in_categories(self._edges["target"], wanted)
+        mask = filters.in_categories(self._edges["target"], wanted)
         if not targets_only:
-            mask &= _filter.in_categories(self._edges["source"], wanted)
+            mask &= filters.in_categories(self._edges["source"], wanted)
         edges = self._edges[mask]
         known = wanted | set(edges["source"].unique())
         return self._with_edges(edges, self._genes[[gene in known for gene in self._genes]])
@@ -307,7 +307,7 @@ class Network(Origins, Exports):
         >>> Network.merge([one, two]).edges["weight"].tolist()
         [3.0, 2.0]
         """
-        return cls(**_combine.union_parts(list(networks)))
+        return cls(**combine.union_parts(list(networks)))
 
     def compare(self, other: Network, *, top: int = 100) -> pd.DataFrame:
         """Measure how far two networks agree, per group.
@@ -335,7 +335,7 @@ class Network(Origins, Exports):
         >>> net.compare(net.filter(top=1))["jaccard"].tolist()
         [0.5]
         """
-        return _combine.compare_table(self, other, top=top)
+        return combine.compare_table(self, other, top=top)
 
     def degrees(self) -> pd.DataFrame:
         """Count and sum the edges of every gene.
@@ -353,12 +353,12 @@ class Network(Origins, Exports):
         >>> net.degrees().loc["A", ["out_degree", "out_strength", "out_signed"]].tolist()
         [2.0, 3.0, -1.0]
         """
-        sign = _combine.known_signs(self._edges, signed=self.signed)
+        sign = combine.known_signs(self._edges, signed=self.signed)
         if not self.groups:
-            return _convert.degree_table(self._edges, self._genes, sign)
+            return convert.degree_table(self._edges, self._genes, sign)
         label = self._edges["group"].to_numpy()
         parts = {
-            name: _convert.degree_table(self._edges[label == name], self._genes, sign[label == name])
+            name: convert.degree_table(self._edges[label == name], self._genes, sign[label == name])
             for name in self.groups
         }
         return pd.concat(parts, names=["group"])
@@ -392,5 +392,5 @@ class Network(Origins, Exports):
         """
         if group is not None and len(asked(group)) != 1:
             raise GroupError(f"group={group!r}; a matrix holds one group, pass its name.")
-        edges = _combine.single_group(self if group is None else self.filter(group=group), "a matrix")
-        return _convert.edges_to_csr(edges, self._genes if genes is None else genes)
+        edges = combine.single_group(self if group is None else self.filter(group=group), "a matrix")
+        return convert.edges_to_csr(edges, self._genes if genes is None else genes)

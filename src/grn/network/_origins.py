@@ -9,7 +9,7 @@ import pandas as pd
 
 from grn._core.errors import NetworkError
 from grn._core.names import check_key
-from grn.network import _convert, _schema, _validate
+from grn.network import _validate, convert, schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,7 @@ class Origins:
         >>> Network.from_matrix([[0, 2], [0, 0]], ["A", "B"]).targets
         ['B']
         """
-        return cls(_convert.matrix_to_edges(matrix, genes), genes=genes, directed=directed, signed=signed)
+        return cls(convert.matrix_to_edges(matrix, genes), genes=genes, directed=directed, signed=signed)
 
     @classmethod
     def from_networkx(cls, graph: Any, *, weight: str = "weight") -> Self:
@@ -123,7 +123,7 @@ class Origins:
         -------
         A new Network.
         """
-        edges = _convert.networkx_to_edges(graph, weight=weight)
+        edges = convert.networkx_to_edges(graph, weight=weight)
         return cls(edges, genes=graph.nodes, directed=graph.is_directed())
 
     @classmethod
@@ -150,16 +150,16 @@ class Origins:
         NetworkError
             The entry was written by a newer version of the package, or is damaged.
         """
-        record = _schema.read_record(adata, key)
-        schema = record["schema"]
-        signed = schema.get("signed")
+        record = schema.read_record(adata, key)
+        stored = record["schema"]
+        signed = stored.get("signed")
         try:
             return cls(
                 record["edges"],
                 genes=record.get("genes"),
-                directed=bool(schema["directed"]),
+                directed=bool(stored["directed"]),
                 signed=None if signed is None else bool(signed),
-                tested=bool(schema.get("tested", False)),
+                tested=bool(stored.get("tested", False)),
                 params=record["params"],
             )
         except NetworkError as error:
@@ -181,17 +181,17 @@ class Origins:
         orientation) and ``genes``. In ``params`` the characters that files take for the end of a name are escaped in
         labels of groups (``"L2/3"`` is ``"L2%2F3"`` there, and ``"L2/3"`` in ``Network.params``).
         """
-        _schema.container(adata)
+        schema.container(adata)
         check_key(key, "key")
         adata.uns[key] = {
             "edges": self.edges,
-            "params": _schema.storable(self.params),
+            "params": schema.storable(self.params),
             "schema": {
-                "version": _schema.VERSION,
+                "version": schema.VERSION,
                 "directed": self.directed,
                 "signed": self.signed,
                 "tested": self.tested,
-                "orientation": _schema.ORIENTATION,
+                "orientation": schema.ORIENTATION,
             },
             "genes": self._genes.astype(str),
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grn.network._network import Network
-from grn.network._schema import plain, restored
+from grn.network.schema import plain, restored
 
 
 def with_params(network: Network, params: Mapping[str, Any]) -> Network:

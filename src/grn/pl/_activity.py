@@ -10,6 +10,8 @@ import pandas as pd
 
 from grn._core.docs import document
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
+from grn._object.container import check_type
+from grn._object.groups import label_codes
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import color_scale
 from grn.pl._data import near
@@ -17,8 +19,6 @@ from grn.pl._heatmap import draw_matrix, leaf_order
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._style import COLUMN_MM, INK, TEXT, check_count
-from grn.pp._anndata import check_type
-from grn.pp._groups import label_codes
 
 if TYPE_CHECKING:
     from anndata import AnnData

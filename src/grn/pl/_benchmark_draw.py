@@ -12,17 +12,7 @@ import pandas as pd
 from grn.pl._colors import LINES
 from grn.pl._output import Output
 from grn.pl._panels import panels
-from grn.pl._style import (
-    COLUMN_MM,
-    INK,
-    MUTED,
-    POINTS_PER_MM,
-    SMALL,
-    TEXT,
-    settle,
-    size_points,
-    tidy,
-)
+from grn.pl._style import COLUMN_MM, INK, MUTED, POINTS_PER_MM, SMALL, TEXT, settle, size_points, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,23 +10,12 @@ import numpy as np
 
 from grn._core.docs import document
 from grn._core.logging import logger
-from grn.get._agreement import agreement_table, read_scored
+from grn.get.scored import agreement_table, read_scored
 from grn.pl._colors import ABSENT, color_scale
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import (
-    COLUMN_MM,
-    INK,
-    MUTED,
-    POINTS_PER_MM,
-    SMALL,
-    TEXT,
-    settle,
-    size_points,
-    tick_size,
-    tidy,
-)
+from grn.pl._style import COLUMN_MM, INK, MUTED, POINTS_PER_MM, SMALL, TEXT, settle, size_points, tick_size, tidy
 
 if TYPE_CHECKING:
     import pandas as pd

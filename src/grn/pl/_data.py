@@ -11,8 +11,8 @@ import pandas as pd
 from grn import get
 from grn._core.errors import GeneNameError, ParameterError
 from grn._core.near import did_you_mean
-from grn.get._edges import visible
-from grn.pp._var import spelled
+from grn._object.genes import spelled
+from grn.get.visible import visible
 
 if TYPE_CHECKING:
     from anndata import AnnData

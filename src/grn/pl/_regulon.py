@@ -15,16 +15,7 @@ from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._data import check_genes, edge_table, in_names
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import (
-    COLUMN_MM,
-    INK,
-    MUTED,
-    SMALL,
-    TEXT,
-    blank,
-    check_count,
-    tidy,
-)
+from grn.pl._style import COLUMN_MM, INK, MUTED, SMALL, TEXT, blank, check_count, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData

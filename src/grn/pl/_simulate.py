@@ -12,22 +12,14 @@ import pandas as pd
 from grn._core.docs import document
 from grn._core.entries import Entry, entry_of
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
+from grn._object.container import check_type
 from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED, chosen, color_map, color_scale
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._data import near
 from grn.pl._heatmap import draw_matrix
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import (
-    COLUMN_MM,
-    INK,
-    SMALL,
-    TEXT,
-    blank,
-    check_count,
-    tidy,
-)
-from grn.pp._anndata import check_type
+from grn.pl._style import COLUMN_MM, INK, SMALL, TEXT, blank, check_count, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -216,9 +208,7 @@ def _lollipops(ax: Axes, shown: pd.DataFrame, title: str, by_sign: Mapping[int, 
     return ax
 
 
-def _matrix(
-    output: Output, shown: pd.DataFrame, groups: list[str], title: str, cmap: str | Colormap | None
-) -> Axes:
+def _matrix(output: Output, shown: pd.DataFrame, groups: list[str], title: str, cmap: str | Colormap | None) -> Axes:
     wide = shown.pivot(index="gene", columns="group", values="effect").reindex(columns=groups).fillna(0.0)
     mean = wide.mean(axis=1).rename("mean").reset_index().sort_values(["mean", "gene"], ascending=[False, True])
     wide = wide.loc[mean["gene"]]

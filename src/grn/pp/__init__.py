@@ -1,7 +1,7 @@
 """From an object as it comes to an object that models and methods can use."""
 
 from grn.pp._base_grn import base_grn
-from grn.pp._smooth_cells import smooth
+from grn.pp._smooth import smooth
 from grn.pp.align import align_genes
 from grn.pp.check import ExpressionReport, check_expression
 from grn.pp.regulators import annotate_regulators

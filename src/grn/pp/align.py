@@ -13,8 +13,9 @@ from anndata import AnnData
 from grn import genes
 from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, one_voice
-from grn.pp._anndata import KINDS, own_names, target, to_vocabulary, validate
-from grn.pp._var import genes_of
+from grn._object.container import target, validate
+from grn._object.genes import genes_of
+from grn._object.vocabulary import KINDS, own_names, to_vocabulary
 
 _WAYS = {"exact": "symbol", "ensembl": "Ensembl id", "alias": "alias", "ortholog": "ortholog", "none": "name"}
 

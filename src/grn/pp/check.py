@@ -11,10 +11,10 @@ from grn._core.errors import ExpressionError, ParameterError
 from grn._core.logging import one_voice
 from grn._kernels.matrix_parts import only
 from grn._kernels.scan import scan
-from grn.pp._anndata import check_type
-from grn.pp._expression import argument_of, label, select
-from grn.pp._remedy import holding, remedy
-from grn.pp._var import gene_mask
+from grn._object.container import check_type
+from grn._object.expression import argument_of, label, select
+from grn._object.genes import gene_mask
+from grn._object.remedy import holding, remedy
 
 _EXPECTED = ("log", "counts")
 _MEANING = {

@@ -14,8 +14,10 @@ from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError,
 from grn._core.files import as_path, file_errors, is_file
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
-from grn.pp._anndata import known_regulators, organism_of, target, validate
-from grn.pp._var import genes_of
+from grn._object.container import target, validate
+from grn._object.genes import genes_of
+from grn._object.regulators import known_regulators
+from grn._object.vocabulary import organism_of
 
 
 @dataclass(frozen=True)

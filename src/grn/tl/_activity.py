@@ -15,11 +15,12 @@ from grn._core.errors import GroupError, MissingDependencyError, NetworkError, P
 from grn._core.logging import hint, logger, one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.near import did_you_mean
+from grn._object.container import check_target, target, validate
+from grn._object.groups import label_codes
+from grn._object.values import expression
 from grn.network import Network
-from grn.network._schema import storable
-from grn.pp._anndata import check_target, expression, target, validate
-from grn.pp._groups import label_codes
-from grn.tl._repeat import check_count
+from grn.network.schema import storable
+from grn.trust.repetitions import check_count
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -10,11 +10,13 @@ from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
-from grn.methods._attention import attention as read_attention
-from grn.methods._features import Request
+from grn._object.container import validate
+from grn.methods.environment import environment
+from grn.methods.probes.attention import attention as read_attention
+from grn.methods.probes.features import Request
+from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
-from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, environment, run_probe
+from grn.tl._snippets import SNIPPETS
 
 
 @one_voice

@@ -14,21 +14,22 @@ from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
+from grn._object.container import check_target, target, validate
+from grn._object.expression import reads_of
+from grn._object.groups import MIN_CELLS, group_codes
+from grn._object.smoothing import KEY, neighbour_weights, write_weights
 from grn.methods import METHODS, Task
-from grn.methods import celloracle as record
-from grn.methods._asked import tell_without_edges
-from grn.methods._celloracle_fit import Bags, problem, smoothing
-from grn.methods._celloracle_scores import need_igraph, network_entropy, network_scores
-from grn.methods._cells import FEWEST
-from grn.methods._penalty import OF_SUMS, check_penalty
-from grn.methods._runner import named
+from grn.methods.celloracle import method as record
+from grn.methods.celloracle.regression import Bags, problem, smoothing
+from grn.methods.celloracle.scores import need_igraph, network_entropy, network_scores
+from grn.methods.cells import FEWEST
+from grn.methods.edgeless import tell_without_edges
+from grn.methods.environment import jobs
+from grn.methods.penalty import OF_SUMS, check_penalty
+from grn.methods.runner import named
 from grn.network import Network
-from grn.pp._anndata import check_target, target, validate
-from grn.pp._expression import reads_of
-from grn.pp._groups import MIN_CELLS, group_codes
-from grn.pp._smooth_cells import KEY, neighbour_weights, write_weights
 from grn.tl._infer import _described
-from grn.tl._shared import SNIPPETS, jobs
+from grn.tl._snippets import SNIPPETS
 
 
 @one_voice

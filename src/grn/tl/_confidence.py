@@ -16,13 +16,14 @@ from grn._core.files import output_folder
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import discovery_rates, edge_pvalues, pooled_pvalues
+from grn._object.container import check_target, target, validate
+from grn._object.groups import cell_names
+from grn.methods.environment import jobs
 from grn.models import FoundationModel
 from grn.network import Network
-from grn.pp._anndata import check_target, target, validate
-from grn.pp._groups import cell_names
-from grn.tl._repeat import Plan, Repeated, check_count, repeat
-from grn.tl._rerun import Axes, Edges, need_permutable, rerun_of
-from grn.tl._shared import SNIPPETS, jobs
+from grn.tl._snippets import SNIPPETS
+from grn.trust.repetitions import Plan, Repeated, check_count, repeat
+from grn.trust.rerun import Axes, Edges, need_permutable, rerun_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,11 +13,11 @@ from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.logging import progress as progress_bar
 from grn._kernels.ties import merged, ranks
+from grn._object.container import check_target, target, validate
 from grn.network import Network
-from grn.network._schema import is_network
-from grn.pp._anndata import check_target, target, validate
-from grn.tl._repeat import check_count
-from grn.tl._rerun import Axes
+from grn.network.schema import is_network
+from grn.trust.repetitions import check_count
+from grn.trust.rerun import Axes
 
 if TYPE_CHECKING:
     from anndata import AnnData

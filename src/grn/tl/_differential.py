@@ -15,20 +15,21 @@ from grn._core.logging import hint, logger, one_voice
 from grn._core.logging import progress as bar
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalues
+from grn._object.container import check_target, target, validate
+from grn._object.expression import reads_of
+from grn._object.genes import gene_rows, genes_of
+from grn._object.regulators import regulator_mask
 from grn.methods import METHODS, Task
-from grn.methods._cells import FEWEST, none_varies
-from grn.methods._frozen import freeze
-from grn.methods._runner import recordable
-from grn.methods._taking import Taken, listening
+from grn.methods.cells import FEWEST, none_varies
+from grn.methods.environment import jobs
+from grn.methods.participation import Taken, listening
+from grn.methods.runner import recordable
 from grn.network import Network
-from grn.pp._anndata import check_target, regulator_mask, target, validate
-from grn.pp._expression import reads_of
-from grn.pp._var import gene_rows, genes_of
 from grn.tl._confidence import POOLS
-from grn.tl._labels import MIN_CELLS, Design, design_of
-from grn.tl._repeat import check_count
-from grn.tl._rerun import Axes, Rerun, checked_params
-from grn.tl._shared import jobs
+from grn.trust.design import MIN_CELLS, Design, design_of
+from grn.trust.frozen import freeze
+from grn.trust.repetitions import check_count
+from grn.trust.rerun import Axes, Rerun, checked_params
 
 if TYPE_CHECKING:
     from anndata import AnnData

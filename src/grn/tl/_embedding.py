@@ -8,11 +8,12 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.errors import GeneOverlapError
 from grn._core.logging import one_voice
-from grn.methods._embedding import gene_embeddings, pairing
+from grn._object.container import check_target, target, validate
+from grn.methods.environment import provenance
+from grn.methods.probes.embedding import gene_embeddings, pairing
 from grn.models import FoundationModel, load
-from grn.network._schema import storable
-from grn.pp._anndata import check_target, target, validate
-from grn.tl._shared import SNIPPETS, provenance
+from grn.network.schema import storable
+from grn.tl._snippets import SNIPPETS
 
 
 @one_voice

@@ -19,18 +19,19 @@ from grn._core.errors import ParameterError
 from grn._core.logging import one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.store import size
-from grn.methods._base_cells import CONTEXTS, BaseCells, refuse_groups
-from grn.methods._features import result_bytes, value_grid
-from grn.methods._genes import pair_genes
-from grn.methods._plan import Plan, batch_of, plan
-from grn.methods._readings import Both, Gradient, Reading, Vvp
-from grn.methods._run import duration
-from grn.methods._store_sink import sources_per_chunk
+from grn._object.container import validate
+from grn._object.groups import group_codes
+from grn.methods.environment import environment, jobs
+from grn.methods.genes import pair_genes
+from grn.methods.probes.base_cells import CONTEXTS, BaseCells, refuse_groups
+from grn.methods.probes.execution import duration
+from grn.methods.probes.features import result_bytes, value_grid
+from grn.methods.probes.plan import Plan, batch_of, plan
+from grn.methods.probes.readings import Both, Gradient, Reading, Vvp
+from grn.methods.probes.store_sink import sources_per_chunk
 from grn.models import FoundationModel, Panel
-from grn.models._protocol import need, virtual_cell
-from grn.pp._anndata import validate
-from grn.pp._groups import group_codes
-from grn.tl._shared import SNIPPETS, environment, jobs
+from grn.models.protocol import need, virtual_cell
+from grn.tl._snippets import SNIPPETS
 
 FEATURES = ("vvp", "gradient_trajectory")
 # seconds a timed batch may take

@@ -16,9 +16,12 @@ from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
-from grn.methods._embedding import pair_embeddings
-from grn.methods._labels import LabelledPairs, labelled_pairs, split_by_source
-from grn.models._steady import undisturbed
+from grn._object.container import validate
+from grn._object.genes import edges_in_names
+from grn._object.regulators import regulator_mask
+from grn.methods.probes.embedding import pair_embeddings
+from grn.methods.probes.training_pairs import LabelledPairs, labelled_pairs, split_by_source
+from grn.models.steady import undisturbed
 from grn.models.translator import (
     VIEWS,
     FitSettings,
@@ -28,8 +31,6 @@ from grn.models.translator import (
     fit_network,
     view_of,
 )
-from grn.pp._anndata import regulator_mask, validate
-from grn.pp._var import edges_in_names
 
 
 @one_voice

@@ -15,18 +15,19 @@ from grn._core.docs import document
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.container import check_target, target, validate
+from grn._object.groups import label_codes
 from grn.methods import METHODS, Method, Task
-from grn.methods._family import need_family
-from grn.methods._genes import pair_genes
-from grn.methods._runner import named, run
+from grn.methods.environment import environment, jobs, provenance
+from grn.methods.family import need_family
+from grn.methods.genes import pair_genes
+from grn.methods.probes.stored_features import stored_features
+from grn.methods.runner import named, run
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
 from grn.network.provenance import with_params
-from grn.pp._anndata import check_target, target, validate
-from grn.pp._groups import label_codes
-from grn.tl._reuse import stored_features
-from grn.tl._shared import SNIPPETS, environment, jobs, provenance
+from grn.tl._snippets import SNIPPETS
 
 _SNIPPETS = {
     **SNIPPETS,

@@ -12,11 +12,13 @@ from grn._core.docs import document
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.names import check_key
-from grn.methods._features import Request
-from grn.methods._response import perturbation_response as read_response
+from grn._object.container import validate
+from grn.methods.environment import environment
+from grn.methods.probes.features import Request
+from grn.methods.probes.response import perturbation_response as read_response
+from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
-from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, environment, run_probe
+from grn.tl._snippets import SNIPPETS
 
 
 @one_voice

@@ -15,11 +15,13 @@ from grn._core.logging import progress as progress_bar
 from grn._core.optional import require
 from grn._kernels.centrality import eigenvector, pagerank
 from grn._kernels.ties import merged
+from grn._object.container import check_target, target, validate
+from grn._object.expression import values_of
+from grn._object.genes import column
+from grn._object.values import expression
 from grn.network import Network
-from grn.network._convert import edges_to_csr
-from grn.pp._anndata import check_target, column, expression, target, validate
-from grn.pp._expression import values_of
-from grn.tl._repeat import check_count
+from grn.network.convert import edges_to_csr
+from grn.trust.repetitions import check_count
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -11,7 +11,7 @@ from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import hint, logger, one_voice, some
 from grn._core.names import check_key
 from grn.network import Network
-from grn.network._schema import storable
+from grn.network.schema import storable
 
 if TYPE_CHECKING:
     from anndata import AnnData

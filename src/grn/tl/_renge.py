@@ -14,12 +14,12 @@ from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike
 from grn._kernels.dynamics import path_weights, series_terms
-from grn.methods._cells import FEWEST
-from grn.methods._genes import rows_of
-from grn.pp._anndata import check_type
-from grn.pp._var import spelled
+from grn._object.container import check_type
+from grn._object.genes import spelled
+from grn.methods.cells import FEWEST
+from grn.methods.genes import rows_of
 from grn.tl._infer import infer_network
-from grn.tl._shared import SNIPPETS
+from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -15,18 +15,20 @@ from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
+from grn._object.container import check_target, target, validate
+from grn._object.expression import reads_of
+from grn._object.groups import group_codes
+from grn._object.values import expression
 from grn.methods import METHODS, Task
-from grn.methods._cells import FEWEST
-from grn.methods._runner import run
+from grn.methods.cells import FEWEST
+from grn.methods.environment import environment, jobs
+from grn.methods.runner import run
+from grn.methods.scrank.drug import drug_of
+from grn.methods.scrank.effects import ranked, with_baselines
 from grn.network import Network
-from grn.network._schema import storable
-from grn.pp._anndata import check_target, expression, target, validate
-from grn.pp._expression import reads_of
-from grn.pp._groups import group_codes
+from grn.network.schema import storable
 from grn.tl._infer import _described
-from grn.tl._scrank_drug import drug_of
-from grn.tl._scrank_effect import ranked, with_baselines
-from grn.tl._shared import SNIPPETS, environment, jobs
+from grn.tl._snippets import SNIPPETS
 
 
 @one_voice

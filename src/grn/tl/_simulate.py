@@ -16,15 +16,16 @@ from grn._core.logging import progress as progress_bar
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings as defaults
-from grn.methods._penalty import OF_SUMS, check_penalty
-from grn.network._schema import storable
-from grn.pp._anndata import check_target, expression, target, validate
-from grn.pp._expression import reads_of
-from grn.pp._groups import cell_names, group_codes
-from grn.pp._smooth import Smoothed, stored_weights
-from grn.pp._smooth_cells import KEY
-from grn.pp._var import gene_rows, in_names
-from grn.tl._coefficients import (
+from grn._object.container import check_target, target, validate
+from grn._object.expression import reads_of
+from grn._object.genes import gene_rows, in_names
+from grn._object.groups import cell_names, group_codes
+from grn._object.smoothed import Smoothed, stored_weights
+from grn._object.smoothing import KEY
+from grn._object.values import expression
+from grn.methods.penalty import OF_SUMS, check_penalty
+from grn.network.schema import storable
+from grn.simulate.coefficients import (
     by_group,
     check_sources,
     edges_of,
@@ -34,9 +35,9 @@ from grn.tl._coefficients import (
     tell_silent,
     weights,
 )
-from grn.tl._flow import Flow, flow_of, place_of
-from grn.tl._intervention import Perturbation, Setting, check_range, doses_of
-from grn.tl._linear_cells import MODES, LinearCells, effects, observed
+from grn.simulate.flow import Flow, flow_of, place_of
+from grn.simulate.intervention import Perturbation, Setting, check_range, doses_of
+from grn.simulate.propagation import MODES, LinearCells, effects, observed
 
 if TYPE_CHECKING:
     from anndata import AnnData

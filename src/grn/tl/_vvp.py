@@ -12,10 +12,12 @@ from grn._core.docs import document
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.names import check_key
-from grn.methods import _features as features
+from grn._object.container import validate
+from grn.methods.environment import environment
+from grn.methods.probes import features
+from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
-from grn.pp._anndata import validate
-from grn.tl._shared import SNIPPETS, environment, run_probe
+from grn.tl._snippets import SNIPPETS
 
 
 @one_voice

@@ -1,0 +1,1 @@
+"""The doorway between AnnData and arrays: values, genes, groups, regulators, smoothing."""

@@ -1,0 +1,51 @@
+"""Which edges of a stored network an object shows: those between features that it still has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from grn._core.logging import hint, logger
+from grn.network import Network
+
+
+def visible(net: Network, data: Any, key: str) -> Network:
+    """The edges with both ends in the object; others are hidden, and their number is logged."""
+    names = var_names_of(data)
+    if names is None:
+        return net
+    shown = net.within(names, targets_only=is_regulons(data, key))
+    if len(shown) < len(net):
+        hint("hid %d of %d edges with an end that is not in var_names", len(net) - len(shown), len(net))
+    if len(net) and not len(shown):
+        logger.warning("all %d edges are hidden: none has both ends in var_names", len(net))
+    return shown
+
+
+def holder(data: Any, key: str) -> Any:
+    """Return the object whose ``uns`` is meant: of a MuData without the key, its RNA."""
+    modalities = getattr(data, "mod", None)
+    if modalities is not None and key not in data.uns and key in getattr(modalities.get("rna"), "uns", {}):
+        return modalities["rna"]
+    return data
+
+
+def is_regulons(data: Any, key: str) -> bool:
+    """Whether an entry of ``uns`` holds regulons."""
+    record = getattr(holder(data, key), "uns", {}).get(key)
+    try:
+        return bool(record["schema"]["kind"] == "regulons")
+    except (KeyError, TypeError, IndexError, ValueError):
+        return False
+
+
+def var_names_of(data: Any) -> Iterable[str] | None:
+    """Names of all features, of all modalities; ``None`` for what is no object."""
+    if isinstance(data, Network | pd.DataFrame | list | tuple):
+        return None
+    found = set(data.var_names)
+    for part in getattr(data, "mod", {}).values():
+        found.update(part.var_names)
+    return found

@@ -1,0 +1,5 @@
+"""Baselines that regress on cells alone."""
+
+from grn.methods.baselines import correlation, genie3, grnboost2, ridge
+
+__all__ = ["correlation", "genie3", "grnboost2", "ridge"]

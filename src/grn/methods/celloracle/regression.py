@@ -1,0 +1,396 @@
+"""What CellOracle regresses: smoothed cells, scaled regulators, bags, and the fits of one group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from grn._core.errors import ParameterError
+from grn._core.rng import child
+from grn._kernels import ridge
+from grn._kernels.scatter import BLOCK, Rows
+from grn._object.groups import cell_names
+from grn._object.smoothed import Pair, Smoothed, moments_of, stored_weights
+from grn.methods.celloracle.candidates import candidates
+from grn.methods.cells import Cells, cells_of, report_constant
+from grn.methods.record import Task
+from grn.pp import base_grn as read_base_grn
+
+UPSTREAM_SEED = 123
+# share of the regulators of a target that a bag draws, as published
+SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Cells, candidate regulators and scales of an inference.
+
+    Parameters
+    ----------
+    cells
+        Genes and groups.
+    rows
+        Gives the values of cells that are regressed, smoothed or not.
+    scale
+        Standard deviation of every gene over all cells (n_vars,), 1 for constant genes.
+    moments
+        Mean and standard deviation of every gene in each group.
+    regulators
+        Positions of the candidate regulators of every target of ``cells``, in the order in which bags draw them.
+    restricted
+        Whether a base GRN says who they are; else they are all but the target itself.
+    cell_names
+        Names of all cells; bags are drawn by them.
+    place
+        Rank of every cell (n_cells,) in the order that reads fastest; ``None`` for that of the object.
+    """
+
+    cells: Cells
+    rows: Rows
+    scale: np.ndarray
+    moments: dict[str, Pair]
+    regulators: list[np.ndarray]
+    restricted: bool
+    cell_names: np.ndarray
+    place: np.ndarray | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Name of every group and positions of its cells, in the order in which to read them."""
+        return _groups(self.cells, self.place)
+
+
+def _groups(cells: Cells, place: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
+    for group, members in cells:
+        yield group, members if place is None else members[np.argsort(place[members])]
+
+
+@dataclass(frozen=True)
+class Bags:
+    """How to draw bags.
+
+    Parameters
+    ----------
+    number, alpha
+        Number of bags and penalty.
+    parity
+        Draw as the original program does, from the numbers of cells and regulators; else by names.
+    seed, n_jobs, memory
+        Seed, threads, and bytes for the products of one pass over the cells.
+    """
+
+    number: int
+    alpha: float
+    parity: bool
+    seed: int
+    n_jobs: int | None
+    memory: int
+
+
+def problem(
+    adata,
+    task: Task,
+    base_grn: pd.DataFrame | None,
+    weights: sparse.csr_matrix | None,
+    *,
+    min_cells: int,
+    parity: bool,
+    drawn: bool,
+) -> Problem:
+    """Read what the task asks for; without ``weights`` cells are taken as they are, ``drawn`` cells need names."""
+    own_names = cell_names(adata) if drawn else np.asarray(adata.obs_names, dtype=str)
+    table = None if base_grn is None else read_base_grn(base_grn, adata=adata)
+    if table is not None and task.sources is None:
+        task = replace(task, sources=sorted(set(table["source"].astype(str))))
+    cells = cells_of(adata, task, min_cells=min_cells)
+    # smoothed cells are made anew at every look but for those that fit here; groups and the whole share one look
+    kept = task.memory_budget // 2
+    values = (
+        cells.expression if weights is None else Smoothed(cells.expression, weights, genes=cells.genes, memory=kept)
+    )
+    # bags of the original are drawn by the order of the cells
+    place = values.place if isinstance(values, Smoothed) and not parity else None
+    moments = {group: moments_of(values.rows, members, values.n_vars) for group, members in _groups(cells, place)}
+    scale = _overall(moments, np.bincount(cells.codes))
+    found = candidates(table, cells.names, cells.sources, cells.targets)
+    given = _order(base_grn) if parity and isinstance(base_grn, pd.DataFrame) else {}
+    names = cells.names
+    ordered = [
+        one[np.lexsort((names[one], [given.get((str(names[t]), str(n)), 0) for n in names[one]]))]
+        for t, one in zip(cells.targets, found, strict=True)
+    ]
+    scale = np.where(scale > 0, scale, 1.0)
+    return Problem(cells, values.rows, scale, moments, ordered, table is not None, own_names, place)
+
+
+def _overall(moments: dict[str, Pair], sizes: np.ndarray) -> np.ndarray:
+    """Standard deviation over all cells from those of the groups."""
+    share = (sizes / sizes.sum())[:, None]
+    means, spreads = (np.stack([pair[i] for pair in moments.values()]) for i in range(2))
+    between = ((means - (share * means).sum(axis=0)) ** 2 * share).sum(axis=0)
+    return np.sqrt((spreads**2 * share).sum(axis=0) + between)
+
+
+def smoothing(adata, smooth: bool | str | sparse.spmatrix) -> sparse.csr_matrix | None:  # noqa: FBT001
+    """Weights that ``smooth`` stands for: those of ``obsp``, those given, or none."""
+    if smooth is False:
+        return None
+    if isinstance(smooth, str):
+        return stored_weights(adata, smooth)
+    if sparse.issparse(smooth):
+        return sparse.csr_matrix(smooth)
+    raise ParameterError(f"smooth={smooth!r}; pass True, False or a key of obsp that grn.pp.smooth wrote.")
+
+
+def fit_group(
+    data: Problem, group: str, members: np.ndarray, bags: Bags | None
+) -> tuple[np.ndarray, np.ndarray, ridge.Coefficients] | None:
+    """Regress the targets in one group: by bagging, or without ``bags`` by Bayesian ridge.
+
+    Returns
+    -------
+    source, target, coefficients
+        Positions of the genes (E,) and what was found for every edge. Constant and rare genes have none. ``None`` if
+        nothing varies.
+    """
+    cells = data.cells
+    data = replace(data, rows=_remembered(data.rows, members))
+    centre, spread = data.moments[group]
+    rare, constant = cells.rare_in(group), spread <= 1e-6 * np.abs(centre)
+    taking_part = np.zeros(len(constant), dtype=bool)
+    taking_part[cells.genes] = True
+    report_constant(cells.names, constant & taking_part & ~rare, group)
+    constant |= rare
+    # the original draws among constant regulators too
+    keep_all = bags is not None and bags.parity
+    lists = [one if keep_all else one[~constant[one]] for one in data.regulators]
+    open_targets = [t for t, one in enumerate(lists) if len(one) and not constant[cells.targets[t]]]
+    if not open_targets or all(constant[lists[t]].all() for t in open_targets):
+        return None
+    lists, targets = [lists[t] for t in open_targets], cells.targets[open_targets]
+    if bags is not None and not bags.parity and not data.restricted:
+        used = cells.sources[~constant[cells.sources]]
+        lists = [used[used != one] for one in targets]
+        found = _open_bagging(data, group, members, used, targets, centre, bags)
+    elif bags is None:
+        squares = len(members) * spread[targets] ** 2
+        found = _bayesian(data, members, lists, targets, centre, squares)
+    else:
+        found = _bagging(data, group, members, lists, targets, centre, bags)
+    source = np.concatenate(lists)
+    target = np.repeat(targets, [len(one) for one in lists])
+    vary = ~constant[source]
+    kept = ridge.Coefficients(found.mean[vary], found.variance[vary], found.pvalue[vary])
+    return source[vary], target[vary], kept
+
+
+def fit_plain(
+    data: Problem,
+    group: str,
+    members: np.ndarray,
+    source: np.ndarray,
+    target: np.ndarray,
+    alpha: float,
+    memory: int,
+) -> np.ndarray:
+    """Ridge coefficients (E,) of unscaled targets on unscaled regulators for the edges given by positions."""
+    order = np.lexsort((source, target))
+    targets, first = np.unique(target[order], return_index=True)
+    lists = np.split(source[order], first[1:])
+    rows = _remembered(data.rows, members)
+    centre = data.moments[group][0]
+    ones = np.ones((1, len(members)))
+    found = np.empty(len(source))
+    parts = [
+        ridge.plain_ridge(inner[0], cross[0], own, alpha)
+        for _, inner, cross, own in _products(rows, members, lists, targets, ones, centre, memory)
+    ]
+    found[order] = np.concatenate(parts)
+    return found
+
+
+def _remembered(rows: Rows, members: np.ndarray) -> Rows:
+    """The same reader; cells that fit into one block are read once, all of them being asked for every time."""
+    if len(members) > BLOCK:
+        return rows
+    block = rows(members)
+    return lambda _: block
+
+
+def _products(
+    rows: Rows,
+    members: np.ndarray,
+    lists: list[np.ndarray],
+    targets: np.ndarray,
+    counts: np.ndarray,
+    centre: np.ndarray,
+    memory: int,
+    scale: np.ndarray | None = None,
+    used: np.ndarray | None = None,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, list[np.ndarray]]]:
+    """Products of all regulators, and with some targets at a time, as many as the memory holds.
+
+    Yields the part of the targets, products among regulators (B, T, T) and with these targets (B, T, part), and the
+    rows of their regulators. Cells are read once per part.
+    """
+    used = np.unique(np.concatenate(lists)) if used is None else used
+    step = max(1, memory // (8 * len(counts) * len(used)))
+    inner: np.ndarray | None = None
+    for start in range(0, len(targets), step):
+        part = slice(start, start + step)
+        columns = targets[part] if inner is not None else np.concatenate([used, targets[part]])
+        cross = ridge.bag_products(rows, members, used, columns, counts, centre)
+        if scale is not None:
+            cross /= scale[used][:, None]
+        if inner is None:
+            inner, cross = cross[:, :, : len(used)].copy(), cross[:, :, len(used) :]
+            if scale is not None:
+                inner /= scale[used]
+        yield part, inner, cross, [np.searchsorted(used, one) for one in lists[part]]
+
+
+def _bayesian(
+    data: Problem,
+    members: np.ndarray,
+    lists: list[np.ndarray],
+    targets: np.ndarray,
+    centre: np.ndarray,
+    squares: np.ndarray,
+) -> ridge.Coefficients:
+    ones = np.ones((1, len(members)))
+    parts = _products(data.rows, members, lists, targets, ones, centre, 2**29, data.scale)
+    return _joined(
+        [
+            ridge.bayesian_ridge(inner[0], cross[0], squares[part], len(members), rows)
+            for part, inner, cross, rows in parts
+        ]
+    )
+
+
+def _bagging(
+    data: Problem,
+    group: str,
+    members: np.ndarray,
+    lists: list[np.ndarray],
+    targets: np.ndarray,
+    centre: np.ndarray,
+    bags: Bags,
+) -> ridge.Coefficients:
+    if bags.parity:
+        return _upstream_bagging(data, members, lists, targets, centre, bags)
+    counts = _bag_counts(data.cell_names[members], group, bags)
+    used = data.cells.names[np.unique(np.concatenate(lists))]
+
+    def draw(rows: np.ndarray) -> np.ndarray:
+        # by the names of the set: targets with the same regulators share their bags and are solved together
+        return _drawn_places(bags, group, used[rows])
+
+    parts = _products(data.rows, members, lists, targets, counts, centre, bags.memory, data.scale)
+    return _joined(
+        [
+            ridge.bagging_ridge(inner, cross, rows, draw, bags.alpha, n_jobs=bags.n_jobs)
+            for _, inner, cross, rows in parts
+        ]
+    )
+
+
+def _open_bagging(
+    data: Problem,
+    group: str,
+    members: np.ndarray,
+    used: np.ndarray,
+    targets: np.ndarray,
+    centre: np.ndarray,
+    bags: Bags,
+) -> ridge.Coefficients:
+    """Without a base GRN a bag draws from all regulators once, so that one factorisation serves all targets."""
+    counts = _bag_counts(data.cell_names[members], group, bags)
+    order = np.argsort(data.cells.names[used])
+    places = order[_drawn_places(bags, group, data.cells.names[used[order]])]
+    parts = _products(data.rows, members, [used] * len(targets), targets, counts, centre, bags.memory, data.scale, used)
+    own = np.full(len(data.cells.names), -1)
+    own[used] = np.arange(len(used))
+    return _joined(
+        [
+            ridge.open_bagging_ridge(inner, cross, own[targets[part]], data.scale[targets[part]], places, bags.alpha)
+            for part, inner, cross, _ in parts
+        ]
+    )
+
+
+def _drawn_places(bags: Bags, group: str, names: np.ndarray) -> np.ndarray:
+    """Places (B, m) that bags draw from a list of regulators, by the names on it."""
+    random = child(bags.seed, "regulators", group, *names)
+    return random.random((bags.number, len(names))).argsort(axis=1)[:, : _drawn(len(names))]
+
+
+def _upstream_bagging(
+    data: Problem,
+    members: np.ndarray,
+    lists: list[np.ndarray],
+    targets: np.ndarray,
+    centre: np.ndarray,
+    bags: Bags,
+) -> ridge.Coefficients:
+    """Bags as scikit-learn draws them from one seed: they depend on the numbers of cells and regulators only."""
+    sizes = np.array([len(one) for one in lists])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    found = ridge.Coefficients(*(np.empty(starts[-1]) for _ in range(3)))
+    for size in np.unique(sizes):
+        which = np.flatnonzero(sizes == size)
+        places, counts = upstream_draws(UPSTREAM_SEED, len(members), int(size), bags.number)
+        own = [lists[t] for t in which]
+        parts = _products(data.rows, members, own, targets[which], counts, centre, bags.memory, data.scale)
+        part = _joined(
+            [
+                ridge.bagging_ridge(inner, cross, rows, lambda _, p=places: p, bags.alpha, n_jobs=bags.n_jobs)
+                for _, inner, cross, rows in parts
+            ]
+        )
+        slots = (starts[which][:, None] + np.arange(size)).ravel()
+        found.mean[slots], found.variance[slots], found.pvalue[slots] = part.mean, part.variance, part.pvalue
+    return found
+
+
+def upstream_draws(seed: int, n_cells: int, n_regulators: int, n_bags: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the regulators (B, m) and counts of the cells (B, n) that scikit-learn's bagging draws."""
+    from sklearn.utils.random import sample_without_replacement
+
+    random = np.random.RandomState(seed)
+    seeds = random.randint(np.iinfo(np.int32).max, size=n_bags)
+    places, counts = [], []
+    for one in seeds:
+        # the same as a new generator per bag, in a fifth of the time
+        random.seed(one)
+        places.append(sample_without_replacement(n_regulators, _drawn(n_regulators), random_state=random))
+        counts.append(np.bincount(random.randint(0, n_cells, n_cells), minlength=n_cells))
+    return np.stack(places), np.stack(counts)
+
+
+def _bag_counts(names: np.ndarray, group: str, bags: Bags) -> np.ndarray:
+    """How often every bag holds every cell (B, n), whatever the order of the cells."""
+    n = len(names)
+    drawn = child(bags.seed, "cells", group).integers(0, n, size=(bags.number, n))
+    counts = np.empty((bags.number, n), dtype=np.float32)
+    counts[:, np.argsort(names, kind="stable")] = [np.bincount(one, minlength=n) for one in drawn]
+    return counts
+
+
+def _drawn(n_regulators: int) -> int:
+    return max(1, int(SHARE * n_regulators))
+
+
+def _order(base_grn: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Row of every (target, source) in the user's own table."""
+    if "target" not in base_grn or "source" not in base_grn:
+        return {}
+    pairs = zip(base_grn["target"].astype(str), base_grn["source"].astype(str), strict=True)
+    return {pair: row for row, pair in reversed(list(enumerate(pairs)))}
+
+
+def _joined(parts: list[ridge.Coefficients]) -> ridge.Coefficients:
+    columns = ("mean", "variance", "pvalue")
+    return ridge.Coefficients(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))

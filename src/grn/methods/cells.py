@@ -1,0 +1,209 @@
+"""What methods that regress on cells need of an object: values in blocks, groups, and who may regulate whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn._core.logging import hint, logger, progress, some
+from grn._object.expression import Expression
+from grn._object.genes import gene_rows, genes_of
+from grn._object.groups import MIN_CELLS, group_codes
+from grn._object.regulators import regulator_mask
+from grn._object.values import expression
+from grn.methods.participation import NothingVariesError, tell_genes, tell_skipped
+from grn.methods.record import Task
+
+T = TypeVar("T")
+# fewest cells of a group in which a gene is seen
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells, genes and groups of an inference without a foundation model.
+
+    Parameters
+    ----------
+    expression
+        Log-normalised values; ``rows(positions)`` reads some cells.
+    names
+        Names of all genes (n_vars,).
+    sources, targets
+        Positions of the regulators and of the targets in ``names``, in the order of the object.
+    groups
+        Names of the groups, ``("",)`` without grouping.
+    codes
+        Group of every cell (n_cells,).
+    rare
+        Which genes are seen in too few cells of a group to have edges there (n_groups, n_vars).
+    """
+
+    expression: Expression
+    names: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    groups: tuple[str, ...]
+    codes: np.ndarray
+    rare: np.ndarray
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and positions of the cells of every group."""
+        for code, group in enumerate(self.groups):
+            yield group, np.flatnonzero(self.codes == code)
+
+    @property
+    def genes(self) -> np.ndarray:
+        """Positions of all genes that take part, sorted."""
+        return np.union1d(self.sources, self.targets)
+
+    def rare_in(self, group: str) -> np.ndarray:
+        """Genes that are seen in too few cells of a group (n_vars,)."""
+        found: np.ndarray = self.rare[self.groups.index(group)]
+        return found
+
+    def each(
+        self, fit: Callable[[str, np.ndarray], T | None], groups: Iterable[tuple[str, np.ndarray]] | None = None
+    ) -> tuple[list[tuple[str, T]], dict[str, Any]]:
+        """Fit every group; what ``fit`` gives ``None`` for is a group in which nothing varies, and is left out.
+
+        Parameters
+        ----------
+        fit
+            From the name and the positions of the cells of a group to its result.
+        groups
+            The groups with their cells in another order.
+
+        Returns
+        -------
+        parts
+            Groups and results.
+        told
+            For the provenance: ``rare_genes`` (number per group) and ``skipped_groups``.
+
+        Raises
+        ------
+        NothingVariesError
+            If no group is left.
+        """
+        parts, skipped = [], []
+        todo = self if groups is None else groups
+        for group, members in progress(todo, total=len(self.groups), desc="groups"):
+            found = fit(group, members)
+            if found is None:
+                skipped.append(group)
+                tell_skipped(group)
+            else:
+                parts.append((group, found))
+        if not parts:
+            raise none_varies(self.groups)
+        if skipped:
+            logger.warning(
+                "nothing varies in %d of %d groups, which get no network: %s",
+                *(len(skipped), len(self.groups), ", ".join(skipped[:10])),
+            )
+        return parts, {"rare_genes": self.counts(), "skipped_groups": np.array(skipped, dtype=str)}
+
+    def counts(self) -> dict[str, int]:
+        """Number of genes among those that take part that are rare, per group."""
+        number = self.rare[:, self.genes].sum(axis=1).tolist()
+        return {group or "all": count for group, count in zip(self.groups, number, strict=True)}
+
+
+def cells_of(adata, task: Task, *, min_cells: int = FEWEST, min_group_cells: int = MIN_CELLS) -> Cells:
+    """Values, genes and groups as a task asks for them.
+
+    Parameters
+    ----------
+    adata
+        Annotated matrix.
+    task
+        ``sources`` (default: the annotated or listed regulators), ``targets`` (default: all genes), ``groupby``,
+        ``layer``, ``use_raw``.
+    min_cells
+        Fewest cells of a group in which a gene is above zero, for it to have edges there; 0 for no limit.
+    min_group_cells
+        Fewest cells a group may have, or the object without groups.
+
+    Raises
+    ------
+    ExpressionError, LayerError, GroupError, GeneNameError
+        If values, groups or names cannot be used.
+    GeneOverlapError
+        If no gene is a regulator.
+    """
+    if isinstance(min_cells, bool) or not isinstance(min_cells, int | np.integer) or min_cells < 0:
+        raise ParameterError(f"min_cells={min_cells!r}; pass an integer of at least 0.")
+    # a repetition on some of the cells has the groups and genes that were chosen on all of them
+    least = min_group_cells if task.taking is None else 1
+    if task.groupby is None:
+        groups, codes = ("",), np.zeros(adata.n_obs, dtype=np.int64)
+    else:
+        groups, codes = group_codes(adata, task.groupby, min_cells=least)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+    if values.n_cells < least:
+        raise ExpressionError(
+            f"the object has {values.n_cells} cells, too few to tell an edge from chance; pass at least {least}."
+        )
+    names = np.asarray(adata.var_names, dtype=str)
+    if task.sources is None:
+        sources = np.flatnonzero(regulator_mask(adata))
+    else:
+        sources = np.sort(gene_rows(adata, task.sources, "sources"))
+    if not len(sources):
+        raise GeneOverlapError(
+            "no regulator is among the genes of this object; call grn.pp.annotate_regulators(adata, organism=...) or "
+            "pass sources=[...]."
+        )
+    targets = genes_of(adata) if task.targets is None else np.sort(gene_rows(adata, task.targets, "targets"))
+    rare = np.zeros((len(groups), len(names)), dtype=bool)
+    if task.taking is not None:
+        rare = np.array([~np.isin(names, task.taking.get(group, names)) for group in groups])
+    elif min_cells:
+        rare = values.seen(codes) < min_cells
+    for group, few in zip(groups, rare, strict=True):
+        tell_genes(group, names[~few])
+    found = Cells(values, names, sources, targets, groups, codes, rare)
+    if task.taking is None:
+        _report_rare(found, min_cells)
+    return found
+
+
+def report_constant(names: np.ndarray, constant: np.ndarray, group: str) -> None:
+    """Say which genes (boolean mask) do not vary in a group and so have no edges there."""
+    if constant.any():
+        where = f" in group {group!r}" if group else ""
+        logger.warning(
+            "%d genes do not vary%s and get no edges: %s",
+            constant.sum(),
+            where,
+            some(names[constant], 5),
+            extra={"of": group},
+        )
+
+
+def none_varies(groups: tuple[str, ...]) -> NothingVariesError:
+    """The error for groups in which nothing can be regressed on anything."""
+    where = "" if groups == ("",) else f" in any of the {len(groups)} groups, such as {groups[0]!r}"
+    return NothingVariesError(
+        f"no regulator or no target varies{where}; pass other cells, other sources and targets, or a smaller min_cells."
+    )
+
+
+def _report_rare(cells: Cells, min_cells: int) -> None:
+    """One line on the genes that are seen in too few cells."""
+    counts = {group: count for group, count in cells.counts().items() if count}
+    if not counts:
+        return
+    size = len(cells.genes)
+    if cells.groups == ("",):
+        names = cells.names[cells.genes[cells.rare[0, cells.genes]]]
+        told = f"{counts['all']} of {size} genes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+    else:
+        shown = ", ".join(f"{count} in {group}" for group, count in list(counts.items())[:8])
+        told = f"of {size} genes {shown}{', ...' if len(counts) > 8 else ''}"
+    hint("%s are seen in fewer than min_cells=%d cells and get no edges there", told, min_cells)

@@ -1,0 +1,36 @@
+"""Where a method runs and what made its result: device, budgets, threads, model, version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grn._core.device import resolve_device
+from grn._core.settings import settings
+from grn.models import FoundationModel, load
+
+
+def environment(model: FoundationModel | str | Any, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """The model, if any, on its device, the budgets and whether to show progress: arguments first, then settings."""
+    found = resolve_device(settings.device if device == "auto" else device)
+    loaded = None if model is None else load(model).to(found)
+    show = settings.progress if progress is None else progress
+    return {
+        "model": loaded,
+        "memory_budget": settings.memory_budget,
+        "feature_budget": settings.feature_budget,
+        "show": show,
+    }
+
+
+def jobs(n_jobs: int | None) -> int | None:
+    """The number of threads asked for, else the setting."""
+    return settings.n_jobs if n_jobs is None else n_jobs
+
+
+def provenance(model: FoundationModel | None) -> dict[str, str]:
+    """What made a result: model and weights, if any, and the package."""
+    from grn import __version__
+
+    if model is None:
+        return {"grn_version": __version__}
+    return {"model": model.name, "model_sha256": model.sha256, "grn_version": __version__}

@@ -1,0 +1,61 @@
+"""LPM's own recipe: how the predicted readout of a gene changes when another gene is perturbed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grn._core.errors import ParameterError
+from grn.methods.edges import to_network
+from grn.methods.probes.response import perturbation_response
+from grn.methods.probes.score import request_of
+from grn.methods.record import METHODS, Method, Task
+from grn.network import Network
+
+CONTEXTS = ("mean", "each")
+SIGNS = ("regulation", "response")
+
+
+def fit_lpm_response(adata, task: Task, *, contexts: str = "mean", sign: str = "regulation") -> Network:
+    """Contrast of an intervention with the control: f(P_i, R_j, c) - f(Control, R_j, c).
+
+    ``contexts="each"`` gives one network per context of the model, in the column ``group``; ``"mean"`` averages. With
+    ``sign="regulation"`` the weight is what i does to j: the response to a knock-down is reversed, that to an
+    activation is not. ``"response"`` keeps the predicted change itself. The change is in the column ``score`` either
+    way.
+    """
+    if contexts not in CONTEXTS:
+        raise ParameterError(f"contexts={contexts!r}; use one of {', '.join(CONTEXTS)}.")
+    if sign not in SIGNS:
+        raise ParameterError(f"sign={sign!r}; use one of {', '.join(SIGNS)}.")
+    direction = task.model.direction if sign == "regulation" else 1
+    if direction == 0:
+        raise ParameterError(
+            f"what the perturbation {task.model.perturbation_type!r} does to its gene is not known, so its response "
+            "has no sign of regulation; pass params={'sign': 'response'} to keep the predicted change."
+        )
+    found = perturbation_response(adata, request_of(task, "virtual"))
+    cube = found.values.astype(np.float64)
+    each = [(name, cube[:, :, i]) for i, name in enumerate(found.groups)]
+    named = each if contexts == "each" else [("", cube.mean(axis=-1))]
+    parts = [(name, _columns(direction * effect, effect)) for name, effect in named]
+    params = {"contexts": contexts, "sign": sign, "perturbation_type": task.model.perturbation_type}
+    return to_network(np.asarray(adata.var_names, dtype=str), found.sources, parts, params=params, signed=True)
+
+
+def _columns(weight: np.ndarray, effect: np.ndarray) -> dict[str, np.ndarray]:
+    return {"weight": weight, "sign": np.where(weight == 0, np.nan, np.sign(weight)), "score": effect}
+
+
+METHODS.add(
+    "lpm_response",
+    Method(
+        "lpm_response",
+        fit_lpm_response,
+        "LPM: response to a knock-down or knock-out, sign reversed",
+        signed=True,
+        probability=False,
+        reference="arXiv 2503.23535",
+        family="lpm",
+        uses_client=True,
+    ),
+)

@@ -1,0 +1,223 @@
+"""Networks as the authors of scGPT read them from it: similar gene embeddings, and ranked attention.
+
+Source: Cui et al., Nature Methods 2024, and the tutorials of their repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grn._core.cluster import each
+from grn._core.device import rows_per_batch
+from grn._core.errors import GroupError, ParameterError
+from grn._core.logging import progress
+from grn._object.values import expression
+from grn.methods.draw import draw_cells
+from grn.methods.edges import to_network
+from grn.methods.foundation.scgpt_ranks import mean_ranks
+from grn.methods.genes import PairGenes, pair_genes, panels
+from grn.methods.probes.base_cells import refuse_groups
+from grn.methods.probes.embedding import gene_embeddings
+from grn.methods.probes.score import request_of
+from grn.methods.record import METHODS, Method, Task
+from grn.models import Panel
+from grn.models.scgpt import ScGPT
+from grn.network import Network
+
+SOURCE = "Cui et al. 2024, doi 10.1038/s41592-024-02201-0"
+
+
+def fit_embedding(adata, task: Task, *, threshold: float | None = None) -> Network:
+    r"""Cosine similarity of the normed gene embeddings; undirected, without cells.
+
+    .. math:: w_{ij} = \max\Bigl(0, \frac{g_i \cdot g_j}{\|g_i\| \|g_j\|}\Bigr), \quad
+        g = \mathrm{LayerNorm}(E)
+
+    Parameters
+    ----------
+    adata
+        The object; only the names of its genes are read.
+    task
+        Model and genes. Groups are refused, as no cell is read.
+    threshold
+        Pairs of a lower cosine are left out; the authors use 0.4 and 0.5. ``None`` keeps all pairs.
+
+    Returns
+    -------
+    Network
+        Undirected and unsigned; ``score`` is the cosine itself, which may be negative. A pair of two sources is
+        listed both ways.
+    """
+    if task.groupby is not None:
+        refuse_groups(task.groupby)
+    _check_threshold(threshold)
+    genes = pair_genes(adata, task.model, task.sources, task.targets)
+    table = gene_embeddings(adata, task.model)
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    cosine = _only_pairs(unit @ unit[genes.sources].T, genes)
+    if threshold is not None:
+        cosine[cosine < threshold] = np.nan
+    params = {"threshold": threshold}
+    names = np.asarray(adata.var_names, dtype=str)
+    columns = {"weight": np.maximum(cosine, 0.0), "score": cosine}
+    return to_network(names, genes.sources, [("", columns)], params=params, signed=False, directed=False)
+
+
+def fit_attention(
+    adata, task: Task, *, max_cells: int | None = 32, attention_layer: int = -1, control: str | None = None
+) -> Network:
+    """Raw attention scores of one layer, ranked within rows, then within columns, averaged over heads and cells.
+
+    Parameters
+    ----------
+    adata
+        The object, with cells. Values are binned per cell among all its genes that the model knows.
+    task
+        Model, genes, cells, groups. The genes presented are the sources and targets, those not expressed included.
+    max_cells
+        Cells averaged, per group; drawn by the hash of their names. ``None`` takes all, as the authors do.
+    attention_layer
+        Layer whose scores are read, counted from 0; -1 is the last.
+    control
+        Name of a group: the others are compared with it. The weight is then the mean rank of the group minus that of
+        the control where it grew, and 0 where it did not; ``score`` is the difference itself.
+
+    Returns
+    -------
+    Network
+        Directed and unsigned: more attention does not say whether the source activates or represses.
+    """
+    block = _block(task.model.sizes["layers"], attention_layer)
+    reader = _Reader(adata, task, block, draw_cells(adata, task.groupby, max_cells, task.seed))
+    if control is not None:
+        _check_control(control, task, reader.cells)
+    matrices = reader.matrices()
+    parts = []
+    for group, weight in matrices.items():
+        if control is None:
+            parts.append((group, {"weight": weight}))
+        elif group != control:
+            change = weight - matrices[control]
+            parts.append((group, {"weight": np.maximum(change, 0.0), "score": change}))
+    names = np.asarray(adata.var_names, dtype=str)
+    params = {"max_cells": max_cells, "attention_layer": block, "control": control}
+    return to_network(names, reader.genes.sources, parts, params=params, signed=False)
+
+
+class _Reader:
+    """Reads mean ranks of the pairs asked for, group by group."""
+
+    def __init__(self, adata, task: Task, block: int, cells: dict[str, np.ndarray]) -> None:
+        self.task, self.block, self.cells = task, block, cells
+        self.genes = pair_genes(adata, task.model, task.sources, task.targets)
+        self.values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+        self.known = np.flatnonzero(self.genes.ids != "")
+        self.names = self.genes.ids[self.known].tolist()
+
+    def matrices(self) -> dict[str, np.ndarray]:
+        """Mean ranks (n_vars, S) by group; NaN where unknown and on self pairs."""
+        slot = {row: i for i, row in enumerate(self.genes.sources)}
+        shape = (len(self.genes.ids), len(self.genes.sources))
+        out = {group: np.full(shape, np.nan, dtype=np.float32) for group in self.cells}
+        parts = [(group, part) for group in self.cells for part in panels(self.task.model, self.genes)]
+        sizes = [self._batch(panel) for _, (panel, _, _) in parts]
+        work = [
+            (i, self.cells[group][start : start + size])
+            for i, ((group, _), size) in enumerate(zip(parts, sizes, strict=True))
+            for start in range(0, len(self.cells[group]), size)
+        ]
+        tasks = self._tasks([(parts[i][1][0], rows) for i, rows in work])
+        found = each(_sum_of_ranks, self.task.model, self.block, tasks, client=self.task.client)
+        done = zip(progress(work, desc="scgpt_attention", show=self.task.show), found, strict=True)
+        for i, batches in groupby(done, key=lambda pair: pair[0][0]):
+            group, (_, src, tgt) = parts[i]
+            total = sum(ranks.astype(np.float64) for _, (_, ranks) in batches)
+            out[group][np.ix_(tgt, [slot[r] for r in src])] = total / len(self.cells[group])
+        return {group: _only_pairs(matrix, self.genes) for group, matrix in out.items()}
+
+    def _tasks(self, work: list[tuple[Panel, np.ndarray]]) -> Iterator[tuple[Panel, Tensor]]:
+        """Panels, and the cells (C, n) to read with each."""
+        column = {gene: i for i, gene in enumerate(self.names)}
+        for panel, rows in work:
+            values = self.task.model.encode_cells(self.values.rows(rows)[:, self.known], self.names)
+            yield panel, values[:, [column[gene] for gene in panel.genes]].cpu()
+
+    def _batch(self, panel: Panel) -> int:
+        asked = request_of(self.task, "mean").batch(panel)
+        if self.task.batch_size is not None:
+            return asked
+        pair = 40 * (1 + len(panel)) ** 2  # scores of one head, their two orders, the sum over heads
+        return rows_per_batch(pair, self.task.memory_budget, limit=asked)
+
+
+def _sum_of_ranks(model: ScGPT, block: int, task: tuple[Panel, Tensor]) -> np.ndarray:
+    """Ranks (R, S), summed over cells; the cell token is ranked with the genes and left out afterwards."""
+    panel, values = task
+    with torch.no_grad():
+        ranks = mean_ranks(*model.queries_keys(panel, values, block))[:, 1:, 1:]
+        found: np.ndarray = ranks[:, panel.tgt_pos][:, :, panel.src_pos].sum(0).cpu().numpy()
+    return found
+
+
+def _only_pairs(matrix: np.ndarray, genes: PairGenes) -> np.ndarray:
+    """The matrix (n_vars, S) with NaN for rows that are no targets and for self pairs."""
+    keep = np.zeros(len(matrix), dtype=bool)
+    keep[genes.targets] = True
+    matrix[~keep] = np.nan
+    matrix[genes.sources, np.arange(len(genes.sources))] = np.nan
+    return matrix
+
+
+def _block(n: int, layer: int) -> int:
+    if isinstance(layer, bool) or not isinstance(layer, Integral) or not -n <= layer < n:
+        raise ParameterError(
+            f"attention_layer={layer!r}; the model has {n} layers: pass 0 to {n - 1}, or -1 for the last."
+        )
+    return layer % n
+
+
+def _check_threshold(threshold: float | None) -> None:
+    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+    if threshold is not None and not (number and -1 <= threshold <= 1):
+        raise ParameterError(f"threshold={threshold!r}; pass a cosine between -1 and 1, such as 0.4, or None.")
+
+
+def _check_control(control: str, task: Task, cells: dict[str, np.ndarray]) -> None:
+    if task.groupby is None:
+        raise ParameterError(f"control={control!r} names a group; pass groupby= as well.")
+    if control not in cells or len(cells) < 2:
+        raise GroupError(
+            f"control={control!r} must be one of at least two groups of obs[{task.groupby!r}]: {', '.join(cells)}."
+        )
+
+
+_RECIPES = (
+    Method(
+        "scgpt_embedding",
+        fit_embedding,
+        "scGPT: cosine similarity of gene embeddings, undirected",
+        signed=False,
+        probability=False,
+        reference=SOURCE,
+        family="scgpt",
+    ),
+    Method(
+        "scgpt_attention",
+        fit_attention,
+        "scGPT: attention scores of one layer, ranked by row and column",
+        signed=False,
+        probability=False,
+        needs=("cells",),
+        reference=SOURCE,
+        family="scgpt",
+        uses_client=True,
+    ),
+)
+for _recipe in _RECIPES:
+    METHODS.add(_recipe.name, _recipe)

@@ -1,0 +1,5 @@
+"""Probes of a frozen model: what is read of it for every pair of genes, and networks made of that."""
+
+from grn.methods.probes import single, ugrn
+
+__all__ = ["single", "ugrn"]

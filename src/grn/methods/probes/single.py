@@ -1,0 +1,143 @@
+"""One feature of a foundation model as a method of its own: raw strength, or translated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from grn._core.errors import CapabilityError
+from grn.methods.edges import to_network
+from grn.methods.genes import pair_genes
+from grn.methods.probes import features
+from grn.methods.probes.attention import attention
+from grn.methods.probes.base_cells import refuse_groups
+from grn.methods.probes.embedding import gene_embeddings, pair_embeddings, pairing
+from grn.methods.probes.score import check_grid, context_of, logistic, request_of, slope, translators_for
+from grn.methods.record import METHODS, Method, Task
+from grn.models.translator import Translator
+from grn.network import Network
+
+Given = str | Translator | dict[str, Translator] | None
+
+
+def fit_vvp(
+    adata,
+    task: Task,
+    *,
+    translator: Given = "string",
+    context: str | None = None,
+    order: Sequence[str] | None = None,
+) -> Network:
+    """Virtual value perturbation; without translator the mean response up minus down."""
+    context = context_of(task, context)
+    read = partial(features.vvp, adata, replace(request_of(task, context), order=order))
+    return _translated(adata, task, "vvp", read, translator, context)
+
+
+def fit_gradient(
+    adata,
+    task: Task,
+    *,
+    translator: Given = "string",
+    context: str | None = None,
+    background: str = "fixed",
+    order: Sequence[str] | None = None,
+) -> Network:
+    """Gradient trajectory; without translator the mean derivative."""
+    context = context_of(task, context)
+    request = replace(request_of(task, context), order=order)
+    read = partial(features.gradient_trajectory, adata, request, background=background)
+    return _translated(adata, task, "gradient_trajectory", read, translator, context, background=background)
+
+
+def fit_pert(adata, task: Task) -> Network:
+    """Zero-out on the mean cell: the signed change is the weight."""
+    read = partial(features.pert, adata, request_of(task, "mean"))
+    return _translated(adata, task, "pert", read, None, "mean")
+
+
+def fit_attention(adata, task: Task, *, max_cells: int = 32) -> Network:
+    """Attention from target to source, averaged over layers, heads and cells; unsigned."""
+    found = attention(adata, request_of(task, "mean"), max_cells=max_cells, seed=task.seed)
+    parts = [(group, {"weight": found.of_group(i).mean(axis=-1)}) for i, group in enumerate(found.groups)]
+    names = np.asarray(adata.var_names, dtype=str)
+    return to_network(names, found.sources, parts, params={"max_cells": max_cells}, signed=False)
+
+
+def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network:
+    """Vocabulary embeddings: E_i + E_j translated, or without translator their absolute cosine; unsigned."""
+    if task.groupby is not None:
+        refuse_groups(task.groupby)
+    genes = pair_genes(adata, task.model, task.sources, task.targets)
+    table = gene_embeddings(adata, task.model)
+    if translator is None:
+        if pairing(task.model) != "sum":
+            raise CapabilityError(
+                f"the embeddings of {task.model.name!r} for sources and for targets lie in different spaces and cannot "
+                "be compared; pass params={'translator': ...} fitted by grn.tl.fit_translator."
+            )
+        chosen = None
+        unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+        weight = np.abs(unit @ unit[genes.sources].T)
+        columns = {"weight": weight}
+    else:
+        chosen = translators_for(task.model, translator, ("embedding",))["embedding"]
+        probability = logistic(chosen.logits(pair_embeddings(table, genes.sources, pairing(task.model))))
+        columns = {"weight": probability, "probability": probability.copy()}
+    keep = np.zeros(adata.n_vars, dtype=bool)
+    keep[genes.targets] = True
+    for matrix in columns.values():
+        matrix[~keep] = np.nan
+        matrix[genes.sources, np.arange(len(genes.sources))] = np.nan
+    names = np.asarray(adata.var_names, dtype=str)
+    return to_network(names, genes.sources, [("", columns)], params=_told(translator, chosen), signed=False)
+
+
+def _translated(
+    adata,
+    task: Task,
+    feature: str,
+    read: Callable[[], features.PairFeatures],
+    given: Given,
+    context: str,
+    **told: str,
+) -> Network:
+    chosen = None if given is None else translators_for(task.model, given, (feature,))[feature]
+    found = read()
+    if chosen is not None:
+        check_grid(chosen, found.grid)
+    parts = []
+    for i, group in enumerate(found.groups):
+        cube = found.of_group(i)
+        effect = slope(feature, cube, found.grid, task.model.value_scale.baseline)
+        columns = {"weight": effect, "sign": np.where(effect == 0, np.nan, np.sign(effect))}
+        if chosen is not None:
+            probability = logistic(chosen.logits(cube))
+            sign = np.where(np.isnan(columns["sign"]), 1.0, columns["sign"])
+            columns |= {"weight": sign * probability, "probability": probability, "score": effect}
+        parts.append((group, columns))
+    names = np.asarray(adata.var_names, dtype=str)
+    return to_network(
+        names, found.sources, parts, params={**_told(given, chosen), "context": context, **told}, signed=True
+    )
+
+
+def _told(given: Given, chosen: Translator | None) -> dict[str, str]:
+    if chosen is None:
+        return {"translator": "none"}
+    return {"translator": given if isinstance(given, str) else "given", "translator_sha256": chosen.sha256}
+
+
+_Probe = partial(Method, uses_client=True)
+_PROBES = (
+    _Probe("vvp", fit_vvp, "virtual value perturbation alone", signed=True, probability=True),
+    _Probe("gradient_trajectory", fit_gradient, "gradient trajectory alone", signed=True, probability=True),
+    _Probe("pert", fit_pert, "zero-out on the real mean cell", signed=True, probability=False, needs=("cells",)),
+    _Probe("attention", fit_attention, "mean attention of target to source", signed=False, probability=False),
+    Method("embedding", fit_embedding, "vocabulary embeddings of the pair", signed=False, probability=True),
+)
+for _method in _PROBES:
+    METHODS.add(_method.name, _method)

@@ -1,0 +1,84 @@
+"""Universal inference: both probes of a frozen model, two translators, the mean of their logits.
+
+Source: arXiv 2605.08128. The probes are read in one pass on the model's gradient grid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grn.methods.edges import to_network
+from grn.methods.probes import features
+from grn.methods.probes.score import check_grid, context_of, logistic, request_of, slope, translators_for
+from grn.methods.record import METHODS, Method, Task
+from grn.models import FoundationModel
+from grn.models.translator import Translator
+from grn.network import Network
+
+FEATURES = ("vvp", "gradient_trajectory")
+
+
+def fit(
+    adata,
+    task: Task,
+    *,
+    translator: str | Translator | dict[str, Translator] = "string",
+    context: str | None = None,
+    stored: dict[str, features.PairFeatures] | None = None,
+) -> Network:
+    """Infer a network.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    task
+        Model, genes and cells.
+    translator
+        ``"string"``, ``"chip"``, or a dict of translators for ``vvp`` and ``gradient_trajectory``.
+    context
+        ``"virtual"``, ``"mean"``, or ``None``: the mean cell when groups are asked for, else virtual.
+    stored
+        Features computed before, used instead of probing again.
+    """
+    chosen = translators_for(task.model, translator, FEATURES)
+    context = context_of(task, context)
+    if stored is None:
+        stored = dict(zip(FEATURES, features.both(adata, request_of(task, context)), strict=True))
+    for name in FEATURES:
+        check_grid(chosen[name], stored[name].grid)
+    parts = [(group, score(stored, chosen, i, task.model)) for i, group in enumerate(stored["vvp"].groups)]
+    params = {
+        "translator": translator if isinstance(translator, str) else "given",
+        "translator_sha256": {name: found.sha256 for name, found in chosen.items()},
+        "context": context,
+    }
+    names = np.asarray(adata.var_names, dtype=str)
+    return to_network(names, stored["vvp"].sources, parts, params=params, signed=True)
+
+
+def score(
+    found: dict[str, features.PairFeatures], chosen: dict[str, Translator], group: int, model: FoundationModel
+) -> dict[str, np.ndarray]:
+    """Matrices (n_vars, S) of one group: probability, sign of the mean gradient, their product, the gradient itself."""
+    cubes = {name: found[name].of_group(group) for name in FEATURES}
+    logits = np.mean([chosen[name].logits(cubes[name]) for name in FEATURES], axis=0)
+    trajectory = found["gradient_trajectory"]
+    gradient = slope("gradient_trajectory", cubes["gradient_trajectory"], trajectory.grid, model.value_scale.baseline)
+    probability = logistic(logits)
+    sign = np.where(gradient == 0, np.nan, np.sign(gradient))
+    weight = np.where(np.isnan(sign), 1.0, sign) * probability
+    return {"weight": weight, "sign": sign, "probability": probability, "score": gradient}
+
+
+METHODS.add(
+    "ugrn",
+    Method(
+        "ugrn",
+        fit,
+        "both probes of a frozen model, translated and averaged; sign of the gradient",
+        signed=True,
+        probability=True,
+        uses_client=True,
+    ),
+)

@@ -1,0 +1,287 @@
+"""RENGE: a network from a time series of knock-outs, direct effects told from indirect ones by their delay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from grn._core.errors import ParameterError
+from grn._core.logging import logger, some
+from grn._core.rng import child
+from grn._kernels.dynamics import Parameters, series_terms
+from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
+from grn._kernels.renge_fit import Fit, Setting, fit, refit
+from grn._object.genes import gene_rows
+from grn.methods.cells import FEWEST
+from grn.methods.record import METHODS, Method, Task
+from grn.methods.renge.screen import MIN_CELLS, Columns, Named, read_screen
+from grn.methods.renge.search import DEPTHS, Found, choose, map_jobs
+from grn.network import Network
+
+SEARCHES = ("own", "optuna")
+FOLDS = ("knockout_time", "knockout")
+TESTS = ("knocked_out", "all")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Standard deviation, p and q of every weight (G, G); NaN on the diagonal, and p and q where nothing is tested."""
+
+    deviation: np.ndarray
+    pval: np.ndarray
+    qval: np.ndarray
+
+
+def fit_renge(
+    adata,
+    task: Task,
+    *,
+    perturbation: str = "perturbation",
+    time: str = "time",
+    control: str = "control",
+    genes: Sequence[str] | None = None,
+    n_k: int | None = None,
+    C: float | None = None,
+    l1_ratio: float | None = None,
+    n_boot: int = 30,
+    tested: str = "knocked_out",
+    n_trials: int = 30,
+    search: str = "own",
+    folds: str = "knockout_time",
+    min_cells: int = FEWEST,
+    parity: bool = False,
+) -> Network:
+    """Fit.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    task
+        Cells and, as ``sources`` and ``targets``, the edges to list.
+    perturbation, time
+        Columns of ``obs``: the knocked-out gene, and the time since.
+    control
+        Label of cells without knock-out.
+    genes
+        Genes of the network; all by default.
+    n_k, C, l1_ratio
+        Longest path, strength and kind of the penalty; what is ``None`` is searched for.
+    n_boot
+        Refits behind p-values, 0 for none.
+    tested
+        Which sources have p-values.
+    n_trials, search, folds
+        Settings tried, by which search, and what is left out together.
+    min_cells
+        Fewest cells of the screen in which a gene must be above zero; 0 for no limit, as with ``parity``.
+    parity
+        Follow the original in every detail.
+    """
+    _check(n_k, C, l1_ratio, n_boot, n_trials, {"search": search, "folds": folds, "tested": tested})
+    columns = Columns(perturbation, time, control)
+    seen = 0 if parity else min_cells
+    found = read_screen(adata, task, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
+    listed = _listed(adata, task, found)
+    n_jobs = task.n_jobs or 1
+    blocks = moments(found.screen)
+    chosen = choose(
+        found,
+        blocks,
+        {"C": C, "l1_ratio": l1_ratio, "n_k": n_k},
+        n_trials=n_trials,
+        engine=search,
+        by_time=folds == "knockout_time",
+        seed=task.seed,
+        n_jobs=n_jobs,
+        parity=parity,
+    )
+    start = start_of(blocks, found.screen.knocked)
+    if parity:
+        start = random_start(start, child(task.seed, "renge", "start"))
+    fitted = fit(blocks, found.screen, chosen.setting, start)
+    if not fitted.converged:
+        logger.warning("renge: the fit did not converge; a larger C makes it easier")
+    tests = None
+    if n_boot:
+        everyone = parity or tested == "all"
+        tests = _test(found, fitted, chosen.setting, start, n_boot, task.seed, n_jobs, everyone=everyone)
+    params = {
+        **_told(found, chosen, fitted),
+        "perturbation": perturbation,
+        "time": time,
+        "control": control,
+        "genes": found.genes,
+        "n_boot": n_boot,
+        "tested": tested,
+        "n_trials": n_trials,
+        "folds": folds,
+        "min_cells": seen,
+        "parity": parity,
+        "fit": _fitted(found, fitted),
+    }
+    edges = _edges(found, fitted, tests, chosen.setting, listed)
+    return Network(edges, genes=found.genes, signed=True, tested=tests is not None, params=params)
+
+
+def significance(
+    network: np.ndarray, refits: np.ndarray, sources: np.ndarray | None = None, *, parity: bool = False
+) -> Tested:
+    """Tests of weights (G, G) of some sources (positions; all by default) against the spread of refits (B, G, G).
+
+    z is the weight in standard deviations of the refits. It is compared with Student's t with B - 1 degrees of freedom,
+    as the deviation itself is an estimate. In parity it is compared with the normal, and the diagonal, with p = 1,
+    counts among the tests of Benjamini and Hochberg.
+    """
+    deviation = refits.std(axis=0, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.abs(network / deviation)
+    pval = 2.0 * (stats.norm.sf(z) if parity else stats.t.sf(z, len(refits) - 1))
+    pval[network == 0] = 1.0
+    counted = np.ones(network.shape, dtype=bool) if parity else ~np.eye(len(network), dtype=bool)
+    if sources is not None:
+        counted[:, np.setdiff1d(np.arange(len(network)), sources)] = False
+    qval = np.full(network.shape, np.nan)
+    qval[counted] = stats.false_discovery_control(pval[counted])
+    pval[~counted] = np.nan
+    for table in (deviation, pval, qval):
+        np.fill_diagonal(table, np.nan)
+    return Tested(deviation, pval, qval)
+
+
+def _test(
+    found: Named, fitted: Fit, setting: Setting, start: Start, n_boot: int, seed: int, n_jobs: int, *, everyone: bool
+) -> Tested:
+    if n_boot < 10:
+        logger.warning("renge: %d refits make a rough standard deviation; 30 are usual", n_boot)
+    warm = Start(fitted.at, start.most)
+    runs = [(found.screen, setting, warm, seed, number) for number in range(n_boot)]
+    refits = np.array(map_jobs(refit, runs, n_jobs, desc="renge refits"))
+    return significance(fitted.at.network, refits, None if everyone else found.screen.knocked, parity=setting.parity)
+
+
+def total_effects(at: Parameters, found: Named, depth: int) -> np.ndarray:
+    """Effect of every gene, held at its value, through paths of up to ``depth`` steps (target, source)."""
+    everyone = np.eye(len(found.genes))
+    return series_terms(at.network, everyone, 1.0 - everyone, depth).sum(axis=1).T
+
+
+def _edges(
+    found: Named, fitted: Fit, tested: Tested | None, setting: Setting, listed: tuple[np.ndarray, np.ndarray]
+) -> pd.DataFrame:
+    source, target = (part.ravel() for part in np.meshgrid(*listed, indexing="ij"))
+    pairs = source != target
+    source, target = source[pairs], target[pairs]
+    weight = fitted.at.network[target, source]
+    frame = pd.DataFrame(
+        {
+            "source": pd.Categorical.from_codes(source, categories=found.genes),
+            "target": pd.Categorical.from_codes(target, categories=found.genes),
+            "weight": weight,
+            "sign": np.where(weight == 0, np.nan, np.sign(weight)),
+            "total": total_effects(fitted.at, found, setting.n_k)[target, source],
+            "knocked_out": np.isin(source, found.screen.knocked),
+        }
+    )
+    if tested is not None:
+        frame["pval"], frame["qval"] = tested.pval[target, source], tested.qval[target, source]
+        frame["deviation"] = tested.deviation[target, source]
+    return frame
+
+
+def _listed(adata, task: Task, found: Named) -> tuple[np.ndarray, np.ndarray]:
+    """Positions among the genes of the network of the sources and targets asked for."""
+    names = np.asarray(adata.var_names, dtype=str)
+    sides = []
+    for what, wanted in (("sources", task.sources), ("targets", task.targets)):
+        if wanted is None:
+            sides.append(np.arange(len(found.genes)))
+            continue
+        asked = names[gene_rows(adata, wanted, what)]
+        kept = np.flatnonzero(np.isin(found.genes, asked))
+        if len(kept) < len(asked):
+            lost = some(asked[~np.isin(asked, found.genes)])
+            logger.warning("%d of %d %s are not in the network: %s", len(asked) - len(kept), len(asked), what, lost)
+        if not len(kept):
+            raise ParameterError(f"none of {what}= is in the network; add them to genes=.")
+        sides.append(kept)
+    return sides[0], sides[1]
+
+
+def _told(found: Named, chosen: Found, fitted: Fit) -> dict[str, object]:
+    return {
+        "C": chosen.setting.C,
+        "l1_ratio": chosen.setting.l1_ratio,
+        "n_k": chosen.setting.n_k,
+        "search": chosen.engine,
+        **(
+            {}
+            if chosen.trials is None
+            else {"search_score": chosen.score, "search_floor": chosen.floor, "trials": chosen.trials}
+        ),
+        "loss": fitted.loss,
+        "converged": fitted.converged,
+        "n_cells_used": len(found.screen.values),
+        "knocked_out": found.knocked,
+        "dropped_genes": found.dropped_genes,
+        "dropped_knockouts": found.dropped_knockouts,
+    }
+
+
+def _fitted(found: Named, fitted: Fit) -> dict[str, object]:
+    """Everything a prediction needs."""
+    alpha = np.full(len(found.genes), np.nan)
+    alpha[found.screen.knocked] = fitted.at.alpha
+    return {
+        "genes": found.genes,
+        "times": found.screen.times,
+        "network": fitted.at.network,
+        "level": fitted.at.level,
+        "alpha": alpha,
+        "beta": fitted.at.beta,
+        "gamma": fitted.at.gamma,
+        "control_level": control_levels(found.screen.values[: found.screen.sizes[0].sum()]),
+    }
+
+
+def _check(
+    n_k: int | None, C: float | None, l1_ratio: float | None, n_boot: int, n_trials: int, words: Mapping[str, str]
+) -> None:
+    for name, value, low in (("n_k", n_k, DEPTHS[0]), ("n_boot", n_boot, 0), ("n_trials", n_trials, 1)):
+        if value is None and name == "n_k":
+            continue
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+            raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
+    if n_boot == 1:
+        raise ParameterError("n_boot=1 has no spread; pass 30, or 0 for no p-values.")
+    for name, value, high in (("C", C, np.inf), ("l1_ratio", l1_ratio, 1.0)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= high or not np.isfinite(value):
+            limit = "" if high == np.inf else f" up to {high:g}"
+            raise ParameterError(f"{name}={value!r}; pass a number from 0{limit}, or None to search for it.")
+    valid_words = {"search": SEARCHES, "folds": FOLDS, "tested": TESTS}
+    for name, value in words.items():
+        valid = valid_words[name]
+        if value not in valid:
+            raise ParameterError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, valid))}.")
+
+
+METHODS.add(
+    "renge",
+    Method(
+        "renge",
+        fit_renge,
+        "RENGE: signed edges with q-values from a time series of knock-outs",
+        signed=True,
+        probability=False,
+        needs=("cells", "perturbation", "time"),
+        reference="Ishikawa et al. 2023, doi 10.1038/s42003-023-05594-4",
+        reads_model=False,
+    ),
+)

@@ -1,0 +1,225 @@
+"""From an object with knock-outs and times in ``obs`` to a :class:`Screen`: what is refused, what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from grn._core.errors import GroupError, ParameterError
+from grn._core.logging import hint, logger
+from grn._kernels.renge import Screen, control_levels
+from grn._object.expression import Expression
+from grn._object.genes import column, gene_rows, genes_of, spelled
+from grn._object.groups import cell_names, label_codes
+from grn._object.values import expression
+from grn.methods.cells import report_constant
+from grn.methods.participation import tell_genes
+from grn.methods.record import Task
+
+MOST_GENES = 300
+MIN_CELLS = 3
+_VALUES = 2**23
+
+
+@dataclass(frozen=True)
+class Named:
+    """A screen with its names: genes (G,) sorted, and what was left out."""
+
+    screen: Screen
+    genes: np.ndarray
+    dropped_genes: np.ndarray
+    dropped_knockouts: np.ndarray
+
+    @property
+    def knocked(self) -> np.ndarray:
+        """Names of the genes that are knocked out (S - 1,)."""
+        return self.genes[self.screen.knocked]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of ``obs`` with the knocked-out gene and the time, and the label of the control."""
+
+    perturbation: str
+    time: str
+    control: str
+
+
+def read_screen(
+    adata, task: Task, columns: Columns, genes: Sequence[str] | None, *, min_cells: int, seen: int = 0
+) -> Named:
+    """Read the cells of a screen, sorted by knock-out, time and name of the cell; genes sorted by name."""
+    if task.groupby is not None:
+        raise ParameterError(
+            f"groupby={task.groupby!r}: RENGE fits one network to all cells; for one per group call it on "
+            f"adata[adata.obs[{task.groupby!r}] == ...].copy()."
+        )
+    cell = cell_names(adata)
+    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+    names = np.asarray(adata.var_names, dtype=str)
+    positions = _network_genes(adata, genes)
+    positions = positions[np.argsort(names[positions])]
+    labels, times = _labels(adata, columns, names), _times(adata, columns)
+    used, lost = _used(labels, names[positions], columns)
+    used &= _filled(labels, times, used, columns, min_cells)
+    cells = np.flatnonzero(used)
+    # the control sorts first
+    kinds = np.where(labels[cells] == columns.control, "", labels[cells])
+    cells = cells[np.lexsort((cell[cells], times[cells], kinds))]
+    table = _read(values, cells, positions)
+    return _complete(table, labels[cells], times[cells], names[positions], lost, columns, seen, task.taking)
+
+
+def _network_genes(adata, genes: Sequence[str] | None) -> np.ndarray:
+    positions = genes_of(adata) if genes is None else gene_rows(adata, genes, "genes")
+    if len(positions) > MOST_GENES:
+        raise ParameterError(
+            f"{len(positions)} genes: RENGE estimates a weight for every pair and takes at most {MOST_GENES}; pass the "
+            "knocked-out genes and those you ask about, some tens, as genes=[...]."
+        )
+    if len(positions) < 2:
+        raise ParameterError(f"genes has {len(positions)} name; a network needs at least two.")
+    return positions
+
+
+def _column(adata, name: str, what: str) -> pd.Series:
+    if not isinstance(name, str) or not name:
+        raise ParameterError(f"{what}={name!r}; pass the name of a column of adata.obs.")
+    if name not in adata.obs:
+        there = ", ".join(map(str, adata.obs.columns)) or "none"
+        raise GroupError(f"adata.obs has no column {name!r} ({what}=); columns: {there}.")
+    found = column(adata.obs, name)
+    if found.isna().any():
+        raise GroupError(
+            f"{int(found.isna().sum())} of {adata.n_obs} cells have no value in obs[{name!r}]; "
+            f"drop them: adata = adata[adata.obs[{name!r}].notna()].copy()."
+        )
+    return found
+
+
+def _labels(adata, columns: Columns, names: np.ndarray) -> np.ndarray:
+    _column(adata, columns.perturbation, "perturbation")
+    found, codes = label_codes(adata.obs, columns.perturbation)
+    named = [name if name == columns.control else spelled(adata, [name])[0] for name in found]
+    labels = np.array(named, dtype=str)[codes]
+    there = sorted(set(labels))
+    if columns.control not in there:
+        raise GroupError(
+            f"no cell of obs[{columns.perturbation!r}] is labelled control={columns.control!r}; labels: "
+            f"{', '.join(there[:6])}{', ...' if len(there) > 6 else ''}. Pass the label of the cells without knock-out."
+        )
+    unknown = sorted(set(there) - {columns.control} - set(names.tolist()))
+    if unknown:
+        raise GroupError(
+            f"{len(unknown)} labels of obs[{columns.perturbation!r}] are neither the control nor gene names of the "
+            f"object: {', '.join(unknown[:5])}. Labels must be names in adata.var_names: for guides such as 'GATA1_g2' "
+            f"run adata.obs['gene'] = adata.obs[{columns.perturbation!r}].astype(str).str.split('_').str[0] and pass "
+            "perturbation='gene'; drop cells with several guides or other labels."
+        )
+    return labels
+
+
+def _times(adata, columns: Columns) -> np.ndarray:
+    found = pd.to_numeric(_column(adata, columns.time, "time").astype(object), errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(found).all():
+        example = column(adata.obs, columns.time).to_numpy()[np.flatnonzero(~np.isfinite(found))[0]]
+        raise GroupError(
+            f"obs[{columns.time!r}] must hold numbers (days since the knock-out); found {example!r}. Convert it: "
+            f"adata.obs['days'] = adata.obs[{columns.time!r}].astype(str).str.extract(r'(\\d+)').astype(float)."
+        )
+    return found
+
+
+def _used(labels: np.ndarray, genes: np.ndarray, columns: Columns) -> tuple[np.ndarray, list[str]]:
+    """Cells of the control and of knock-outs in the network, and the knock-outs outside it."""
+    used = np.isin(labels, [columns.control, *genes])
+    lost = sorted(set(labels[~used]))
+    if lost:
+        logger.warning("%d knock-outs are not among genes= and are left out: %s", len(lost), ", ".join(lost[:8]))
+    if set(labels[used]) == {columns.control}:
+        raise GroupError("no knocked-out gene is among genes=; add the knocked-out genes.")
+    return used, lost
+
+
+def _filled(labels: np.ndarray, times: np.ndarray, used: np.ndarray, columns: Columns, min_cells: int) -> np.ndarray:
+    """Cells whose knock-out has enough cells at their time; refuses times without controls, and a single time."""
+    frame = pd.DataFrame({"label": labels, "time": times, "used": used})
+    sizes = frame.groupby(["label", "time"])["used"].transform("sum").to_numpy()
+    enough = sizes >= min_cells
+    small = frame[used & ~enough].groupby(["label", "time"]).size()
+    is_control = small.index.get_level_values("label") == columns.control
+    kept = set(times[used & enough & (labels != columns.control)])
+    poor = sorted(kept - set(times[used & enough & (labels == columns.control)]))
+    if poor:
+        raise GroupError(
+            f"times {', '.join(f'{t:g}' for t in poor[:5])} have knock-outs but fewer than {min_cells} cells of the "
+            f"control {columns.control!r}; add such cells or leave these times out."
+        )
+    if len(kept) < 2:
+        raise GroupError(
+            f"obs[{columns.time!r}] has {len(kept)} time(s) with at least {min_cells} cells of a knock-out; RENGE "
+            "tells direct from indirect effects by their order in time and needs two or more, better four. For one "
+            "time use another method, such as grn.tl.infer_network(adata, method='ridge')."
+        )
+    if (~is_control).any():
+        told = [f"{label} at {time:g} ({size})" for (label, time), size in small[~is_control].items()]
+        logger.warning("%d groups with fewer than %d cells are left out: %s", len(told), min_cells, ", ".join(told[:5]))
+    return enough & np.isin(times, sorted(kept))
+
+
+def _read(values: Expression, cells: np.ndarray, genes: np.ndarray) -> np.ndarray:
+    """Values of some cells and genes (n, G), read in blocks."""
+    out = np.empty((len(cells), len(genes)))
+    step = max(1, _VALUES // values.n_vars)
+    for start in range(0, len(cells), step):
+        out[start : start + step] = values.rows(cells[start : start + step])[:, genes]
+    return out
+
+
+def _complete(
+    table: np.ndarray,
+    labels: np.ndarray,
+    times: np.ndarray,
+    genes: np.ndarray,
+    lost: list[str],
+    columns: Columns,
+    seen: int,
+    taking: Mapping[str, Sequence[str]] | None,
+) -> Named:
+    """Leave out genes that do not vary and knock-outs of genes that controls do not express, then count blocks."""
+    constant, cells = np.ptp(table, axis=0) == 0, (table > 0).sum(axis=0)
+    report_constant(genes, constant & (cells >= seen), "")
+    rare = cells < seen if taking is None else ~np.isin(genes, taking.get("", genes))
+    tell_genes("", genes[~rare])
+    if rare.any():
+        names = ", ".join(genes[rare][:5])
+        hint("%d genes are seen in fewer than min_cells=%d cells and are left out: %s", rare.sum(), seen, names)
+    constant |= rare
+    level = control_levels(table[labels == columns.control])
+    silent = sorted(set(genes[level == 0]) & set(labels))
+    if silent:
+        logger.warning(
+            "%d knocked-out genes are not expressed in controls, so their knock-out has no dose; left out: %s",
+            len(silent),
+            ", ".join(silent[:5]),
+        )
+    flat = sorted(set(genes[constant]) & set(labels))
+    kept = ~np.isin(labels, [*silent, *flat])
+    names = genes[~constant]
+    knocked = sorted(set(labels[kept]) - {columns.control})
+    if not knocked or len(names) < 2:
+        raise GroupError(
+            f"{len(names)} genes vary and {len(knocked)} of them are knocked out and expressed in controls; at least "
+            "two and one are needed."
+        )
+    times, labels = times[kept], labels[kept]
+    moments = np.unique(times)
+    row = np.searchsorted(np.array(["", *knocked]), np.where(labels == columns.control, "", labels))
+    sizes = np.zeros((1 + len(knocked), len(moments)), dtype=np.int64)
+    np.add.at(sizes, (row, np.searchsorted(moments, times)), 1)
+    screen = Screen(table[kept][:, ~constant], sizes, np.searchsorted(names, knocked), moments)
+    left = np.array(sorted({*lost, *silent, *flat}), dtype=str)
+    return Named(screen, names, genes[constant], left)

@@ -1,0 +1,105 @@
+"""Repetitions of a fit kept in a folder, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grn._core import sealed
+from grn._core.files import file_errors
+from grn._core.store import digest
+from grn.trust.frozen import Frozen
+from grn.trust.rerun import Axes, Edges, Rerun
+
+_SUFFIX = "sealed"
+# of keys, weights, signs, rows
+_KINDS = "iffi"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Edges of repetitions by name; without a folder nothing is kept."""
+
+    folder: Path | None
+
+    def get(self, name: str, make: Callable[[], tuple[Edges, ...]]) -> tuple[Edges, ...]:
+        """What was kept under a name, else what ``make`` gives, kept from now on."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.{_SUFFIX}"
+        found = sealed.kept(path, _edges)
+        if found is None:
+            found = make()
+            sealed.keep(path, _bytes(found))
+        return found
+
+
+def kept(
+    cache: Path | None, rerun: Rerun, axes: Axes, frozen: Frozen, again: Edges, *, plan: Mapping[str, Any]
+) -> Kept:
+    """A folder within ``cache`` that belongs to this network, these cells and the arguments in ``plan``."""
+    if cache is None:
+        return Kept(None)
+    from grn import __version__
+
+    columns = [name for name in (rerun.task.groupby, plan.get("strata")) if name is not None]
+    told = {
+        "version": __version__,
+        "method": rerun.record.name,
+        "own": {name: _told(value) for name, value in sorted(rerun.own.items())},
+        "chosen": repr(sorted((name, sorted(values.items())) for name, values in rerun.chosen.items())),
+        "model": "" if rerun.task.model is None else rerun.task.model.sha256,
+        "task": [rerun.task.groupby, rerun.task.seed, rerun.layer, rerun.use_raw, rerun.values],
+        "axes": [axes.groups, axes.sources, axes.targets, axes.loops],
+        "cells": _hash(frozen.values.data, frozen.values.indices, frozen.values.indptr),
+        "names": [[str(name) for name in frozen.names], [str(name) for name in frozen.obs.index]],
+        "obs": [_told(frozen.obs[columns].astype(str))],
+        "network": _hash(again.keys, again.weights),
+        **plan,
+    }
+    folder = cache / digest(told)[:16]
+    with file_errors(folder, "write"):
+        sealed.sweep(folder)
+    return Kept(folder)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, pd.DataFrame):
+        return _hash(pd.util.hash_pandas_object(value.astype(str), index=True).to_numpy())
+    if isinstance(value, Mapping):
+        return repr({str(name): _told(item) for name, item in sorted(value.items())})
+    return _hash(value) if isinstance(value, np.ndarray) else repr(value)
+
+
+def _hash(*arrays: np.ndarray) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def _bytes(parts: tuple[Edges, ...]) -> bytes:
+    arrays = {f"{i}_{f.name}": getattr(part, f.name) for i, part in enumerate(parts) for f in fields(part)}
+    return sealed.packed(arrays, compress=True)
+
+
+def _edges(content: bytes | memoryview) -> tuple[Edges, ...]:
+    """What :func:`_bytes` wrote, and nothing else."""
+    found, names = sealed.unpacked(content), [f.name for f in fields(Edges)]
+    n = len(found) // len(names)
+    if not n or {*found} != {f"{i}_{name}" for i in range(n) for name in names}:
+        raise ValueError("it holds other arrays")
+    parts = tuple(Edges(**{name: found[f"{i}_{name}"] for name in names}) for i in range(n))
+    for part in parts:
+        shapes = {getattr(part, name).shape for name in names}
+        kinds = "".join(getattr(part, name).dtype.kind for name in names)
+        if shapes != {(len(part.keys),)} or kinds != _KINDS:
+            raise ValueError("its arrays have other shapes or types")
+    return parts

@@ -1,0 +1,160 @@
+"""Networks of permuted regulators and of subsamples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from anndata import AnnData
+
+from grn._core.errors import ParameterError
+from grn._core.logging import progress
+from grn._core.rng import child
+from grn._kernels.null import Draws, Means
+from grn._object.genes import genes_of
+from grn._object.regulators import regulator_mask
+from grn.methods.participation import listening
+from grn.network import Network
+from grn.trust.frozen import Blocks, Frozen, blocks_of, freeze
+from grn.trust.repetition_store import kept
+from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to repeat.
+
+    Parameters
+    ----------
+    n_permutations, n_subsamples
+        Numbers of repetitions.
+    fraction
+        Share of the cells in a subsample.
+    strata
+        Column of ``obs`` within which cells are exchanged.
+    together
+        One permutation for all regulators.
+    seed
+        Seed of permutations and subsamples.
+    show
+        Progress bar.
+    cache
+        Folder that keeps finished repetitions; ``None`` for none.
+    """
+
+    n_permutations: int
+    n_subsamples: int
+    fraction: float
+    strata: str | None
+    together: bool
+    seed: int
+    show: bool | None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Axes of all edges, the network made again, its weights beside permuted regulators and theirs, its subsamples."""
+
+    axes: Axes
+    again: Edges
+    real: Means
+    null: Draws
+    samples: list[Edges]
+
+
+def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: Plan, *, key: str) -> Repeated:
+    """Check that the arguments make the network, then make its repetitions."""
+    bar = iter(progress(range(1 + plan.n_permutations + plan.n_subsamples), desc="confidence", show=plan.show))
+    next(bar)
+    with listening() as taken:
+        axes, frozen, again = _again(adata, net, rerun, key)
+    # a gene near the limit keeps its edges in subsamples
+    rerun = replace(rerun, task=replace(rerun.task, taking=taken.genes or None))
+    how = {"fraction": plan.fraction, "strata": plan.strata, "together": plan.together, "seed": plan.seed}
+    done = kept(plan.cache, rerun, axes, frozen, again, plan=how)
+    blocks = blocks_of(frozen.obs, rerun.task.groupby, plan.strata)
+    names = [str(name) for name in frozen.obs.index]
+    real, null, samples = Means(), Draws(), []
+    aliases = _aliases(axes.sources, {*frozen.names})
+    for i in range(plan.n_permutations):
+        next(bar)
+        order = _order(blocks, axes, plan, i)
+        seed = _seed(plan.seed, "null", i)
+        own, copied = done.get(
+            f"permutation_{i}",
+            lambda order=order, seed=seed: rerun.fit_beside(
+                frozen.permuted(axes.sources, aliases, order), axes, aliases, seed=seed
+            ),
+        )
+        real.add(own.keys, own.weights)
+        null.add(copied.keys, copied.weights)
+    for i in range(plan.n_subsamples):
+        next(bar)
+        rows = blocks.draw(plan.fraction, plan.seed, names, "subsample", str(i))
+        seed = _seed(plan.seed, "sample", i)
+        samples += done.get(
+            f"subsample_{i}",
+            lambda rows=rows, seed=seed: (rerun.fit(frozen.part(rows), axes, seed=seed),),
+        )
+    list(bar)
+    return Repeated(axes, again, real, null, samples)
+
+
+def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, Frozen, Edges]:
+    """The network made again, of the genes that have edges or, where edges were filtered out, of the default genes."""
+    names = {str(name) for name in adata.var_names}
+    lost = sorted({*net.regulators, *net.targets} - names)
+    if lost:
+        raise ParameterError(
+            f"{len(lost)} genes of uns[{key!r}] are not in adata.var_names any more, for example {lost[:3]}; infer the "
+            "network again on the genes that are left."
+        )
+    own = axes_of(net)
+    allowed = rerun.own.get("base_grn")
+    listed = set() if allowed is None else names & set(allowed["source"].astype(str))
+    genes = tuple(sorted(np.asarray(adata.var_names, dtype=str)[genes_of(adata)].tolist()))
+    marked = set(np.asarray(adata.var_names, dtype=str)[regulator_mask(adata)].tolist())
+    default = replace(own, sources=tuple(sorted({*own.sources, *listed, *marked})), targets=genes)
+    for axes in dict.fromkeys((own, default)):
+        genes = sorted({*axes.sources, *axes.targets})
+        where = {"layer": rerun.layer, "use_raw": rerun.use_raw, "values": rerun.values}
+        frozen = freeze(adata, genes, **where, smooth=rerun.own.get("smooth") is True)
+        again = rerun.fit(frozen.part(), axes)
+        differing = n_differing(net, again, axes)
+        if not differing:
+            return axes, frozen, again
+    raise ParameterError(
+        f"{differing} of {len(net)} edges of uns[{key!r}] have another weight when the method is run again: the cells, "
+        "the genes or the regulators have changed since, or an argument was not stored. Infer the network again, or "
+        "pass the arguments that made it, such as params={'alpha': 0.1}."
+    )
+
+
+_MOST = 2**31 - 1
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= _MOST:
+        raise ParameterError(f"{name}={value!r}; pass an integer from {least} to {_MOST}.")
+
+
+def _order(blocks: Blocks, axes: Axes, plan: Plan, i: int) -> np.ndarray:
+    if plan.together:
+        return blocks.order(plan.seed, "permutation", str(i))
+    return np.column_stack([blocks.order(plan.seed, "permutation", str(i), name) for name in axes.sources])
+
+
+def _seed(seed: int, purpose: str, i: int) -> int:
+    return int(child(seed, purpose, str(i)).integers(2**32))
+
+
+def _aliases(sources: tuple[str, ...], taken: set[str]) -> list[str]:
+    """Names for permuted copies that no gene has."""
+    mark = " (permuted)"
+    while any(name + mark in taken for name in sources):
+        mark += "'"
+    return [name + mark for name in sources]

@@ -1,0 +1,316 @@
+"""A stored network made again: the same record and arguments, on an object that was changed on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grn._core.errors import CapabilityError, ParameterError
+from grn._core.logging import logger, silently
+from grn._kernels.null import Shape
+from grn._object.expression import values_of
+from grn.methods import METHODS, Method, Task
+from grn.methods.environment import environment
+from grn.methods.participation import NothingVariesError, with_copies
+from grn.methods.runner import GIVEN
+from grn.models import FoundationModel
+from grn.network import Network
+from grn.network.combine import known_signs
+from grn.pp import base_grn
+
+# a weight may differ by this share of the largest one when it is computed again
+_SAME = 1e-3
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Edges as numbers (see :class:`grn._kernels.null.Shape`), ascending: weights, signs, rows in their table."""
+
+    keys: np.ndarray
+    weights: np.ndarray
+    signs: np.ndarray
+    row: np.ndarray
+
+    def at(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of other edges among these, and which of them are among these."""
+        if not len(self.keys):
+            return np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=bool)
+        found = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return found, self.keys[found] == keys
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Names along the axes of a network.
+
+    Parameters
+    ----------
+    groups
+        Names of the groups, ``("",)`` without grouping.
+    sources, targets
+        Names of regulators and targets.
+    loops
+        Whether edges of a gene to itself count.
+    """
+
+    groups: tuple[str, ...]
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    loops: bool
+
+    @property
+    def shape(self) -> Shape:
+        """How edges are numbered."""
+        return Shape(len(self.sources), len(self.targets))
+
+    def number(self, net: Network, sources: Sequence[str] | None = None) -> Edges:
+        """Edges of a network by number; ``sources`` are the names the sources go by there."""
+        table = net._edges
+        found = [
+            pd.Index(list(names)).get_indexer(table[name].cat.categories.astype(str))[table[name].cat.codes]
+            for name, names in (("source", sources or self.sources), ("target", self.targets))
+        ]
+        source, target = (part.astype(np.int64) for part in found)
+        group = np.zeros(len(table), dtype=np.int64)
+        if net.groups:
+            group = pd.Index(self.groups).get_indexer(table["group"].cat.categories)[table["group"].cat.codes]
+        inside = (source >= 0) & (target >= 0) & (group >= 0)
+        if not self.loops:
+            inside &= pd.Index(self.targets).get_indexer(list(self.sources))[source] != target
+        keys = (group.astype(np.int64) * len(self.sources) + source) * len(self.targets) + target
+        order = np.flatnonzero(inside)[np.argsort(keys[inside], kind="stable")]
+        signs = known_signs(table, signed=net.signed)
+        return Edges(keys[order], table["weight"].to_numpy()[order], signs[order], order)
+
+
+def axes_of(net: Network) -> Axes:
+    """Axes of a stored network."""
+    return Axes(tuple(net.groups) or ("",), tuple(net.regulators), tuple(net.targets), net.n_self_loops > 0)
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A record with the arguments that made a network.
+
+    Parameters
+    ----------
+    record
+        The method.
+    task
+        Groups, model, seed and threads.
+    own
+        The method's own parameters.
+    chosen
+        Parameters that the method chose per group from the data: by name, then group.
+    layer, use_raw, values
+        Where the values were read, and what they are.
+    """
+
+    record: Method
+    task: Task
+    own: Mapping[str, Any]
+    chosen: Mapping[str, Mapping[str, Any]]
+    layer: str | None = None
+    use_raw: bool = False
+    values: str = "auto"
+
+    def fit(self, adata: AnnData, axes: Axes, *, seed: int | None = None) -> Edges:
+        """Make the network again."""
+        return self._fit(adata, axes, (), self.own, seed)[0]
+
+    def fit_beside(self, adata: AnnData, axes: Axes, aliases: Sequence[str], *, seed: int) -> tuple[Edges, Edges]:
+        """Make the network again with further regulators, ``aliases`` (S,): edges of the real ones and of those."""
+        own = _doubled(self.own, dict(zip(axes.sources, aliases, strict=True)))
+        return self._fit(adata, axes, aliases, own, seed)
+
+    def _fit(
+        self, adata: AnnData, axes: Axes, aliases: Sequence[str], own: Mapping[str, Any], seed: int | None
+    ) -> tuple[Edges, Edges]:
+        task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
+        if self.task.taking is not None:
+            copies = dict(zip(axes.sources, aliases, strict=True)) if aliases else {}
+            task = replace(task, taking=with_copies(self.task.taking, copies))
+        task = task if seed is None else replace(task, seed=seed)
+        nets = []
+        with silently():
+            for group in axes.groups if self.chosen else (None,):
+                if group is None:
+                    part, fixed = adata, {}
+                else:
+                    rows = np.ones(adata.n_obs, bool) if not group else adata.obs[task.groupby].astype(str) == group
+                    part = adata[np.asarray(rows)].copy()
+                    fixed = {name: values[group or "all"] for name, values in self.chosen.items()}
+                # on some of the cells nothing may vary where something did on all
+                with suppress(NothingVariesError):
+                    nets.append(self.record.fit(part, task, **{**own, **fixed}))
+        real = joined([axes.number(net) for net in nets])
+        return real, joined([axes.number(net, aliases) for net in nets]) if aliases else real
+
+
+def joined(parts: Sequence[Edges]) -> Edges:
+    """Edges of groups that were fitted one by one, in order."""
+    if not parts:
+        return Edges(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
+    if len(parts) == 1:
+        return parts[0]
+    return Edges(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("keys", "weights", "signs", "row")))
+
+
+def rerun_of(
+    adata: AnnData,
+    net: Network,
+    *,
+    method: str | None,
+    model: str | FoundationModel | None,
+    given: Mapping[str, Any] | None,
+    n_jobs: int | None,
+    key: str,
+) -> Rerun:
+    """Find the record and the arguments of a stored network.
+
+    Parameters
+    ----------
+    adata
+        The object that holds the network.
+    net
+        The network, with its provenance.
+    method
+        Name of the record; ``None`` takes the stored one.
+    model
+        Foundation model for records that read one; ``None`` takes the stored one.
+    given
+        Parameters of the method that replace stored ones.
+    n_jobs
+        Threads.
+    key
+        Entry of ``uns``, for messages.
+    """
+    stored = net.params
+    if str(stored.get("function", "")) in ("consensus", "differential"):
+        raise ParameterError(
+            f"uns[{key!r}] was made by grn.tl.{stored['function']} and is no network of one method; pass the entry "
+            "of a network that grn.tl.infer_network made."
+        )
+    name = str(stored.get("method", "")) if method is None else method
+    if not name:
+        raise ParameterError(
+            f"uns[{key!r}] does not say which method made it; pass method=... (grn.tl.methods() lists them)."
+        )
+    record = METHODS[name]
+    own = checked_params(adata, record, given)
+    if "cells" not in record.needs:
+        raise CapabilityError(
+            f"method {name!r} reads no cells, so neither permuting nor leaving out cells changes its network; use a "
+            "method that regresses on cells, such as 'correlation' or 'ridge'."
+        )
+    own, chosen = _stored_params(net, record, own, key)
+    groupby, seed = _plain(stored.get("groupby")), _plain(stored.get("seed"))
+    read = environment((model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False)
+    task = Task(**read, groupby=groupby, seed=seed or 0, n_jobs=n_jobs)
+    layer, use_raw = _plain(stored.get("layer")), bool(_plain(stored.get("use_raw")))
+    return Rerun(record, task, own, chosen, layer, use_raw, values_of(stored))
+
+
+def _stored_params(
+    net: Network, record: Method, given: dict[str, Any], key: str
+) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """Parameters as the network was made with them, and those that the method chose per group."""
+    own, chosen, untold = dict(given), {}, []
+    for parameter, default in record.parameters().items():
+        if parameter in given:
+            continue
+        if parameter not in net.params:
+            untold.append(f"{parameter}={default!r}")
+            continue
+        value = _plain(net.params[parameter])
+        if isinstance(value, Mapping) and default is None:
+            chosen[parameter] = _per_group(value, parameter, tuple(net.groups) or ("all",), key)
+        elif value == GIVEN or (default is None and value is True):
+            raise ParameterError(
+                f"the network in uns[{key!r}] was made with {parameter}=, which is not stored; "
+                f"pass it again: params={{{parameter!r}: ...}}."
+            )
+        elif default is not None or value is not False:
+            own[parameter] = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
+    if untold:
+        logger.warning(
+            "uns[%r] does not say with which %s the network was made; the defaults are taken. Pass params={...} if it "
+            "was made with others",
+            key,
+            ", ".join(untold),
+        )
+    return own, chosen
+
+
+def need_permutable(record: Method) -> None:
+    """Refuse methods for which permuted copies of regulators are no null hypothesis."""
+    if record.reads_model:
+        raise CapabilityError(
+            f"method {record.name!r} asks a foundation model, which knows genes by name: a permuted copy of a "
+            "regulator has none. Pass n_permutations=0 and top=... for stability alone."
+        )
+    further = sorted(set(record.needs) - {"cells", "groups"})
+    if further:
+        raise CapabilityError(
+            f"method {record.name!r} reads {', '.join(further)} beside the cells, which permuting the expression of "
+            "regulators leaves as it is, so that gives no null hypothesis. Pass n_permutations=0 and top=... for "
+            "stability alone."
+        )
+
+
+def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Parameters of a method as a dict, a base GRN in names of the object; or an error."""
+    if given is not None and not isinstance(given, Mapping):
+        raise ParameterError(f"params={given!r}; pass a dict by name, such as {{'alpha': 0.1}}.")
+    record.check(given or {})
+    found = dict(given or {})
+    if isinstance(found.get("base_grn"), pd.DataFrame):
+        found["base_grn"] = base_grn(found["base_grn"], adata=adata)
+    return found
+
+
+def n_differing(net: Network, again: Edges, axes: Axes) -> int:
+    """Number of edges of a network that have another weight in a network that should be the same."""
+    own = axes.number(net)
+    at, there = again.at(own.keys)
+    largest = np.abs(own.weights).max(initial=0.0)
+    close = there.copy()
+    close[there] = np.abs(again.weights[at[there]] - own.weights[there]) <= _SAME * largest
+    return int((~close).sum())
+
+
+def _plain(value: Any) -> Any:
+    """A stored value as Python takes it: no numpy scalars, arrays as lists."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return value
+
+
+def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str) -> dict[str, Any]:
+    found = {group: _plain(value[group]) for group in groups if group in value}
+    if len(found) < len(groups):
+        raise ParameterError(
+            f"uns[{key!r}]['params'][{parameter!r}] does not say which value every group had; "
+            f"pass it again: params={{{parameter!r}: ...}}."
+        )
+    return found
+
+
+def _doubled(own: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters with a second row under its other name for every row of a base GRN; self-loops have none."""
+    found = dict(own)
+    for name, value in own.items():
+        if isinstance(value, pd.DataFrame) and {"source", "target"} <= set(value.columns):
+            plain = value.astype({"source": str, "target": str})
+            kept = plain["source"].isin(list(aliases)) & (plain["source"] != plain["target"])
+            copies = plain[kept].assign(source=plain.loc[kept, "source"].map(aliases))
+            found[name] = pd.concat([plain, copies], ignore_index=True)
+    return found

@@ -249,8 +249,8 @@ def test_sampled_neighbours_are_drawn_by_name(knocked_out, monkeypatch):
     adata = trajectory()
     turned = adata[np.random.default_rng(1).permutation(240), ::-1].copy()
     grn.tl.simulate(adata, **run)
-    monkeypatch.setattr(_flow.defaults, "memory_budget", 1)  # smallest blocks
-    monkeypatch.setattr(_flow, "_CELLS_DRAWN", 7)
+    monkeypatch.setattr(flow.defaults, "memory_budget", 1)  # smallest blocks
+    monkeypatch.setattr(flow, "_CELLS_DRAWN", 7)
     grn.tl.simulate(turned, **run)
     found, back = adata.obsp["going"], turned[adata.obs_names].obsp["going"]
     assert (np.diff(found.indptr) == 12).all()

@@ -25,6 +25,7 @@ from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._scgpt_files import SPECIAL, block_of, layout_of, read_vocabulary, stack_name
 from grn.models._store import save_pickled
+from grn.models.protocol import Moments, Panel, ValueScale
 from grn.models.scgpt import ExpressionHead, GeneEncoder, ValueEncoder
 
 GRID = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)

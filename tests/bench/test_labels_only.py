@@ -22,7 +22,7 @@ def small_sets(build, monkeypatch):
         return made[dataset]
 
     monkeypatch.setattr(_labels_only, "beeline", load)
-    monkeypatch.setattr(_labels_only, "DATASETS", SETS)
+    monkeypatch.setattr(_labels_only, "BEELINE", SETS)
     monkeypatch.setattr(_labels_only, "_NETWORKS", ("STRING", "Specific"))
     return made
 

@@ -8,7 +8,8 @@ import pytest
 import grn
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
 from grn.datasets import beeline
-from grn.datasets._beeline import DATASETS, NETWORKS
+from grn.datasets._beeline import NETWORKS
+from grn.datasets.reference import BEELINE
 from grn.genes import tables
 
 
@@ -68,7 +69,7 @@ def test_only_the_rows_asked_for_are_used(tmp_path, write_tables, rows):
     assert beeline("mDC", network="STRING", size=1000, path=tmp_path).name == "mDC/STRING/1000"
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", BEELINE)
 def test_organism_unit_and_direction(tmp_path, dataset, write_tables):
     unit = "mHSC" if dataset.startswith("mHSC") else dataset
     for network, directed in (("STRING", False), ("Specific", True)):

@@ -103,7 +103,7 @@ def test_a_file_keeps_it(ranked, tmp_path):
 
 def test_a_second_drug_computes_no_network(ranked, monkeypatch):
     adata = ranked.copy()
-    monkeypatch.setattr("grn.methods.scrank.network_of", None)
+    monkeypatch.setattr("grn.methods.scrank.method.network_of", None)
     grn.tl.scrank(adata, groupby="type", drug_targets=["T1", "T2"], net="scrank", key_added="second", action="agonist")
     assert grn.get.edges(adata, key="second").equals(grn.get.edges(adata, key="scrank"))
     assert "from_target_2" in adata.uns["second"]["effects"]

@@ -3,12 +3,12 @@
 import logging
 
 import anndata as ad
-import grn.methods.geneformer
 import numpy as np
 import pytest
 import torch
 
 import grn
+import grn.methods.foundation.geneformer
 from grn.errors import CapabilityError, ExpressionError, ParameterError
 from grn.methods.foundation.deletion import deletion
 from grn.methods.record import Task

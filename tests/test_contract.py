@@ -228,6 +228,11 @@ def screened() -> grn.models.FoundationModel:
     return grn.models.untrained("scgenept", genes=list(cells().var_names), layers=1, width=8, heads=2)
 
 
+def counting() -> grn.models.FoundationModel:
+    ids = list(grn.genes.resolve(cells().var_names)["ensembl"])
+    return grn.models.untrained("scprint", genes=ids, layers=1, width=8, heads=2)
+
+
 LABELS = pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]})
 # functions that read no gene names fail for another reason; the rest is given duplicated names
 BAD = {"pp.check_expression": (scaled, {"expect": "log"}), "tl.regulons": (cells, {})}
@@ -244,7 +249,10 @@ NEEDED = {
     "bench.perturbation.deviations": {"top": 1},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
+    "tl.denoise": {"model": counting()},
     "tl.differential": {"condition": "group", "n_permutations": 2},
+    "tl.gene_programs": {"n_neighbors": 3, "resolution": 1.0, "min_genes": 1},
+    "tl.predict_labels": {"model": counting()},
     "tl.predict_knockout": {"genes": "GATA1"},
     "tl.renge": {
         "perturbation": "perturbation",

@@ -40,6 +40,7 @@ class CellReader(Published):
     """The part of :class:`grn.models.ScPRINT` that reads real cells."""
 
     cell_genes = 2000
+    reads_counts = True
     network: ScPRINTNetwork
     reading: Reading
     labels: dict[str, tuple[str, ...]]

@@ -76,6 +76,7 @@ class GeneCompass(Published):
     seen = "cells, promoters, co-expression, gene families, PECA networks"
     gene_id_kind = "ensembl"
     readouts = ("value", "logit")
+    reads_counts = True
     value_scale = ValueScale("log2(1 + count / median of the gene)", 1.0, GRID, GRID, 0.0, 10.0)
     network: GeneCompassNetwork
 

@@ -5,14 +5,18 @@ from grn.tl._attention import attention
 from grn.tl._celloracle import celloracle
 from grn.tl._confidence import confidence
 from grn.tl._consensus import consensus
+from grn.tl._denoise import denoise
 from grn.tl._differential import differential
+from grn.tl._embed_cells import embed_cells
 from grn.tl._embedding import embedding
 from grn.tl._estimate_cost import Cost, estimate_cost
 from grn.tl._fit_translator import fit_translator
+from grn.tl._gene_programs import gene_programs
 from grn.tl._gradient import gradient_trajectory
 from grn.tl._infer import infer_network, methods, ugrn
 from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
+from grn.tl._predict_labels import predict_labels
 from grn.tl._probe import probe
 from grn.tl._rank_regulators import rank_regulators
 from grn.tl._regulons import regulons
@@ -28,16 +32,20 @@ __all__ = [
     "celloracle",
     "confidence",
     "consensus",
+    "denoise",
     "differential",
+    "embed_cells",
     "embedding",
     "estimate_cost",
     "fit_translator",
+    "gene_programs",
     "gradient_trajectory",
     "infer_network",
     "methods",
     "pert",
     "perturbation_response",
     "predict_knockout",
+    "predict_labels",
     "probe",
     "rank_regulators",
     "regulons",

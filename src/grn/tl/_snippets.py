@@ -61,6 +61,18 @@ SNIPPETS = {
         copy
             Return a new object instead of writing into ``adata``.
         """,
+    "run_cells": """
+        batch_size
+            Cells per pass; decided from ``grn.settings.memory_budget`` by default. Changes speed only.
+        device
+            ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        n_jobs
+            Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+        progress
+            Show a progress bar; by default only on a terminal or in a notebook.
+        copy
+            Return a new object instead of writing into ``adata``.
+        """,
     "raises": """
         GeneNameError
             If gene names are duplicated or empty, or ``sources``/``targets`` are not in ``var_names``.

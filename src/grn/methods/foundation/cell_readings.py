@@ -1,0 +1,318 @@
+"""Real cells through a foundation model: embeddings, labels by name, and counts without noise, in blocks of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from grn._core.device import rows_per_batch
+from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
+from grn._core.logging import hint, logger, progress, some
+from grn._core.store import size
+from grn._object.expression import Expression, label
+from grn._object.genes import gene_rows
+from grn._object.values import expression
+from grn._object.vocabulary import model_genes
+from grn.methods.probes.plan import check_batch
+from grn.methods.probes.readings import bytes_per_gene
+from grn.models import FoundationModel, Moments
+from grn.models.protocol import need
+
+# cells read at a time: so many that among them are some of about one length
+_CELLS = 256
+# cells per pass, on the CPU and elsewhere
+_PASS = {"cpu": 8}
+_WIDE_PASS = 64
+_DEEPEST = 1e6
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """Which values are read of cells, and how.
+
+    Parameters
+    ----------
+    model
+        The frozen model, on its device.
+    layer, use_raw, values
+        The matrix, and what scale it is on.
+    max_genes
+        Most genes shown of a cell; ``None`` for as many as the authors show.
+    batch_size
+        Cells per pass; ``None`` decides from ``memory_budget`` (bytes).
+    feature_budget
+        Bytes that a result may use in memory; ``None`` for any number.
+    show
+        Progress bar.
+    """
+
+    model: Any
+    layer: str | None = None
+    use_raw: bool = False
+    values: str = "auto"
+    max_genes: int | None = None
+    batch_size: int | None = None
+    memory_budget: int = 512 * 2**20
+    feature_budget: int | None = None
+    show: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ShownCells:
+    """Cells of an object with the genes that a model knows.
+
+    Parameters
+    ----------
+    request
+        What was asked for.
+    values
+        Log-normalised values of all genes.
+    columns, genes
+        Positions of the genes that are shown, and their names in the model.
+    unknown
+        Genes of the object that the model does not know.
+    moments
+        Mean and deviation of the genes that are shown, over all cells.
+    """
+
+    request: CellRequest
+    values: Expression
+    columns: np.ndarray
+    genes: list[str]
+    unknown: np.ndarray
+    moments: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def batch_size(self) -> int:
+        """Cells per pass."""
+        check_batch(self.request.batch_size)
+        if self.request.batch_size is not None:
+            return int(self.request.batch_size)
+        model, asked = self.request.model, self.request.max_genes
+        usual = getattr(model, "cell_genes", None) if asked is None else asked
+        most = min(len(self.genes), usual) if isinstance(usual, Integral) and usual > 0 else len(self.genes)
+        kind = getattr(getattr(model, "device", None), "type", "cpu")
+        limit = _PASS.get(kind, _WIDE_PASS)
+        return rows_per_batch(bytes_per_gene(model) * most, self.request.memory_budget, limit=limit)
+
+    def blocks(self, desc: str) -> Iterator[tuple[slice, np.ndarray, Moments]]:
+        """Where cells stand, their log-normalised values (cells, genes), and what is known of them."""
+        n = self.values.n_cells
+        step = rows_per_batch(64 * self.values.n_vars, self.request.memory_budget, limit=_CELLS)
+        for start in progress(range(0, n, step), desc=desc, show=self.request.show):
+            rows = np.arange(start, min(start + step, n))
+            X = self.values.rows(rows)[:, self.columns]
+            yield slice(start, start + len(rows)), X, Moments(*self.moments, self.values.totals(rows))
+
+
+def shown_cells(adata, request: CellRequest, *, genes: np.ndarray | None = None) -> ShownCells:
+    """Match genes with the vocabulary of a model and open the values.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    request
+        Model and values.
+    genes
+        Positions of the genes to show; all by default.
+
+    Raises
+    ------
+    GeneNameError
+        If two genes of the object stand for one of the model.
+    GeneOverlapError
+        If the model knows none of the genes.
+    """
+    model = request.model
+    check_batch(request.batch_size)
+    vocabulary = dict.fromkeys((*model.source_genes, *model.target_genes))
+    ids = model_genes(adata, model.gene_id_kind, vocabulary=vocabulary, organism=getattr(model, "organism", "human"))
+    names = np.asarray(adata.var_names, dtype=str)
+    known = np.flatnonzero(ids != "") if genes is None else genes[ids[genes] != ""]
+    if len(set(ids[known])) < len(known):
+        raise GeneNameError(
+            "two genes of the object stand for one gene of the model; call grn.pp.align_genes(adata), which marks such "
+            "rows as ambiguous."
+        )
+    if not len(known):
+        n = adata.n_vars if genes is None else len(genes)
+        raise GeneOverlapError(
+            f"{model.name!r} knows none of the {n} genes; call grn.pp.align_genes(adata) to map the names."
+        )
+    values = expression(adata, layer=request.layer, use_raw=request.use_raw, values=request.values)
+    if values.kind != "counts" and getattr(model, "reads_counts", False):
+        hint(
+            "%s reads counts, and %s holds none: every cell counts as one of 10 000; pass layer= with the counts",
+            model.name,
+            label(request.layer, use_raw=request.use_raw),
+        )
+    mean, std = values.moments()
+    return ShownCells(request, values, known, ids[known].tolist(), names[ids == ""], (mean[known], std[known]))
+
+
+def embed_cells(adata, request: CellRequest, *, readout: str | None = None) -> tuple[np.ndarray, ShownCells]:
+    """Embeddings (n_obs, d) float32 of all cells, NaN for those that express no gene the model knows."""
+    need(request.model, "cells", "grn.tl.embed_cells")
+    cells = shown_cells(adata, request)
+
+    def read(X: np.ndarray, reference: Moments) -> np.ndarray:
+        found = request.model.embed_cells(
+            X,
+            cells.genes,
+            reference=reference,
+            readout=readout,
+            max_genes=request.max_genes,
+            batch_size=cells.batch_size,
+        )
+        array: np.ndarray = found.cpu().numpy()
+        return array
+
+    (found,) = _gathered(cells, lambda X, reference: [read(X, reference)], desc="embed_cells")
+    _tell_empty(adata, found, request.model)
+    return found, cells
+
+
+@dataclass(frozen=True)
+class CellLabels:
+    """Predicted labels of one class.
+
+    Parameters
+    ----------
+    names
+        The labels (L,).
+    probabilities
+        float32 (n_obs, L), NaN for cells that express no gene the model knows.
+    """
+
+    names: tuple[str, ...]
+    probabilities: np.ndarray = field(repr=False)
+
+    def best(self) -> tuple[np.ndarray, np.ndarray]:
+        """The label of highest probability of every cell (n_obs,), -1 for none, and that probability."""
+        there = ~np.isnan(self.probabilities).any(axis=1)
+        code = np.where(there, np.nan_to_num(self.probabilities).argmax(axis=1), -1)
+        top = np.where(there, self.probabilities.max(axis=1), np.nan).astype(np.float32)
+        return code, top
+
+
+def predict_labels(
+    adata, request: CellRequest, *, classes: Sequence[str] | None = None
+) -> tuple[dict[str, CellLabels], ShownCells]:
+    """Probabilities of the labels of every class asked for, all that the checkpoint has names for by default."""
+    model = request.model
+    need(model, "labels", "grn.tl.predict_labels")
+    wanted = _classes(model, classes)
+    check_features(4 * adata.n_obs * sum(len(model.labels[name]) for name in wanted), request, "classes=")
+    cells = shown_cells(adata, request)
+
+    def read(X: np.ndarray, reference: Moments) -> list[np.ndarray]:
+        found = model.classify_cells(
+            X, cells.genes, reference=reference, max_genes=request.max_genes, batch_size=cells.batch_size
+        )
+        return [found[name].cpu().numpy() for name in wanted]
+
+    found = _gathered(cells, read, desc="predict_labels")
+    _tell_empty(adata, found[0], model)
+    return {name: CellLabels(model.labels[name], array) for name, array in zip(wanted, found, strict=True)}, cells
+
+
+def denoise(
+    adata, request: CellRequest, *, genes: Sequence[str] | None = None, depth_factor: float = 4.0
+) -> tuple[np.ndarray, ShownCells]:
+    """Expected counts (n_obs, n_vars) float32 of deeper cells; NaN for genes that were not shown."""
+    model = request.model
+    need(model, "denoise", "grn.tl.denoise")
+    number = isinstance(depth_factor, Real) and not isinstance(depth_factor, bool)
+    if not number or not 0 < depth_factor < _DEEPEST:
+        raise ParameterError(f"depth_factor={depth_factor!r}; pass a positive number, 1 for the depth of the cell.")
+    check_features(4 * adata.n_obs * adata.n_vars, request, "an object with fewer genes, adata[:, genes].copy()")
+    rows = None if genes is None else gene_rows(adata, genes, "genes")
+    cells = _that_fit(adata, shown_cells(adata, request, genes=rows), named=genes is not None)
+    out = np.full((adata.n_obs, adata.n_vars), np.nan, dtype=np.float32)
+    for where, X, reference in cells.blocks("denoise"):
+        found = model.denoise_cells(
+            X, cells.genes, reference=reference, depth_factor=float(depth_factor), batch_size=cells.batch_size
+        )
+        out[where, cells.columns] = found.cpu().numpy()
+    _tell_empty(adata, out[:, cells.columns], model)
+    return out, cells
+
+
+def _that_fit(adata, cells: ShownCells, *, named: bool) -> ShownCells:
+    """The same cells with no more genes than the model takes: those of highest mean, ties by name."""
+    limit, n = cells.request.model.max_genes, len(cells.genes)
+    if n <= limit:
+        return cells
+    if named:
+        raise ParameterError(
+            f"genes= are {n} that the model knows; {cells.request.model.name!r} takes {limit} together. Pass fewer, or "
+            "load it with params={'max_genes': ...}."
+        )
+    ranked = sorted(range(n), key=lambda i: (-cells.moments[0][i], cells.genes[i]))[:limit]
+    chosen = np.sort(np.array(ranked))
+    hint(
+        "denoise: %d of %d genes are shown, those of highest mean expression, and the others stay NaN; pass genes= to "
+        "choose",
+        limit,
+        n,
+    )
+    mean, std = cells.moments
+    names = [cells.genes[i] for i in chosen]
+    moments = (mean[chosen], std[chosen])
+    return ShownCells(cells.request, cells.values, cells.columns[chosen], names, cells.unknown, moments)
+
+
+def _gathered(
+    cells: ShownCells, read: Callable[[np.ndarray, Moments], list[np.ndarray]], *, desc: str
+) -> list[np.ndarray]:
+    """Answers of all cells (n_cells, ...), one array for each that ``read`` gives of a block."""
+    out: list[np.ndarray] = []
+    for where, X, reference in cells.blocks(desc):
+        for i, found in enumerate(read(X, reference)):
+            if i == len(out):
+                out.append(np.full((cells.values.n_cells, *found.shape[1:]), np.nan, dtype=np.float32))
+            out[i][where] = found
+    return out
+
+
+def _classes(model: FoundationModel, classes: Sequence[str] | None) -> list[str]:
+    there = list(model.labels)  # type: ignore[attr-defined]  # what the capability "labels" promises
+    if classes is None:
+        return there
+    if isinstance(classes, str) or not list(classes):
+        raise ParameterError(f"classes={classes!r}; pass a list, such as {there[:1]}, or None for all.")
+    strange = [name for name in classes if name not in there]
+    if strange:
+        raise ParameterError(
+            f"classes= has {some(strange, 5)}; {model.name!r} names the labels of: {', '.join(there)}."
+        )
+    return list(dict.fromkeys(classes))
+
+
+def check_features(n_bytes: int, request: CellRequest, remedy: str) -> None:
+    """Refuse a result that is too large for memory."""
+    if request.feature_budget is not None and n_bytes > request.feature_budget:
+        raise ParameterError(
+            f"the result takes {size(n_bytes)}, more than grn.settings.feature_budget "
+            f"({size(request.feature_budget)}); pass {remedy}, fewer cells, or raise the setting."
+        )
+
+
+def _tell_empty(adata, found: np.ndarray, model: FoundationModel) -> None:
+    """Say which cells express nothing that the model knows; all of them are an error."""
+    empty = np.isnan(found).all(axis=1)
+    if empty.all():
+        raise ExpressionError(
+            f"no cell expresses a gene that {model.name!r} can read; look at grn.pp.align_genes(adata) for the names, "
+            "and at layer= for the values."
+        )
+    if empty.any():
+        logger.warning(
+            "%d of %d cells express no gene that %s can read and get NaN: %s",
+            *(empty.sum(), len(empty), model.name, some(np.asarray(adata.obs_names)[empty], 5)),
+        )

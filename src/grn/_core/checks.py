@@ -1,0 +1,259 @@
+"""Arguments in their range: one rule for what counts as a number, and one style of message, for the whole package.
+
+Every function takes the name of the argument and its value, and returns the value as a plain ``int``, ``float``,
+``bool``, ``str`` or list. Numbers may be Python's or numpy's, an array without axes too; ``True`` and ``False`` are no
+numbers, nor is text that looks like one. What is refused says what was found and what is expected: ``n=0; pass a
+positive integer.``
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+import numpy as np
+
+from grn._core.errors import ParameterError
+from grn._core.near import did_you_mean
+
+# of anything that is counted and then held in memory, such as edges, cells, rounds: what fits the indices of numpy
+MOST = 2**31 - 1
+
+
+class _Short(reprlib.Repr):
+    """Values for messages, however large they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 100
+        self.maxlist = self.maxtuple = self.maxset = self.maxdict = 8
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Integers, as Python refuses to print those of thousands of digits."""
+        return "an integer of many digits" if x.bit_length() > 256 else repr(x)
+
+
+_SHORT = _Short()
+
+
+def shown(value: object) -> str:
+    """A value for a message, on one line and however large it is."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return " ".join(_SHORT.repr(value).split())
+
+
+def integer(name: str, value: object, *, least: int | None = None, most: int | None = None, note: str = "") -> int:
+    """An integer in a range.
+
+    Parameters
+    ----------
+    name
+        What the argument is called.
+    value
+        What was given.
+    least, most
+        The smallest and the largest that is accepted.
+    note
+        What follows in the message: ``", or None for all cells"``.
+
+    Raises
+    ------
+    ParameterError
+        If it is no integer, a bool, or out of the range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> integer("n", np.int64(4), least=1)
+    4
+    >>> integer("n", 0, least=1)
+    Traceback (most recent call last):
+    ...
+    grn._core.errors.ParameterError: n=0; pass a positive integer.
+    """
+    given = _scalar(value)
+    if isinstance(given, Integral) and not isinstance(given, bool | np.bool_):
+        whole = int(given)
+        if (least is None or least <= whole) and (most is None or whole <= most):
+            return whole
+    _refuse(name, value, _integers(least, most), note)
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
+    note: str = "",
+) -> float:
+    """A number in a range; never NaN.
+
+    Parameters
+    ----------
+    name
+        What the argument is called.
+    value
+        What was given.
+    least, above
+        The smallest that is accepted, or what it has to be larger than.
+    most, below
+        The largest that is accepted, or what it has to be smaller than.
+    finite
+        Refuse infinite numbers.
+    note
+        What follows in the message.
+
+    Raises
+    ------
+    ParameterError
+        If it is no real number, a bool, NaN, or out of the range.
+
+    Examples
+    --------
+    >>> number("alpha", 1, above=0)
+    1.0
+    >>> number("share", 2, least=0, most=1)
+    Traceback (most recent call last):
+    ...
+    grn._core.errors.ParameterError: share=2; pass a number from 0 to 1.
+    """
+    given = _scalar(value)
+    if isinstance(given, Real) and not isinstance(given, bool | np.bool_):
+        real = _as_float(given)
+        inside = (
+            (least is None or real >= least)
+            and (above is None or real > above)
+            and (most is None or real <= most)
+            and (below is None or real < below)
+        )
+        if inside and not math.isnan(real) and (math.isfinite(real) or not finite):
+            return real
+    _refuse(name, value, _numbers(least, above, most, below, finite=finite), note)
+
+
+def word(name: str, value: object, valid: Iterable[str], *, note: str = "") -> str:
+    """One of some words.
+
+    Examples
+    --------
+    >>> word("kind", "spearmann", ("pearson", "spearman"))
+    Traceback (most recent call last):
+    ...
+    grn._core.errors.ParameterError: kind='spearmann'; use one of pearson, spearman. Did you mean 'spearman'?
+    """
+    known = list(valid)
+    if isinstance(value, str) and value in known:
+        return str(value)
+    near = did_you_mean(value, known) if isinstance(value, str) else ""
+    raise ParameterError(f"{name}={shown(value)}; use one of {', '.join(known)}{note}.{near}")
+
+
+def words(name: str, value: object, valid: Iterable[str], *, note: str = "") -> list[str]:
+    """Some of some words, each once, in the order given; at least one. A single one may be given without a list."""
+    known = list(valid)
+    asked = [value] if isinstance(value, str) else _items(value)
+    if not asked or not all(isinstance(item, str) and item in known for item in asked):
+        strange = next((item for item in asked or [] if item not in known), None)
+        near = did_you_mean(strange, known) if isinstance(strange, str) else ""
+        raise ParameterError(f"{name}={shown(value)}; pass a list of some of {', '.join(known)}{note}.{near}")
+    return list(dict.fromkeys(map(str, asked)))
+
+
+def names(name: str, value: object, *, what: str = "names") -> list[str]:
+    """A list of names as text; refuses a single string, which would be taken letter by letter.
+
+    Examples
+    --------
+    >>> names("genes", "SPI1")
+    Traceback (most recent call last):
+    ...
+    grn._core.errors.ParameterError: genes='SPI1' is a single string; pass a list of names, such as ['SPI1'].
+    """
+    if isinstance(value, str | bytes):
+        raise ParameterError(f"{name}={shown(value)} is a single string; pass a list of {what}, such as [{value!r}].")
+    listed = None if isinstance(value, Mapping) else _items(value)
+    if listed is None:
+        raise ParameterError(f"{name} has type {type(value).__name__}; pass a list of {what}.")
+    return [str(item) for item in listed]
+
+
+def flag(name: str, value: object, *, note: str = "") -> bool:
+    """``True`` or ``False``, numpy's too."""
+    if not isinstance(value, bool | np.bool_):
+        raise ParameterError(f"{name}={shown(value)}; pass True or False{note}.")
+    return bool(value)
+
+
+def jobs(value: object, name: str = "n_jobs") -> int | None:
+    """A number of processes or threads: ``None``, ``-1`` for all cores, or a positive integer."""
+    if value is None:
+        return None
+    note = ", -1 for all cores or None"
+    given = _scalar(value)
+    if isinstance(given, Integral) and int(given) == -1 and not isinstance(given, bool | np.bool_):
+        return -1
+    return integer(name, value, least=1, note=note)
+
+
+def mapping(name: str, value: object, *, example: str) -> dict[str, Any]:
+    """A dict by name; ``None`` for an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ParameterError(f"{name}={shown(value)}; pass a dict by name, such as {example}.")
+    return dict(value)
+
+
+def _scalar(value: object) -> object:
+    """What an array without axes holds; everything else as it is."""
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # of an integer with more than 308 digits
+        return math.inf if value > 0 else -math.inf
+
+
+def _items(value: object) -> list[object] | None:
+    try:
+        return list(value)  # type: ignore[call-overload, no-any-return]
+    except TypeError:
+        return None
+
+
+def _integers(least: int | None, most: int | None) -> str:
+    """The range of integers, in words."""
+    if most is not None:
+        return f"an integer up to {most}" if least is None else f"an integer from {least} to {most}"
+    if least is None:
+        return "an integer"
+    return "a positive integer" if least == 1 else f"an integer of at least {least}"
+
+
+def _numbers(least: float | None, above: float | None, most: float | None, below: float | None, *, finite: bool) -> str:
+    """The range of numbers, in words."""
+    if above is not None and below is not None:
+        return f"a number between {above} and {below}"
+    if most is None and below is None:
+        kind = "a finite number" if finite else "a number"
+        return kind + (f" of at least {least}" if least is not None else "" if above is None else f" above {above}")
+    high = f"below {below}" if below is not None else f"{most}"
+    if least is not None:
+        return f"a number from {least} to {high}"
+    if above is not None:
+        return f"a number above {above} and up to {high}"
+    return f"a number {high}" if below is not None else f"a number up to {high}"
+
+
+def _refuse(name: str, value: object, expected: str, note: str) -> NoReturn:
+    raise ParameterError(f"{name}={shown(value)}; pass {expected}{note}.")

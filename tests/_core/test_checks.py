@@ -52,6 +52,12 @@ def test_bools_text_and_lists_are_no_numbers(check, value):
         check("n", value)
 
 
+def test_what_no_computer_counts_to_is_refused_unless_it_is_allowed():
+    with pytest.raises(ParameterError, match=r"^n=1000000000000000000000; pass an integer from 1 to 2147483647"):
+        checks.integer("n", 10**21, least=1)
+    assert checks.integer("n", 10**21, least=1, most=None) == 10**21
+
+
 @pytest.mark.parametrize("value", [1.0, np.float64(2), Fraction(4, 2), math.nan])
 def test_numbers_with_a_point_are_no_integers(value):
     with pytest.raises(ParameterError, match=r"^n=.*pass a positive integer"):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import grn
@@ -115,3 +116,21 @@ def test_a_bad_data_dir_is_refused_and_changes_nothing(fresh, tmp_path, bad):
     with pytest.raises(ParameterError, match=r"data_dir=.*pass the path of a folder, or None"):
         fresh.data_dir = bad
     assert fresh.data_dir == tmp_path
+
+
+@pytest.mark.parametrize("name", ["n_jobs", "memory_budget", "feature_budget"])
+def test_numbers_are_numpys_too_and_nothing_else(name):
+    fresh = Settings()
+    setattr(fresh, name, np.int64(3))
+    assert type(getattr(fresh, name)) is int
+    for strange in (True, "3", 0, 1.5, -2):
+        with pytest.raises(ParameterError, match=f"^{name}=.*pass a positive integer"):
+            setattr(fresh, name, strange)
+    assert getattr(fresh, name) == 3
+
+
+def test_progress_is_shown_or_not_or_left_to_the_terminal():
+    fresh = Settings(progress=np.bool_(1))
+    assert fresh.progress is True
+    with pytest.raises(ParameterError, match="progress='yes'; pass True or False, or None"):
+        fresh.progress = "yes"

@@ -312,12 +312,12 @@ def test_shards_are_refused(saved):
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ({"layer": 1}, "layer=1; pass 0"),
-        ({"layer": -3}, r"down to -2 \(the input\)"),
+        ({"layer": 1}, "layer=1; pass an integer from -2 to 0"),
+        ({"layer": -3}, "from -2 to 0, from the input"),
         ({"layer": True}, "layer=True"),
         ({"readout": "value"}, "use one of logit, log_prob, masked, shift"),
-        ({"max_genes": 19}, "max_genes=19; this checkpoint takes 1 to 18"),
-        ({"max_genes": 0}, "takes 1 to 18"),
+        ({"max_genes": 19}, "max_genes=19; pass an integer from 1 to 18"),
+        ({"max_genes": 0}, "from 1 to 18"),
         ({"median": 1}, "has no parameter 'median'"),
     ],
 )

@@ -19,7 +19,7 @@ import numpy as np
 from grn._core.errors import ParameterError
 from grn._core.near import did_you_mean
 
-# of anything that is counted and then held in memory, such as edges, cells, rounds: what fits the indices of numpy
+# cells, edges, rounds, anything that is counted: what the integers of compiled code hold, and longer than anybody waits
 MOST = 2**31 - 1
 
 
@@ -46,7 +46,7 @@ def shown(value: object) -> str:
     return " ".join(_SHORT.repr(value).split())
 
 
-def integer(name: str, value: object, *, least: int | None = None, most: int | None = None, note: str = "") -> int:
+def integer(name: str, value: object, *, least: int | None = None, most: int | None = MOST, note: str = "") -> int:
     """An integer in a range.
 
     Parameters
@@ -56,7 +56,7 @@ def integer(name: str, value: object, *, least: int | None = None, most: int | N
     value
         What was given.
     least, most
-        The smallest and the largest that is accepted.
+        The smallest and the largest that is accepted; ``most=None`` for any.
     note
         What follows in the message: ``", or None for all cells"``.
 
@@ -75,11 +75,11 @@ def integer(name: str, value: object, *, least: int | None = None, most: int | N
     ...
     grn._core.errors.ParameterError: n=0; pass a positive integer.
     """
-    given = _scalar(value)
-    if isinstance(given, Integral) and not isinstance(given, bool | np.bool_):
-        whole = int(given)
-        if (least is None or least <= whole) and (most is None or whole <= most):
-            return whole
+    whole = _whole(value)
+    if whole is not None and (least is None or least <= whole) and (most is None or whole <= most):
+        return whole
+    if most == MOST and (whole is None or whole <= MOST):
+        most = None  # that limit is named to those only who go beyond it
     _refuse(name, value, _integers(least, most), note)
 
 
@@ -197,10 +197,7 @@ def jobs(value: object, name: str = "n_jobs") -> int | None:
     if value is None:
         return None
     note = ", -1 for all cores or None"
-    given = _scalar(value)
-    if isinstance(given, Integral) and int(given) == -1 and not isinstance(given, bool | np.bool_):
-        return -1
-    return integer(name, value, least=1, note=note)
+    return -1 if _whole(value) == -1 else integer(name, value, least=1, note=note)
 
 
 def mapping(name: str, value: object, *, example: str) -> dict[str, Any]:
@@ -215,6 +212,12 @@ def mapping(name: str, value: object, *, example: str) -> dict[str, Any]:
 def _scalar(value: object) -> object:
     """What an array without axes holds; everything else as it is."""
     return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _whole(value: object) -> int | None:
+    """An integer as Python's, ``None`` for everything else."""
+    given = _scalar(value)
+    return int(given) if isinstance(given, Integral) and not isinstance(given, bool | np.bool_) else None
 
 
 def _as_float(value: Any) -> float:

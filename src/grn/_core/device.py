@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from numbers import Integral
 from typing import TYPE_CHECKING
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -72,14 +72,13 @@ def torch_threads(n_jobs: int | None) -> Iterator[None]:
 
     import torch
 
-    if n_jobs is None:
+    threads = checks.jobs(n_jobs)
+    if threads is None:
         with ordinary_torch():
             yield
         return
-    if not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs < -1:
-        raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
     before = torch.get_num_threads()
-    torch.set_num_threads(int(n_jobs) if n_jobs > 0 else (os.cpu_count() or 1))
+    torch.set_num_threads(threads if threads > 0 else (os.cpu_count() or 1))
     try:
         with ordinary_torch():
             yield

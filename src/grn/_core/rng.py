@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 
 RNGLike = int | np.integer | np.random.Generator | np.random.SeedSequence | None
 
@@ -16,17 +16,11 @@ def seed_of(rng: RNGLike) -> int:
     """Turn an ``rng`` argument into one integer seed (a Generator is advanced by one draw)."""
     if rng is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(rng, bool):
-        raise ParameterError(f"rng={rng!r} is a bool; pass an integer seed, a numpy Generator or None.")
-    if isinstance(rng, int | np.integer):
-        if rng < 0:
-            raise ParameterError(f"rng={rng} is negative; seeds are non-negative integers.")
-        return int(rng)
     if isinstance(rng, np.random.SeedSequence):
         return int(rng.generate_state(1)[0])
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**32))
-    raise ParameterError(f"rng has type {type(rng).__name__}; pass an integer seed, a numpy Generator or None.")
+    return checks.integer("rng", rng, least=0, most=None, note=" as seed, a numpy Generator or None")
 
 
 def child(seed: int, *names: str) -> np.random.Generator:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.files import as_path
 from grn._core.voice import LEVELS, at_level, logger
@@ -26,6 +27,16 @@ def _as_folder(value: object) -> Path | None:
     if isinstance(value, str | Path) and str(value).strip():
         return as_path(value, name="data_dir")
     raise ParameterError(f"data_dir={value!r}; pass the path of a folder, or None for no folder.")
+
+
+# what is not listed is checked where it is used
+_CHECKS: Mapping[str, Callable[[object], object]] = {
+    "progress": lambda value: None if value is None else checks.flag("progress", value, note=", or None"),
+    "n_jobs": checks.jobs,
+    "memory_budget": lambda value: checks.integer("memory_budget", value, least=1, most=None, note=" of bytes"),
+    "feature_budget": lambda value: checks.integer("feature_budget", value, least=1, most=None, note=" of bytes"),
+    "data_dir": _as_folder,
+}
 
 
 @dataclass
@@ -66,12 +77,11 @@ class Settings:
             valid = ", ".join(f.name for f in fields(self))
             raise ParameterError(f"grn.settings has no setting {name!r}; valid are: {valid}.")
         if name == "verbosity":
-            if not isinstance(value, str) or value not in LEVELS:
-                raise ParameterError(f"verbosity={value!r} is unknown; use one of {', '.join(LEVELS)}.")
+            value = checks.word("verbosity", value, LEVELS)
             # the default is the level as it is, which may have no name
             if name in self.__dict__ or value != named_level():
                 logger.setLevel(LEVELS[value])
-        object.__setattr__(self, name, _as_folder(value) if name == "data_dir" else value)
+        object.__setattr__(self, name, _CHECKS[name](value) if name in _CHECKS else value)
 
     @contextmanager
     def override(self, **values: object) -> Iterator[Settings]:

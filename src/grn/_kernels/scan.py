@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._core.logging import logger
 from grn._kernels import matrix as _matrix
 from grn._kernels.matrix import open_matrix, pieces, take
@@ -160,8 +160,7 @@ def detect_kind(matrix: Any, values: str = "auto", *, where: str = "the matrix")
 
 def check_values(values: object) -> None:
     """Refuse a word for the scale of values that is none."""
-    if not isinstance(values, str) or values not in VALUES:
-        raise ParameterError(f"values={values!r} is unknown; use one of {', '.join(map(repr, VALUES))}.")
+    checks.word("values", values, VALUES)
 
 
 def settled(found: Scan, values: str, where: str) -> Decision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from grn._core import checks
 from grn._core.device import resolve_device
 from grn._core.settings import settings
 from grn.models import FoundationModel, load
@@ -24,7 +25,7 @@ def environment(model: FoundationModel | str | Any, device: str, progress: bool 
 
 def jobs(n_jobs: int | None) -> int | None:
     """The number of threads asked for, else the setting."""
-    return settings.n_jobs if n_jobs is None else n_jobs
+    return checks.jobs(settings.n_jobs if n_jobs is None else n_jobs)
 
 
 def provenance(model: FoundationModel | None) -> dict[str, str]:

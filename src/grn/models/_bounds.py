@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grn._core.errors import ParameterError, WeightsError
+from grn._core import checks
+from grn._core.errors import WeightsError
 
 # largest value of a number in a configuration; sizes of a network follow from the shapes of its parameters
 MOST_GENES = 1_000_000
@@ -54,17 +54,10 @@ def number(
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     inside = plain and (value > 0 if least is None else value >= least) and value <= most
     if not inside or not math.isfinite(value) or (kind is int and int(value) != value):
-        found = "is missing" if key not in config else f"is {told(value)}"
+        found = "is missing" if key not in config else f"is {checks.shown(value)}"
         wanted = f"a positive {kind.__name__}" if least is None else f"{kind.__name__} of at least {least:g}"
         raise WeightsError(f"{key!r} {found} in the configuration of {source}; expected {wanted}, at most {most:g}.")
     return kind(value)
-
-
-def told(value: object) -> str:
-    """A value for a message, however large it is."""
-    if isinstance(value, int) and value.bit_length() > 256:
-        return "an integer of many digits"
-    return reprlib.repr(value)
 
 
 def parsed(text: str | bytes, source: object) -> Any:
@@ -81,12 +74,9 @@ def parsed(text: str | bytes, source: object) -> Any:
         raise WeightsError(f"{source} is not readable JSON ({error}); fetch it again.") from error
 
 
-def check_panel(max_genes: int) -> None:
-    """Refuse what is no number of genes."""
-    if isinstance(max_genes, bool) or not isinstance(max_genes, int) or not 2 <= max_genes <= MOST_GENES:
-        raise ParameterError(
-            f"max_genes={told(max_genes)}; pass how many genes are shown together, 2 or more and at most {MOST_GENES}."
-        )
+def check_panel(max_genes: int) -> int:
+    """How many genes are shown together."""
+    return checks.integer("max_genes", max_genes, least=2, most=MOST_GENES, note=", of genes shown together")
 
 
 @contextmanager

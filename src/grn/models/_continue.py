@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from grn._core import checks
 from grn._core.device import resolve_device
-from grn._core.errors import CapabilityError, ParameterError
+from grn._core.errors import CapabilityError
 from grn._core.files import output_file
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
@@ -118,13 +117,18 @@ def pretrain(
     >>> model.name
     'mine'
     """
-    _check(steps=steps, batch_size=batch_size, visible=visible, queries=queries, min_genes=min_genes)
-    fractions_ok = 0 <= sparse_context <= 1 and 0 <= holdout < 1 and 0 < lr < math.inf
-    if not fractions_ok or precision not in ("float32", "bfloat16"):
-        raise ParameterError(
-            f"sparse_context={sparse_context} must lie in [0, 1], holdout={holdout} in [0, 1), "
-            f"lr={lr} be positive and finite, and precision={precision!r} be 'float32' or 'bfloat16'."
-        )
+    min_genes = checks.integer("min_genes", min_genes, least=2, note=", one gene to show and another to predict")
+    holdout = checks.number("holdout", holdout, least=0, below=1)
+    schedule = Schedule(
+        steps=checks.integer("steps", steps, least=1),
+        batch_size=checks.integer("batch_size", batch_size, least=1),
+        visible=checks.integer("visible", visible, least=1),
+        queries=checks.integer("queries", queries, least=1),
+        lr=checks.number("lr", lr, above=0),
+        sparse_context=checks.number("sparse_context", sparse_context, least=0, most=1),
+        precision=checks.word("precision", precision, ("float32", "bfloat16")),
+        seed=seed_of(rng),
+    )
     path = output_file(path)
     start, where = load(model), resolve_device(device)
     if not isinstance(start, Mini):
@@ -133,16 +137,6 @@ def pretrain(
     pairs = [hold_out(cells, holdout) for cells in sets]
     train, held = [a for a, _ in pairs], [b for _, b in pairs]
     network = copy.deepcopy(start.network)
-    schedule = Schedule(
-        steps=int(steps),
-        batch_size=int(batch_size),
-        visible=int(visible),
-        queries=int(queries),
-        lr=float(lr),
-        sparse_context=sparse_context,
-        precision=precision,
-        seed=seed_of(rng),
-    )
     state = path.with_suffix(path.suffix + ".state")
     fit(network, train, schedule, device=where, checkpoint=state, origin=_origin(network, train), show=progress)
     network.to("cpu")
@@ -151,14 +145,6 @@ def pretrain(
     save_mini(Mini(network, start.genes, name=path.stem, sha256="", max_genes=start.max_genes), path)
     state.unlink(missing_ok=True)
     return load_mini(path)
-
-
-def _check(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ParameterError(f"{name}={value!r}; pass a positive integer.")
-    if numbers["min_genes"] < 2:
-        raise ParameterError("min_genes=1; pass at least 2, so that one gene can be shown and another predicted.")
 
 
 def _origin(network: MiniNetwork, sets: Sequence[CellSet]) -> str:

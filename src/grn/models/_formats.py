@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError, WeightsError
 from grn.models._checkpoint import Checkpoint
 from grn.models._published import Published
@@ -67,8 +68,7 @@ def reading(found: Format, params: Mapping[str, Any], dtype: str) -> str:
 
 def format_of(family: str) -> Format:
     """The format of a family by name."""
-    if family not in FAMILIES:
-        raise ParameterError(f"family={family!r} is unknown; use one of {', '.join(sorted(FAMILIES))}.")
+    checks.word("family", family, sorted(FAMILIES))
     found: Format = import_module(f"grn.models.{family}").FORMAT
     return found
 

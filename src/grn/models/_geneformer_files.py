@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.errors import ParameterError, WeightsError
 from grn._core.logging import hint
 from grn.models._blocks import BlockConfig
@@ -161,9 +162,7 @@ def has_head(checkpoint: Checkpoint, readout: str) -> bool:
 def room(vocabulary: Mapping[str, int], positions: int, asked: int | None) -> int:
     """Genes that fit the positions, or fewer if asked for."""
     most = positions - len(ENDS) * (ENDS[0] in vocabulary)
-    if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or not 0 < asked <= most):
-        raise ParameterError(f"max_genes={asked!r}; this checkpoint takes 1 to {most}.")
-    return most if asked is None else asked
+    return most if asked is None else checks.integer("max_genes", asked, least=1, most=most)
 
 
 def save(model: Geneformer, folder: Path) -> Path:

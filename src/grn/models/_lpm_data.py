@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from grn._core import checks
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
 from grn._core.feature_types import gene_mask
 from grn._core.logging import hint
@@ -51,8 +52,7 @@ class Design:
     min_cells: int = 5
 
     def __post_init__(self) -> None:
-        if isinstance(self.min_cells, bool) or not isinstance(self.min_cells, int) or self.min_cells < 1:
-            raise ParameterError(f"min_cells={self.min_cells!r}; pass a positive integer.")
+        object.__setattr__(self, "min_cells", checks.integer("min_cells", self.min_cells, least=1))
         kind = self.perturbation_type
         if not isinstance(kind, str) or not kind or "_" in kind or "+" in kind:
             raise ParameterError(f"perturbation_type={kind!r}; pass a word without '_' and '+', such as 'CRISPRi'.")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.device import resolve_device
 from grn._core.errors import ParameterError
 from grn._core.logging import logger, progress
@@ -50,18 +51,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("embedding_dim", "hidden_dim", "num_layers", "epochs", "batch_size"):
-            value, least = getattr(self, name), 0 if name == "num_layers" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ParameterError(f"{name}={value!r}; pass an integer of at least {least}.")
-        ranges = {
-            "dropout": (0 <= self.dropout < 1, "in [0, 1)"),
-            "holdout": (0 <= self.holdout < 1, "in [0, 1)"),
-            "lr": (0 < self.lr < math.inf, "positive and finite"),
-            "lr_decay": (0 < self.lr_decay <= 1, "in (0, 1]"),
-        }
-        for name, (fits, where) in ranges.items():
-            if not fits:
-                raise ParameterError(f"{name}={getattr(self, name)!r}; it must be {where}.")
+            least = 0 if name == "num_layers" else 1
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name), least=least))
+        for name in ("dropout", "holdout"):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), least=0, below=1))
+        object.__setattr__(self, "lr", checks.number("lr", self.lr, above=0))
+        object.__setattr__(self, "lr_decay", checks.number("lr_decay", self.lr_decay, above=0, most=1))
 
     def args(self) -> dict[str, Any]:
         """Arguments under the names of the authors' library."""

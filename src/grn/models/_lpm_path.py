@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.near import did_you_mean
 from grn.models._lpm_network import CONTROL, DIRECTION, LPMNetwork, Symbols
@@ -228,8 +229,7 @@ class PathModel(Published):
 
 def check_organism(organism: str) -> None:
     """Refuse an organism whose symbols the package does not know."""
-    if organism not in ORGANISMS:
-        raise ParameterError(f"organism={organism!r}; use one of {', '.join(ORGANISMS)}.")
+    checks.word("organism", organism, ORGANISMS)
 
 
 def rows_of(wanted: Sequence[str], known: Sequence[str], what: str) -> list[int]:
@@ -240,8 +240,7 @@ def rows_of(wanted: Sequence[str], known: Sequence[str], what: str) -> list[int]
     ParameterError
         If a symbol is unknown; suggests one.
     """
-    if isinstance(wanted, str):
-        raise ParameterError(f"{what}={wanted!r} is a single string; pass a list of symbols.")
+    wanted = checks.names(what, wanted, what="symbols")
     position = {name: row for row, name in enumerate(known)}
     unknown = [name for name in wanted if name not in position]
     if unknown:

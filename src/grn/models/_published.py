@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._bounds import check_panel
@@ -77,9 +78,8 @@ class Published(Steady, ABC):
     cell_genes: int | None = None
 
     def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
-        if about.dtype not in DTYPES:
-            raise ParameterError(f"dtype={about.dtype!r}; use one of {', '.join(DTYPES)}.")
-        check_panel(about.max_genes)
+        checks.word("dtype", about.dtype, DTYPES)
+        max_genes = check_panel(about.max_genes)
         if self.readouts and about.readout not in self.readouts:
             raise ParameterError(
                 f"readout={about.readout!r} is unknown to {about.name!r}; use one of {', '.join(self.readouts)}."
@@ -88,7 +88,7 @@ class Published(Steady, ABC):
         if about.dtype == "bfloat16":
             self._lower()
         self.vocabulary = dict(vocabulary)
-        self.name, self._told, self.max_genes = about.name, about.sha256, about.max_genes
+        self.name, self._told, self.max_genes = about.name, about.sha256, max_genes
         self.readout, self.dtype, self.unused = about.readout, about.dtype, about.unused
 
     def __repr__(self) -> str:

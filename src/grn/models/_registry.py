@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, file_errors
 from grn._core.near import did_you_mean
@@ -155,10 +156,8 @@ def load(
     >>> model.gene_id_kind
     'symbol'
     """
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ParameterError(f"dtype={dtype!r}; use one of {', '.join(DTYPES)}.")
-    if params is not None and not isinstance(params, Mapping):
-        raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'readout': 'mvc'}}.")
+    checks.word("dtype", dtype, DTYPES)
+    checks.mapping("params", params, example="{'readout': 'mvc'}")
     if not isinstance(model, str | Path):
         _only_checkpoints(path, params, dtype, what="a model that is loaded already")
         return _checked(model)
@@ -314,9 +313,7 @@ def untrained(
     sizes = {"layers": layers, "width": width, "heads": heads}
     if feedforward is not None:
         sizes["feedforward"] = feedforward
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ParameterError(f"{name}={size!r}; pass a positive integer.")
+    sizes = {name: checks.integer(name, size, least=1) for name, size in sizes.items()}
     if width % heads:
         raise ParameterError(f"heads={heads} does not divide width={width}.")
     listed = list(genes) if isinstance(genes, Iterable) and not isinstance(genes, str) else []
@@ -324,7 +321,6 @@ def untrained(
         raise ParameterError("genes must be a list of distinct names.")
     if any(gene.startswith("<") for gene in listed):
         raise ParameterError("names that start with '<' are special tokens, which the model adds; pass genes only.")
-    sizes = {name: int(size) for name, size in sizes.items()}
     model = format_of(family).untrained(list(map(str, listed)), seed=seed_of(rng), **sizes)
     model.sha256 = f"untrained-{content_hash(model)}"
     return model

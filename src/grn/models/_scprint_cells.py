@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn.models._published import Published, counts_of
 from grn.models._scprint_network import Layout, ScPRINTNetwork
@@ -84,6 +85,7 @@ class CellReader(Published):
 
         They sum to ``depth_factor`` times the counts of these genes in the cell; NaN where none is expressed.
         """
+        depth_factor = checks.number("depth_factor", depth_factor, above=0)
         if len(genes) > self.max_genes:
             raise ParameterError(
                 f"{len(genes)} genes are to be denoised together; {self.name!r} takes {self.max_genes}. Pass fewer, or "

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.rng import sample_names
 
@@ -96,6 +97,7 @@ def read_sentences(
     device
         Device of the model.
     """
+    batch_size = checks.integer("batch_size", batch_size, least=1)
     out = torch.full((len(sentences), *shape), float("nan"), device=device)
     for length, rows in _by_length(sentences, longest):
         for start in range(0, len(rows), batch_size):
@@ -169,12 +171,8 @@ def genes_shown(max_genes: object, default: int | None, limit: int, name: str) -
     """
     if max_genes is None:
         return limit if default is None else min(default, limit)
-    if isinstance(max_genes, bool) or not isinstance(max_genes, int | np.integer) or not 1 <= max_genes <= limit:
-        raise ParameterError(
-            f"max_genes={max_genes!r}; {name!r} reads 1 to {limit} genes of a cell. For more, load it with "
-            "params={'max_genes': ...} where its checkpoint has room."
-        )
-    return int(max_genes)
+    more = f": {name!r} reads no more of a cell, unless loaded with params={{'max_genes': ...}} where there is room"
+    return checks.integer("max_genes", max_genes, least=1, most=limit, note=more)
 
 
 def readout_of(readout: object, readouts: Sequence[str], name: str) -> str:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn.models._blocks import BlockConfig
@@ -90,10 +91,8 @@ class GeneCompass(Published):
         rerank: bool = False,
         medians: Mapping[str, float] | None = None,
     ) -> None:
-        if organism not in STARTS:
-            raise ParameterError(f"organism={organism!r}; use one of {', '.join(STARTS)}.")
-        if not isinstance(rerank, bool):
-            raise ParameterError(f"rerank={rerank!r}; pass True or False.")
+        checks.word("organism", organism, STARTS)
+        checks.flag("rerank", rerank)
         own = {gene: i for gene, i in tokens.items() if gene.startswith(STARTS[organism])}
         super().__init__(network, own, about)
         self.organism, self.rerank = organism, rerank
@@ -250,8 +249,7 @@ def load(
     gene_medians: str | Path | None = None,
 ) -> GeneCompass:
     """Read a checkpoint: pytorch_model.bin with config.json and human_mouse_tokens.pickle beside it."""
-    if organism not in STARTS:
-        raise ParameterError(f"organism={organism!r}; use one of {', '.join(STARTS)}.")
+    checks.word("organism", organism, STARTS)
     checkpoint = canonical(checkpoint)
     config = config_of(checkpoint)
     parts, block = parts_of(checkpoint, config), block_of(checkpoint, config)
@@ -278,9 +276,7 @@ def load(
 def _panel_size(asked: int | None, positions: int) -> int:
     if asked is None:
         return positions
-    if isinstance(asked, bool) or not isinstance(asked, int) or not 1 <= asked <= positions:
-        raise ParameterError(f"max_genes={asked!r}; the checkpoint has {positions} positions, pass 1 to {positions}.")
-    return asked
+    return checks.integer("max_genes", asked, least=1, most=positions, note=", the positions of the checkpoint")
 
 
 def save(model: GeneCompass, folder: Path) -> Path:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn.models._blocks import BlockConfig
 from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill
@@ -193,9 +193,7 @@ class Geneformer(Published):
 
     def _depth(self, layer: int) -> int:
         layers = len(self.network.stack)
-        if isinstance(layer, bool) or not isinstance(layer, int) or not -layers <= layer <= 0:
-            raise ParameterError(f"layer={layer!r}; pass 0 (the last) down to {-layers} (the input).")
-        return layers + layer
+        return layers + checks.integer("layer", layer, least=-layers, most=0, note=", from the input to the last layer")
 
     def attention(self, panel: Panel, values: Tensor) -> Tensor:
         """See :class:`grn.models.FoundationModel`; NaN where a gene is not in the cell, special tokens left out."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from grn._core import checks
 from grn._core.errors import ParameterError, WeightsError
 from grn._core.files import output_file
 from grn._core.logging import logger
@@ -97,8 +98,7 @@ class LPM(PathModel):
         """
         view = self if context is None else self.within([context])
         columns = rows_of(self.symbols.readouts if readouts is None else readouts, self.symbols.readouts, "readouts")
-        if isinstance(perturbations, str):
-            raise ParameterError(f"perturbations={perturbations!r} is a single string; pass a list of symbols.")
+        perturbations = checks.names("perturbations", perturbations, what="symbols")
         table, device = self.network.perturb_embedding_layer.weight, self.device
         sets = [rows_of(name.split("+"), self.symbols.perturbations, "perturbations") for name in perturbations]
         embedded = [aggregate(table[torch.tensor(rows, device=device)], self.aggregation) for rows in sets]

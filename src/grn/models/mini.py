@@ -257,10 +257,9 @@ class Mini(Steady):
                 f"the vocabulary has {len(genes)} names ({len(set(genes))} distinct); "
                 f"the embedding has {network.config.n_genes} rows. Pass one distinct name per row."
             )
-        check_panel(max_genes)
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.genes = tuple(genes)
-        self.name, self.max_genes = name, max_genes
+        self.name, self.max_genes = name, check_panel(max_genes)
         self._vocabulary = {gene: i for i, gene in enumerate(self.genes)}
         self.sha256 = sha256
 

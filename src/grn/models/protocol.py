@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 
 if TYPE_CHECKING:
@@ -238,9 +239,7 @@ def in_order(genes: Iterable[str], vocabulary: Mapping[str, int], order: Sequenc
     """
     if order is None:
         return tuple(sorted(set(genes), key=vocabulary.__getitem__))
-    if isinstance(order, str):
-        raise ParameterError(f"order={order!r} is a single string; pass a list of genes.")
-    listed = list(order)
+    listed = checks.names("order", order, what="genes")
     place = {gene: i for i, gene in enumerate(listed)}
     missing = sorted(set(genes) - set(place), key=vocabulary.__getitem__)
     if missing or len(place) < len(listed):

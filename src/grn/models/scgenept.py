@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grn._core.errors import ParameterError, WeightsError
+from grn._core import checks
+from grn._core.errors import WeightsError
 from grn.models._blocks import BlockConfig, Stack
 from grn.models._bounds import number, outline
 from grn.models._checkpoint import Checkpoint, fill, published
@@ -205,9 +206,7 @@ def names_of(layout: Mapping[str, str]) -> Any:
 def heads_of(checkpoint: Checkpoint, heads: int | None) -> int:
     """Number of heads: as asked, as the sidecar says, or that of the authors' code; shapes do not tell it."""
     if heads is not None:
-        if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1:
-            raise ParameterError(f"heads={heads!r}; pass a positive integer, or None for the published {HEADS}.")
-        return heads
+        return checks.integer("heads", heads, least=1, note=f", or None for the published {HEADS}")
     beside = checkpoint.json(SIDECAR) if (checkpoint.folder / SIDECAR).is_file() else {}
     return cast(int, number(beside, "nhead", checkpoint.folder / SIDECAR, default=HEADS))
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn.models._blocks import BlockConfig
 from grn.models._bounds import outline
@@ -63,13 +64,9 @@ class Reading:
 
     def __post_init__(self) -> None:
         for name in ("depth", "depth_mult"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise ParameterError(f"{name}={value!r}; pass a positive number.")
-        if not isinstance(self.through_normalization, bool):
-            raise ParameterError(f"through_normalization={self.through_normalization!r}; pass True or False.")
-        if self.organism not in PREFIXES:
-            raise ParameterError(f"organism={self.organism!r}; use one of {', '.join(PREFIXES)}.")
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), above=0))
+        checks.flag("through_normalization", self.through_normalization)
+        checks.word("organism", self.organism, PREFIXES)
 
 
 def scale_of(normalization: str, *, through: bool) -> ValueScale:

@@ -7,7 +7,8 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from grn._core.errors import CapabilityError, ParameterError
+from grn._core import checks
+from grn._core.errors import CapabilityError
 from grn.models.protocol import FoundationModel
 from grn.models.translator import Translator
 
@@ -34,8 +35,7 @@ def embedded(model: FoundationModel, feature: str, network: str) -> Translator:
     CapabilityError
         If no translator is shipped for the model and feature.
     """
-    if network not in NETWORKS:
-        raise ParameterError(f"translator={network!r} is unknown; use one of {', '.join(NETWORKS)}.")
+    checks.word("translator", network, NETWORKS)
     path = Path(str(files("grn.models") / "weights" / f"{model.name}-{network}-{feature}.json"))
     if path.is_file():
         found = copy.deepcopy(_load(path))  # so that no caller changes the next one's

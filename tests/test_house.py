@@ -24,6 +24,14 @@ BUILDER = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text(encoding="utf-8"
 # programs of the runner, and the distribution behind those of an extra
 PROGRAMS = {"bash", "cd", "grep", "pip", "python", "test", "uv", "uvx", "pytest", "sphinx-build"}
 DISTRIBUTIONS = {"pytest": "pytest", "sphinx-build": "sphinx"}
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+NAMED_FILES = re.findall(r"`((?:src|tests|docs|scripts|\.ci)/[\w./]+|[A-Z_]+\.md)`", GUIDE)
+GUIDE_COMMANDS = [
+    shlex.split(part, comments=True)
+    for block in re.findall(r"^```bash\n(.*?)^```", GUIDE, flags=re.M | re.S)
+    for line in block.splitlines()
+    for part in line.split("&&")
+]
 jobs = pytest.mark.parametrize("name", JOBS)
 
 
@@ -164,3 +172,25 @@ class TestRegistryEntry:
         urls = {key: f"https://example.org/{key}" for key in module.ADDRESSES.values() if key != lost}
         with pytest.raises(ValueError, match=rf"'{lost}' in \[project.urls\] of pyproject.toml"):
             module.entry(urls)
+
+
+class TestContributing:
+    def test_the_files_it_names_exist(self):
+        assert len(NAMED_FILES) > 20
+        assert [name for name in NAMED_FILES if not (ROOT / name).exists()] == []
+
+    def test_the_tables_it_names_are_in_their_files(self):
+        named = re.findall(r"`([A-Z]{4,}|calls)` (?:of|in) `(\w+/[\w./]+\.py)`", re.sub(r"\s+", " ", GUIDE))
+        assert len(named) > 6
+        for table, path in named:
+            assert re.search(rf"\b{table}\b", (ROOT / path).read_text(encoding="utf-8")), (table, path)
+
+    def test_its_commands_install_extras_and_run_tests_that_there_are(self):
+        assert {extra for words in GUIDE_COMMANDS for extra in extras(words)} == {"dev"}
+        assert {"pre-commit", "pytest"} <= brought_by("dev")
+        paths = [word for words in GUIDE_COMMANDS for word in words if word.startswith(("tests/", ".ci/"))]
+        assert len(paths) == 3 and all((ROOT / path).exists() for path in paths)
+
+    def test_the_layers_it_names_are_all_there_are(self):
+        packages = {path.name for path in (ROOT / "src" / "grn").iterdir() if (path / "__init__.py").is_file()}
+        assert packages == set(re.findall(r"`src/grn/(\w+)`", GUIDE))

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,75 @@ def test_a_private_reach_is_seen(tmp_path):
         "tl/_pert.py imports grn.models._store",
         "tl/_vvp.py imports grn.pp._smooth",
     ]
+
+
+# arrows (importer, imported) that may close a circle, each with its reason beside it
+CIRCLES_ALLOWED: frozenset[tuple[str, str]] = frozenset()
+
+
+def modules_of(root: Path) -> dict[str, Path]:
+    """Modules of the package at ``root`` by dotted name."""
+    parts = {path: ("grn", *path.relative_to(root).with_suffix("").parts) for path in sorted(root.rglob("*.py"))}
+    return {".".join(name[:-1] if name[-1] == "__init__" else name): path for path, name in parts.items()}
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Module -> modules it imports, in functions and for types too; of ``from package import module`` the module."""
+    modules = modules_of(root)
+    graph = {}
+    for name, path in modules.items():
+        imported = imported_modules(path) & set(modules) - {name}
+        from_packages = {module.rpartition(".")[0] for module in imported}
+        graph[name] = imported - {package for package in from_packages if names_only_modules(path, package, modules)}
+    return graph
+
+
+def names_only_modules(path: Path, package: str, modules: dict[str, Path]) -> bool:
+    """Whether all that a file takes from a package are modules of it, so that its ``__init__`` is not asked."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom | ast.Import)]
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    taken = {
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module == package
+        for alias in node.names
+    }
+    return package not in plain and all(f"{package}.{name}" in modules for name in taken)
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Modules of one circle, first and last the same; none without any."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_imports_itself_through_others():
+    graph = import_graph(SOURCES)
+    allowed = {
+        name: {other for other in others if (name, other) not in CIRCLES_ALLOWED} for name, others in graph.items()
+    }
+    assert circle_in(allowed) == []
+    assert all(other in graph.get(name, ()) for name, other in CIRCLES_ALLOWED), "no longer there: take it off the list"
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from grn.tl._vvp import vvp\n",
+        "def pert():\n    from grn.tl import _vvp\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import grn.tl._vvp\n",
+        "def pert():\n    from grn.tl import vvp\n",
+    ],
+    ids=["at the top", "in a function", "for types", "through the package"],
+)
+def test_a_circle_is_seen(tmp_path, back):
+    (tmp_path / "tl").mkdir()
+    (tmp_path / "tl" / "__init__.py").write_text("from grn.tl._vvp import vvp\n")
+    (tmp_path / "tl" / "_vvp.py").write_text("from grn.tl import _pert\n")
+    (tmp_path / "tl" / "_pert.py").write_text("import numpy\n")
+    assert circle_in(import_graph(tmp_path)) == []
+    (tmp_path / "tl" / "_pert.py").write_text(back)
+    assert {"grn.tl._vvp", "grn.tl._pert"} <= set(circle_in(import_graph(tmp_path)))

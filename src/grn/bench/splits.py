@@ -9,6 +9,7 @@ import numpy as np
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import RNGLike, child, seed_of
 from grn.bench._identity import keys
+from grn.bench._overlap import overlap
 from grn.datasets.reference import Reference
 
 __all__ = ["SPLITS", "Split", "split"]
@@ -43,11 +44,10 @@ class Split:
     seed: int
 
     def __repr__(self) -> str:
-        from grn.bench.audit import audit
-
+        shared = overlap(self.train, self.test, train_mask=self.train_mask, test_mask=self.test_mask, match=self.match)
         drawn = f", seed {self.seed}" if self.train is self.test else ""
         head = f"Split {self.name!r} (genes compared by {self.match}{drawn}): {self.train.name} -> {self.test.name}"
-        return f"{head}\n{audit(self)}"
+        return f"{head}\n{shared}"
 
 
 def split(

@@ -7,7 +7,6 @@ import math
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +18,8 @@ from grn._core.logging import hint
 from grn.models._blocks import BlockConfig
 from grn.models._bounds import number
 from grn.models._checkpoint import Checkpoint, Names, published
+from grn.models._geneformer_network import GeneformerNetwork
 from grn.models._store import save_tensors
-
-if TYPE_CHECKING:
-    from grn.models.geneformer import Geneformer
 
 REQUIRED, ENDS = ("<pad>", "<mask>"), ("<cls>", "<eos>")
 # copies of the word embeddings and of the bias, tied to them
@@ -165,10 +162,17 @@ def room(vocabulary: Mapping[str, int], positions: int, asked: int | None) -> in
     return most if asked is None else checks.integer("max_genes", asked, least=1, most=most)
 
 
-def save(model: Geneformer, folder: Path) -> Path:
-    """Write config.json, model.safetensors and both dictionaries."""
+def write_folder(
+    folder: Path,
+    network: GeneformerNetwork,
+    *,
+    sizes: Mapping[str, int],
+    tokens: Mapping[str, int],
+    medians: Mapping[str, float],
+) -> Path:
+    """Write config.json, model.safetensors and both dictionaries, as the authors name them."""
     folder.mkdir(parents=True, exist_ok=True)
-    sizes, block = model.sizes, next(iter(model.network.stack))
+    block = next(iter(network.stack))
     activation = next(name for name, function in ACTIVATIONS.items() if function is block.activation)
     config = {
         "architectures": ["BertForMaskedLM"],
@@ -178,14 +182,14 @@ def save(model: Geneformer, folder: Path) -> Path:
         "num_attention_heads": sizes["heads"],
         "intermediate_size": sizes["feedforward"],
         "max_position_embeddings": sizes["positions"],
-        "vocab_size": model.network.word.num_embeddings,
-        "type_vocab_size": model.network.kind.num_embeddings,
+        "vocab_size": network.word.num_embeddings,
+        "type_vocab_size": network.kind.num_embeddings,
         "hidden_act": activation,
         "layer_norm_eps": block.norm1.eps,
-        "pad_token_id": model.special["<pad>"],
+        "pad_token_id": tokens["<pad>"],
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1))
-    (folder / "token_dictionary.pkl").write_bytes(pickle.dumps({**model.special, **model.vocabulary}))
-    (folder / "gene_median_dictionary.pkl").write_bytes(pickle.dumps(model.medians))
-    save_tensors(folder / "model.safetensors", published(model.network, published_key), {"format": "pt"})
+    (folder / "token_dictionary.pkl").write_bytes(pickle.dumps(dict(tokens)))
+    (folder / "gene_median_dictionary.pkl").write_bytes(pickle.dumps(medians))
+    save_tensors(folder / "model.safetensors", published(network, published_key), {"format": "pt"})
     return folder

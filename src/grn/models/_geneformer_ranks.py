@@ -14,7 +14,7 @@ from grn.models.protocol import Moments
 
 
 @dataclass(frozen=True)
-class Reading:
+class RankedPanel:
     """Genes to read (K,): row and place in the cells, column of the panel; and the tokens of the panel (n,)."""
 
     row: Tensor

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,35 @@ from grn.models._scprint_network import Layout, ScPRINTNetwork
 from grn.models._sentences import Batch, Sentence, genes_shown, shown
 from grn.models.protocol import Moments
 
-if TYPE_CHECKING:
-    from grn.models.scprint import Reading
+PREFIXES = {"human": "ENSG", "mouse": "ENSMUSG"}
+
+
+@dataclass(frozen=True)
+class CountReading:
+    """How virtual cells are shown to scPRINT.
+
+    Parameters
+    ----------
+    depth
+        Total counts of the cell, for the depth token.
+    depth_mult
+        Total that the means are scaled to; 1 gives shares.
+    through_normalization
+        Whether a change of one gene changes the shares of all others, as in a cell that is normalised.
+    organism
+        ``"human"`` or ``"mouse"``: whose genes can be asked for.
+    """
+
+    depth: float = 10_000.0
+    depth_mult: float = 1.0
+    through_normalization: bool = True
+    organism: str = "human"
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "depth_mult"):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), above=0))
+        checks.flag("through_normalization", self.through_normalization)
+        checks.word("organism", self.organism, PREFIXES)
 
 
 def labels_of(layout: Layout, hyper: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -43,7 +71,7 @@ class CellReader(Published):
     cell_genes = 2000
     reads_counts = True
     network: ScPRINTNetwork
-    reading: Reading
+    reading: CountReading
     labels: dict[str, tuple[str, ...]]
 
     def _read_classes(self, layout: Layout, hyper: Mapping[str, Any]) -> None:

@@ -34,10 +34,10 @@ from grn.models._geneformer_files import (
     read_medians,
     read_vocabulary,
     room,
-    save,
+    write_folder,
 )
 from grn.models._geneformer_network import GeneformerNetwork, turned
-from grn.models._geneformer_ranks import Reading, equal_lengths, orders, ranked, relative
+from grn.models._geneformer_ranks import RankedPanel, equal_lengths, orders, ranked, relative
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._sentences import Batch, Sentence
@@ -144,14 +144,14 @@ class Geneformer(Published):
                 moves = own.gather(1, columns) * (1.0 - len(panel))
             place = torch.full_like(order[rows], -1).scatter_(1, columns, _steps(columns))[:, targets]
             row, target = (place >= 0).nonzero(as_tuple=True)
-            asked = Reading(row, place[row, target], targets[target], tokens)
+            asked = RankedPanel(row, place[row, target], targets[target], tokens)
             found = forward_ad.unpack_dual(self._read(tokens[columns], moves, asked))
             at = (rows[row], target)
             primal[at] = found.primal
             tangent[at] = 0.0 if found.tangent is None else found.tangent
         return primal, tangent
 
-    def _read(self, tokens: Tensor, moves: Tensor | None, asked: Reading) -> Tensor:
+    def _read(self, tokens: Tensor, moves: Tensor | None, asked: RankedPanel) -> Tensor:
         """Read-out (K,) of the pairs of row and gene asked for, in cells (B, m) given as tokens in rank order."""
         gene = asked.panel[asked.column]
         if self.readout == "masked":
@@ -163,7 +163,7 @@ class Geneformer(Published):
         x = self._hidden(tokens, moves)[asked.row, asked.place]
         return self.network.logit(x, gene) if self.readout == "logit" else self.network.log_prob(x, gene)
 
-    def _masked(self, tokens: Tensor, moves: Tensor | None, asked: Reading) -> Tensor:
+    def _masked(self, tokens: Tensor, moves: Tensor | None, asked: RankedPanel) -> Tensor:
         """Log probability of every gene asked for where a mask stands in its place: one pass for each."""
         parts = []
         for part in torch.arange(len(asked.row), device=tokens.device).split(max(8, len(tokens))):
@@ -363,6 +363,12 @@ def recognises(checkpoint: Checkpoint) -> bool:
     """A BERT of single tokens with absolute positions."""
     start = f"{prefix(checkpoint)}embeddings."
     return checkpoint.has(f"{start}word_embeddings.weight", f"{start}position_embeddings.weight")
+
+
+def save(model: Geneformer, folder: Path) -> Path:
+    """Write config.json, model.safetensors and both dictionaries."""
+    tokens = {**model.special, **model.vocabulary}
+    return write_folder(folder, model.network, sizes=model.sizes, tokens=tokens, medians=model.medians)
 
 
 FORMAT = Format("geneformer", recognises, load, save, untrained)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grn._core import checks
 from grn._core.errors import ParameterError
 from grn.models._blocks import BlockConfig
 from grn.models._bounds import outline
@@ -26,7 +24,7 @@ from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._published import About, counts_of, tokens_of
 from grn.models._random import random_state
-from grn.models._scprint_cells import CellReader
+from grn.models._scprint_cells import PREFIXES, CellReader, CountReading
 from grn.models._scprint_file import genes_of, layout_of, refuse_variants
 from grn.models._scprint_network import ENCODER_LIMIT, ClassHead, Layout, ScPRINTNetwork, published_key
 from grn.models._store import save_pickled
@@ -35,38 +33,9 @@ from grn.models.protocol import Moments, Panel, ValueScale
 GRID = (0.0, 0.25, 0.5, 2.0, 4.0, 8.0, 16.0, 32.0)
 LOG_GRID = tuple(math.log2(1.0 + value) for value in GRID)
 READOUTS = ("logit", "log_mean", "mean", "mvc_logit", "mvc_log_mean", "mvc_mean")
-PREFIXES = {"human": "ENSG", "mouse": "ENSMUSG"}
 TAXA = {"human": "NCBITaxon:9606", "mouse": "NCBITaxon:10090"}
 CLASSES = ("cell_type", "disease", "assay", "self_reported_ethnicity", "sex", "organism")
 UNUSED = ("grad_reverse_discriminator_loss.*",)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How virtual cells are shown to scPRINT.
-
-    Parameters
-    ----------
-    depth
-        Total counts of the cell, for the depth token.
-    depth_mult
-        Total that the means are scaled to; 1 gives shares.
-    through_normalization
-        Whether a change of one gene changes the shares of all others, as in a cell that is normalised.
-    organism
-        ``"human"`` or ``"mouse"``: whose genes can be asked for.
-    """
-
-    depth: float = 10_000.0
-    depth_mult: float = 1.0
-    through_normalization: bool = True
-    organism: str = "human"
-
-    def __post_init__(self) -> None:
-        for name in ("depth", "depth_mult"):
-            object.__setattr__(self, name, checks.number(name, getattr(self, name), above=0))
-        checks.flag("through_normalization", self.through_normalization)
-        checks.word("organism", self.organism, PREFIXES)
 
 
 def scale_of(normalization: str, *, through: bool) -> ValueScale:
@@ -112,7 +81,7 @@ class ScPRINT(CellReader):
         genes: Sequence[str],
         about: About,
         *,
-        reading: Reading,
+        reading: CountReading,
         hyper: Mapping[str, Any],
     ) -> None:
         self.genes, self.reading, self.hyper, self.organism = tuple(genes), reading, dict(hyper), reading.organism
@@ -225,7 +194,7 @@ def load(
     max_genes: int = 3000,
 ) -> ScPRINT:
     """Read a Lightning .ckpt file."""
-    reading = Reading(depth, depth_mult, through_normalization, organism)
+    reading = CountReading(depth, depth_mult, through_normalization, organism)
     refuse_variants(checkpoint)
     layout = layout_of(checkpoint)
     genes = genes_of(checkpoint, layout)
@@ -287,7 +256,7 @@ def untrained(
     )
     about = About("scprint-untrained", "untrained", 3000, "logit")
     network = random_state(ScPRINTNetwork(layout), seed)
-    return ScPRINT(network, genes, about, reading=Reading(organism=found[0]), hyper=hyper)
+    return ScPRINT(network, genes, about, reading=CountReading(organism=found[0]), hyper=hyper)
 
 
 def recognises(checkpoint: Checkpoint) -> bool:

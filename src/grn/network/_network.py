@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,8 @@ from scipy import sparse
 
 from grn._core.errors import GroupError
 from grn._core.labels import asked
-from grn.network import _validate, combine, convert, filters, schema
-from grn.network._files import Exports
+from grn.network import combine, convert, filters
+from grn.network._exports import Exports
 from grn.network._origins import Origins
 from grn.network.filters import Names
 
@@ -58,99 +57,6 @@ class Network(Origins, Exports):
     >>> Network(edges).filter(top=1).edges["target"].tolist()
     ['CD3E']
     """
-
-    def __init__(
-        self,
-        edges: pd.DataFrame,
-        *,
-        genes: Iterable[str] | None = None,
-        directed: bool = True,
-        signed: bool | None = None,
-        tested: bool = False,
-        params: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._edges = _validate.clean_edges(edges)
-        self._genes = _validate.clean_genes(genes, self._edges)
-        self.directed = bool(directed)
-        self.signed = _validate.check_signs(self._edges, signed=signed)
-        self.tested = bool(tested)
-        self._params: dict[str, Any] = schema.plain(schema.restored(params or {}))
-
-    def _with_edges(self, edges: pd.DataFrame, genes: np.ndarray | None = None) -> Network:
-        """Return the same network with some rows of its own sorted table, which needs no second check."""
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        made._edges = edges.reset_index(drop=True)
-        for name in made._edges.columns[made._edges.dtypes == "category"]:
-            made._edges[name] = made._edges[name].cat.remove_unused_categories()
-        made._genes = self._genes if genes is None else genes
-        return made
-
-    @property
-    def edges(self) -> pd.DataFrame:
-        """Copy of the edge table; decoupler takes it as ``net`` if there is at most one group."""
-        return self._edges.copy()
-
-    @property
-    def genes(self) -> np.ndarray:
-        """Names of all genes, with or without edges."""
-        return self._genes.copy()
-
-    @property
-    def regulators(self) -> list[str]:
-        """Names with at least one outgoing edge, sorted."""
-        return list(self._edges["source"].cat.categories)
-
-    @property
-    def targets(self) -> list[str]:
-        """Names with at least one incoming edge, sorted."""
-        return list(self._edges["target"].cat.categories)
-
-    @property
-    def groups(self) -> list[str]:
-        """Names of the groups in category order; empty when the table has none."""
-        return list(self._edges["group"].cat.categories) if "group" in self._edges else []
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Copy of the provenance; arguments that were None are None."""
-        return dict(schema.plain(self._params))
-
-    @property
-    def n_self_loops(self) -> int:
-        """Number of edges from a gene to itself."""
-        return int((self._edges["source"].astype(object) == self._edges["target"].astype(object)).sum())
-
-    def __len__(self) -> int:
-        return len(self._edges)
-
-    def __repr__(self) -> str:
-        loops = self.n_self_loops
-        notes = [
-            "directed" if self.directed else "undirected",
-            "signed" if self.signed else "unsigned",
-            *(["tested"] if self.tested else []),
-            *([f"{len(self.groups)} groups ({_validate.examples(self.groups)})"] if self.groups else []),
-            *([f"{loops} self-loops"] if loops else []),
-        ]
-        size = f"{len(self):,} edges, {len(self.regulators):,} regulators -> {len(self.targets):,} targets"
-        return f"Network: {size}, {len(self._genes):,} genes; {', '.join(notes)}"
-
-    def equals(self, other: Network) -> bool:
-        """Tell whether two networks have the same edges, genes and flags; ``params`` do not count.
-
-        Parameters
-        ----------
-        other
-            The network to compare with.
-        """
-        flags = ("directed", "signed", "tested")
-        return (
-            isinstance(other, Network)
-            and all(getattr(self, name) == getattr(other, name) for name in flags)
-            and np.array_equal(self._genes, other._genes)
-            and self._edges.equals(other._edges)
-        )
 
     def filter(
         self,

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pandas as pd
 
 from grn._core.errors import NetworkError
 from grn._core.names import check_key
 from grn.network import _validate, convert, schema
-
-if TYPE_CHECKING:
-    import numpy as np
+from grn.network._edge_table import EdgeTable
 
 
-class Origins:
+class Origins(EdgeTable):
     """Constructors and storage of :class:`Network`; mixed into it to keep the class readable."""
-
-    _genes: np.ndarray
-    directed: bool
-    signed: bool
-    tested: bool
-    edges: pd.DataFrame
-    params: dict[str, Any]
 
     @classmethod
     def from_frame(

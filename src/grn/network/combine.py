@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from grn._core.errors import GroupError, NetworkError, ParameterError
 from grn._kernels.ties import ranks
+from grn.network._edge_table import EdgeTable
 from grn.network._validate import clean_edges
-
-if TYPE_CHECKING:
-    from grn.network._network import Network
 
 
 def known_signs(edges: pd.DataFrame, *, signed: bool) -> np.ndarray:
@@ -24,7 +22,7 @@ def known_signs(edges: pd.DataFrame, *, signed: bool) -> np.ndarray:
     return np.where(sign == 0, np.nan, sign) if signed else np.full(len(edges), np.nan)
 
 
-def union_parts(networks: Sequence[Network]) -> dict[str, Any]:
+def union_parts(networks: Sequence[EdgeTable]) -> dict[str, Any]:
     """Arguments of the Network that holds every edge once, the strongest of each."""
     _check_same_kind(networks)
     signed = any(net.signed for net in networks)
@@ -84,13 +82,13 @@ def _strongest(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     return rows.loc[order].drop_duplicates(key, keep="first")
 
 
-def _with_sign(net: Network) -> pd.DataFrame:
+def _with_sign(net: EdgeTable) -> pd.DataFrame:
     table = net.edges
     table["sign"] = known_signs(table, signed=net.signed)
     return table
 
 
-def _check_same_kind(networks: Sequence[Network]) -> None:
+def _check_same_kind(networks: Sequence[EdgeTable]) -> None:
     if not networks:
         raise ParameterError("there is nothing to merge; pass at least one Network.")
     if len({net.directed for net in networks}) > 1:
@@ -108,14 +106,14 @@ def _same_or_sorted(lists: list[list[str]]) -> list[str]:
     return filled[0] if all(item == filled[0] for item in filled) else sorted(set().union(*filled))
 
 
-def _merge_params(networks: Sequence[Network]) -> dict[str, Any]:
+def _merge_params(networks: Sequence[EdgeTable]) -> dict[str, Any]:
     found = [net.params for net in networks]
     if len(networks) == 1 or all(repr(params) == repr(found[0]) for params in found):
         return found[0]
     return {"merged": len(networks), **{f"network_{i}": params for i, params in enumerate(found)}}
 
 
-def compare_table(left: Network, right: Network, *, top: int) -> pd.DataFrame:
+def compare_table(left: EdgeTable, right: EdgeTable, *, top: int) -> pd.DataFrame:
     """Agreement per group; see :meth:`Network.compare`."""
     if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
         raise ParameterError(f"top={top!r}; pass a positive integer.")
@@ -130,7 +128,7 @@ def compare_table(left: Network, right: Network, *, top: int) -> pd.DataFrame:
     return table.rename_axis("group").astype({"n_left": int, "n_right": int, "n_shared": int})
 
 
-def _paired(left: Network, right: Network) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+def _paired(left: EdgeTable, right: EdgeTable) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     names = _same_or_sorted([net.groups for net in (left, right)])
     if not names:
         yield "all", left._edges, right._edges
@@ -138,7 +136,7 @@ def _paired(left: Network, right: Network) -> Iterator[tuple[str, pd.DataFrame, 
         yield name, _part(left, name), _part(right, name)
 
 
-def _part(net: Network, group: str) -> pd.DataFrame:
+def _part(net: EdgeTable, group: str) -> pd.DataFrame:
     """Edges of one group; a network without groups stands for each of them."""
     return net._edges[net._edges["group"] == group] if net.groups else net._edges
 
@@ -177,7 +175,7 @@ def _spearman(one: pd.Series, two: pd.Series) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def single_group(net: Network, purpose: str) -> pd.DataFrame:
+def single_group(net: EdgeTable, purpose: str) -> pd.DataFrame:
     """Return the edges of a network with at most one group, else raise."""
     if len(net.groups) > 1:
         raise GroupError(

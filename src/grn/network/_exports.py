@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._core.files import PathLike
 from grn.network import combine, convert, export
-
-if TYPE_CHECKING:
-    import numpy as np
+from grn.network._edge_table import EdgeTable
 
 
-class Exports:
+class Exports(EdgeTable):
     """Conversions of :class:`Network`; mixed into it to keep the class readable."""
-
-    _edges: pd.DataFrame
-    _genes: np.ndarray
-    directed: bool
-    signed: bool
 
     def _graph_parts(self, *, isolated: bool) -> tuple[pd.DataFrame, list[str]]:
         edges = convert.once_per_pair(self._edges, directed=self.directed)
@@ -146,7 +139,7 @@ class Exports:
         """
         if isinstance(min_targets, bool) or not isinstance(min_targets, Integral) or min_targets < 1:
             raise ParameterError(f"min_targets={min_targets!r}; pass a positive integer.")
-        edges = combine.single_group(self, "a set of regulons")  # type: ignore[arg-type]
+        edges = combine.single_group(self, "a set of regulons")
         table = export.regulon_table(edges, combine.known_signs(edges, signed=self.signed), signed=signed)
         size = table.groupby("source")["source"].transform("size")
         return table[size >= min_targets].reset_index(drop=True)
@@ -221,4 +214,4 @@ class Exports:
         StorageError
             Nothing can be written there; a file of that name is then as before.
         """
-        export.write_adjacency(path, combine.single_group(self, "an adjacency table"))  # type: ignore[arg-type]
+        export.write_adjacency(path, combine.single_group(self, "an adjacency table"))

@@ -123,6 +123,33 @@ class TestConstruction:
         assert "/" not in "".join(adata.uns["grn"]["params"]["n_cells"])
         assert Network.from_anndata(adata).params == params == Network(table(), params=params).params
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("edges", table(("B", "A", 2.0))),
+            ("genes", ["C", "A", "B"]),
+            ("directed", True),
+            ("signed", False),
+            ("tested", False),
+            ("params", {"other": 1}),
+        ],
+    )
+    def test_replace_changes_what_is_named_and_nothing_else(self, name, value):
+        given = {"genes": ["A", "B"], "directed": False, "signed": True, "tested": True, "params": {"none": None}}
+        net = Network(table(("A", "B", 1.0)), **given)
+        changed = net.replace(**{name: value})
+        expected = Network(**{"edges": table(("A", "B", 1.0)), **given, name: value})
+        assert changed.equals(expected) and changed.params == expected.params
+        assert name == "params" or not changed.equals(net)
+        assert net.equals(Network(table(("A", "B", 1.0)), **given)) and net.params == {"none": None}
+
+    def test_replace_checks_that_the_parts_fit(self):
+        net = Network(table(("A", "B", -1.0)))
+        with pytest.raises(NetworkError, match="signed"):
+            net.replace(signed=False)
+        with pytest.raises(NetworkError, match="genes"):
+            net.replace(edges=table(("A", "C", 1.0)))
+
     @pytest.mark.parametrize("params", [{"a": object()}, {1: 2}, {"": 1}, {"a": [1, "x", None]}, {"a": [[1], [1, 2]]}])
     def test_params_that_cannot_be_stored(self, params):
         with pytest.raises(NetworkError, match="params"):

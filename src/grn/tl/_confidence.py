@@ -279,11 +279,6 @@ def _described(network: Network, columns: dict[str, np.ndarray], told: dict[str,
             edges[f"{name}_method"] = edges[name]
     for name, values in columns.items():
         edges[name] = values
-    return Network(
-        edges,
-        genes=network.genes,
-        directed=network.directed,
-        signed=network.signed,
-        tested=network.tested or "pval" in columns,
-        params={**params, "confidence": told},
+    return network.replace(
+        edges=edges, tested=network.tested or "pval" in columns, params={**params, "confidence": told}
     )

@@ -198,7 +198,7 @@ def differential(
         **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels), **found.told},
     }
     out = target(adata, copy=copy)
-    Network(made._edges, genes=made._genes, signed=True, tested=made.tested, params=told).write(out, key_added)
+    made.replace(params=told).write(out, key_added)
     logger.info("differential: %d edges in uns[%r]", len(made), key_added)
     return out if copy else None
 

@@ -42,7 +42,7 @@ def benchmark(
     data
         Folder with ``beeline/``, ``expression/``, ``priors/`` and ``perturbation/``.
     cache
-        Folder of features and finished cells; ``out/cache`` by default.
+        Folder of features and finished trials; ``out/cache`` by default.
     n_jobs
         Processes.
     """

@@ -1,4 +1,4 @@
-"""A reference as a backbone sees it: pairs in question, readings, ablations, translators, one cell."""
+"""A reference as a backbone sees it: pairs in question, readings, ablations, translators, one trial."""
 
 import anndata as ad
 import numpy as np
@@ -9,9 +9,9 @@ import torch
 import grn
 from grn.bench import METHODS, Reference
 from grn.bench._ablate import shuffled_weights
-from grn.bench._board import Board, Setting
-from grn.bench._cell import PROTOCOLS, Contest, Trainer, cell
+from grn.bench._board import Board, BoardSetting
 from grn.bench._recipes import RECIPES, VARIANTS, chosen
+from grn.bench._trial import PROTOCOLS, Contest, Trainer, run_trial
 from grn.bench.negatives import sample
 from grn.errors import CapabilityError, GeneOverlapError, ParameterError
 from grn.genes import regulators
@@ -75,7 +75,7 @@ def folder(tmp_path_factory):
 def board(model, folder):
     def call(reference=REFERENCE, **arguments):
         given = {"model": model, "cache": folder, "show": False, "epochs": 5, **arguments}
-        return Board(reference, Setting(**given))
+        return Board(reference, BoardSetting(**given))
 
     return call
 
@@ -267,7 +267,7 @@ def test_stand_in_cells_reach_mouse_genes_through_orthologs(board):
     assert found["Gata1"].tolist() == expected["GATA1"].tolist() and not found["Hbb-bt"].any()
 
 
-# ---- recipes and cells of the table
+# ---- recipes and trials
 
 
 def test_recipes():
@@ -281,11 +281,11 @@ def test_recipes():
         chosen(["Ensemble"])
 
 
-def test_one_cell(board):
+def test_one_trial(board):
     """Sampled pairs lie in the mask, and figures of a floor are those of its own table."""
     train, test = board(), board(OTHER)
     contest = Contest(tuple(chosen(["VVP (raw)", "Emb"])), {}, 2, 10, 0, {})
-    table = cell(Trainer(train, PROTOCOLS["strict"]), test, contest)
+    table = run_trial(Trainer(train, PROTOCOLS["strict"]), test, contest)
     of = table[table["metric"] == "auprc"].set_index("method")["value"]
     drawn = [sample(OTHER, negatives="degree_matched", mask=test.mask, rng=seed) for seed in (0, 1)]
     grid = test.untranslated(RECIPES["VVP (raw)"])

@@ -81,7 +81,7 @@ def test_the_suite_says_what_is_not_there(folder, tmp_path, caplog):
 
 
 def test_a_model_is_refused_by_simulated_genes_and_reads_real_ones():
-    from grn.bench._readings import Readings
+    from grn.bench._suite_readings import Readings
 
     methods = Readings().methods()
     names = ["STAT1", "SPI1", "CD14", "CST3", "LYZ", "NOT-A-GENE"]

@@ -7,7 +7,7 @@ import pytest
 
 import grn
 from grn.bench import Reference, _run, run
-from grn.bench._features import Features
+from grn.bench._backbone_features import BackboneFeatures
 
 METHODS = ["VVP (raw)", "VVP", "Emb", "Ens, shuffled names", "Emb, shuffled weights"]
 
@@ -43,15 +43,15 @@ def test_columns_and_metrics_are_those_of_the_documentation(table):
     assert {"method", "ablation", "floor", "oracle"} == set(table["kind"])
 
 
-def test_one_row_for_every_method_and_metric_of_every_cell(table, runs):
+def test_one_row_for_every_method_and_metric_of_every_trial(table, runs):
     assert not table.duplicated(runs.IDENTITY).any()
-    cells = table.groupby(["train", "test", "protocol"]).size()
-    assert len(cells) == 4
-    assert set(cells) == {len(documented()[1]) * (len(METHODS) + len(runs.FLOORS) + len(runs.ORACLES))}
+    trials = table.groupby(["train", "test", "protocol"]).size()
+    assert len(trials) == 4
+    assert set(trials) == {len(documented()[1]) * (len(METHODS) + len(runs.FLOORS) + len(runs.ORACLES))}
     assert set(table["method"]) == {*METHODS, *runs.FLOORS, *runs.ORACLES}
 
 
-def test_facts_of_a_cell(table, runs):
+def test_facts_of_a_trial(table, runs):
     facts = table.drop(columns=["value", "low", "high", "note", "seen", "published"]).groupby(["test", "protocol"])
     for name in ("n_pos", "prevalence", "coverage", "shared_genes", "regulators", "negatives", "train_sha256"):
         assert (facts[name].nunique(dropna=False) == 1).all(), name
@@ -116,8 +116,8 @@ def test_the_same_table_without_a_cache_and_with_shuffled_rows(table, model, run
 
 
 def test_the_same_table_from_the_cache(table, model, cache, monkeypatch, runs, full):
-    monkeypatch.setattr(_run, "cell", None)
-    monkeypatch.setattr(Features, "_read", None)
+    monkeypatch.setattr(_run, "run_trial", None)
+    monkeypatch.setattr(BackboneFeatures, "_read", None)
     assert runs.same(table, run(**full, model=model, cache=cache))
 
 

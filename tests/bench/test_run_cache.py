@@ -1,4 +1,4 @@
-"""Runs with a cache: finished cells are kept, an interrupted run goes on, other inputs are other cells."""
+"""Runs with a cache: finished trials are kept, an interrupted run goes on, other inputs are other trials."""
 
 import json
 import os
@@ -13,25 +13,25 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.bench import _cell, _corpus_sets, _run
+from grn.bench import _corpus_sets, _run, _trial
 
 
-def count_cells(monkeypatch, *, fail_at=None):
-    """Record which cells are computed; raise at one of them."""
+def count_trials(monkeypatch, *, fail_at=None):
+    """Record which trials are run; raise at one of them."""
     done = []
 
     def counted(trainer, board, contest):
         if len(done) + 1 == fail_at:
             raise RuntimeError("the light went out")
         done.append((board.reference.dataset, trainer.protocol.name))
-        return _cell.cell(trainer, board, contest)
+        return _trial.run_trial(trainer, board, contest)
 
-    monkeypatch.setattr(_run, "cell", counted)
+    monkeypatch.setattr(_run, "run_trial", counted)
     return done
 
 
-def test_finished_cells_are_not_computed_again(quick, tmp_path, monkeypatch, runs):
-    done = count_cells(monkeypatch)
+def test_finished_trials_are_not_computed_again(quick, tmp_path, monkeypatch, runs):
+    done = count_trials(monkeypatch)
     first = quick(cache=tmp_path)
     assert done == [("two", "paper")]
     assert runs.same(first, quick(cache=str(tmp_path))) and len(done) == 1
@@ -56,8 +56,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_cell_of_other_inputs_is_another_cell(quick, tmp_path, monkeypatch, change, runs):
-    done = count_cells(monkeypatch)
+def test_a_trial_of_other_inputs_is_another_trial(quick, tmp_path, monkeypatch, change, runs):
+    done = count_trials(monkeypatch)
     quick(cache=tmp_path)
     changed = CHANGES[change](runs)
     found = quick(cache=tmp_path, **changed)
@@ -68,10 +68,10 @@ def test_a_cell_of_other_inputs_is_another_cell(quick, tmp_path, monkeypatch, ch
 def test_an_interrupted_run_goes_on(quick, tmp_path, monkeypatch, runs):
     arguments = {"test": [runs.TWO, runs.THREE], "protocols": ["paper", "strict"], "methods": ["VVP"]}
     whole = quick(**arguments)
-    first = count_cells(monkeypatch, fail_at=3)
+    first = count_trials(monkeypatch, fail_at=3)
     with pytest.raises(RuntimeError, match="light"):
         quick(**arguments, cache=tmp_path)
-    second = count_cells(monkeypatch)
+    second = count_trials(monkeypatch)
     assert runs.same(whole, quick(**arguments, cache=tmp_path))
     assert len(first) == len(second) == 2 and not set(first) & set(second)
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".part"]
@@ -98,7 +98,7 @@ def outside(folder, runs, *, change=None):
 @pytest.mark.parametrize("change", ["corpus", "prior", None])
 def test_what_is_in_the_files_from_outside_is_part_of_the_key(quick, tmp_path, monkeypatch, runs, change):
     monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
-    done = count_cells(monkeypatch)
+    done = count_trials(monkeypatch)
     arguments = {"outside": True, "methods": ["VVP (raw)", "Pert (origin)"], "cache": tmp_path / "cache"}
     first = quick(path=outside(tmp_path / "data", runs), **arguments)
     told = set(first["method"])
@@ -111,9 +111,9 @@ def test_what_is_in_the_files_from_outside_is_part_of_the_key(quick, tmp_path, m
     assert (change is None) == (len(differ) == 0)
 
 
-def test_cells_are_kept_whichever_others_are_asked_for(quick, tmp_path, monkeypatch, runs):
+def test_trials_are_kept_whichever_others_are_asked_for(quick, tmp_path, monkeypatch, runs):
     monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
-    done = count_cells(monkeypatch)
+    done = count_trials(monkeypatch)
     path = outside(tmp_path / "data", runs)
     arguments = {"outside": True, "methods": ["Pert (origin)"], "cache": tmp_path / "cache", "path": path}
     quick(**arguments)
@@ -126,7 +126,7 @@ def test_no_flipped_bit_in_a_cache_changes_a_result(quick, tmp_path, monkeypatch
     arguments = {"outside": True, "path": outside(tmp_path / "data", runs), "cache": tmp_path / "cache"}
     first, chance = quick(**arguments), random.Random(0)
     whole = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()}
-    assert {path.parent.name.split("-")[0] for path in whole} >= {"cells", "vvp", "cache"}
+    assert {path.parent.name.split("-")[0] for path in whole} >= {"trials", "vvp", "cache"}
     for _ in range(3):
         for path, text in whole.items():
             at = chance.randrange(8 * len(text))
@@ -135,7 +135,7 @@ def test_no_flipped_bit_in_a_cache_changes_a_result(quick, tmp_path, monkeypatch
             path.write_bytes(bytes(flipped))
         assert runs.same(first, quick(**arguments))
         read = {path for path in whole if path.read_bytes() == whole[path]}
-        assert all(path in read for path in whole if path.parent.name in ("cells", "cache"))
+        assert all(path in read for path in whole if path.parent.name in ("trials", "cache"))
         for path, text in whole.items():
             path.write_bytes(text)
 
@@ -152,11 +152,11 @@ def test_three_processes_on_one_cache_killed_at_random_moments(tmp_path):
 
 
 @pytest.mark.parametrize("junk", [b"", b"PAR1 and no more", b"PAR1"])
-def test_a_damaged_cell_is_computed_again(quick, tmp_path, monkeypatch, caplog, junk, runs):
+def test_a_damaged_trial_is_computed_again(quick, tmp_path, monkeypatch, caplog, junk, runs):
     first = quick(cache=tmp_path)
-    (path,) = (tmp_path / "cells").glob("*.sealed")
+    (path,) = (tmp_path / "trials").glob("*.sealed")
     path.write_bytes(junk)
-    done = count_cells(monkeypatch)
+    done = count_trials(monkeypatch)
     with caplog.at_level("WARNING", logger="grn"):
         assert runs.same(first, quick(cache=tmp_path))
     assert len(done) == 1 and path.name in caplog.text and "damaged" in caplog.text

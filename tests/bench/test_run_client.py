@@ -38,12 +38,12 @@ def test_the_cache_must_be_a_shared_folder(arguments, near_client):
         run(**arguments, client="tcp://10.0.0.1:8786")
 
 
-def test_cells_that_cannot_be_evaluated_are_told_here(near_client, tmp_path, caplog):
+def test_trials_that_cannot_be_evaluated_are_told_here(near_client, tmp_path, caplog):
     """Nothing is left of a test set that has the genes of the training set."""
     one = reference("one", 0)
     same = Reference(one.edges, genes=one.genes, regulators=one.regulators, dataset="same", network="N")
     given = {"methods": [], "scorers": {"mine": score}, "train": one, "test": [same], "protocols": ["strict"]}
-    with pytest.raises(NetworkError, match="no cell of the benchmark"):
+    with pytest.raises(NetworkError, match="no trial could be"):
         run(**given, outside=False, seeds=1, n_boot=10, client=near_client, cache=tmp_path, progress=False)
     assert "one/N -> same/N, strict: " in caplog.text
 
@@ -68,8 +68,8 @@ def test_workers_make_the_same_table(arguments, client, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.glob("there/features/*/*")} == {
         path.name for path in tmp_path.glob("here/features/*/*")
     }
-    # finished cells are found again, and tables are in the order asked for
-    monkeypatch.setattr("grn.bench._run.cell", None)
+    # finished trials are found again, and tables are in the order asked for
+    monkeypatch.setattr("grn.bench._run.run_trial", None)
     again = run(**arguments, cache=tmp_path / "here", client=client)
     assert again[IDENTITY].equals(run(**arguments, cache=tmp_path / "here")[IDENTITY])
     pairs = there.drop_duplicates(["train", "test"])

@@ -10,7 +10,7 @@ import torch
 
 import grn
 from grn.bench import _evidence, _run, run
-from grn.bench._features import Features
+from grn.bench._backbone_features import BackboneFeatures
 from grn.errors import CapabilityError, NetworkError, ParameterError
 from grn.models import ValueScale
 from grn.models.protocol import resolve_panel
@@ -148,7 +148,7 @@ TRAINED_ON = "what the run trains on"
     ids=repr,
 )
 def test_bad_arguments(quick, monkeypatch, arguments, message, runs):
-    monkeypatch.setattr(Features, "_read", None)  # nothing is computed before they are checked
+    monkeypatch.setattr(BackboneFeatures, "_read", None)  # nothing is computed before they are checked
     if arguments.get("test") == TRAINED_ON:
         arguments = {"test": [runs.ONE]}
     with pytest.raises(ParameterError, match=message):
@@ -157,7 +157,7 @@ def test_bad_arguments(quick, monkeypatch, arguments, message, runs):
 
 def test_nothing_left_to_test(quick, caplog, runs):
     again = runs.with_cells(runs.ONE, expression=None, dataset="again")
-    with caplog.at_level("WARNING", logger="grn"), pytest.raises(NetworkError, match="no cell"):
+    with caplog.at_level("WARNING", logger="grn"), pytest.raises(NetworkError, match="no trial"):
         quick(test=[again], protocols=["strict"])
     assert "both_genes" in caplog.text and "again/N" in caplog.text
     found = quick(test=[again, runs.TWO], protocols=["strict"])

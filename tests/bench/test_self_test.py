@@ -17,7 +17,7 @@ import pytest
 from scipy.stats import t
 
 from grn.bench import floors, negatives, splits
-from grn.bench._evaluate import evaluate
+from grn.bench._figures import evaluate
 
 NETWORKS = range(8)
 SAMPLES = range(2)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.rng import child
-from grn.bench._evaluate import Figures, gain_rows
+from grn.bench._figures import Figures, gain_rows
 from grn.bench._targets import METRICS
 
 FEWEST = 5

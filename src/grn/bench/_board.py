@@ -11,23 +11,23 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn import tl
 from grn._core.errors import GeneOverlapError
 from grn._core.rng import child, sample_names
 from grn.bench._ablate import modules, shuffled_weights
-from grn.bench._features import READERS, Features
+from grn.bench._backbone_features import READERS, BackboneFeatures
 from grn.bench._recipes import Recipe
 from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
 from grn.datasets.reference import Reference
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import slope
+from grn.methods.probes.translator_fit import fit_on_pairs
 from grn.models import FoundationModel
-from grn.models.translator import Translator
+from grn.models.translator import FitSettings, Translator, TranslatorConfig
 
 
 @dataclass(frozen=True)
-class Setting:
+class BoardSetting:
     """What all boards of one run have in common.
 
     Parameters
@@ -65,10 +65,10 @@ class Board:
         Backbone, cache and limits.
     """
 
-    def __init__(self, reference: Reference, setting: Setting) -> None:
+    def __init__(self, reference: Reference, setting: BoardSetting) -> None:
         self.reference, self.setting = reference, setting
         self.cells, self.cells_are = cells_of(reference, setting.stand_in)
-        self._features: dict[str, Features] = {}
+        self._features: dict[str, BackboneFeatures] = {}
         self._cubes: dict[tuple[str, str], np.ndarray] = {}
         rows = np.searchsorted(reference.genes, reference.evidence)
         known = np.ones(len(rows), dtype=bool) if setting.model is None else self.features("").sources[rows]
@@ -100,12 +100,12 @@ class Board:
         targets = slice(None) if self.setting.model is None else self.features("").targets
         return float(labels[self._able][:, targets].sum() / labels.sum())
 
-    def features(self, variant: str) -> Features:
+    def features(self, variant: str) -> BackboneFeatures:
         """Features of the backbone, or of its shuffled weights."""
         kind = variant if variant == "shuffled weights" else ""
         if kind not in self._features:
             model = shuffled_weights(self.setting.model) if kind else self.setting.model
-            self._features[kind] = Features(
+            self._features[kind] = BackboneFeatures(
                 model,
                 self.reference.genes,
                 self.reference.organism,
@@ -179,20 +179,22 @@ class Board:
 
     def fit(self, feature: str, variant: str, sample: Sample, *, seed: int, members: int = 1) -> Translator:
         """Train a translator on sampled pairs of this reference."""
-        model = self.features(variant).model
-        grid = model.value_scale.perturbation_grid if "vvp" in feature else model.value_scale.gradient_grid
-        adata = AnnData(
-            np.zeros((0, len(self.reference.genes)), dtype=np.float32), var=pd.DataFrame(index=self.reference.genes)
+        model, cube = self.features(variant).model, self.cube(feature, variant)
+        scale = model.value_scale
+        grids = {"vvp": scale.perturbation_grid, "gradient": scale.gradient_grid}
+        config = TranslatorConfig(
+            feature=feature,
+            points=cube.shape[-1],
+            # in a sum E_i + E_j centring leaves nothing
+            view="raw" if feature == "embedding" else "both",
+            members=members,
+            model=model.name,
+            model_sha256=model.sha256,
+            grid=next((tuple(map(float, grid)) for kind, grid in grids.items() if kind in feature), ()),
         )
-        adata.varm["feature"] = self.cube(feature, variant)
-        adata.uns["feature"] = {
-            "sources": np.array(self.regulators),
-            "grid": np.array(grid if "vvp" in feature or "gradient" in feature else ()),
-            "params": {"function": feature, "model": model.name, "model_sha256": model.sha256},
-        }
-        view = "raw" if feature == "embedding" else "both"
-        return tl.fit_translator(
-            adata, sample.pairs, key="feature", view=view, members=members, epochs=self.setting.epochs, rng=seed
+        settings = FitSettings(epochs=self.setting.epochs)
+        return fit_on_pairs(
+            cube, sample.pairs, self.reference.genes, self.regulators, config, settings=settings, seed=seed
         )
 
     def translated(self, recipe: Recipe, translators: Mapping[tuple[str, str], Translator]) -> np.ndarray:

@@ -183,7 +183,7 @@ def deviations(
             "pass either truth= (true edges) or top= (number of strongest effects) to say who responds."
         )
     validate(adata)
-    values = _Plain(adata, layer)
+    values = _PlainValues(adata, layer)
     aside = _background_mask(adata, background)
     base, masks = _split(adata, perturbation, control, 1, aside=aside)
     grid = _Grid(np.array(list(masks)), np.asarray(adata.var_names, dtype=str))
@@ -266,7 +266,7 @@ class _Grid(NamedTuple):
         return pd.DataFrame({**names, **{name: found[np.ix_(rows, cols)][pairs] for name, found in columns.items()}})
 
 
-class _Plain:
+class _PlainValues:
     """Values as they are, with the two calls of Expression that :func:`_background` makes."""
 
     def __init__(self, adata: AnnData, layer: str | None) -> None:
@@ -366,7 +366,7 @@ def _adjusted(pval: np.ndarray, grid: _Grid) -> np.ndarray:
     return adjusted
 
 
-def _background(values: Expression | _Plain, mask: np.ndarray, grid: _Grid) -> dict[str, np.ndarray]:
+def _background(values: Expression | _PlainValues, mask: np.ndarray, grid: _Grid) -> dict[str, np.ndarray]:
     """Mean of every target and its correlation with every measured source among unperturbed cells."""
     mean, std = values.moments(mask)
     cells = np.flatnonzero(mask)

@@ -1,4 +1,4 @@
-"""The benchmark: every training set against every test set under every protocol."""
+"""The benchmark: every training set against every test set under every protocol, a trial each."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from grn._core.logging import AsHere, logger, one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
-from grn.bench._board import Board, Setting
-from grn.bench._cell import PROTOCOLS, Contest, Scorer, Trainer, cell
-from grn.bench._cell_store import Group, cell_path, store_cell, stored_cell
+from grn.bench._board import Board, BoardSetting
 from grn.bench._evidence import outside_floors, stand_in_cells
 from grn.bench._recipes import RECIPES, chosen
+from grn.bench._trial import PROTOCOLS, Contest, Scorer, Trainer, run_trial
+from grn.bench._trial_store import TrialGroup, store_trial, stored_trial, trial_path
 from grn.bench.floors import NAMES
 from grn.datasets import beeline
 from grn.datasets.reference import BEELINE, Reference
@@ -94,14 +94,14 @@ def run(
         Folder with ``beeline/`` and, for what comes from outside, ``expression/`` and ``priors/``;
         ``grn.settings.data_dir`` by default.
     cache
-        Folder for features and finished cells: an interrupted run goes on where it stopped, several may share one, and
-        what is damaged is made again, with a warning. Cells are kept by all that they depend on, the content of the
+        Folder for features and finished trials: an interrupted run goes on where it stopped, several may share one, and
+        what is damaged is made again, with a warning. Trials are kept by all that they depend on, the content of the
         files behind floors and cells from outside among it. A temporary one by default.
     client
-        ``dask.distributed.Client``: its workers read features and evaluate cells, with the same results. Needs
+        ``dask.distributed.Client``: its workers read features and run trials, with the same results. Needs
         ``cache``, a folder that all workers see. ``None`` computes here.
     n_jobs
-        Processes, without ``client``; -1 for all cores. Cells of one training set and protocol share their
+        Processes, without ``client``; -1 for all cores. Trials of one training set and protocol share their
         translators and stay together.
     progress
         Progress bars; by default on a terminal or in a notebook.
@@ -147,7 +147,7 @@ def run(
 
     Notes
     -----
-    Cost: features take seconds per regulator and are read once per data set; a cell then takes about a minute.
+    Cost: features take seconds per regulator and are read once per data set; a trial then takes about a minute.
 
     Source: arXiv 2605.08128 for the paper's protocol; Pratapa et al. 2020 (BEELINE) for the data.
 
@@ -173,7 +173,7 @@ def run(
     recipes = chosen(methods)
     loaded = load(model) if recipes else None
     groups = [
-        Group(one, tests, protocol) for one, tests in _pairings(train, test, size, path) for protocol in protocols
+        TrialGroup(one, tests, protocol) for one, tests in _pairings(train, test, size, path) for protocol in protocols
     ]
     references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
     with ExitStack() as stack:
@@ -181,16 +181,16 @@ def run(
         with file_errors(folder, "write"):
             sealed.sweep(folder)
         show = settings.progress if progress is None else progress
-        setting = Setting(loaded, folder, max_regulators, show=show)
+        setting = BoardSetting(loaded, folder, max_regulators, show=show)
         contest = Contest(tuple(recipes), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
         if outside:
             setting = replace(setting, stand_in=stand_in_cells(references.values(), path, show=show))
             contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
-        work = [group for group in groups if any(stored_cell(group, t, setting, contest) is None for t in group.tests)]
+        work = [group for group in groups if any(stored_trial(group, t, setting, contest) is None for t in group.tests)]
         _read_features(work, setting, contest, client)
         tables = list(_evaluate(groups, setting, contest, n_jobs=n_jobs, client=client))
     if not tables:
-        raise NetworkError("no cell of the benchmark could be evaluated; the warnings above say why for each.")
+        raise NetworkError("no trial could be evaluated; the warnings above say why for each.")
     return pd.concat(tables, ignore_index=True)
 
 
@@ -266,8 +266,8 @@ def as_reference(named: Named, size: int, path: str | Path | None) -> Reference:
     return beeline(named[0], network=named[1], size=size, path=path)
 
 
-def _read_features(groups: Sequence[Group], setting: Setting, contest: Contest, client: Any) -> None:
-    """Read what the cells need into the cache, once per data set and with all threads."""
+def _read_features(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest, client: Any) -> None:
+    """Read what the trials need into the cache, once per data set and with all threads."""
     if client is None:
         for board, variant, feature in _wanted(groups, setting, contest):
             logger.info("%s: %s of %d regulators", board.reference.name, feature, len(board.regulators))
@@ -287,7 +287,7 @@ def _read_features(groups: Sequence[Group], setting: Setting, contest: Contest, 
         pass
 
 
-def _read_there(model: Any, shared: tuple[Setting, list[tuple[Reference, str, list[str]]]], number: int) -> None:
+def _read_there(model: Any, shared: tuple[BoardSetting, list[tuple[Reference, str, list[str]]]], number: int) -> None:
     """Read features of one data set on a worker."""
     setting, found = shared
     reference, variant, features = found[number]
@@ -296,12 +296,12 @@ def _read_there(model: Any, shared: tuple[Setting, list[tuple[Reference, str, li
         board.features(variant).cube(feature, board.regulators)
 
 
-def _without_model(setting: Setting) -> Setting:
+def _without_model(setting: BoardSetting) -> BoardSetting:
     """The setting as it travels, beside the model."""
     return replace(setting, model=None, show=False)
 
 
-def _wanted(groups: Sequence[Group], setting: Setting, contest: Contest) -> Iterator[tuple[Board, str, str]]:
+def _wanted(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest) -> Iterator[tuple[Board, str, str]]:
     """Boards, the weights and the features to read of them; none twice."""
     seen: set[tuple[str, ...]] = set()
     tested = {reference.sha256 for group in groups for reference in group.tests}
@@ -321,7 +321,7 @@ def _wanted(groups: Sequence[Group], setting: Setting, contest: Contest) -> Iter
 
 
 def _evaluate(
-    groups: Sequence[Group], setting: Setting, contest: Contest, *, n_jobs: int | None, client: Any
+    groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest, *, n_jobs: int | None, client: Any
 ) -> Iterator[pd.DataFrame]:
     total = sum(len(group.tests) for group in groups)
     found: Iterable[list[pd.DataFrame | str]]
@@ -335,7 +335,7 @@ def _evaluate(
         quiet = replace(setting, show=False)
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
         found = parallel(joblib.delayed(AsHere(_group))(group, quiet, contest) for group in groups)
-    bar = progress_bar(range(total), desc="cells", show=setting.show)
+    bar = progress_bar(range(total), desc="trials", show=setting.show)
     for tables in found:
         for table in tables:
             next(bar, None)
@@ -345,27 +345,29 @@ def _evaluate(
                 yield table
 
 
-def _group_there(model: Any, shared: tuple[Setting, Contest, list[Group]], number: int) -> list[pd.DataFrame | str]:
+def _group_there(
+    model: Any, shared: tuple[BoardSetting, Contest, list[TrialGroup]], number: int
+) -> list[pd.DataFrame | str]:
     """:func:`_group` on a worker."""
     setting, contest, groups = shared
     return _group(groups[number], replace(setting, model=model), contest)
 
 
-def _group(group: Group, setting: Setting, contest: Contest) -> list[pd.DataFrame | str]:
-    """All cells of a group, finished ones from the cache; instead of one that cannot be evaluated, why."""
+def _group(group: TrialGroup, setting: BoardSetting, contest: Contest) -> list[pd.DataFrame | str]:
+    """All trials of a group, finished ones from the cache; instead of one that cannot be evaluated, why."""
     trainer: Trainer | None = None
     tables: list[pd.DataFrame | str] = []
     with torch_threads(1):
         for reference in group.tests:
-            stored = stored_cell(group, reference, setting, contest)
+            stored = stored_trial(group, reference, setting, contest)
             if stored is None:
                 if trainer is None:
                     trainer = Trainer(Board(group.train, setting), PROTOCOLS[group.protocol])
                 try:
-                    stored = cell(trainer, Board(reference, setting), contest)
+                    stored = run_trial(trainer, Board(reference, setting), contest)
                 except NetworkError as error:
                     tables.append(f"{group.train.name} -> {reference.name}, {group.protocol}: {error}")
                     continue
-                store_cell(stored, cell_path(group, reference, setting, contest))
+                store_trial(stored, trial_path(group, reference, setting, contest))
             tables.append(stored)
     return tables

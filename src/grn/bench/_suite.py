@@ -14,8 +14,8 @@ from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn.bench import _targets
 from grn.bench._averages import COLUMNS, summarise
-from grn.bench._readings import Readings
-from grn.bench._screens import SCREENS, Judged, Screen
+from grn.bench._experiments import EXPERIMENTS, Experiment, Judged
+from grn.bench._suite_readings import Readings
 from grn.bench._targets import METRICS, Scores
 from grn.network import Network
 
@@ -82,18 +82,18 @@ def suite(
     >>> table["method"].unique().tolist()  # doctest: +SKIP
     ['random', 'mean effect', 'in-degree', 'mean expression', '|correlation|']
     """
-    wanted = list(SCREENS) if data is None else [data] if isinstance(data, str) else list(data)
-    unknown = [name for name in wanted if name not in SCREENS]
+    wanted = list(EXPERIMENTS) if data is None else [data] if isinstance(data, str) else list(data)
+    unknown = [name for name in wanted if name not in EXPERIMENTS]
     if unknown or not wanted:
-        raise ParameterError(f"data={data!r}; choose from {', '.join(SCREENS)}.")
+        raise ParameterError(f"data={data!r}; choose from {', '.join(EXPERIMENTS)}.")
     entered = Readings(cache=cache).methods() if methods is None else _targets.named(methods)
     results: dict[str, list[pd.DataFrame]] = {}
     notes: dict[tuple[str, str], str] = {}
     absent = None
     for name in progress_bar(wanted, desc="experiments"):
         try:
-            for screen in SCREENS[name](path):
-                _enter(screen, entered, results, notes)
+            for experiment in EXPERIMENTS[name](path):
+                _enter(experiment, entered, results, notes)
         except DataNotFoundError as error:
             logger.warning("%s is left out: %s", name, error)
             absent = error
@@ -104,7 +104,7 @@ def suite(
 
 
 def _enter(
-    screen: Screen,
+    experiment: Experiment,
     methods: Mapping[str, Method],
     results: dict[str, list[pd.DataFrame]],
     notes: dict[tuple[str, str], str],
@@ -112,14 +112,14 @@ def _enter(
     """Judge all methods on one experiment."""
     predicted: dict[str, pd.DataFrame | Network | GrnError] = {}
     for name, method in methods.items():
-        logger.info("%s: %s", screen.name, name)
+        logger.info("%s: %s", experiment.name, name)
         try:
-            predicted[name] = method(screen.given.copy())
+            predicted[name] = method(experiment.given.copy())
         except GrnError as error:
             predicted[name] = error
-    for judged in screen.judged:
+    for judged in experiment.judged:
         table, failed = _judge(judged, predicted)
-        results.setdefault(judged.data, []).append(table.assign(source=screen.name + ": " + table["source"]))
+        results.setdefault(judged.data, []).append(table.assign(source=experiment.name + ": " + table["source"]))
         notes.update({(judged.data, name): reason for name, reason in failed.items()})
 
 

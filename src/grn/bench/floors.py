@@ -26,7 +26,7 @@ SEEN = {
 NAMES = tuple(SEEN)
 
 
-class Known:
+class TrainingLabels:
     """What the training labels of a split say about the genes of the test reference.
 
     Parameters
@@ -90,7 +90,7 @@ def transfer(split: Split) -> dict[str, np.ndarray]:
     """
     if not isinstance(split, Split):
         raise ParameterError(f"got a {type(split).__name__}; pass what grn.bench.splits.split returns.")
-    known, test = Known(split), split.test
+    known, test = TrainingLabels(split), split.test
     shape = test.labels.shape
     out = np.broadcast_to(np.log1p(known.out_degree)[:, None], shape)
     into = np.broadcast_to(np.log1p(known.in_degree)[None, :], shape)

@@ -20,17 +20,9 @@ from grn._object.container import validate
 from grn._object.genes import edges_in_names
 from grn._object.regulators import regulator_mask
 from grn.methods.probes.embedding import pair_embeddings
-from grn.methods.probes.training_pairs import LabelledPairs, labelled_pairs, split_by_source
+from grn.methods.probes.translator_fit import fit_on_pairs
 from grn.models.steady import undisturbed
-from grn.models.translator import (
-    VIEWS,
-    FitSettings,
-    Translator,
-    TranslatorConfig,
-    TranslatorNetwork,
-    fit_network,
-    view_of,
-)
+from grn.models.translator import VIEWS, FitSettings, Translator, TranslatorConfig
 
 
 @one_voice
@@ -124,26 +116,20 @@ def fit_translator(
     cube, sources = _features(adata, key)
     labels = edges_in_names(adata, labels)
     names = np.asarray(adata.var_names, dtype=str)
-    seed = seed_of(rng)
-    usable = ~np.isnan(cube).any(axis=-1)
-    pairs = labelled_pairs(labels, names, sources, usable, negatives=negatives, seed=seed)
     view = "raw" if key in adata.varm and np.ndim(adata.varm[key]) == 2 else view
-    config = _config(adata, key, cube, view, hidden, members)
-    network = TranslatorNetwork(config)
-    train, held = split_by_source(pairs, sources, validation, seed)
-    features = view_of(cube, config)
-    settings = FitSettings(int(epochs), int(patience), float(lr), float(weight_decay), int(batch_size))
-    history = fit_network(network, _xy(features, pairs.take(train)), _xy(features, pairs.take(held)), settings, seed)
-    told = {
-        "pairs": len(pairs),
-        "edges": int(pairs.labels.sum()),
-        "regulators": len(np.unique(pairs.sources)),
-        "negatives": "given" if "label" in labels else negatives,
-        "seed": seed,
-        **history,
-    }
-    logger.info("translator for %s: %s", key, told)
-    return Translator(config, network, told)
+    translator = fit_on_pairs(
+        cube,
+        labels,
+        names,
+        sources,
+        _config(adata, key, cube, view, hidden, members),
+        settings=FitSettings(int(epochs), int(patience), float(lr), float(weight_decay), int(batch_size)),
+        negatives=negatives,
+        validation=validation,
+        seed=seed_of(rng),
+    )
+    logger.info("translator for %s: %s", key, translator.history)
+    return translator
 
 
 def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -192,10 +178,6 @@ def _config(
         model_sha256=params.text("model_sha256"),
         grid=tuple(entry.numbers("grid").tolist()) if "grid" in entry.record else (),
     )
-
-
-def _xy(features: np.ndarray, pairs: LabelledPairs) -> tuple[np.ndarray, np.ndarray]:
-    return features[pairs.targets, pairs.sources], pairs.labels
 
 
 # more is more than a computer trains, and than torch counts

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from grn.bench import leaderboard, markdown, overview, verdict
-from grn.bench._published import _COLUMNS, published
+from grn.bench._published_figures import _COLUMNS, published
 from grn.errors import ParameterError
 
 UNITS = {"hHEP": "hHEP", "mESC": "mESC", "mHSC-E": "mHSC", "mHSC-GM": "mHSC", "mHSC-L": "mHSC"}

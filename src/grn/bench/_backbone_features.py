@@ -69,7 +69,7 @@ READERS: dict[str, tuple[Reader, bool, str]] = {
 }
 
 
-class Features:
+class BackboneFeatures:
     """What one backbone says about the pairs of one universe of genes.
 
     Parameters

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
-from grn.bench._features import Features
+from grn.bench._backbone_features import BackboneFeatures
 from grn.genes import tables
 from grn.methods.edges import to_network
 from grn.methods.probes.embedding import pair_embeddings, pairing
@@ -48,7 +48,7 @@ class Readings:
     def __init__(self, model: str | FoundationModel = "mini", *, cache: str | Path | None = None) -> None:
         self.model = load(model)
         self._cache = None if cache is None else output_folder(cache, name="cache")
-        self._features: dict[tuple[str, ...], Features] = {}
+        self._features: dict[tuple[str, ...], BackboneFeatures] = {}
 
     def methods(self) -> dict[str, Callable[[AnnData], pd.DataFrame]]:
         """Name -> function of the unperturbed cells that gives an edge table."""
@@ -80,12 +80,12 @@ class Readings:
         found: np.ndarray = slope(name, cubes[name], grid if name == "vvp" else np.zeros(1), scale.baseline)
         return found
 
-    def _cube(self, found: Features, feature: str, rows: np.ndarray) -> np.ndarray:
+    def _cube(self, found: BackboneFeatures, feature: str, rows: np.ndarray) -> np.ndarray:
         if feature == "embedding":
             return pair_embeddings(found.embeddings, rows, pairing(self.model))
         return found.cube(feature, found.genes[rows])
 
-    def _of(self, adata: AnnData) -> Features:
+    def _of(self, adata: AnnData) -> BackboneFeatures:
         organism = str(adata.uns.get("organism", ""))
         if organism not in tables.ORGANISMS:
             raise CapabilityError(
@@ -94,7 +94,7 @@ class Readings:
         genes = tuple(sorted(map(str, adata.var_names)))
         cells = adata if adata.n_obs else None
         if (organism, *genes) not in self._features:
-            self._features[organism, *genes] = Features(
+            self._features[organism, *genes] = BackboneFeatures(
                 self.model, genes, organism, cells=cells, cache=self._cache, show=False
             )
         return self._features[organism, *genes]

@@ -12,10 +12,10 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn.bench._board import Board, Setting
-from grn.bench._cell import PROTOCOLS, Trainer
+from grn.bench._board import Board, BoardSetting
 from grn.bench._recipes import RECIPES
 from grn.bench._run import Named, as_reference
+from grn.bench._trial import PROTOCOLS, Trainer
 from grn.bench.negatives import sample
 from grn.bench.splits import split
 from grn.models import FoundationModel, load
@@ -95,7 +95,7 @@ def scored_pairs(
     learned, tested = (as_reference(named, size, path) for named in (train, test))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
-        setting = Setting(load(model), folder, max_regulators, show=progress)
+        setting = BoardSetting(load(model), folder, max_regulators, show=progress)
         board, trainer = Board(tested, setting), Trainer(Board(learned, setting), PROTOCOLS[protocol])
         reason = board.missing(recipe) or trainer.board.missing(recipe)
         if reason:

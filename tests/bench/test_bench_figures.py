@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from grn._core.rng import child
 from grn.bench import Reference, metrics
-from grn.bench._evaluate import INTERVALS, Figures, NodeEffects, evaluate, gain_rows, interval
+from grn.bench._figures import INTERVALS, Figures, NodeEffects, evaluate, gain_rows, interval
 from grn.bench.negatives import Sample, sample
 
 RATIOS = ("auprc_ratio", "early_precision_ratio")

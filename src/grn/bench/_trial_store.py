@@ -1,4 +1,4 @@
-"""Finished cells of the benchmark on disk, by all that they depend on."""
+"""Finished trials on disk, by all that they depend on."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import pandas as pd
 
 from grn import genes as gene_tables
 from grn._core import sealed
-from grn.bench._board import Setting, cells_of
-from grn.bench._cell import Contest
-from grn.bench._features import fingerprint
+from grn.bench._backbone_features import fingerprint
+from grn.bench._board import BoardSetting, cells_of
+from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
 _VERSION = "5"
 
 
 @dataclass(frozen=True)
-class Group:
-    """Cells that share their translators: one training set, one protocol."""
+class TrialGroup:
+    """Trials that share their translators: one training set, one protocol."""
 
     train: Reference
     tests: tuple[Reference, ...]
     protocol: str
 
 
-def cell_path(group: Group, reference: Reference, setting: Setting, contest: Contest) -> Path | None:
-    """Where a finished cell is kept; functions of the user have no name to keep them by."""
+def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, contest: Contest) -> Path | None:
+    """Where a finished trial is kept; functions of the user have no name to keep them by."""
     if contest.scorers:
         return None
     told = [
@@ -47,11 +47,11 @@ def cell_path(group: Group, reference: Reference, setting: Setting, contest: Con
         *sorted(f"{name} {getattr(floor, 'sha256', '')}" for name, floor in contest.extra_floors.items()),
     ]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-    return setting.cache / "cells" / f"{key}.sealed"
+    return setting.cache / "trials" / f"{key}.sealed"
 
 
-def _described(reference: Reference, setting: Setting) -> list[str]:
-    """All of a reference that a cell depends on, the cells that stand in for its own among it."""
+def _described(reference: Reference, setting: BoardSetting) -> list[str]:
+    """All of a reference that a trial depends on, the cells that stand in for its own among it."""
     own = "" if reference.expression is None else fingerprint(reference.expression)
     read, kind = cells_of(reference, setting.stand_in)
     stand_in = "" if read is None or kind == "own" else fingerprint(read)
@@ -59,14 +59,16 @@ def _described(reference: Reference, setting: Setting) -> list[str]:
     return [*facts, own, stand_in]
 
 
-def stored_cell(group: Group, reference: Reference, setting: Setting, contest: Contest) -> pd.DataFrame | None:
-    """A finished cell, if there is one."""
-    path = cell_path(group, reference, setting, contest)
+def stored_trial(
+    group: TrialGroup, reference: Reference, setting: BoardSetting, contest: Contest
+) -> pd.DataFrame | None:
+    """A finished trial, if there is one."""
+    path = trial_path(group, reference, setting, contest)
     return None if path is None else sealed.kept(path, lambda content: pd.read_parquet(io.BytesIO(content)))
 
 
-def store_cell(table: pd.DataFrame, path: Path | None) -> None:
-    """Keep a finished cell, whole or not at all."""
+def store_trial(table: pd.DataFrame, path: Path | None) -> None:
+    """Keep a finished trial, whole or not at all."""
     if path is None:
         return
     content = io.BytesIO()

@@ -10,8 +10,8 @@ import torch
 
 import grn
 from grn._core import sealed
-from grn.bench import _features
-from grn.bench._features import READERS, Features
+from grn.bench import _backbone_features
+from grn.bench._backbone_features import READERS, BackboneFeatures
 from grn.errors import CapabilityError, GeneOverlapError
 from grn.models import ValueScale
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
@@ -72,7 +72,7 @@ def make(model, tmp_path):
 
     def call(**arguments):
         given = {"model": model, "genes": HUMAN, "organism": "human", "cache": tmp_path, "show": False, **arguments}
-        return Features(given.pop("model"), given.pop("genes"), given.pop("organism"), **given)
+        return BackboneFeatures(given.pop("model"), given.pop("genes"), given.pop("organism"), **given)
 
     return call
 
@@ -159,7 +159,7 @@ def test_the_order_of_sources_is_the_order_of_the_answer(make):
 
 def test_many_sources_are_read_in_blocks(make, reads, monkeypatch):
     whole = make(cache=None).cube("vvp", SOURCES)
-    monkeypatch.setattr(_features, "_BLOCK", 2)
+    monkeypatch.setattr(_backbone_features, "_BLOCK", 2)
     del reads[:]
     np.testing.assert_allclose(make().cube("vvp", SOURCES), whole, atol=1e-6)
     assert reads == [SOURCES[:2], SOURCES[2:4], SOURCES[4:]]
@@ -205,7 +205,7 @@ def test_a_file_of_another_shape_is_read_anew(make, reads, tmp_path):
 
 
 def test_an_interrupted_reading_goes_on(make, reads, tmp_path, monkeypatch):
-    monkeypatch.setattr(_features, "_BLOCK", 1)
+    monkeypatch.setattr(_backbone_features, "_BLOCK", 1)
     keep, saved = sealed.keep, []
 
     def failing(path, content):

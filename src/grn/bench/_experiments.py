@@ -44,7 +44,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Screen:
+class Experiment:
     """One experiment.
 
     Parameters
@@ -62,7 +62,7 @@ class Screen:
     judged: list[Judged]
 
 
-def _dream4(path: str | Path | None) -> Iterator[Screen]:
+def _dream4(path: str | Path | None) -> Iterator[Experiment]:
     """Five networks whose regulators are pooled; true edges, and as many strongest effects."""
     for network in range(1, 6):
         adata = dream4(network=network, path=path)
@@ -80,26 +80,26 @@ def _dream4(path: str | Path | None) -> Iterator[Screen]:
             Judged("DREAM4, true edges", edges, None, {"the knock-out itself": _as_edges(lost)}, METRICS[:2]),
             Judged("DREAM4, strongest effects", lost, None, {"knock-down": _as_edges(half)}),
         ]
-        yield Screen(f"DREAM4 network {network}", given, judged)
+        yield Experiment(f"DREAM4 network {network}", given, judged)
 
 
-def _thp1(path: str | Path | None) -> Iterator[Screen]:
+def _thp1(path: str | Path | None) -> Iterator[Experiment]:
     """All cells; and two replicates alone, with the third as a second measurement of the same losses."""
     adata = papalexi2021(path=path)
-    screen = _cells("THP-1 ECCITE-seq", adata)
+    experiment = _cells("THP-1 ECCITE-seq", adata)
     if "bio_rep" in adata.obs and adata.obs["bio_rep"].nunique() > 1:
         first = (adata.obs["bio_rep"] == "rep_1").to_numpy()
         again, rest = effects(adata[first]), effects(adata[~first])
         again = {"replicate 1": again[["source", "target"]].assign(weight=-again["statistic"])}
-        screen.judged.append(Judged("THP-1 ECCITE-seq, replicates 2 and 3", rest, None, again))
-    yield screen
+        experiment.judged.append(Judged("THP-1 ECCITE-seq, replicates 2 and 3", rest, None, again))
+    yield experiment
 
 
-def _nkx2_1(path: str | Path | None) -> Iterator[Screen]:
+def _nkx2_1(path: str | Path | None) -> Iterator[Experiment]:
     yield _cells("Nkx2-1 knock-out", nkx2_1_knockout(path=path))
 
 
-def _perturbseq(path: str | Path | None) -> Iterator[Screen]:
+def _perturbseq(path: str | Path | None) -> Iterator[Experiment]:
     """Two cell lines; only transcription factors are judged, all knock-downs count for the floors."""
     found = {line: signatures(replogle2022(cell_line=line, path=path)) for line in ("k562", "rpe1")}
     for line, other in (("k562", "rpe1"), ("rpe1", "k562")):
@@ -115,10 +115,10 @@ def _perturbseq(path: str | Path | None) -> Iterator[Screen]:
         rising = rising[(rising["source"].isin(judged) & rising["effect"].notna()).to_numpy()]
         again = {f"{other.upper()} knock-down": rising[["source", "target"]].assign(weight=rising["effect"])}
         name = f"Perturb-seq {line.upper()}"
-        yield Screen(name, given, [Judged(f"{name}, increases", table, judged, again)])
+        yield Experiment(name, given, [Judged(f"{name}, increases", table, judged, again)])
 
 
-SCREENS: dict[str, Callable[[str | Path | None], Iterator[Screen]]] = {
+EXPERIMENTS: dict[str, Callable[[str | Path | None], Iterator[Experiment]]] = {
     "dream4": _dream4,
     "thp1": _thp1,
     "perturbseq": _perturbseq,
@@ -126,10 +126,10 @@ SCREENS: dict[str, Callable[[str | Path | None], Iterator[Screen]]] = {
 }
 
 
-def _cells(name: str, adata: AnnData) -> Screen:
+def _cells(name: str, adata: AnnData) -> Experiment:
     table = effects(adata)
     lost = list(table["source"].cat.categories)
-    return Screen(name, unperturbed(adata, lost), [Judged(name, table)])
+    return Experiment(name, unperturbed(adata, lost), [Judged(name, table)])
 
 
 def unperturbed(adata: AnnData, lost: list[str]) -> AnnData:

@@ -13,7 +13,7 @@ from grn._core.logging import one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn.bench import floors
-from grn.bench._evaluate import evaluate, gain_rows
+from grn.bench._figures import evaluate, gain_rows
 from grn.bench.negatives import NEGATIVES, sample
 from grn.datasets.reference import Reference
 from grn.network import Network

@@ -1,4 +1,4 @@
-"""One cell of the benchmark: one training set, one test set, one protocol, all methods and floors."""
+"""One trial: one training set, one test set, one protocol, all methods and floors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import child
 from grn._kernels.rewire import rewire
 from grn.bench import floors
+from grn.bench._backbone_features import READERS
 from grn.bench._board import Board
-from grn.bench._evaluate import Figures, evaluate, gain_rows
-from grn.bench._features import READERS
-from grn.bench._published import published
+from grn.bench._figures import Figures, evaluate, gain_rows
+from grn.bench._published_figures import published
 from grn.bench._recipes import Recipe
 from grn.bench.audit import Audit, audit
 from grn.bench.metrics import auprc
@@ -32,7 +32,7 @@ Places = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a cell is evaluated.
+    """How a trial is evaluated.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Contest:
-    """What competes in every cell.
+    """What competes in every trial.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ class Trainer:
         return found
 
 
-def cell(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
-    """Evaluate all methods and floors of one cell; rows as documented at :func:`grn.bench.run`."""
+def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
+    """Evaluate all methods and floors of one trial; rows as documented at :func:`grn.bench.run`."""
     protocol = train.protocol
     made = split(train.board.reference, test=test.reference, by=protocol.by)
     mask = made.test_mask & test.mask
@@ -288,7 +288,7 @@ def _seen(recipes: Sequence[Recipe], test: Board) -> dict[str, str]:
 def _facts(
     train: Board, test: Board, protocol: Protocol, shared: Audit, samples: Sequence[Sample], contest: Contest
 ) -> dict[str, Any]:
-    """Columns that are the same in all rows of a cell."""
+    """Columns that are the same in all rows of a trial."""
     from grn import __version__
 
     learned, tested, model = train.reference, test.reference, test.setting.model

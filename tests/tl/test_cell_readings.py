@@ -95,6 +95,20 @@ def test_embeddings_are_those_of_the_model(family):
         assert np.abs(adata.obsm["other"] - adata.obsm[key]).max() > 1e-3
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_counts_become_the_embeddings_of_the_authors(shared_dir, version):
+    """From the counts of the reference cells to the mean of their genes in the second to last layer."""
+    folder = shared_dir / "reference" / "geneformer" / version
+    model, arrays = grn.models.load(folder), np.load(folder / "reference.npz")
+    adata = ad.AnnData(arrays["counts"].astype(np.float32))
+    adata.var_names = [f"ENSG{i:011d}" for i in range(1, 51)]
+    grn.tl.embed_cells(adata, model=model, key_added="e", batch_size=3)
+    edge = int(version == "v2")
+    for i, (hidden, there) in enumerate(zip(arrays["hidden_states"][-2], arrays["attention_mask"], strict=True)):
+        genes = hidden[edge : int(there.sum()) - edge]
+        np.testing.assert_allclose(adata.obsm["e"][i], genes.mean(axis=0), atol=1e-5)
+
+
 @pytest.mark.parametrize("family", [*FAMILIES, "mini"])
 def test_neither_order_nor_batches_nor_other_cells_matter(family):
     model, adata = "mini" if family == "mini" else strong(family), cells()

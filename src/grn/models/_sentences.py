@@ -112,8 +112,8 @@ def _by_length(sentences: Sequence[Sentence | None], longest: int) -> Iterator[t
     rows: dict[int, list[int]] = {}
     for row, sentence in enumerate(sentences):
         if sentence is not None:
-            own = len(sentence.ids)
-            rows.setdefault(max(own, min(longest, -(-own // _STEP) * _STEP)), []).append(row)
+            n = len(sentence.ids)
+            rows.setdefault(max(n, min(longest, -(-n // _STEP) * _STEP)), []).append(row)
     yield from sorted(rows.items())
 
 
@@ -121,10 +121,10 @@ def _side_by_side(sentences: Sequence[Sentence], length: int, device: torch.devi
     shape = (len(sentences), length)
     ids, values = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
     for row, sentence in enumerate(sentences):
-        own = len(sentence.ids)
-        ids[row, :own] = sentence.ids
+        n = len(sentence.ids)
+        ids[row, :n] = sentence.ids
         if sentence.values is not None:
-            values[row, :own] = sentence.values
+            values[row, :n] = sentence.values
     lengths = torch.tensor([len(sentence.ids) for sentence in sentences])
     known = [sentence.depth for sentence in sentences if sentence.depth is not None]
     depth = torch.tensor(known, dtype=torch.float32).to(device) if len(known) == len(sentences) else None

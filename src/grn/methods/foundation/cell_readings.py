@@ -161,7 +161,7 @@ def embed_cells(adata, request: CellRequest, *, readout: str | None = None) -> t
     cells = shown_cells(adata, request)
 
     def read(X: np.ndarray, reference: Moments) -> np.ndarray:
-        found = request.model.embed_cells(
+        embeddings = request.model.embed_cells(
             X,
             cells.genes,
             reference=reference,
@@ -169,12 +169,12 @@ def embed_cells(adata, request: CellRequest, *, readout: str | None = None) -> t
             max_genes=request.max_genes,
             batch_size=cells.batch_size,
         )
-        array: np.ndarray = found.cpu().numpy()
+        array: np.ndarray = embeddings.cpu().numpy()
         return array
 
-    (found,) = _gathered(cells, lambda X, reference: [read(X, reference)], desc="embed_cells")
-    _tell_empty(adata, found, request.model)
-    return found, cells
+    (embeddings,) = _gathered(cells, lambda X, reference: [read(X, reference)], desc="embed_cells")
+    _tell_empty(adata, embeddings, request.model)
+    return embeddings, cells
 
 
 @dataclass(frozen=True)
@@ -211,14 +211,14 @@ def predict_labels(
     cells = shown_cells(adata, request)
 
     def read(X: np.ndarray, reference: Moments) -> list[np.ndarray]:
-        found = model.classify_cells(
+        probabilities = model.classify_cells(
             X, cells.genes, reference=reference, max_genes=request.max_genes, batch_size=cells.batch_size
         )
-        return [found[name].cpu().numpy() for name in wanted]
+        return [probabilities[name].cpu().numpy() for name in wanted]
 
-    found = _gathered(cells, read, desc="predict_labels")
-    _tell_empty(adata, found[0], model)
-    return {name: CellLabels(model.labels[name], array) for name, array in zip(wanted, found, strict=True)}, cells
+    arrays = _gathered(cells, read, desc="predict_labels")
+    _tell_empty(adata, arrays[0], model)
+    return {name: CellLabels(model.labels[name], array) for name, array in zip(wanted, arrays, strict=True)}, cells
 
 
 def denoise(
@@ -235,10 +235,10 @@ def denoise(
     cells = _that_fit(adata, shown_cells(adata, request, genes=rows), named=genes is not None)
     out = np.full((adata.n_obs, adata.n_vars), np.nan, dtype=np.float32)
     for where, X, reference in cells.blocks("denoise"):
-        found = model.denoise_cells(
+        means = model.denoise_cells(
             X, cells.genes, reference=reference, depth_factor=float(depth_factor), batch_size=cells.batch_size
         )
-        out[where, cells.columns] = found.cpu().numpy()
+        out[where, cells.columns] = means.cpu().numpy()
     _tell_empty(adata, out[:, cells.columns], model)
     return out, cells
 
@@ -273,10 +273,10 @@ def _gathered(
     """Answers of all cells (n_cells, ...), one array for each that ``read`` gives of a block."""
     out: list[np.ndarray] = []
     for where, X, reference in cells.blocks(desc):
-        for i, found in enumerate(read(X, reference)):
+        for i, answers in enumerate(read(X, reference)):
             if i == len(out):
-                out.append(np.full((cells.values.n_cells, *found.shape[1:]), np.nan, dtype=np.float32))
-            out[i][where] = found
+                out.append(np.full((cells.values.n_cells, *answers.shape[1:]), np.nan, dtype=np.float32))
+            out[i][where] = answers
     return out
 
 
@@ -303,9 +303,9 @@ def check_features(n_bytes: int, request: CellRequest, remedy: str) -> None:
         )
 
 
-def _tell_empty(adata, found: np.ndarray, model: FoundationModel) -> None:
+def _tell_empty(adata, readings: np.ndarray, model: FoundationModel) -> None:
     """Say which cells express nothing that the model knows; all of them are an error."""
-    empty = np.isnan(found).all(axis=1)
+    empty = np.isnan(readings).all(axis=1)
     if empty.all():
         raise ExpressionError(
             f"no cell expresses a gene that {model.name!r} can read; look at grn.pp.align_genes(adata) for the names, "

@@ -28,11 +28,11 @@ def write_embedding(
     key = f"X_{request.model.name}_cells" if key is None else key  # uns["X_" + name] belongs to gene embeddings
     check_target(adata, copy=copy, key=key)
     with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        found, cells = embed_cells(adata, request, readout=readout)
+        embeddings, cells = embed_cells(adata, request, readout=readout)
     params = {"readout": request.model.cell_readouts[0] if readout is None else readout}
     entry = _entry("embed_cells", request, cells, reads, params)
     out = target(adata, copy=copy)
-    out.obsm[key] = found
+    out.obsm[key] = embeddings
     out.uns[key] = entry
     return out if copy else None
 
@@ -49,12 +49,12 @@ def write_labels(
     """Predict labels into ``obs`` and their probabilities into ``obsm``, a slot for every class."""
     check_target(adata, copy=copy, key=key)
     with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        found, cells = predict_labels(adata, request, classes=classes)
-    slots = {name: _slot(adata, key, name) for name in found}
-    entry = _entry("predict_labels", request, cells, reads, {"classes": list(found)})
-    entry["labels"] = {name: np.array(labels.names, dtype=str) for name, labels in found.items()}
+        by_class, cells = predict_labels(adata, request, classes=classes)
+    slots = {name: _slot(adata, key, name) for name in by_class}
+    entry = _entry("predict_labels", request, cells, reads, {"classes": list(by_class)})
+    entry["labels"] = {name: np.array(labels.names, dtype=str) for name, labels in by_class.items()}
     out = target(adata, copy=copy)
-    for name, labels in found.items():
+    for name, labels in by_class.items():
         code, top = labels.best()
         out.obs[slots[name]] = pd.Categorical.from_codes(code, categories=list(labels.names))
         out.obs[f"{slots[name]}_probability"] = top
@@ -76,12 +76,12 @@ def write_denoised(
     """Denoise counts into ``layers[key]``."""
     check_target(adata, copy=copy, key=key)
     with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        found, cells = denoise(adata, request, genes=genes, depth_factor=depth_factor)
+        counts, cells = denoise(adata, request, genes=genes, depth_factor=depth_factor)
     asked = None if genes is None else [str(gene) for gene in genes]
     entry = _entry("denoise", request, cells, reads, {"genes": asked, "depth_factor": float(depth_factor)})
     entry["genes"] = np.asarray(adata.var_names[cells.columns], dtype=str)
     out = target(adata, copy=copy)
-    out.layers[key] = found
+    out.layers[key] = counts
     out.uns[key] = entry
     return out if copy else None
 

@@ -49,12 +49,12 @@ def write_programs(
         "min_genes": min_genes,
         "seed": seed,
     }
-    found = gene_programs(adata, model, **{**asked, "genes": genes})
-    params = {"function": "gene_programs", **asked, **provenance(model), "n_unknown": len(found.unknown)}
+    programs = gene_programs(adata, model, **{**asked, "genes": genes})
+    params = {"function": "gene_programs", **asked, **provenance(model), "n_unknown": len(programs.unknown)}
     stored = storable(params)
     out = target(adata, copy=copy)
-    out.var[key] = found.member
-    out.uns[key] = {"programs": found.table, "unknown": found.unknown, "params": stored}
+    out.var[key] = programs.member
+    out.uns[key] = {"programs": programs.table, "unknown": programs.unknown, "params": stored}
     return out if copy else None
 
 
@@ -148,8 +148,7 @@ class _Nearest:
     def fit_transform(self, X: np.ndarray) -> sparse.csr_matrix:
         """Distances (n, n) to the nearest points, in the order of the distances."""
         points = np.asarray(X, dtype=np.float64)
-        own = np.arange(len(points))
-        near = np.column_stack([own, nearest(points, self.n_neighbors - 1)])  # (n, k)
+        near = np.column_stack([np.arange(len(points)), nearest(points, self.n_neighbors - 1)])  # (n, k)
         distances = np.stack([np.linalg.norm(points - points[column], axis=1) for column in near.T], axis=1)
         starts = np.arange(len(points) + 1) * self.n_neighbors
         return sparse.csr_matrix((distances.ravel(), near.ravel(), starts), shape=(len(points), len(points)))
@@ -165,8 +164,8 @@ def clusters(embeddings: np.ndarray, n_neighbors: int, resolution: float, seed: 
     scanpy.tl.leiden(
         points, resolution, flavor="igraph", directed=False, n_iterations=-1, random_state=seed, key_added="program"
     )
-    found: np.ndarray = points.obs["program"].astype(int).to_numpy()
-    return found
+    codes: np.ndarray = points.obs["program"].astype(int).to_numpy()
+    return codes
 
 
 def _programs(names: np.ndarray, embeddings: np.ndarray, codes: np.ndarray, min_genes: int) -> pd.DataFrame:
@@ -176,8 +175,8 @@ def _programs(names: np.ndarray, embeddings: np.ndarray, codes: np.ndarray, min_
     members.sort(key=lambda rows: (-len(rows), names[rows[0]]))
     parts = []
     for number, rows in enumerate(members):
-        own, mean = embeddings[rows], embeddings[rows].mean(axis=0)
-        cosine = own @ mean / np.maximum(np.linalg.norm(own, axis=1) * np.linalg.norm(mean), 1e-12)
+        points, mean = embeddings[rows], embeddings[rows].mean(axis=0)
+        cosine = points @ mean / np.maximum(np.linalg.norm(points, axis=1) * np.linalg.norm(mean), 1e-12)
         order = np.lexsort((names[rows], -cosine.round(6)))
         parts.append(pd.DataFrame({"program": str(number), "gene": names[rows][order], "similarity": cosine[order]}))
     if not parts:
@@ -185,10 +184,10 @@ def _programs(names: np.ndarray, embeddings: np.ndarray, codes: np.ndarray, min_
             f"none of the {len(np.unique(codes))} clusters has min_genes={min_genes} genes; pass a lower resolution= "
             "or fewer min_genes."
         )
-    found = pd.concat(parts, ignore_index=True)
-    found["program"] = pd.Categorical(found["program"], categories=[str(i) for i in range(len(members))])
-    found["similarity"] = found["similarity"].astype(np.float32)
-    return found
+    table = pd.concat(parts, ignore_index=True)
+    table["program"] = pd.Categorical(table["program"], categories=[str(i) for i in range(len(members))])
+    table["similarity"] = table["similarity"].astype(np.float32)
+    return table
 
 
 def _check(n_neighbors: object, resolution: object, min_genes: object) -> None:

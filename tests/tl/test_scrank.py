@@ -169,12 +169,24 @@ def test_a_target_without_edges_is_told(ranked, caplog):
     assert (adata.uns["scrank"]["ranks"]["score"] == 0).all() and "no out-edge" in caplog.text
 
 
+def test_rounded_networks_have_tenths_and_quarters_of_them(ranked):
+    adata = planted(0)
+    grn.tl.scrank(adata, groupby="type", drug_targets=[DRUG_TARGET], decimals=1)
+    assert adata.uns["scrank"]["params"]["decimals"] == 1 and not adata.uns["scrank"]["params"]["parity"]
+    pair = ["source", "target", "group"]
+    rounded, exact = (a.uns["scrank"]["edges"].astype({"group": str}).set_index(pair) for a in (adata, ranked))
+    np.testing.assert_allclose(rounded["weight"] * 40, np.round(rounded["weight"] * 40), atol=1e-9)
+    assert set(rounded.index) == set(exact.index) and len(exact["weight"].unique()) > len(rounded["weight"].unique())
+
+
 def test_what_is_refused(ranked):
     adata = ranked.copy()
     grn.tl.infer_network(adata, method="scrank", sources=["T0"], key_added="whole")
     grn.Network(pd.DataFrame({"source": ["T1"], "target": ["T2"], "weight": 1.0, "group": "one"})).write(adata, "few")
     for wrong, error, message in (
         ({"n_hop": 4}, ParameterError, "n_hop=4"),
+        ({"decimals": 0}, ParameterError, "decimals=0"),
+        ({"decimals": 1.0}, ParameterError, "decimals=1.0"),
         ({"action": "inhibitor"}, ParameterError, "antagonist, agonist"),
         ({"drug_targets": ["TO"]}, GeneNameError, "not in adata.var_names"),
         ({"drug_targets": "T0"}, ParameterError, "single string"),

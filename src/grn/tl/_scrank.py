@@ -48,6 +48,7 @@ def scrank(
     quantile: float = 0.95,
     rank: int = 5,
     threshold: float = 0.05,
+    decimals: int | None = None,
     cells_per_resample: int | None = None,
     min_cells: int = FEWEST,
     min_group_cells: int = 26,
@@ -107,6 +108,9 @@ def scrank(
     threshold
         Smallest absolute weight, relative to the largest of the group. Upstream rounds to one decimal, which keeps
         the same edges.
+    decimals
+        Digits behind the point to which weights are rounded, before the weaker direction of a pair is quartered: 1
+        gives the networks of upstream. ``None`` rounds nothing, or to one with ``parity``.
     cells_per_resample
         Cells drawn, with replacement; by default half of a group of more than 100 cells, else 25.
     min_cells
@@ -193,6 +197,7 @@ def scrank(
         "quantile": quantile,
         "rank": rank,
         "threshold": threshold,
+        "decimals": decimals,
         "cells_per_resample": cells_per_resample,
         "min_cells": min_cells,
         "min_group_cells": min_group_cells,

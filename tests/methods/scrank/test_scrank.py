@@ -85,6 +85,20 @@ def test_the_whole_network_of_a_type(reference, name):
         assert varies.all()
 
 
+@pytest.mark.parametrize("name", TYPES)
+def test_rounding_alone_gives_the_authors_network(reference, name):
+    """No other detail of theirs is needed for it: the threshold drops what rounding drops."""
+    X = reference.counts.to_numpy(np.float32)[reference.cells[name]]
+    read = lambda rows: X[rows]  # noqa: E731
+    found, _ = network_of(read, reference.draws[name], reference.starts, Recipe(decimals=1))
+    wanted = square(reference, f"net_final_{name}.csv.gz")
+    np.testing.assert_allclose(found.toarray(), wanted, rtol=0, atol=1e-15)
+    exact, _ = network_of(read, reference.draws[name], reference.starts, Recipe())
+    assert ((exact.toarray() != 0) == (wanted != 0)).all() and np.abs(exact.toarray() - wanted).max() > 0.01
+    fine, _ = network_of(read, reference.draws[name], reference.starts, Recipe(decimals=3))
+    assert 0 < np.median(np.abs(exact.toarray() - fine.toarray())[wanted != 0]) < 0.001
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_distances_scores_and_ranks_of_a_drug(reference, run):
     targets, n_hop, agonist = RUNS[run]

@@ -42,6 +42,7 @@ class Recipe:
     quantile: float = 0.95
     rank: int = 5
     threshold: float = 0.05
+    decimals: int | None = None
     cells_per_resample: int | None = None
     parity: bool = False
     memory: int = 256 * 2**20
@@ -49,6 +50,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         whole = {"n_resamples": 1, "n_components": 1, "rank": 1}
+        whole |= {} if self.decimals is None else {"decimals": 1}
         whole |= {} if self.cells_per_resample is None else {"cells_per_resample": self.n_components + 2}
         for name, low in whole.items():
             value = getattr(self, name)
@@ -58,6 +60,11 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
                 raise ParameterError(f"{name}={value!r}; pass a number from 0 to below 1.")
+
+    @property
+    def rounding(self) -> int | None:
+        """Digits of the weights behind the point, ``None`` for all of them; one in parity."""
+        return 1 if self.parity and self.decimals is None else self.decimals
 
 
 def fit_scrank(
@@ -69,6 +76,7 @@ def fit_scrank(
     quantile: float = 0.95,
     rank: int = 5,
     threshold: float = 0.05,
+    decimals: int | None = None,
     cells_per_resample: int | None = None,
     min_cells: int = FEWEST,
     min_group_cells: int = 26,
@@ -83,6 +91,7 @@ def fit_scrank(
         quantile=quantile,
         rank=rank,
         threshold=threshold,
+        decimals=decimals,
         cells_per_resample=cells_per_resample,
         parity=bool(parity),
         memory=task.memory_budget,
@@ -120,6 +129,7 @@ def fit_scrank(
         "quantile": quantile,
         "rank": rank,
         "threshold": threshold,
+        "decimals": recipe.rounding,
         "cells_per_resample": cells_per_resample,
         "min_cells": min_cells,
         "min_group_cells": min_group_cells,
@@ -167,10 +177,10 @@ def network_of(
     if not factors.converged:
         logger.warning("the tensor decomposition of scrank has not settled after %d passes", factors.n_iter)
     mean = mean_layer(factors)
-    if recipe.parity:
-        mean = np.round(mean, 1)
-    else:
+    if not recipe.parity:
         mean[np.abs(mean) < recipe.threshold] = 0.0
+    if recipe.rounding is not None:
+        mean = np.round(mean, recipe.rounding)
     return _placed(sp.csr_array(directed(mean).T), kept, len(varies)), varies
 
 

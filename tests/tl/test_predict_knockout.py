@@ -52,6 +52,42 @@ def test_several_genes_are_knocked_out_one_by_one(adata):
     pd.testing.assert_frame_equal(found.loc[genes[0]], grn.tl.predict_knockout(adata, genes=genes[0]))
 
 
+def by_hand(fit, knocked, depth):
+    """The formula of two or more knock-outs, gene by gene and path by path."""
+    genes = list(fit["genes"])
+    network, places = np.asarray(fit["network"]), [genes.index(gene) for gene in knocked]
+    stop = np.diag([0.0 if k in places else 1.0 for k in range(len(genes))])
+    change = np.zeros((len(fit["times"]), len(genes)))
+    for k in places:
+        for row, time in enumerate(fit["times"]):
+            for j in range(depth):
+                path = np.linalg.matrix_power(network @ stop, j) @ network[:, k] * -fit["control_level"][k]
+                change[row] += path / (1 + np.exp(-(fit["alpha"][k] + fit["beta"] * time - fit["gamma"] * j)))
+    change[:, places] = -np.asarray(fit["control_level"])[places]
+    return change
+
+
+def test_genes_of_an_inner_list_are_knocked_out_together(adata):
+    one, two, three = adata.var_names[:3]
+    found = grn.tl.predict_knockout(adata, genes=[(two, one), three, [one, two, three]], difference=True)
+    pair, triple = "+".join(sorted([one, two])), "+".join(sorted([one, two, three]))
+    assert found.index.get_level_values(0).unique().tolist() == [pair, three, triple]
+    fit = adata.uns["renge"]["params"]["fit"]
+    np.testing.assert_allclose(found.loc[pair], by_hand(fit, [one, two], 2), atol=1e-12)
+    np.testing.assert_allclose(found.loc[triple], by_hand(fit, [one, two, three], 2), atol=1e-12)
+    pd.testing.assert_frame_equal(found.loc[three], grn.tl.predict_knockout(adata, genes=three, difference=True))
+    # a set is one set however it is written, and one gene in brackets is that gene
+    again = grn.tl.predict_knockout(adata, genes=[[one, two], (two, one), (three,), three], difference=True)
+    pd.testing.assert_frame_equal(again, found.loc[[pair, three]])
+    # direct effects of a pair are those of its members, paths through the other member are not
+    direct = {"difference": True, "max_steps": 1}
+    both = grn.tl.predict_knockout(adata, genes=[(one, two)], **direct).loc[pair].drop(columns=[one, two])
+    single = [grn.tl.predict_knockout(adata, genes=gene, **direct).drop(columns=[one, two]) for gene in (one, two)]
+    pd.testing.assert_frame_equal(both, single[0] + single[1])
+    levels = grn.tl.predict_knockout(adata, genes=[(one, two)]).loc[pair]
+    assert (levels[[one, two]] == 0).all(axis=None)
+
+
 def test_a_gene_that_was_never_knocked_out_borrows_its_delay(adata, caplog):
     gene = adata.var_names[3]
     assert np.isfinite(grn.tl.predict_knockout(adata, genes=gene)).all(axis=None)
@@ -73,6 +109,9 @@ def test_other_times_have_a_change_but_no_level(adata):
         ({"genes": "GATAX"}, GeneNameError, "GATA1"),
         ({"genes": 3}, ParameterError, "int"),
         ({"genes": []}, ParameterError, "empty"),
+        ({"genes": ["GATA1", ()]}, ParameterError, "empty set"),
+        ({"genes": [("GATA1", "GATA1")]}, ParameterError, "names a gene twice"),
+        ({"genes": [("GATA1", "GATAX"), "GATAY"]}, GeneNameError, "2 of 3 genes"),
         ({"genes": "GATA1", "key": "grn"}, ResultNotFoundError, "no fit of RENGE"),
         ({"genes": "GATA1", "times": "soon"}, ParameterError, "times='soon'"),
         ({"genes": "GATA1", "dose": None}, ParameterError, "dose=None"),

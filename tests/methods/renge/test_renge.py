@@ -214,6 +214,29 @@ def test_forms_of_the_object_and_files(tmp_path):
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     gene = adata.var_names[0]
     pd.testing.assert_frame_equal(grn.tl.predict_knockout(back, genes=gene), grn.tl.predict_knockout(out, genes=gene))
+    one, two = (a.uns["renge"]["params"]["efficiency"] for a in (back, out))
+    pd.testing.assert_frame_equal(one, two, check_dtype=False, check_index_type=False)
+
+
+def test_cells_that_escaped_have_little_efficiency_whatever_the_order():
+    adata = small()
+    gene = adata.var_names[0]
+    cells = np.flatnonzero(adata.obs["perturbation"] == gene)
+    days = adata.obs["time"].to_numpy()
+    controls = np.flatnonzero(adata.obs["perturbation"] == "control")
+    escaped, X = cells[::4], adata.X.toarray()
+    for cell in escaped:
+        X[cell] = X[controls[days[controls] == days[cell]]].mean(axis=0)
+    adata.X = X
+    turned = adata[np.random.default_rng(0).permutation(adata.n_obs), ::-1].copy()
+    tables = []
+    for cells_of in (adata, turned):
+        edges_of(cells_of, n_boot=0)
+        tables.append(cells_of.uns["renge"]["params"]["efficiency"])
+    pd.testing.assert_frame_equal(*tables, atol=1e-9)
+    table = tables[0].set_index("cell").query("knockout == @gene")["efficiency"]
+    low = table.index.isin(adata.obs_names[escaped])
+    assert table[low].max() < 0.2 and table[~low].median() > 0.6
 
 
 def test_what_cannot_be_used_is_left_out_and_said(caplog):

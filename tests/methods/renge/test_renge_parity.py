@@ -65,6 +65,24 @@ def test_doses(reference):
     np.testing.assert_allclose(found[:, None] * rows, prepared, atol=1e-6)
 
 
+def test_efficiency_of_guides(reference):
+    """The table of the cells against what the original made of its columns of knock-outs."""
+    adata = reference.adata.copy()
+    grn.tl.renge(adata, **COLUMNS, **SETTING, n_boot=0)
+    found = adata.uns["renge"]["params"]["efficiency"].set_index("cell")
+    prepared = pd.read_csv(reference.folder / "X_prep.csv.gz", index_col=0).iloc[:, :12]
+    knocked = adata.obs_names[adata.obs["gene"] != "none"]
+    assert sorted(found.index) == sorted(knocked)
+    found = found.loc[knocked]
+    assert (found["knockout"] == adata.obs.loc[knocked, "gene"]).all()
+    assert (found["time"] == adata.obs.loc[knocked, "day"]).all()
+    np.testing.assert_allclose(found["dose"], prepared.loc[knocked].sum(axis=1), atol=1e-6)
+    level = adata.uns["renge"]["params"]["fit"]["control_level"]
+    levels = found["knockout"].map(dict(zip(adata.var_names, level, strict=True)))
+    np.testing.assert_allclose(found["efficiency"], -found["dose"] / levels, atol=1e-12)
+    assert found["efficiency"].between(0, 1).all()
+
+
 def test_elastic_nets_from_moments(reference):
     """The original stops its descent at a coarse tolerance on all cells; ours is finer."""
     effects, levels = elastic_net(moments(reference.screen))

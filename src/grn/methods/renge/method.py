@@ -124,6 +124,7 @@ def fit_renge(
         "min_cells": seen,
         "parity": parity,
         "fit": _fitted(found, fitted),
+        "efficiency": found.efficiencies(),
     }
     edges = _edges(found, fitted, tests, chosen.setting, listed)
     return Network(edges, genes=found.genes, signed=True, tested=tests is not None, params=params)

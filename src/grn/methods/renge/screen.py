@@ -10,7 +10,7 @@ import pandas as pd
 
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import hint, logger
-from grn._kernels.renge import Screen, control_levels
+from grn._kernels.renge import Screen, control_levels, efficiency
 from grn._object.expression import Expression
 from grn._object.genes import column, gene_rows, genes_of, spelled
 from grn._object.groups import cell_names, label_codes
@@ -26,10 +26,11 @@ _VALUES = 2**23
 
 @dataclass(frozen=True)
 class Named:
-    """A screen with its names: genes (G,) sorted, and what was left out."""
+    """A screen with its names: genes (G,) sorted, cells (n,) in the order of the screen, and what was left out."""
 
     screen: Screen
     genes: np.ndarray
+    cells: np.ndarray
     dropped_genes: np.ndarray
     dropped_knockouts: np.ndarray
 
@@ -37,6 +38,23 @@ class Named:
     def knocked(self) -> np.ndarray:
         """Names of the genes that are knocked out (S - 1,)."""
         return self.genes[self.screen.knocked]
+
+    def efficiencies(self) -> pd.DataFrame:
+        """``cell``, ``knockout``, ``time``, ``efficiency`` and ``dose`` of every cell with a knock-out."""
+        screen, n_controls = self.screen, int(self.screen.sizes[0].sum())
+        shares = efficiency(screen.values, screen.sizes)[n_controls:]
+        level = control_levels(screen.values[:n_controls])[screen.knocked]
+        sizes = screen.sizes[1:]
+        knockout = np.repeat(np.arange(len(sizes)), sizes.sum(axis=1))
+        return pd.DataFrame(
+            {
+                "cell": self.cells[n_controls:],
+                "knockout": self.knocked[knockout],
+                "time": np.repeat(np.tile(screen.times, len(sizes)), sizes.ravel()),
+                "efficiency": shares,
+                "dose": -level[knockout] * shares,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,8 @@ def read_screen(
     kinds = np.where(labels[cells] == columns.control, "", labels[cells])
     cells = cells[np.lexsort((cell[cells], times[cells], kinds))]
     table = _read(values, cells, positions)
-    return _complete(table, labels[cells], times[cells], names[positions], lost, columns, seen, task.taking)
+    named = cell[cells], labels[cells], times[cells]
+    return _complete(table, *named, names[positions], lost, columns, seen, task.taking)
 
 
 def _network_genes(adata, genes: Sequence[str] | None) -> np.ndarray:
@@ -181,6 +200,7 @@ def _read(values: Expression, cells: np.ndarray, genes: np.ndarray) -> np.ndarra
 
 def _complete(
     table: np.ndarray,
+    cells: np.ndarray,
     labels: np.ndarray,
     times: np.ndarray,
     genes: np.ndarray,
@@ -190,9 +210,9 @@ def _complete(
     taking: Mapping[str, Sequence[str]] | None,
 ) -> Named:
     """Leave out genes that do not vary and knock-outs of genes that controls do not express, then count blocks."""
-    constant, cells = np.ptp(table, axis=0) == 0, (table > 0).sum(axis=0)
-    report_constant(genes, constant & (cells >= seen), "")
-    rare = cells < seen if taking is None else ~np.isin(genes, taking.get("", genes))
+    constant, expressing = np.ptp(table, axis=0) == 0, (table > 0).sum(axis=0)
+    report_constant(genes, constant & (expressing >= seen), "")
+    rare = expressing < seen if taking is None else ~np.isin(genes, taking.get("", genes))
     tell_genes("", genes[~rare])
     if rare.any():
         names = ", ".join(genes[rare][:5])
@@ -222,4 +242,4 @@ def _complete(
     np.add.at(sizes, (row, np.searchsorted(moments, times)), 1)
     screen = Screen(table[kept][:, ~constant], sizes, np.searchsorted(names, knocked), moments)
     left = np.array(sorted({*lost, *silent, *flat}), dtype=str)
-    return Named(screen, names, genes[constant], left)
+    return Named(screen, names, cells[kept], genes[constant], left)

@@ -16,6 +16,7 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._bounds import check_panel
+from grn.models._perturbed_sentences import Layout, check_mode, perturbed
 from grn.models._sentences import Batch, Sentence, genes_shown, read_sentences, readout_of
 from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models.steady import Steady
@@ -76,6 +77,7 @@ class Published(Steady, ABC):
     # embeddings of a cell, the default first, and how many genes of a cell the authors show; None for all that fit
     cell_readouts: tuple[str, ...] = ()
     cell_genes: int | None = None
+    sentence_layout: Layout = Layout()
 
     def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
         checks.word("dtype", about.dtype, DTYPES)
@@ -184,6 +186,40 @@ class Published(Steady, ABC):
             shape=(self.sizes["width"],),
             batch_size=batch_size,
         )
+
+    def perturb_cells(
+        self,
+        X: np.ndarray,
+        genes: Sequence[str],
+        sets: Sequence[Sequence[str]],
+        *,
+        mode: str = "delete",
+        reference: Moments | None = None,
+        readout: str | None = None,
+        max_genes: int | None = None,
+        batch_size: int = 8,
+    ) -> Tensor:
+        """Embeddings (sets, cells, d) of cells in which a set of genes is taken out or raised, NaN where it cannot be.
+
+        Arguments as of :meth:`embed_cells`; ``mode`` is ``"delete"`` or ``"overexpress"``. Only cells that express all
+        genes of a set, among the ``max_genes`` that are shown, can lose them.
+        """
+        if not self.cell_readouts:
+            raise self.lacks("embedding of cells")
+        chosen, mode = readout_of(readout, self.cell_readouts, self.name), check_mode(mode)
+        most = genes_shown(max_genes, self.cell_genes, self.max_genes, self.name)
+        cells = self._sentences(X, genes, reference, most)
+        tokens = [torch.tensor([self.vocabulary[gene] for gene in together]) for together in sets]
+        changed = [
+            None if cell is None else perturbed(cell, ids, mode, self.sentence_layout, most)
+            for ids in tokens
+            for cell in cells
+        ]
+        width = self.sizes["width"]
+        read = self._read_cells(
+            changed, lambda batch: self._cell(batch, chosen), shape=(width,), batch_size=batch_size
+        )  # (sets * cells, d)
+        return read.reshape(len(sets), len(cells), width)
 
     def _read_cells(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from grn._core import checks
 from grn._core.errors import ParameterError
+from grn.models._perturbed_sentences import Layout as SentenceLayout
 from grn.models._published import Published, counts_of
 from grn.models._scprint_network import Layout, ScPRINTNetwork
 from grn.models._sentences import Batch, Sentence, genes_shown, shown
@@ -70,6 +71,7 @@ class CellReader(Published):
 
     cell_genes = 2000
     reads_counts = True
+    sentence_layout = SentenceLayout(shows_silent=True)
     network: ScPRINTNetwork
     reading: CountReading
     labels: dict[str, tuple[str, ...]]

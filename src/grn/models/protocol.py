@@ -171,6 +171,28 @@ class CellModel(Protocol):
         """
 
 
+@runtime_checkable
+class PerturbModel(Protocol):
+    """A :class:`CellModel` that can show itself a cell without some genes, or with some raised above all others.
+
+    Without this member :func:`grn.tl.in_silico_perturbation` changes the expression values instead.
+    """
+
+    def perturb_cells(
+        self,
+        X: np.ndarray,
+        genes: Sequence[str],
+        sets: Sequence[Sequence[str]],
+        *,
+        mode: str = "delete",
+        reference: Moments | None = None,
+        readout: str | None = None,
+        max_genes: int | None = None,
+        batch_size: int = 8,
+    ) -> Tensor:
+        """Embeddings (sets, cells, d) float32 after a perturbation of every set; NaN for cells that have none."""
+
+
 def need(model: FoundationModel, capability: Capability, purpose: str) -> None:
     """Raise unless the model offers a capability.
 

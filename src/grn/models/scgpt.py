@@ -23,6 +23,7 @@ from grn.models._blocks import BlockConfig, Stack
 from grn.models._bounds import number, outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
+from grn.models._perturbed_sentences import Layout
 from grn.models._published import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._scgpt_files import (
@@ -165,6 +166,7 @@ class ScGPT(Published):
     capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
     cell_readouts = ("cls",)
     cell_genes = 1199
+    sentence_layout = Layout(before=1)
     encodes_whole_cells = True  # the bin of a gene is its rank among all genes of the cell
     network: ScGPTNetwork
 

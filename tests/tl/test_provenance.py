@@ -207,6 +207,10 @@ CALLS = {
     ),
     "embedding": (cells, {}),
     "gradient_trajectory": (cells, {**GENES, "grid": [0.0, 1.0], "background": "moving"}),
+    "in_silico_perturbation": (
+        cells,
+        {"genes": ["SPI1"], "layer": "other", "groupby": "group", "max_cells": 9, "mode": "overexpress", "rng": 5},
+    ),
     "infer_network": (cells, {**READ, "method": "ridge", "params": {"alpha": 0.5}, "groupby": "group", "rng": 5}),
     "pert": (cells, {**READ, "groupby": "group"}),
     "probe": (cells, {**READ, "grid": [0.0, 1.0], "context": "mean", "groupby": "group"}),

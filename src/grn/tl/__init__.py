@@ -13,6 +13,7 @@ from grn.tl._estimate_cost import Cost, estimate_cost
 from grn.tl._fit_translator import fit_translator
 from grn.tl._gene_programs import gene_programs
 from grn.tl._gradient import gradient_trajectory
+from grn.tl._in_silico_perturbation import in_silico_perturbation
 from grn.tl._infer import infer_network, methods, ugrn
 from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
@@ -40,6 +41,7 @@ __all__ = [
     "fit_translator",
     "gene_programs",
     "gradient_trajectory",
+    "in_silico_perturbation",
     "infer_network",
     "methods",
     "pert",

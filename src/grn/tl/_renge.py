@@ -18,6 +18,7 @@ from grn._object.container import check_type
 from grn._object.genes import spelled
 from grn.methods.cells import FEWEST
 from grn.methods.genes import rows_of
+from grn.simulate.intervention import gene_sets
 from grn.tl._infer import infer_network
 from grn.tl._snippets import SNIPPETS
 
@@ -289,23 +290,17 @@ def predict_knockout(
 
 def _sets(adata: AnnData, names: np.ndarray, genes: object, key: str) -> list[np.ndarray]:
     """Positions among the genes of the network of those that are knocked out together, one array per knock-out."""
-    entries = [genes] if isinstance(genes, str) else genes
-    if not isinstance(entries, Sequence | np.ndarray | pd.Index):
-        raise ParameterError(f"genes has type {type(genes).__name__}; pass a name or a list of names.")
-    together = [list(e) if isinstance(e, list | tuple | np.ndarray | pd.Index) else [e] for e in entries]
-    sizes = [len(genes) for genes in together]
-    if not sizes or 0 in sizes:
-        raise ParameterError("genes is empty, or holds an empty set; pass names of genes of the network.")
+    together = gene_sets(genes)
     asked = spelled(adata, [gene for genes in together for gene in genes])
     _positions(names, asked, key)
     place = {str(name): k for k, name in enumerate(names)}
-    sets = []
-    for part in np.split(np.array([place[gene] for gene in asked]), np.cumsum(sizes)[:-1]):
-        if len(np.unique(part)) < len(part):
-            twice = ", ".join(names[part])
-            raise ParameterError(f"genes holds a set that names a gene twice ({twice}); name each gene of a set once.")
-        # in the order of the names, so that a set is one set however it is written
-        sets.append(tuple(sorted(part.tolist(), key=names.__getitem__)))
+    starts = np.cumsum([len(genes) for genes in together])[:-1]
+    # in the order of the names, so that a set is one set however it is written
+    sets = [
+        tuple(sorted(part.tolist(), key=names.__getitem__))
+        for part in np.split(np.array([place[gene] for gene in asked]), starts)
+    ]
+    gene_sets([names[list(positions)] for positions in sets])  # two spellings may be one gene
     return [np.array(positions) for positions in dict.fromkeys(sets)]
 
 

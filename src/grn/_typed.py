@@ -38,7 +38,7 @@ def typed(record: Method, texts: Sequence[str]) -> dict[str, Any]:
         If a name is unknown (all valid ones are named) or repeated, or a value is not of the type that is expected.
     """
     found: dict[str, Any] = {}
-    kinds = _kinds(record.fit)
+    kinds = {name: kind for function in record.functions() for name, kind in _kinds(function).items()}
     for text in texts:
         name, sign, value = text.partition("=")
         name = name.strip()

@@ -7,7 +7,7 @@ from anndata import AnnData
 
 import grn
 from grn.errors import ExpressionError, GroupError, ParameterError
-from grn.methods.cells import FEWEST
+from grn.methods.record import MIN_CELLS_SEEN
 
 METHODS = {
     "correlation": {},
@@ -61,7 +61,7 @@ def test_a_gene_seen_in_too_few_cells_of_a_group_has_no_edges_there(cells, name,
     assert {"g3", "g13"} & ends(found, "b")
     assert caplog.text.count("fewer than min_cells=5 cells") == 1
     params = grn.get.network(cells).params
-    assert params["rare_genes"] == {"a": 2, "b": 0} and params["min_cells"] == FEWEST == 5
+    assert params["rare_genes"] == {"a": 2, "b": 0} and params["min_cells"] == MIN_CELLS_SEEN == 5
     assert params["skipped_groups"].tolist() == []
     # at the limit it takes part
     cells.X[np.arange(7, 11), 3] = cells.X[np.arange(7, 11), 13] = 4.0

@@ -34,6 +34,8 @@ class Case:
 
 
 CASES = {
+    "celloracle": Case(params=MappingProxyType({"max_p": None})),
+    "scrank": Case(every_gene=True),
     "genie3": Case(params=MappingProxyType({"mode": "fast", "n_trees": 10})),
     "grnboost2": Case(params=MappingProxyType({"max_rounds": 20})),
     "renge": Case(

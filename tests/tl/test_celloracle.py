@@ -94,10 +94,15 @@ def test_without_filter_all_edges_stay(adata):
     assert sorted(found["entropy"]["n_regulators"]) == [3] * 4 + [4] * 12
 
 
-def test_the_record_gives_the_edges_before_the_filter(adata):
-    grn.tl.celloracle(adata, groupby="group", max_p=None, top=None)
-    grn.tl.infer_network(adata, method="celloracle", groupby="group")
-    assert grn.Network.from_anndata(adata, "celloracle").equals(grn.Network.from_anndata(adata, "grn"))
+def test_by_name_it_is_the_same_call(adata):
+    grn.tl.celloracle(adata, groupby="group", rng=3, max_p=0.2)
+    grn.tl.infer_network(adata, method="celloracle", groupby="group", rng=3, params={"max_p": 0.2})
+    one, two = adata.uns["celloracle"], adata.uns["grn"]
+    assert set(one) == set(two) >= {"edges", "scores", "entropy", "simulation"}
+    for name in ("edges", "scores", "entropy", "simulation"):
+        pd.testing.assert_frame_equal(one[name], two[name])
+    for name, value in one["params"].items():
+        assert np.array_equal(two["params"][name], value), name
 
 
 def test_simulation_is_ridge_on_the_kept_regulators(adata):

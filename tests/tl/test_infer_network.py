@@ -1,5 +1,7 @@
 """Networks by any method: parameters, tables, signs, groups, provenance."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import grn
 from grn.errors import GroupError, ParameterError
 from grn.methods import METHODS
 
+DOCS = Path(__file__).parents[2] / "docs"
 RAW = {"translator": None}
 OWN = {
     "ugrn": {},
@@ -34,6 +37,8 @@ def translators(planted, toy, weights):
     }
     return {**made, "embedding": grn.tl.fit_translator(adata, edges, key="X_planted", view="raw", **fit)}
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 def params_of(method, translators):
     return {"translator": translators} if method == "ugrn" else OWN[method]
@@ -42,10 +47,15 @@ def params_of(method, translators):
 def test_methods_table():
     table = grn.tl.methods()
     assert set(OWN) <= set(table.index) and table.index.name == "method"
-    assert table.loc["pert", "needs"] == "cells" and not table.loc["attention", "signed"]
+    assert table.loc["pert", "needs"] == "model, cells" and not table.loc["attention", "sign"]
+    assert not table.loc["correlation", "direction"] and table.loc["renge", "confidence"] == "pval, qval"
+    assert table.loc["scrank", ["system", "year", "output"]].tolist() == ["scRank", 2024, "edges, ranks, effects"]
+    assert table["input"].str.len().min() > 2 and table["cost"].str.len().min() > 3
+    pages = {page for page in table["page"] if (DOCS / f"{page}.md").exists()}
+    assert not DOCS.exists() or pages == set(table["page"])
     assert "max_cells=32" in table.loc["attention", "parameters"]
     assert table["description"].str.len().min() > 10
-    assert not table.map(lambda value: value is None).any(axis=None)
+    assert not table.drop(columns="year").map(lambda value: value is None).any(axis=None)
 
 
 @pytest.mark.parametrize("method", OWN)

@@ -34,7 +34,7 @@ def test_difference_dose_and_steps(adata):
     half = grn.tl.predict_knockout(adata, genes=gene, difference=True, dose=0.5)
     np.testing.assert_allclose(half * 2, change, atol=1e-12)
     nothing = grn.tl.predict_knockout(adata, genes=gene, dose=0)
-    fitted = adata.uns["renge"]["params"]["fit"]
+    fitted = adata.uns["renge"]["fit"]
     levels = pd.DataFrame(fitted["level"], columns=fitted["genes"]).drop(columns=gene)
     np.testing.assert_allclose(nothing.drop(columns=gene), levels)
     direct = grn.tl.predict_knockout(adata, genes=gene, difference=True, max_steps=1).drop(columns=gene)
@@ -72,7 +72,7 @@ def test_genes_of_an_inner_list_are_knocked_out_together(adata):
     found = grn.tl.predict_knockout(adata, genes=[(two, one), three, [one, two, three]], difference=True)
     pair, triple = "+".join(sorted([one, two])), "+".join(sorted([one, two, three]))
     assert found.index.get_level_values(0).unique().tolist() == [pair, three, triple]
-    fit = adata.uns["renge"]["params"]["fit"]
+    fit = adata.uns["renge"]["fit"]
     np.testing.assert_allclose(found.loc[pair], by_hand(fit, [one, two], 2), atol=1e-12)
     np.testing.assert_allclose(found.loc[triple], by_hand(fit, [one, two, three], 2), atol=1e-12)
     pd.testing.assert_frame_equal(found.loc[three], grn.tl.predict_knockout(adata, genes=three, difference=True))

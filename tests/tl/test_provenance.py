@@ -8,7 +8,7 @@ import pytest
 
 import grn
 from grn.errors import NetworkError, ParameterError
-from grn.methods import METHODS, Method, cells_of
+from grn.methods import METHODS, Inputs, Method, Task
 
 # arguments that decide where and how fast, not what
 HOW = {
@@ -26,7 +26,9 @@ def _clean(monkeypatch):
 
 
 def method(fit, **promises):
-    METHODS.add("mine", Method("mine", fit, "mine", signed=True, probability=False, reads_model=False, **promises))
+    METHODS.add(
+        "mine", Method("mine", fit, "mine", signed=True, probability=False, reference="", needs=("cells",), **promises)
+    )
 
 
 def pairs(cells, weight, *, sources=None, targets=None, group=None, **flags):
@@ -42,29 +44,26 @@ def pairs(cells, weight, *, sources=None, targets=None, group=None, **flags):
     return grn.Network(edges if group is None else edges.assign(group=group), genes=names, **flags)
 
 
-def thresholded(adata, task, *, minimum: float = 0.3, mode: str = "plain", skip: tuple = (), table=None):
+def thresholded(group, *, minimum: float = 0.3, mode: str = "plain", skip: tuple = (), table=None):
     """A method that obeys and records nothing itself."""
-    cells = cells_of(adata, task)
-    values = pd.DataFrame(cells.expression.rows(np.arange(adata.n_obs)), columns=cells.names)
-    found = pairs(cells, values.corr())
-    edges = found.edges
-    return grn.Network(edges[edges["weight"].abs() >= minimum], genes=found.genes)
+    correlation = np.corrcoef(group.values().T)[np.ix_(group.targets, group.sources)]
+    return np.where(np.abs(correlation) >= minimum, correlation, np.nan)
 
 
 class TestParams:
     def test_arguments_of_a_registered_method_are_stored(self, toy, reread):
-        method(thresholded, needs=("cells",))
+        method(thresholded)
         grn.tl.infer_network(toy, method="mine", params={"minimum": 0.5, "mode": "other", "skip": ("MYB", "SPI1")})
         told = grn.get.network(reread(toy)).params
         assert told["minimum"] == 0.5 and told["mode"] == "other" and list(told["skip"]) == ["MYB", "SPI1"]
 
     def test_defaults_are_stored(self, toy):
-        method(thresholded, needs=("cells",))
+        method(thresholded)
         grn.tl.infer_network(toy, method="mine")
         assert toy.uns["grn"]["params"]["minimum"] == 0.3 and toy.uns["grn"]["params"]["mode"] == "plain"
 
     def test_what_cannot_be_stored_is_said_to_be_given(self, toy):
-        method(thresholded, needs=("cells",))
+        method(thresholded)
         grn.tl.infer_network(toy, method="mine", params={"table": pd.DataFrame({"a": [1]})})
         assert toy.uns["grn"]["params"]["table"] == "given"
         with pytest.raises(ParameterError, match="table"):
@@ -73,17 +72,17 @@ class TestParams:
     def test_confidence_runs_again_with_what_was_given(self, toy):
         seen = []
 
-        def watched(adata, task, *, minimum: float = 0.3):
+        def watched(group, *, minimum: float = 0.3):
             seen.append(minimum)
-            return thresholded(adata, task, minimum=minimum)
+            return thresholded(group, minimum=minimum)
 
-        method(watched, needs=("cells",))
+        method(watched)
         grn.tl.infer_network(toy, method="mine", params={"minimum": 0.5})
         grn.tl.confidence(toy, n_permutations=2, n_subsamples=2, top=5)
         assert set(seen) == {0.5}
 
     def test_confidence_says_what_an_older_network_does_not_tell(self, toy, caplog):
-        method(thresholded, needs=("cells",))
+        method(thresholded)
         grn.tl.infer_network(toy, method="mine")
         del toy.uns["grn"]["params"]["minimum"]
         grn.tl.confidence(toy, n_permutations=2, n_subsamples=0)
@@ -101,45 +100,46 @@ class TestAnswersOutsideTheQuestion:
     """A method that does not do what it was asked is refused, not recorded as having obeyed."""
 
     def refused(self, refuses, adata, fit, *, error=NetworkError, **asked):
-        method(fit, needs=("cells",))
+        method(fit, whole=True)
         message = refuses(error, grn.tl.infer_network, adata, method="mine", **asked)
         assert "'mine'" in message
         return message
 
     def test_groups_ignored(self, toy, refuses):
-        ignores = lambda adata, task: pairs(cells_of(adata, task), 1.0)  # noqa: E731
+        ignores = lambda inputs: pairs(inputs.cells, 1.0)  # noqa: E731
         assert "groupby" in self.refused(refuses, toy, ignores, groupby="group")
 
     def test_groups_that_were_not_asked_for(self, toy, refuses):
-        invents = lambda adata, task: pairs(cells_of(adata, task), 1.0, group="x")  # noqa: E731
+        invents = lambda inputs: pairs(inputs.cells, 1.0, group="x")  # noqa: E731
         self.refused(refuses, toy, invents)
 
     def test_groups_that_do_not_exist(self, toy, refuses):
-        invents = lambda adata, task: pairs(cells_of(adata, task), 1.0, group="x")  # noqa: E731
+        invents = lambda inputs: pairs(inputs.cells, 1.0, group="x")  # noqa: E731
         assert "'x'" in self.refused(refuses, toy, invents, groupby="group")
 
     def test_targets_ignored(self, toy, refuses):
-        ignores = lambda adata, task: pairs(cells_of(adata, task), 1.0, targets=adata.var_names)  # noqa: E731
+        ignores = lambda inputs: pairs(inputs.cells, 1.0, targets=inputs.names)  # noqa: E731
         assert "targets" in self.refused(refuses, toy, ignores, targets=["MYB", "SPI1"])
 
     def test_sources_ignored(self, toy, refuses):
-        ignores = lambda adata, task: pairs(cells_of(adata, task), 1.0, sources=adata.var_names[:3])  # noqa: E731
+        ignores = lambda inputs: pairs(inputs.cells, 1.0, sources=inputs.names[:3])  # noqa: E731
         assert "sources" in self.refused(refuses, toy, ignores, sources=["SPI1"])
 
     def test_layer_ignored(self, toy, refuses):
         toy.layers["other"] = toy.X.copy()
 
-        def reads_x(adata, task):
-            found = cells_of(adata, type(task)(model=None, sources=task.sources))
-            return pairs(found, adata.to_df().corr())
+        def reads_x(inputs):
+            other = Inputs(inputs.adata, Task(sources=inputs.task.sources))
+            return pairs(other.cells, inputs.adata.to_df().corr())
 
         assert "layer" in self.refused(refuses, toy, reads_x, layer="other")
 
     def test_raw_ignored(self, toy, refuses):
         toy.raw = toy
 
-        def reads_x(adata, task):
-            return pairs(cells_of(adata, type(task)(model=None, sources=task.sources)), adata.to_df().corr())
+        def reads_x(inputs):
+            other = Inputs(inputs.adata, Task(sources=inputs.task.sources))
+            return pairs(other.cells, inputs.adata.to_df().corr())
 
         assert "use_raw" in self.refused(refuses, toy, reads_x, use_raw=True)
 
@@ -155,20 +155,20 @@ class TestAnswersOutsideTheQuestion:
 
     @pytest.mark.parametrize("weight", [np.nan, np.inf])
     def test_weights_that_are_no_numbers(self, toy, refuses, weight):
-        method(lambda adata, task: pairs(cells_of(adata, task), weight), needs=("cells",))
+        method(lambda inputs: pairs(inputs.cells, weight), whole=True)
         with pytest.raises(NetworkError, match="weights"):
             grn.tl.infer_network(toy, method="mine")
         assert "grn" not in toy.uns
 
     def test_genes_of_another_object(self, toy, refuses):
-        def foreign(adata, task):
+        def foreign(inputs):
             return grn.Network(pd.DataFrame({"source": ["A"], "target": ["B"], "weight": [1.0]}))
 
         self.refused(refuses, toy, foreign)
 
     @pytest.mark.parametrize("answer", [None, 3, "network", pd.DataFrame({"source": ["MYB"]})])
     def test_no_network(self, toy, refuses, answer):
-        self.refused(refuses, toy, lambda adata, task: answer)
+        self.refused(refuses, toy, lambda inputs: answer)
 
 
 def cells():

@@ -16,17 +16,19 @@ def _clean(monkeypatch):
     monkeypatch.setattr(_registry._RECORDS, "_records", dict(_registry._RECORDS._records))
 
 
-def correlate(adata, task, *, power: float = 1.0):
+def correlate(inputs, *, power: float = 1.0):
     """Correlation of expression as a network; knows no model."""
-    table = adata.to_df().corr()
-    names = list(adata.var_names)
-    sources = task.sources or names[:2]
+    table = inputs.adata.to_df().corr()
+    names = list(inputs.names)
+    sources = inputs.task.sources or names[:2]
     rows = [(s, t, table.loc[s, t] ** power) for s in sources for t in names if s != t]
     edges = pd.DataFrame(rows, columns=["source", "target", "weight"])
     return grn.Network(edges, genes=names, params={"power": power})
 
 
-RECORD = Method("mine", correlate, "Pearson correlation", signed=True, probability=False, needs=("cells",))
+RECORD = Method(
+    "mine", correlate, "Pearson correlation", signed=True, probability=False, reference="", needs=("cells",), whole=True
+)
 
 
 def test_a_method_by_name(toy, planted):
@@ -50,10 +52,10 @@ def test_a_method_without_a_model(toy):
 
 
 def test_a_method_that_fails_leaves_the_object(toy, refuses, planted):
-    def broken(adata, task):
+    def broken(inputs):
         raise ParameterError("this method cannot be used here.")
 
-    METHODS.add("broken", Method("broken", broken, "fails", signed=False, probability=False))
+    METHODS.add("broken", Method("broken", broken, "fails", signed=False, probability=False, reference=""))
     refuses(ParameterError, grn.tl.infer_network, toy, method="broken", model=planted())
 
 

@@ -13,6 +13,7 @@ from anndata import AnnData
 from grn._core.errors import CapabilityError, ExpressionError, ParameterError
 from grn._core.rng import RNGLike, seed_of
 from grn.methods import METHODS, Task
+from grn.methods.runner import fit
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class MethodScorer:
             )
         wanted = pd.unique(pairs["source"].astype(str))
         task = Task(None, sources=[str(name) for name in wanted], seed=self.seed, n_jobs=self.n_jobs, show=False)
-        edges = METHODS[self.method].fit(adata, task, **self.params).edges
+        edges = fit(adata, METHODS[self.method], task, self.params).edges
         weight = pd.Series(
             edges["weight"].abs().to_numpy(),
             index=pd.MultiIndex.from_arrays([edges["source"].astype(str), edges["target"].astype(str)]),

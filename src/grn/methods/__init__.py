@@ -1,17 +1,21 @@
 """Published systems, probes and baselines as records: a folder each, none imports another."""
 
 from grn.methods import baselines, celloracle, foundation, probes, renge, scrank
-from grn.methods.cells import Cells, cells_of
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.group import Fitted, Group
+from grn.methods.inputs import Inputs
+from grn.methods.record import METHODS, Method, Result, Table, Task
 
 __all__ = [
     "METHODS",
-    "Cells",
+    "Fitted",
+    "Group",
+    "Inputs",
     "Method",
+    "Result",
+    "Table",
     "Task",
     "baselines",
     "celloracle",
-    "cells_of",
     "foundation",
     "probes",
     "renge",

@@ -16,11 +16,9 @@ from grn._object.groups import MIN_CELLS, group_codes
 from grn._object.regulators import regulator_mask
 from grn._object.values import expression
 from grn.methods.participation import NothingVariesError, tell_genes, tell_skipped
-from grn.methods.record import Task
+from grn.methods.record import MIN_CELLS_SEEN, Task
 
 T = TypeVar("T")
-# fewest cells of a group in which a gene is seen
-FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ class Cells:
         return {group or "all": count for group, count in zip(self.groups, number, strict=True)}
 
 
-def cells_of(adata, task: Task, *, min_cells: int = FEWEST, min_group_cells: int = MIN_CELLS) -> Cells:
+def cells_of(adata, task: Task, *, min_cells: int = MIN_CELLS_SEEN, min_group_cells: int = MIN_CELLS) -> Cells:
     """Values, genes and groups as a task asks for them.
 
     Parameters

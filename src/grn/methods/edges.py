@@ -1,4 +1,4 @@
-"""From matrices (targets, sources) to an edge table."""
+"""From the answers of a method, matrices or tables per group, to a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grn._core.errors import NetworkError
+from grn.methods.group import Group
 from grn.network import Network
+
+COLUMNS = ("weight", "sign", "probability", "score")
 
 
 def to_network(
@@ -47,7 +51,7 @@ def to_network(
                 "target": pd.Categorical.from_codes(target, categories=names),
             }
         )
-        for column in ("weight", "sign", "probability", "score"):
+        for column in COLUMNS:
             if column in columns:
                 frame[column] = columns[column][target, source].astype(np.float64)
         if group:
@@ -58,3 +62,61 @@ def to_network(
         order = [group for group, _ in parts]
         edges["group"] = pd.Categorical(edges["group"], categories=order)
     return Network(edges, genes=names, directed=directed, signed=signed, params=dict(params))
+
+
+def checked_matrices(answer: Any, group: Group, method: str) -> dict[str, np.ndarray]:
+    """Matrices (n_vars, S) of what a method returned as matrices (T, S), NaN for pairs that may be no edges."""
+    matrices = answer if isinstance(answer, Mapping) else {"weight": answer}
+    shape = (len(group.targets), len(group.sources))
+    unknown = sorted(set(map(str, matrices)) - set(COLUMNS))
+    if "weight" not in matrices or unknown:
+        raise NetworkError(
+            f"method {method!r} returned {', '.join(map(str, matrices)) or 'nothing'}; fit returns 'weight' and any of "
+            f"{', '.join(COLUMNS[1:])}."
+        )
+    spread_out = {}
+    keep = group.listed & ~np.isnan(_numbers(matrices["weight"], "weight", shape, method))
+    for name, matrix in matrices.items():
+        full = np.full((len(group.names), shape[1]), np.nan)  # (n_vars, S)
+        full[group.targets] = np.where(keep, _numbers(matrix, name, shape, method), np.nan)
+        spread_out[name] = full
+    return spread_out
+
+
+def _numbers(matrix: Any, name: str, shape: tuple[int, int], method: str) -> np.ndarray:
+    values = np.asarray(matrix)
+    if values.shape != shape or values.dtype.kind not in "fiub":
+        raise NetworkError(
+            f"method {method!r} returned {name} of shape {values.shape} and type {values.dtype}; fit returns numbers "
+            f"of shape {shape}, one row per target and one column per source of the group."
+        )
+    if np.isinf(values.astype(np.float64)).any():
+        raise NetworkError(f"method {method!r} returned infinite {name}; NaN stands for a pair without an edge.")
+    return values.astype(np.float64)
+
+
+def stacked(
+    names: np.ndarray,
+    parts: Sequence[tuple[str, pd.DataFrame]],
+    *,
+    params: Mapping[str, Any],
+    signed: bool,
+    directed: bool = True,
+    tested: bool = False,
+) -> Network:
+    """Build a network from one edge table per group."""
+    frames = []
+    for group, table in parts:
+        frame = table.reset_index(drop=True)
+        if group:
+            frame["group"] = pd.Categorical([group] * len(frame), categories=[name for name, _ in parts])
+        frames.append(frame)
+    edges = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    return Network(edges, genes=names, directed=directed, signed=signed, tested=tested, params=dict(params))
+
+
+def indexed(names: np.ndarray, source: np.ndarray, target: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
+    """Edge table of genes given by their positions in ``names``."""
+    ends = {"source": source, "target": target}
+    sides = {side: pd.Categorical.from_codes(rows, categories=names) for side, rows in ends.items()}
+    return pd.DataFrame({**sides, **columns})

@@ -1,16 +1,22 @@
-"""A method is a record: a function from an object to a Network, and what it promises."""
+"""A method is a record: what it needs, a function that makes edges of it, and what it promises."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grn._core.errors import ParameterError
 from grn._core.registry import Registry
 from grn._kernels.scan import check_values
 from grn.network import Network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# fewest cells of a group in which a gene is seen, for it to have edges there
+MIN_CELLS_SEEN = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Task:
         ``None`` to decide it now.
     """
 
-    model: Any
+    model: Any = None
     sources: Sequence[str] | None = None
     targets: Sequence[str] | None = None
     groupby: str | None = None
@@ -62,51 +68,144 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Table:
+    """What a table beside the edges holds.
+
+    Parameters
+    ----------
+    description
+        One line for people.
+    columns
+        Columns that the table always has; ``()`` for a mapping of arrays.
+    """
+
+    description: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a method gives back.
+
+    Parameters
+    ----------
+    network
+        The edges, between genes and groups that were asked for.
+    tables
+        Tables beside them, by the names that the record declares.
+    graphs
+        Weights between cells (n_cells, n_cells) and their provenance, by their key in ``obsp``.
+    """
+
+    network: Network
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    graphs: Mapping[str, tuple[Any, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Method:
-    """A published system or a plain probe.
+    """A published system, a probe of a foundation model or a baseline.
 
     Parameters
     ----------
     name
         Name for ``grn.tl.infer_network(method=...)``.
     fit
-        ``fit(adata, task, *, ...) -> Network``; its keyword-only parameters are the method's own.
+        Makes edges. A method that needs ``("cells",)`` is called once per group of cells: ``fit(group, *, ...)`` takes
+        a :class:`grn.methods.Group` and returns weights (T, S) of its targets and sources, NaN for no edge; or a dict
+        of such matrices, ``"weight"`` and any of ``"sign"``, ``"score"``, ``"probability"``; or a DataFrame ``source,
+        target, weight``; or ``None`` where nothing varies. Others are called once: ``fit(inputs, *, ...)`` takes
+        :class:`grn.methods.Inputs` and returns a :class:`grn.Network` or a :class:`grn.methods.Result`. Keyword-only
+        parameters are the method's own.
     description
         One line for people.
     signed, probability
         Whether edges carry a sign and a probability.
-    needs
-        What the object must hold beside gene names: ``"cells"``, ...
     reference
         Citation.
+    needs
+        What it reads beside the names of genes: ``"cells"``, ``"model"``, ``"perturbation"``, ``"time"``.
+    verify
+        ``verify(*, ...)``, called first: refuses values of parameters, before anything is read.
+    prepare
+        ``prepare(inputs, *, ...)``, called before the groups are fitted: reads what all groups share. ``fit`` receives
+        what it returns as ``prepared``.
+    report
+        ``report(inputs, network, *, prepared, ...) -> Result``, called with all edges: lists some of them, adds
+        tables. Left out where the network is only compared with another.
+    whole
+        Whether a method of cells is given all of them at once instead of group by group.
+    takes_prior
+        Whether the user may restrict the pairs, by ``base_grn``.
+    directed
+        Whether an edge has a direction.
+    tables
+        Tables that ``report`` or ``fit`` may give, by name.
     family
         Family of published models the recipe belongs to; ``""`` for any model.
     uses_client
-        Whether ``fit`` gives its work to the workers of ``task.client``.
-    reads_model
-        Whether ``fit`` reads ``task.model``; methods that regress on the cells alone do not.
+        Whether the work is given to the workers of ``Task.client``.
+    confidence
+        Columns that say how sure an edge is, such as ``"pval"``.
+    system, year, inputs, cost, licence, page
+        For the table of methods: name and year of the original, what it reads and what that costs, in words, the
+        licence of the original program, and the page of the documentation.
     """
 
     name: str
-    fit: Callable[..., Network]
+    fit: Callable[..., Any]
     description: str
     signed: bool
     probability: bool
-    needs: tuple[str, ...] = field(default=())
-    reference: str = "arXiv 2605.08128"
+    reference: str
+    needs: tuple[str, ...] = ()
+    verify: Callable[..., None] | None = None
+    prepare: Callable[..., Any] | None = None
+    report: Callable[..., Result] | None = None
+    whole: bool = False
+    takes_prior: bool = False
+    directed: bool = True
+    tables: Mapping[str, Table] = field(default_factory=dict)
     family: str = ""
     uses_client: bool = False
-    reads_model: bool = True
+    confidence: str = ""
+    system: str = ""
+    year: int = 0
+    inputs: str = ""
+    cost: str = ""
+    licence: str = ""
+    page: str = ""
 
-    def parameters(self) -> dict[str, Any]:
-        """The method's own parameters with their defaults; ``stored`` is the caller's, not the user's."""
-        found = inspect.signature(self.fit).parameters.values()
-        return {p.name: p.default for p in found if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != "stored"}
+    @property
+    def reads_model(self) -> bool:
+        """Whether it asks a foundation model."""
+        return "model" in self.needs
+
+    @property
+    def by_group(self) -> bool:
+        """Whether the runner calls ``fit`` once per group of cells."""
+        return "cells" in self.needs and not self.reads_model and not self.whole
 
     @property
     def reuses(self) -> bool:
         """Whether ``fit`` takes features computed before, as ``stored=``."""
         return "stored" in inspect.signature(self.fit).parameters
+
+    def functions(self) -> list[Callable[..., Any]]:
+        """The functions whose keyword-only parameters are the method's."""
+        shared = [_restricted] * self.takes_prior + [_seen] * self.by_group
+        return [*filter(None, (self.prepare, self.fit, self.report)), *shared]
+
+    def parameters(self, *, listing: bool = True) -> dict[str, Any]:
+        """The method's own parameters with their defaults.
+
+        Parameters
+        ----------
+        listing
+            Include those that only choose which edges are listed and what is told beside them.
+        """
+        functions = [f for f in self.functions() if listing or f is not self.report]
+        return {name: default for function in functions for name, default in keywords(function).items()}
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Refuse parameters the method does not have."""
@@ -117,6 +216,24 @@ class Method:
                 f"method {self.name!r} has no parameter {', '.join(map(repr, unknown))}; valid are: "
                 f"{', '.join(f'{k}={v!r}' for k, v in valid.items()) or 'none'}."
             )
+
+
+# what the runner hands over beside the parameters of the user
+_HANDED = ("prepared", "stored")
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, Any]:
+    """Keyword-only parameters of a function of a record, with their defaults, but for what the runner hands over."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _HANDED}
+
+
+def _restricted(*, base_grn: pd.DataFrame | None = None) -> None:
+    """Parameter of methods that may be restricted to the pairs of a table."""
+
+
+def _seen(*, min_cells: int = MIN_CELLS_SEEN) -> None:
+    """Parameter of all methods of groups of cells: fewest of them in which a gene is above zero; 0 for no limit."""
 
 
 METHODS: Registry[Method] = Registry("method")

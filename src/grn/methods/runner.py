@@ -1,32 +1,39 @@
-"""Run a record: give it the question, and take no answer to another one."""
+"""The one way from an object to the result of a method: read, fit, check, describe."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from numbers import Real
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import NetworkError
-from grn._core.logging import logger
-from grn._object.expression import argument_of, reads_of, select
-from grn._object.genes import spelled
-from grn._object.groups import group_codes
+from grn._object.expression import reads_of, select
+from grn.methods.answer import check_answer, values_read
 from grn.methods.edgeless import tell_without_edges
-from grn.methods.record import Method, Task
+from grn.methods.edges import checked_matrices, stacked, to_network
+from grn.methods.group import Fitted, Group
+from grn.methods.inputs import Inputs
+from grn.methods.provenance import recordable
+from grn.methods.record import Method, Result, Task
 from grn.network import Network
 from grn.network.provenance import with_params
 
-# what stands for a parameter that ``uns`` cannot keep
-GIVEN = "given"
-
 
 def run(
-    adata: AnnData, record: Method, task: Task, params: Mapping[str, Any], *, extra: Mapping[str, Any] | None = None
-) -> Network:
+    adata: AnnData,
+    record: Method,
+    task: Task,
+    params: Mapping[str, Any],
+    *,
+    report: bool = True,
+    handed: Mapping[str, Any] | None = None,
+) -> Result:
     """Make the network of a record and check that it answers the task.
 
     Parameters
@@ -39,101 +46,97 @@ def run(
         What is asked of every method.
     params
         The method's own parameters that the user gave.
-    extra
+    report
+        List the edges and make the tables that the method has for users; without it all edges are compared.
+    handed
         What the caller hands over beside them, such as features computed before; not recorded.
 
     Returns
     -------
-    Network
-        With every parameter of the method in ``params``, also those the method does not record itself, and
+    Result
+        The network has every parameter of the method in ``params``, also those the method does not record itself, and
         ``layer``, ``use_raw`` and ``values`` as they were read.
 
     Raises
     ------
     NetworkError
         If the method returns no network, or edges between other genes or groups than those asked for, or reads other
-        values than it was asked to.
+        values than it was asked to, or gives tables that it did not declare.
     """
-    task = named(adata, task)
-    if task.layer is not None or task.use_raw:
-        select(adata, task.layer, use_raw=task.use_raw)
+    inputs = Inputs(adata, task)
+    own = {**record.parameters(), **params}
+    if inputs.task.layer is not None or inputs.task.use_raw:
+        select(adata, inputs.task.layer, use_raw=inputs.task.use_raw)
     with reads_of() as reads:
-        network = record.fit(adata, task, **{**params, **(extra or {})})
-    if not isinstance(network, Network):
-        raise NetworkError(f"method {record.name!r} returned {type(network).__name__}; fit must return a grn.Network.")
-    _check_genes(network, record, task, np.asarray(adata.var_names, dtype=str))
-    _check_groups(network, record, task, adata)
-    used = _values_read(record, task, reads)
-    tell_without_edges(adata, network, task)
-    own = {name: recordable(value) for name, value in {**record.parameters(), **params}.items()}
-    read = {"layer": used.layer, "use_raw": used.use_raw, "values": task.values, **reads.told}
-    return with_params(network, {**own, **network.params, **read})
+        result = _result(inputs, record, own, handed or {}, report=report)
+    check_answer(result, record, inputs)
+    used = values_read(record, inputs.task, reads)
+    tell_without_edges(adata, result.network, inputs.task)
+    given = {name: recordable(value) for name, value in own.items()}
+    read = {"layer": used.layer, "use_raw": used.use_raw, "values": inputs.task.values, **reads.told}
+    return replace(result, network=with_params(result.network, {**given, **result.network.params, **read}))
 
 
-def named(adata: AnnData, task: Task) -> Task:
-    """The task with sources and targets as ``var_names``, where they were given by a symbol beside them."""
-    sides = {side: getattr(task, side) for side in ("sources", "targets")}
-    listed = {side: wanted for side, wanted in sides.items() if wanted is not None and not isinstance(wanted, str)}
-    return replace(task, **{side: spelled(adata, wanted) for side, wanted in listed.items()})
+def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> Network:
+    """All edges of a record, neither listed nor checked: for repetitions on changed objects."""
+    return _result(Inputs(adata, task), record, {**record.parameters(), **params}, {}, report=False).network
 
 
-def recordable(value: Any) -> Any:
-    """A parameter as ``uns`` can keep it; ``"given"`` for tables, models and other objects."""
-    if value is None or isinstance(value, bool | str | Real | np.bool_):
-        return value
-    if isinstance(value, Mapping):
-        found = {name: recordable(item) for name, item in value.items()}
-        keys = all(isinstance(name, str) and name for name in found)
-        lost = [item for item in found.values() if isinstance(item, str) and item == GIVEN]
-        return found if keys and not lost else GIVEN
-    if isinstance(value, list | tuple | np.ndarray | set | frozenset):
-        items = sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
-        if any(all(isinstance(item, kind) for item in items) for kind in (str, bool, Real)):
-            return items
-    return GIVEN
-
-
-def _check_genes(network: Network, record: Method, task: Task, names: np.ndarray) -> None:
-    edges = network._edges
-    for side, what, asked in (("source", "sources", task.sources), ("target", "targets", task.targets)):
-        there = edges[side].cat.categories[np.unique(edges[side].cat.codes)].astype(str)
-        allowed = names if asked is None else np.asarray(list(asked), dtype=str)
-        strange = there[~np.isin(there, allowed)]
-        if len(strange):
-            told = f"{what} of this object" if asked is None else f"the {what} asked for (task.{what})"
-            raise NetworkError(
-                f"method {record.name!r} returned {len(strange)} genes that are not among {told}: "
-                f"{', '.join(strange[:5])}. A method keeps to the genes in grn.methods.cells_of(adata, task)."
-            )
-
-
-def _check_groups(network: Network, record: Method, task: Task, adata: AnnData) -> None:
-    there = list(network.groups)
-    if task.groupby is None:
-        if there:
-            raise NetworkError(
-                f"method {record.name!r} returned groups ({', '.join(there[:5])}), but groupby= was not given."
-            )
-        return
-    known = group_codes(adata, task.groupby, min_cells=0)[0]
-    strange = [group for group in there if group not in known]
-    if strange or (len(network) and not there):
-        told = f"groups {', '.join(map(repr, strange[:5]))}" if strange else "one network without groups"
+def _result(
+    inputs: Inputs, record: Method, own: Mapping[str, Any], handed: Mapping[str, Any], *, report: bool
+) -> Result:
+    if record.verify is not None:
+        _called(record.verify, own)
+    prepared = None if record.prepare is None else _called(record.prepare, own, inputs)
+    extra = {**handed, "prepared": prepared}
+    if record.by_group:
+        answer: Any = _group_by_group(inputs, record, own, extra)
+    else:
+        answer = _called(record.fit, own, inputs, extra=extra)
+    result = answer if isinstance(answer, Result) else Result(answer)
+    if not isinstance(result.network, Network):
         raise NetworkError(
-            f"method {record.name!r} returned {told}, but groupby={task.groupby!r} asks for one network for each of "
-            f"{', '.join(known[:5])}. A method that cannot tell groups apart is called without groupby=."
+            f"method {record.name!r} returned {type(result.network).__name__}; fit must return a grn.Network or a "
+            "grn.methods.Result."
         )
+    if report and record.report is not None:
+        return _called(record.report, own, inputs, result.network, extra=extra)
+    return result
 
 
-def _values_read(record: Method, task: Task, reads: Sequence[tuple[str | None, bool]]) -> Task:
-    """The task with the layer that was read; an error if it is not the one asked for."""
-    if (task.layer is None and not task.use_raw) or (task.layer, task.use_raw) in reads:
-        return task
-    asked = argument_of(task.layer, use_raw=task.use_raw)
-    if reads or "cells" in record.needs:
-        raise NetworkError(
-            f"method {record.name!r} was asked for {asked} and read other values; a method reads cells with "
-            "grn.methods.cells_of(adata, task), which gives those asked for."
-        )
-    logger.warning("method %r reads no cells here: it has no use for %s", record.name, asked)
-    return replace(task, layer=None, use_raw=False)
+def _called(
+    function: Callable[..., Any], own: Mapping[str, Any], *inputs: Any, extra: Mapping[str, Any] | None = None
+) -> Any:
+    """Call a function of a record with those of the parameters that it names."""
+    takes = inspect.signature(function).parameters
+    return function(*inputs, **{name: value for name, value in {**own, **(extra or {})}.items() if name in takes})
+
+
+def _group_by_group(inputs: Inputs, record: Method, own: Mapping[str, Any], extra: Mapping[str, Any]) -> Network:
+    """Fit every group by itself and put the edges together."""
+    cells = inputs.cells if inputs.is_read else inputs.read_cells(min_cells=own["min_cells"])
+    pairs = cache(lambda: inputs.allowed(own.get("base_grn")))
+    chosen: dict[str, dict[str, Any]] = {}
+
+    def fit_group(name: str, members: np.ndarray) -> Any:
+        group = Group(name, members, cells, inputs.task, pairs, restricted=own.get("base_grn") is not None)
+        answer = _called(record.fit, own, group, extra=extra)
+        if isinstance(answer, Fitted):
+            for parameter, value in answer.params.items():
+                chosen.setdefault(parameter, {})[name or "all"] = value
+            answer = answer.edges
+        if answer is None or isinstance(answer, pd.DataFrame):
+            return answer
+        return checked_matrices(answer, group, record.name)
+
+    parts, told = cells.each(fit_group)
+    params = {**told, **chosen, "min_cells": inputs.min_cells}
+    if record.takes_prior:
+        params["base_grn"] = own["base_grn"] is not None
+    kind = {"signed": record.signed, "directed": record.directed}
+    if all(isinstance(part, pd.DataFrame) for _, part in parts):
+        tested = all("pval" in part for _, part in parts)
+        return stacked(inputs.names, parts, params=params, tested=tested, **kind)
+    if any(isinstance(part, pd.DataFrame) for _, part in parts):
+        raise NetworkError(f"method {record.name!r} returned a table for some groups and matrices for others.")
+    return to_network(cells.names, cells.sources, parts, params=params, **kind)

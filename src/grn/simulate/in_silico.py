@@ -12,10 +12,10 @@ import numpy as np
 from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
 from grn._core.logging import logger, progress, some
 from grn._object.expression import Expression
+from grn._object.gene_sets import gene_sets
 from grn._object.genes import gene_rows, spelled
 from grn.methods.genes import PairGenes, pair_genes
 from grn.models import Moments
-from grn.simulate.intervention import gene_sets
 from grn.simulate.start_cells import StartCells
 
 if TYPE_CHECKING:

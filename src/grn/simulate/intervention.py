@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from grn._core.errors import ExpressionError, ParameterError
 
@@ -96,28 +95,3 @@ def check_range(doses: list[tuple[Setting, ...]], observed: np.ndarray) -> None:
                     f"{setting} would reach {reached:.3g}, beyond twice the largest observed value {top:.3g}: a linear "
                     f"network says nothing there. Pass at most {2 * top:.3g}, or ('quantile', 0.99)."
                 )
-
-
-def gene_sets(genes: object) -> list[list[str]]:
-    """Genes that are perturbed together, set by set: ``["A", ("B", "C")]`` is A alone, then B with C.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither a name nor a list of names and lists of names, or a set is empty or names a gene twice.
-    """
-    entries = [genes] if isinstance(genes, str) else genes
-    if not isinstance(entries, Sequence | np.ndarray | pd.Index):
-        raise ParameterError(f"genes has type {type(genes).__name__}; pass a name or a list of names.")
-    sets = []
-    for entry in entries:
-        together = isinstance(entry, list | tuple | np.ndarray | pd.Index)
-        sets.append([str(gene) for gene in entry] if together else [str(entry)])
-    if not sets or not all(sets):
-        raise ParameterError("genes is empty, or holds an empty set; pass names of genes.")
-    for named in sets:
-        if len(set(named)) < len(named):
-            raise ParameterError(
-                f"genes holds a set that names a gene twice ({', '.join(named)}); name each gene of a set once."
-            )
-    return sets

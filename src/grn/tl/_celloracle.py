@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.errors import NetworkError, ParameterError
-from grn._core.logging import logger, one_voice
-from grn._core.rng import RNGLike, seed_of
-from grn._core.settings import settings
-from grn._object.container import check_target, target, validate
-from grn._object.expression import reads_of
-from grn._object.groups import MIN_CELLS, group_codes
-from grn._object.smoothing import KEY, neighbour_weights, write_weights
-from grn.methods import METHODS, Task
-from grn.methods.celloracle import method as record
-from grn.methods.celloracle.regression import Bags, problem, smoothing
-from grn.methods.celloracle.scores import need_igraph, network_entropy, network_scores
-from grn.methods.cells import FEWEST
-from grn.methods.edgeless import tell_without_edges
-from grn.methods.environment import jobs
-from grn.methods.penalty import OF_SUMS, check_penalty
-from grn.methods.runner import named
-from grn.network import Network
-from grn.tl._infer import _described
+from grn._core.logging import one_voice
+from grn._core.rng import RNGLike
+from grn.methods.record import MIN_CELLS_SEEN
+from grn.tl._infer import infer_network
 from grn.tl._snippets import SNIPPETS
 
 
@@ -49,7 +32,7 @@ def celloracle(
     top: int | None = 10000,
     simulation_alpha: float = 10.0,
     centrality: bool | None = None,
-    min_cells: int = FEWEST,
+    min_cells: int = MIN_CELLS_SEEN,
     parity: bool = False,
     layer: str | None = None,
     use_raw: bool = False,
@@ -183,94 +166,32 @@ def celloracle(
     >>> list(adata.uns["celloracle"]["edges"].columns)
     ['source', 'target', 'weight', 'pval', 'group', 'coef_variance']
     """
-    validate(adata)
-    check_target(adata, copy=copy, key=key_added)
-    _check(max_p, top, simulation_alpha)
-    record.check(fit, alpha, n_bags)
-    if groupby is not None:
-        group_codes(adata, groupby, min_cells=MIN_CELLS)
-    need_igraph(centrality)
-    task = Task(
-        model=None,
+    params = {
+        "base_grn": base_grn,
+        "fit": fit,
+        "alpha": alpha,
+        "n_bags": n_bags,
+        "smooth": smooth,
+        "max_p": max_p,
+        "top": top,
+        "simulation_alpha": simulation_alpha,
+        "centrality": centrality,
+        "min_cells": min_cells,
+        "parity": parity,
+    }
+    return infer_network(
+        adata,
+        method="celloracle",
+        params=params,
         sources=sources,
         targets=targets,
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
-        seed=seed_of(rng),
-        n_jobs=jobs(n_jobs),
-        memory_budget=settings.memory_budget,
+        key_added=key_added,
+        rng=rng,
+        n_jobs=n_jobs,
+        progress=progress,
+        copy=copy,
     )
-    task = named(adata, task)
-    fresh = None
-    if smooth is True and KEY not in adata.obsp:
-        fresh = neighbour_weights(adata, layer=layer, use_raw=use_raw, values=values)
-    key = KEY if smooth is True else smooth
-    by_name, least = fit == "bagging" and not parity, 0 if parity else min_cells
-    weights = fresh[0] if fresh else smoothing(adata, key)
-    with reads_of() as reads:
-        data = problem(adata, task, base_grn, weights, min_cells=least, parity=parity, drawn=by_name)
-    bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
-    every = record.network_of(data, bags if fit == "bagging" else None, {})
-    kept = _filtered(every, max_p, top)
-    tell_without_edges(adata, kept, task)
-    params = {
-        **reads.told,
-        "base_grn": base_grn is not None,
-        "fit": fit,
-        **({"alpha": float(alpha), "n_bags": int(n_bags)} if fit == "bagging" else {}),
-        "smooth": key,
-        "min_cells": least,
-        "parity": parity,
-        "max_p": max_p,
-        "top": top,
-        "simulation_alpha": float(simulation_alpha),
-        "n_tested": len(every),
-        **every.params,
-    }
-    tables = {
-        "scores": network_scores(kept.edges, centrality=centrality, strong_is_long=parity),
-        "entropy": network_entropy(every.edges),
-        "simulation": record.simulation(
-            data, kept.edges, alpha=float(simulation_alpha), memory=task.memory_budget
-        ).pipe(lambda table: table.set_axis(table.index.astype(str), axis=0)),
-    }
-    out = target(adata, copy=copy)
-    if fresh:
-        write_weights(out, KEY, *fresh)
-    _described(_with(kept, params), out, METHODS["celloracle"], task).write(out, key_added)
-    out.uns[key_added].update(tables)
-    logger.info("celloracle: %d of %d edges in uns[%r]", len(kept), len(every), key_added)
-    return out if copy else None
-
-
-def _check(max_p: float | None, top: int | None, alpha: float) -> None:
-    number = int | float | np.number
-    if max_p is not None and (isinstance(max_p, bool) or not isinstance(max_p, number) or not 0 < max_p <= 1):
-        raise ParameterError(f"max_p={max_p!r}; pass a number above 0 and at most 1, or None.")
-    if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
-        raise ParameterError(f"top={top!r}; pass a positive integer, or None.")
-    check_penalty("simulation_alpha", alpha, OF_SUMS)
-
-
-def _filtered(every: Network, max_p: float | None, top: int | None) -> Network:
-    """Edges with a small p-value, and of these the strongest per group."""
-    edges = every.edges
-    pvalues = edges["pval"].to_numpy()
-    if max_p is not None:
-        edges = edges[pvalues <= max_p]
-    if edges.empty:
-        raise NetworkError(
-            f"none of {len(every)} edges has a p-value of at most max_p={max_p}; the smallest is {pvalues.min():.3g}. "
-            "Pass a larger max_p, or None."
-        )
-    lost = sorted(set(every.groups) - set(edges["group"].unique())) if every.groups else []
-    if lost:
-        logger.warning("no edge of group %s has a p-value of at most %s", ", ".join(lost), max_p)
-    kept = Network(edges, genes=every.genes, directed=True, signed=True, tested=True)
-    return kept.filter(top=top)
-
-
-def _with(network: Network, params: dict[str, Any]) -> Network:
-    return Network(network.edges, genes=network.genes, directed=True, signed=True, tested=network.tested, params=params)

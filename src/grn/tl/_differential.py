@@ -20,10 +20,11 @@ from grn._object.expression import reads_of
 from grn._object.genes import gene_rows, genes_of
 from grn._object.regulators import regulator_mask
 from grn.methods import METHODS, Task
-from grn.methods.cells import FEWEST, none_varies
+from grn.methods.cells import none_varies
 from grn.methods.environment import jobs
 from grn.methods.participation import Taken, listening
-from grn.methods.runner import recordable
+from grn.methods.provenance import recordable
+from grn.methods.record import MIN_CELLS_SEEN
 from grn.network import Network
 from grn.tl._confidence import POOLS
 from grn.trust.design import MIN_CELLS, Design, design_of
@@ -50,7 +51,7 @@ def differential(
     use_raw: bool = False,
     values: str = "auto",
     params: Mapping[str, Any] | None = None,
-    min_cells: int = FEWEST,
+    min_cells: int = MIN_CELLS_SEEN,
     n_permutations: int = 200,
     pool: str = "edge",
     standardise: bool = True,
@@ -176,7 +177,7 @@ def differential(
             "'correlation' or 'ridge'."
         )
     own = checked_params(adata, record, params)
-    if "min_cells" in record.parameters():
+    if "min_cells" in record.parameters(listing=False):
         own = {"min_cells": min_cells, **own}
     genes = _genes(adata, sources, targets)
     design = design_of(adata, condition, conditions, donor, groupby)
@@ -193,7 +194,7 @@ def differential(
         **{"function": "differential", "method": method, "condition": condition, "conditions": list(design.names)},
         **{"donor": donor, "groupby": groupby, "layer": layer, "use_raw": use_raw, "pool": pool, "seed": seed},
         **reads.told,
-        **{name: recordable(value) for name, value in {**record.parameters(), **own}.items()},
+        **{name: recordable(value) for name, value in {**record.parameters(listing=False), **own}.items()},
         **{"sources": genes[0], "targets": genes[1]},
         **{"standardise": standardise, "n_permutations": n_permutations, **design.told(labels), **found.told},
     }

@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.cluster import check_client
-from grn._core.device import torch_threads
 from grn._core.docs import document
-from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
-from grn._core.logging import logger, one_voice
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn._object.container import check_target, target, validate
-from grn._object.groups import label_codes
-from grn.methods import METHODS, Method, Task
-from grn.methods.environment import environment, jobs, provenance
-from grn.methods.family import need_family
-from grn.methods.genes import pair_genes
-from grn.methods.probes.stored_features import stored_features
-from grn.methods.runner import named, run
+from grn.methods import METHODS, Method
+from grn.methods.inference import infer
 from grn.models import FoundationModel
 from grn.models.translator import Translator
-from grn.network import Network
-from grn.network.provenance import with_params
 from grn.tl._snippets import SNIPPETS
 
 _SNIPPETS = {
@@ -120,18 +108,12 @@ def infer_network(
     >>> list(grn.get.edges(adata).columns[:3])
     ['source', 'target', 'weight']
     """
-    validate(adata)
-    check_target(adata, copy=copy, key=key_added)
-    record = METHODS[method]
-    check_client(client)
-    if params is not None and not isinstance(params, Mapping):
-        raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
-    own = dict(params or {})
-    record.check(own)
-    if groupby is not None:
-        label_codes(adata.obs, groupby)
-    task = Task(
-        **environment(model if record.reads_model else None, device, progress),
+    return infer(
+        adata,
+        method,
+        model=model,
+        params=params,
+        key=key_added,
         sources=sources,
         targets=targets,
         groupby=groupby,
@@ -139,23 +121,13 @@ def infer_network(
         use_raw=use_raw,
         values=values,
         seed=seed_of(rng),
-        batch_size=batch_size,
         client=client,
-        n_jobs=jobs(n_jobs),
+        batch_size=batch_size,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
+        copy=copy,
     )
-    task = named(adata, task)
-    if record.family:
-        need_family(task.model, record.family, method)
-    if not record.reads_model and model != "mini":
-        logger.warning("method %r reads the cells alone: it has no use for model=", method)
-    if client is not None and not record.uses_client:
-        logger.warning("method %r computes here: it has no use for client=", method)
-    with torch_threads(jobs(n_jobs)):
-        network = _fit(adata, record, task, own)
-    out = target(adata, copy=copy)
-    _described(network, out, record, task).write(out, key_added)
-    logger.info("%s: %d edges in uns[%r]", method, len(network), key_added)
-    return out if copy else None
 
 
 @one_voice
@@ -251,76 +223,45 @@ def ugrn(
 
 
 def methods() -> pd.DataFrame:
-    """Methods that :func:`grn.tl.infer_network` knows.
+    """Methods that :func:`grn.tl.infer_network` knows: published systems, probes and baselines.
 
     Returns
     -------
     DataFrame
-        One row per method: ``description``, ``signed``, ``probability``, ``needs``, ``model`` (the family of models
-        it reads, ``""`` for any), ``parameters``, ``reference``.
+        One row per method, indexed by its name: ``system`` and ``year`` of the original, ``input`` (what it reads),
+        ``output`` (``"edges"``, and the tables it writes beside them), ``sign`` (whether weights carry one),
+        ``direction`` (whether an edge has one), ``confidence`` (columns that say how sure an edge is; ``""`` for none:
+        see :func:`grn.tl.confidence`), ``cost`` (what it computes), ``licence`` (of the original program; here it is
+        written anew), ``page`` (of the documentation), ``description``, ``needs`` (as records say it), ``model``
+        (the family of models it reads, ``""`` for any), ``parameters``, ``reference``. Methods registered later are
+        listed too.
 
     Examples
     --------
     >>> import grn
-    >>> "ugrn" in grn.tl.methods().index
-    True
+    >>> table = grn.tl.methods()
+    >>> table.loc["celloracle", ["system", "year", "output", "confidence"]].tolist()
+    ['CellOracle', 2023, 'edges, scores, entropy, simulation', 'pval']
     """
-    rows = {
-        name: {
-            "description": METHODS[name].description,
-            "signed": METHODS[name].signed,
-            "probability": METHODS[name].probability,
-            "needs": ", ".join(METHODS[name].needs),
-            "model": METHODS[name].family,
-            "parameters": ", ".join(f"{k}={v!r}" for k, v in METHODS[name].parameters().items()),
-            "reference": METHODS[name].reference,
-        }
-        for name in METHODS
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+    rows = {name: _row(METHODS[name]) for name in METHODS}
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"year": "Int64"}).rename_axis("method")
 
 
-def _fit(adata: AnnData, record: Method, task: Task, own: dict[str, Any]) -> Network:
-    if record.reuses:
-        found = stored_features(adata, task, own.get("context"))
-        if found is not None:
-            logger.info("%s: using the features stored before", record.name)
-            return run(adata, record, task, own, extra={"stored": found})
-    return run(adata, record, task, own)
-
-
-def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
-    """The genes asked for, and what the model knows of them where the method reads one."""
-    if task.model is None:
-        return {"sources": task.sources, "targets": task.targets}
-    try:
-        genes = pair_genes(adata, task.model, task.sources, task.targets)
-    except (GeneNameError, GeneOverlapError):
-        return {"sources": task.sources, "targets": task.targets}
+def _row(record: Method) -> dict[str, Any]:
     return {
-        "targets": task.targets,
-        "sources": np.asarray(adata.var_names, dtype=str)[genes.sources],
-        "n_unknown": len(genes.unknown),
-        "unknown": genes.unknown,
-        "lost_sources": genes.lost_sources,
+        "system": record.system,
+        "year": record.year or None,
+        "input": record.inputs,
+        "output": ", ".join(["edges", *record.tables]),
+        "sign": record.signed,
+        "direction": record.directed,
+        "confidence": record.confidence,
+        "cost": record.cost,
+        "licence": record.licence,
+        "page": record.page,
+        "description": record.description,
+        "needs": ", ".join(record.needs),
+        "model": record.family,
+        "parameters": ", ".join(f"{name}={default!r}" for name, default in record.parameters().items()),
+        "reference": record.reference,
     }
-
-
-def _described(network: Network, adata: AnnData, record: Method, task: Task) -> Network:
-    names = np.asarray(adata.var_names, dtype=str)
-    params = {
-        **network.params,
-        "method": record.name,
-        **provenance(task.model),
-        "groupby": task.groupby,
-        "layer": network.params.get("layer", task.layer),
-        "use_raw": network.params.get("use_raw", task.use_raw),
-        "values": network.params.get("values", task.values),
-        "seed": task.seed,
-        "n_genes": len(names),
-        **_matched(adata, task),
-    }
-    if task.groupby is not None:
-        groups, codes = label_codes(adata.obs, task.groupby)
-        params["n_cells"] = dict(zip(groups, np.bincount(codes).tolist(), strict=True))
-    return with_params(network, params)

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.device import resolve_device, torch_threads
 from grn._core.docs import document
-from grn._core.errors import GroupError, ParameterError
-from grn._core.logging import logger, one_voice
-from grn._core.rng import RNGLike, seed_of
-from grn._core.settings import settings
-from grn._object.container import check_target, target, validate
-from grn._object.expression import reads_of
-from grn._object.groups import group_codes
-from grn._object.values import expression
-from grn.methods import METHODS, Task
-from grn.methods.cells import FEWEST
-from grn.methods.environment import environment, jobs
-from grn.methods.runner import run
-from grn.methods.scrank.drug import drug_of
-from grn.methods.scrank.effects import ranked, with_baselines
-from grn.network import Network
-from grn.network.schema import storable
-from grn.tl._infer import _described
+from grn._core.logging import one_voice
+from grn._core.rng import RNGLike
+from grn.methods.record import MIN_CELLS_SEEN
+from grn.tl._infer import infer_network
 from grn.tl._snippets import SNIPPETS
 
 
@@ -50,7 +34,7 @@ def scrank(
     threshold: float = 0.05,
     decimals: int | None = None,
     cells_per_resample: int | None = None,
-    min_cells: int = FEWEST,
+    min_cells: int = MIN_CELLS_SEEN,
     min_group_cells: int = 26,
     layer: str | None = None,
     use_raw: bool = False,
@@ -184,14 +168,13 @@ def scrank(
     >>> grn.get.edges(adata, key="second").equals(grn.get.edges(adata, key="scrank"))
     True
     """
-    validate(adata)
-    check_target(adata, copy=copy, key=key_added)
-    if isinstance(n_hop, bool) or n_hop not in (1, 2, 3):
-        raise ParameterError(f"n_hop={n_hop!r}; pass 1, 2 or 3.")
-    names = np.asarray(adata.var_names, dtype=str)
-    chosen, lost = drug_of(adata, drug_targets, action, drug)
-    other = None if resistance_target is None else drug_of(adata, [resistance_target], "antagonist", None)[0]
-    own = {
+    params = {
+        "drug_targets": drug_targets,
+        "action": action,
+        "drug": drug,
+        "resistance_target": resistance_target,
+        "n_hop": n_hop,
+        "net": net,
         "n_resamples": n_resamples,
         "n_components": n_components,
         "quantile": quantile,
@@ -201,62 +184,20 @@ def scrank(
         "cells_per_resample": cells_per_resample,
         "min_cells": min_cells,
         "min_group_cells": min_group_cells,
-        "parity": bool(parity),
-        "device": str(resolve_device(settings.device if device == "auto" else device)),
+        "device": device,
+        "parity": parity,
     }
-    seed = seed_of(rng)
-    groups, codes = group_codes(adata, groupby, min_cells=1 if net is not None else min_group_cells)
-    with reads_of() as reads:
-        cells = expression(adata, layer=layer, use_raw=use_raw, values=values)
-    if net is None:
-        surroundings = {"groupby": groupby, "layer": layer, "use_raw": use_raw, "values": values, "seed": seed}
-        network = _inferred(adata, list(names), surroundings, own, jobs(n_jobs))
-    else:
-        network = _stored(adata, net, groupby, groups)
-    means = np.array([mean for mean, _ in cells.group_moments(codes)[1]])
-    skipped = [str(group) for group in network.params.get("skipped_groups", ())]
-    kept = [code for code, group in enumerate(groups) if group not in skipped]
-    groups, means = tuple(groups[code] for code in kept), means[kept]
-    ranks, effects = ranked(network, groups, chosen, other, n_hop=n_hop, symmetric=not parity)
-    ranks = with_baselines(ranks, network, means, names, groups, chosen)
-    told = {
-        **reads.told,
-        "groupby": groupby,
-        "drug_targets": list(chosen.targets),
-        "actions": list(chosen.actions),
-        "drug": chosen.name,
-        "lost_targets": lost,
-        "resistance_target": resistance_target,
-        "n_hop": n_hop,
-        "net": net,
-        "aligned": "directed" if parity else "symmetric",
-    }
-    out = target(adata, copy=copy)
-    network.write(out, key_added)
-    entry = out.uns[key_added]
-    entry["params"] = storable({**network.params, **told})
-    entry["ranks"], entry["effects"] = ranks, effects
-    logger.info("scrank: %s moves most for %s", ranks["group"].iloc[0], ", ".join(chosen.targets))
-    return out if copy else None
-
-
-def _inferred(
-    adata: AnnData, names: list[str], surroundings: dict[str, Any], own: dict[str, Any], n_jobs: int | None
-) -> Network:
-    record = METHODS["scrank"]
-    task = Task(**environment(None, "cpu", None), sources=names, n_jobs=n_jobs, **surroundings)
-    with torch_threads(n_jobs):
-        network = run(adata, record, task, own)
-    return _described(network, adata, record, task)
-
-
-def _stored(adata: AnnData, key: str, groupby: str, groups: Sequence[str]) -> Network:
-    network = Network.from_anndata(adata, key)
-    strange = sorted(set(network.groups) - set(groups))
-    if strange or not network.groups:
-        there = f"groups {', '.join(strange[:5])}" if strange else "no groups"
-        raise GroupError(
-            f"the networks in uns[{key!r}] have {there}; obs[{groupby!r}] has {', '.join(groups[:5])}. Infer them with "
-            f"groupby={groupby!r}, or leave net=None."
-        )
-    return network
+    return infer_network(
+        adata,
+        method="scrank",
+        params=params,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        values=values,
+        key_added=key_added,
+        rng=rng,
+        n_jobs=n_jobs,
+        progress=progress,
+        copy=copy,
+    )

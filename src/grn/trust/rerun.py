@@ -18,7 +18,8 @@ from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
 from grn.methods.environment import environment
 from grn.methods.participation import NothingVariesError, with_copies
-from grn.methods.runner import GIVEN
+from grn.methods.provenance import GIVEN
+from grn.methods.runner import fit
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.network.combine import known_signs
@@ -148,7 +149,7 @@ class Rerun:
                     fixed = {name: values[group or "all"] for name, values in self.chosen.items()}
                 # on some of the cells nothing may vary where something did on all
                 with suppress(NothingVariesError):
-                    nets.append(self.record.fit(part, task, **{**own, **fixed}))
+                    nets.append(fit(part, self.record, task, {**own, **fixed}))
         real = joined([axes.number(net) for net in nets])
         return real, joined([axes.number(net, aliases) for net in nets]) if aliases else real
 
@@ -222,7 +223,7 @@ def _stored_params(
 ) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
     """Parameters as the network was made with them, and those that the method chose per group."""
     own, chosen, untold = dict(given), {}, []
-    for parameter, default in record.parameters().items():
+    for parameter, default in record.parameters(listing=False).items():
         if parameter in given:
             continue
         if parameter not in net.params:
@@ -255,7 +256,7 @@ def need_permutable(record: Method) -> None:
             f"method {record.name!r} asks a foundation model, which knows genes by name: a permuted copy of a "
             "regulator has none. Pass n_permutations=0 and top=... for stability alone."
         )
-    further = sorted(set(record.needs) - {"cells", "groups"})
+    further = sorted(set(record.needs) - {"cells", "model"})
     if further:
         raise CapabilityError(
             f"method {record.name!r} reads {', '.join(further)} beside the cells, which permuting the expression of "

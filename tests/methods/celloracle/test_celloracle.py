@@ -15,6 +15,7 @@ from grn.errors import ExpressionError, GeneOverlapError, GroupError, NetworkErr
 from grn.methods import METHODS, Task
 from grn.methods.celloracle import regression
 from grn.methods.celloracle.regression import upstream_draws
+from grn.methods.runner import fit as fit_record
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def adata():
 def infer(adata, *, groupby="group", rng=0, n_jobs=None, sources=None, targets=None, **params):
     """Edges by group and names."""
     task = Task(model=None, groupby=groupby, seed=rng, n_jobs=n_jobs, sources=sources, targets=targets)
-    edges = METHODS["celloracle"].fit(adata, task, **params).edges
+    edges = fit_record(adata, METHODS["celloracle"], task, params).edges
     names = [name for name in ("group", "source", "target") if name in edges]
     return edges.astype(dict.fromkeys(names, str)).set_index(names).sort_index()
 
@@ -138,7 +139,7 @@ def test_order_blocks_and_threads_do_not_matter(monkeypatch, adata, fit):
 def test_few_targets_at_a_time_give_the_same(adata):
     first = infer(adata)
     task = Task(model=None, groupby="group", memory_budget=1)
-    again = METHODS["celloracle"].fit(adata, task).edges
+    again = fit_record(adata, METHODS["celloracle"], task, {}).edges
     assert len(again) == len(first)
     keys = ["group", "source", "target"]
     again = again.astype(dict.fromkeys(keys, str)).set_index(keys).sort_index()

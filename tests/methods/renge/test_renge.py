@@ -151,7 +151,7 @@ def test_search_of_our_own():
         runs.append((edges, adata.uns["renge"]["params"]))
     pd.testing.assert_frame_equal(runs[0][0], runs[1][0])
     params = runs[0][1]
-    trials = params["trials"]
+    trials = adata.uns["renge"]["trials"]
     assert params["search"] == "own" and len(trials) == 6
     assert trials["C"].between(1e-10, 1).all() and trials["n_k"].isin([1, 2, 3, 4]).all()
     chosen = trials[trials["C"] == params["C"]].iloc[0]
@@ -176,10 +176,10 @@ def test_of_equal_settings_the_strongest_penalty_is_chosen():
 def test_what_is_given_is_not_searched():
     adata = small()
     edges_of(adata, C=None, n_trials=3, search="own")
-    params = adata.uns["renge"]["params"]
-    assert (params["trials"][["l1_ratio", "n_k"]] == [0.1, 2]).all(axis=None) and params["trials"]["C"].nunique() == 3
+    trials = adata.uns["renge"]["trials"]
+    assert (trials[["l1_ratio", "n_k"]] == [0.1, 2]).all(axis=None) and trials["C"].nunique() == 3
     edges_of(adata)
-    assert adata.uns["renge"]["params"]["search"] == "given" and "trials" not in adata.uns["renge"]["params"]
+    assert adata.uns["renge"]["params"]["search"] == "given" and "trials" not in adata.uns["renge"]
 
 
 def test_search_by_optuna():
@@ -188,7 +188,7 @@ def test_search_by_optuna():
     one, two = (edges_of(adata, C=None, n_k=None, n_trials=6, search="optuna") for _ in range(2))
     pd.testing.assert_frame_equal(one, two)
     params = adata.uns["renge"]["params"]
-    assert params["search"] == "optuna" and len(params["trials"]) == 6 and params["l1_ratio"] == 0.1
+    assert params["search"] == "optuna" and len(adata.uns["renge"]["trials"]) == 6 and params["l1_ratio"] == 0.1
 
 
 def test_optuna_is_asked_for_by_name_only(monkeypatch):
@@ -214,7 +214,7 @@ def test_forms_of_the_object_and_files(tmp_path):
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     gene = adata.var_names[0]
     pd.testing.assert_frame_equal(grn.tl.predict_knockout(back, genes=gene), grn.tl.predict_knockout(out, genes=gene))
-    one, two = (a.uns["renge"]["params"]["efficiency"] for a in (back, out))
+    one, two = (a.uns["renge"]["efficiency"] for a in (back, out))
     pd.testing.assert_frame_equal(one, two, check_dtype=False, check_index_type=False)
 
 
@@ -232,7 +232,7 @@ def test_cells_that_escaped_have_little_efficiency_whatever_the_order():
     tables = []
     for cells_of in (adata, turned):
         edges_of(cells_of, n_boot=0)
-        tables.append(cells_of.uns["renge"]["params"]["efficiency"])
+        tables.append(cells_of.uns["renge"]["efficiency"])
     pd.testing.assert_frame_equal(*tables, atol=1e-9)
     table = tables[0].set_index("cell").query("knockout == @gene")["efficiency"]
     low = table.index.isin(adata.obs_names[escaped])

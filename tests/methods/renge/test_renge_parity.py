@@ -69,7 +69,7 @@ def test_efficiency_of_guides(reference):
     """The table of the cells against what the original made of its columns of knock-outs."""
     adata = reference.adata.copy()
     grn.tl.renge(adata, **COLUMNS, **SETTING, n_boot=0)
-    found = adata.uns["renge"]["params"]["efficiency"].set_index("cell")
+    found = adata.uns["renge"]["efficiency"].set_index("cell")
     prepared = pd.read_csv(reference.folder / "X_prep.csv.gz", index_col=0).iloc[:, :12]
     knocked = adata.obs_names[adata.obs["gene"] != "none"]
     assert sorted(found.index) == sorted(knocked)
@@ -77,7 +77,7 @@ def test_efficiency_of_guides(reference):
     assert (found["knockout"] == adata.obs.loc[knocked, "gene"]).all()
     assert (found["time"] == adata.obs.loc[knocked, "day"]).all()
     np.testing.assert_allclose(found["dose"], prepared.loc[knocked].sum(axis=1), atol=1e-6)
-    level = adata.uns["renge"]["params"]["fit"]["control_level"]
+    level = adata.uns["renge"]["fit"]["control_level"]
     levels = found["knockout"].map(dict(zip(adata.var_names, level, strict=True)))
     np.testing.assert_allclose(found["efficiency"], -found["dose"] / levels, atol=1e-12)
     assert found["efficiency"].between(0, 1).all()
@@ -154,7 +154,7 @@ def test_prediction_after_a_knock_out(reference):
     adata = reference.adata.copy()
     grn.tl.renge(adata, **COLUMNS, **SETTING, n_boot=0)
     at = unpacked(np.load(reference.folder / "params_seed0.npy"), np.arange(12))
-    stored = adata.uns["renge"]["params"]["fit"]
+    stored = adata.uns["renge"]["fit"]
     stored |= {"network": at.network, "level": at.level, "alpha": at.alpha, "beta": at.beta, "gamma": at.gamma}
     dose = pd.read_csv(reference.folder / "predict_input_KO_g02.csv", index_col=0)["g02"].iloc[0]
     found = grn.tl.predict_knockout(adata, genes="g02", dose=-dose / stored["control_level"][2])

@@ -14,7 +14,7 @@ from grn._kernels.alignment import align, perturbed, scores
 from grn._kernels.pc_regression import coefficients, spectrum, strongest
 from grn._kernels.tensor import cp_als, mean_layer
 from grn.errors import ExpressionError, GrnError, GroupError, ParameterError
-from grn.methods.scrank.method import Recipe, _layer, drawn, network_of, starts_of
+from grn.methods.scrank.networks import Resampling, _layer, drawn, network_of, starts_of
 
 TYPES = ("alpha", "beta", "gamma")
 RUNS = {
@@ -79,7 +79,7 @@ def test_the_whole_network_of_a_type(reference, name):
     wanted = square(reference, f"net_final_{name}.csv.gz")
     for jobs in (1, 2):
         found, varies = network_of(
-            lambda rows: X[rows], reference.draws[name], reference.starts, Recipe(parity=True), jobs
+            lambda rows: X[rows], reference.draws[name], reference.starts, Resampling(parity=True), jobs
         )
         np.testing.assert_allclose(found.toarray(), wanted, rtol=0, atol=1e-15)
         assert varies.all()
@@ -90,12 +90,12 @@ def test_rounding_alone_gives_the_authors_network(reference, name):
     """No other detail of theirs is needed for it: the threshold drops what rounding drops."""
     X = reference.counts.to_numpy(np.float32)[reference.cells[name]]
     read = lambda rows: X[rows]  # noqa: E731
-    found, _ = network_of(read, reference.draws[name], reference.starts, Recipe(decimals=1))
+    found, _ = network_of(read, reference.draws[name], reference.starts, Resampling(decimals=1))
     wanted = square(reference, f"net_final_{name}.csv.gz")
     np.testing.assert_allclose(found.toarray(), wanted, rtol=0, atol=1e-15)
-    exact, _ = network_of(read, reference.draws[name], reference.starts, Recipe())
+    exact, _ = network_of(read, reference.draws[name], reference.starts, Resampling())
     assert ((exact.toarray() != 0) == (wanted != 0)).all() and np.abs(exact.toarray() - wanted).max() > 0.01
-    fine, _ = network_of(read, reference.draws[name], reference.starts, Recipe(decimals=3))
+    fine, _ = network_of(read, reference.draws[name], reference.starts, Resampling(decimals=3))
     assert 0 < np.median(np.abs(exact.toarray() - fine.toarray())[wanted != 0]) < 0.001
 
 
@@ -256,7 +256,7 @@ def test_genes_silent_in_a_resample_do_not_count_there():
         A[np.abs(A) < np.quantile(np.abs(A), 0.95)] = 0.0
         wanted = np.zeros((30, 30))
         wanted[np.ix_(there, there)] = A
-        layer, varies = _layer((X[cells], counts), Recipe())
+        layer, varies = _layer((X[cells], counts), Resampling())
         np.testing.assert_array_equal(np.flatnonzero(varies), there)
         np.testing.assert_allclose(layer.toarray(), wanted, atol=1e-12)
 
@@ -264,10 +264,10 @@ def test_genes_silent_in_a_resample_do_not_count_there():
 def test_more_cells_than_genes_take_another_way_to_the_same(cells):
     adata = cells[:, :12].copy()
     X = adata.X.toarray()
-    members, recipe = np.arange(240), Recipe(cells_per_resample=200)
-    draws = drawn(np.asarray(adata.obs_names, dtype=str), "", recipe, 0)
-    starts = starts_of(np.asarray(adata.var_names, dtype=str), "", recipe, 0)
-    found, _ = network_of(lambda rows: X[members[rows]], draws, starts, recipe)
+    members, resampling = np.arange(240), Resampling(cells_per_resample=200)
+    draws = drawn(np.asarray(adata.obs_names, dtype=str), "", resampling, 0)
+    starts = starts_of(np.asarray(adata.var_names, dtype=str), "", resampling, 0)
+    found, _ = network_of(lambda rows: X[members[rows]], draws, starts, resampling)
     layers = [strongest(coefficients(spectrum(X[rows], n)), 0.95) for rows, n in draws]
     mean = mean_layer(cp_als(layers, columns=starts[0], depth=starts[1]))
     assert found.nnz and set(zip(*found.nonzero(), strict=True)) == set(
@@ -278,10 +278,12 @@ def test_more_cells_than_genes_take_another_way_to_the_same(cells):
 def test_draws_follow_the_names():
     names = np.array([f"c{i}" for i in range(130)])
     order = np.random.default_rng(0).permutation(130)
-    for (one, n), (two, m) in zip(drawn(names, "a", Recipe(), 0), drawn(names[order], "a", Recipe(), 0), strict=True):
+    for (one, n), (two, m) in zip(
+        drawn(names, "a", Resampling(), 0), drawn(names[order], "a", Resampling(), 0), strict=True
+    ):
         assert dict(zip(names[one], n, strict=True)) == dict(zip(names[order][two], m, strict=True))
         assert n.sum() == 65
-    assert drawn(names[:60], "a", Recipe(), 0)[0][1].sum() == 25
+    assert drawn(names[:60], "a", Resampling(), 0)[0][1].sum() == 25
 
 
 @pytest.mark.parametrize(

@@ -8,59 +8,46 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
-from grn.methods.baselines.trees import Learner, Trees, check_mode, positive, tree_network
-from grn.methods.cells import FEWEST
-from grn.methods.record import METHODS, Method, Task
-from grn.network import Network
+from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances, positive
+from grn.methods.group import Group
+from grn.methods.record import METHODS, Method
 
 
-def fit(
-    adata,
-    task: Task,
-    *,
-    mode: str = "exact",
-    max_rounds: int = 5000,
-    max_cells: int | None = None,
-    base_grn: pd.DataFrame | None = None,
-    min_cells: int = FEWEST,
-    parity: bool = False,
-) -> Network:
-    """Boost.
-
-    Parameters
-    ----------
-    adata
-        The object.
-    task
-        Genes, cells, groups and workers.
-    mode
-        ``"exact"`` looks at every possible split (scikit-learn), ``"fast"`` at histograms (XGBoost).
-    max_rounds
-        Most trees per target; boosting stops earlier when it no longer lowers the error of cells out of bag.
-    max_cells
-        Most cells per group, drawn by name; ``None`` for all.
-    base_grn
-        Table ``source, target`` of the regulators a target may have; ``None`` for all.
-    min_cells
-        Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
-    parity
-        As arboreto 0.1.6 does with scikit-learn 1.3 or newer: one seed, the order of the object, and a
-        stopping rule that compares different cells. Exact mode only.
-    """
+def verify(*, mode: str, max_rounds: int, parity: bool) -> None:
+    """Refuse values out of range, and a mode that the original does not have."""
     check_mode(mode)
     positive("max_rounds", max_rounds)
     if parity and mode == "fast":
         raise ParameterError("parity=True repeats the original, which has no fast mode; pass mode='exact'.")
+
+
+def fit(
+    group: Group, *, prepared: Drawn, mode: str = "exact", max_rounds: int = 5000, parity: bool = False
+) -> np.ndarray | None:
+    """Boost in one group.
+
+    Parameters
+    ----------
+    group
+        Its cells.
+    prepared
+        Those that are read.
+    mode
+        ``"exact"`` looks at every possible split (scikit-learn), ``"fast"`` at histograms (XGBoost).
+    max_rounds
+        Most trees per target; boosting stops earlier when it no longer lowers the error of cells out of bag.
+    parity
+        As arboreto 0.1.6 does with scikit-learn 1.3 or newer: one seed, the order of the object, and a
+        stopping rule that compares different cells. Exact mode only.
+    """
     plan = Boosting(rounds=max_rounds, paired=not parity)
     learner = partial(_fast if mode == "fast" else _exact, plan)
     trees = Trees("grnboost2", learner, threads=mode == "fast", parity=parity)
-    params = {"mode": mode, "max_rounds": max_rounds}
-    return tree_network(adata, task, trees, base_grn=base_grn, max_cells=max_cells, min_cells=min_cells, params=params)
+    return importances(group, prepared.of(group, "grnboost2"), trees)
 
 
 def _exact(plan: Boosting, X: np.ndarray) -> Learner:
@@ -88,8 +75,16 @@ METHODS.add(
         "importance of regulators in gradient boosting of every target; unsigned",
         signed=False,
         probability=False,
+        verify=verify,
+        prepare=draw,
+        takes_prior=True,
         needs=("cells",),
-        reference="doi 10.1093/bioinformatics/bty916",
-        reads_model=False,
+        reference="Moerman et al. 2019, doi 10.1093/bioinformatics/bty916",
+        system="GRNBoost2",
+        year=2019,
+        inputs="RNA",
+        cost="boosted trees per target",
+        licence="BSD-3-Clause",
+        page="methods/baselines",
     ),
 )

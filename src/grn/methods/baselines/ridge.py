@@ -3,89 +3,64 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from grn._core.logging import logger
 from grn._kernels.correlate import Cross, cross
 from grn._kernels.multi_ridge import choose_alpha, masked_ridge, multi_ridge
-from grn.methods.cells import FEWEST, Cells, cells_of, report_constant
-from grn.methods.edges import to_network
-from grn.methods.pairs import allowed_pairs, spread
+from grn.methods.group import Fitted, Group
 from grn.methods.penalty import OF_CORRELATIONS, check_penalty
-from grn.methods.record import METHODS, Method, Task
-from grn.network import Network
+from grn.methods.record import METHODS, Method
 
 
-def fit(
-    adata,
-    task: Task,
-    *,
-    alpha: float | None = None,
-    base_grn: pd.DataFrame | None = None,
-    min_cells: int = FEWEST,
-) -> Network:
-    """Regress.
+def verify(*, alpha: float | None) -> None:
+    """Refuse what is no penalty."""
+    if alpha is not None:
+        check_penalty("alpha", alpha, OF_CORRELATIONS, "; None chooses one by cross-validation")
+
+
+def fit(group: Group, *, alpha: float | None = None) -> Fitted | None:
+    """Regress in one group.
 
     Parameters
     ----------
-    adata
-        The object.
-    task
-        Genes, cells and groups.
+    group
+        Its cells.
     alpha
         Penalty, at least 1e-10: minimised is the mean squared residual of standardised genes plus alpha times the sum
         of squared coefficients. ``None`` chooses one per group by generalised cross-validation over all targets.
-    base_grn
-        Table ``source, target`` of the regulators a target may have; ``None`` for all.
-    min_cells
-        Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit.
     """
-    if alpha is not None:
-        check_penalty("alpha", alpha, OF_CORRELATIONS, "; None chooses one by cross-validation")
-    cells = cells_of(adata, task, min_cells=min_cells)
-    allowed = allowed_pairs(adata, cells, base_grn)
-    restricted = base_grn is not None
-
-    def group_fit(group: str, members: np.ndarray) -> tuple[dict[str, np.ndarray], float] | None:
-        sums = cross(cells.expression.rows, members, cells.sources, cells.genes)
-        return _group(cells, sums, allowed, alpha, restricted=restricted, group=group)
-
-    found, told = cells.each(group_fit)
-    used = {group or "all": penalty for group, (_, penalty) in found}
-    params = {"alpha": used, "base_grn": restricted, "min_cells": min_cells, **told}
-    parts = [(group, columns) for group, (columns, _) in found]
-    return to_network(cells.names, cells.sources, parts, params=params, signed=True)
+    sums = cross(group.rows, group.members, group.sources, group.cells.genes)
+    return _regressed(group, sums, alpha)
 
 
-def _group(
-    cells: Cells, sums: Cross, allowed: np.ndarray, alpha: float | None, *, restricted: bool, group: str
-) -> tuple[dict[str, np.ndarray], float] | None:
-    """Matrices (n_vars, S) of one group and the penalty; ``None`` if nothing varies."""
-    source_at, target_at = (np.searchsorted(cells.genes, which) for which in (cells.sources, cells.targets))
-    rare, scale = cells.rare_in(group), sums.target_scale
-    constant = np.zeros(len(cells.names), dtype=bool)
+def _regressed(group: Group, sums: Cross, alpha: float | None) -> Fitted | None:
+    """Coefficients (T, S) and the penalty; ``None`` if nothing varies."""
+    cells, scale = group.cells, sums.target_scale
+    source_at, target_at = (np.searchsorted(cells.genes, which) for which in (group.sources, group.targets))
+    constant = np.zeros(len(group.names), dtype=bool)
     constant[cells.genes] = np.isnan(scale)
-    report_constant(cells.names, constant & ~rare, group)
-    scale = np.where(rare[cells.genes], np.nan, scale)
+    group.report_constant(constant)
+    scale = np.where(group.rare[cells.genes], np.nan, scale)
     s, t = (np.flatnonzero(~np.isnan(scale[at])) for at in (source_at, target_at))
     if not len(s) or not len(t):
         return None
-    table = sums.correlation[s]
-    gram, right = table[:, source_at[s]], table[:, target_at[t]]
-    own = np.full(len(cells.names), -1)
-    own[cells.sources[s]] = np.arange(len(s))
-    own = own[cells.targets[t]]
-    lists = [np.flatnonzero(row) for row in allowed[np.ix_(t, s)]] if restricted else None
+    correlation = sums.correlation[s]
+    gram, right = correlation[:, source_at[s]], correlation[:, target_at[t]]  # (s, s), (s, t)
+    # a target that is a regulator too is not regressed on itself
+    itself = np.full(len(group.names), -1)
+    itself[group.sources[s]] = np.arange(len(s))
+    itself = itself[group.targets[t]]
+    lists = [np.flatnonzero(row) for row in group.allowed[np.ix_(t, s)]] if group.restricted else None
     if alpha is None:
-        alpha = choose_alpha(gram, right, own, sums.count, lists)
-        where = f" ({group})" if group else ""
-        logger.info("ridge%s: alpha %.3g by generalised cross-validation", where, alpha, extra={"of": group})
-    found = multi_ridge(gram, right, own, alpha) if lists is None else masked_ridge(gram, right, lists, alpha)
-    weight = np.full(allowed.shape, np.nan)
-    weight[np.ix_(t, s)] = found.T
+        alpha = choose_alpha(gram, right, itself, sums.count, lists)
+        where = f" ({group.name})" if group.name else ""
+        logger.info("ridge%s: alpha %.3g by generalised cross-validation", where, alpha, extra={"of": group.name})
+    solved = multi_ridge(gram, right, itself, alpha) if lists is None else masked_ridge(gram, right, lists, alpha)
+    weight = np.full(group.allowed.shape, np.nan)
+    weight[np.ix_(t, s)] = solved.T
+    # change of the target per unit of the regulator
     change = weight * scale[target_at][:, None] / scale[source_at]
-    keep = allowed & ~np.isnan(weight)
-    return {"weight": spread(cells, weight, keep), "score": spread(cells, change, keep)}, float(alpha)
+    return Fitted({"weight": weight, "score": change}, {"alpha": float(alpha)})
 
 
 METHODS.add(
@@ -94,10 +69,14 @@ METHODS.add(
         "ridge",
         fit,
         "ridge regression of every target on all regulators but itself; standardised coefficients",
+        verify=verify,
         signed=True,
         probability=False,
+        takes_prior=True,
         needs=("cells",),
         reference="baseline",
-        reads_model=False,
+        inputs="RNA",
+        cost="one pass over the cells and one system of all regulators",
+        page="methods/baselines",
     ),
 )

@@ -1,4 +1,4 @@
-"""One ensemble of trees per target: reading cells, seeds by name, workers, and the network."""
+"""One ensemble of trees per target: cells, seeds by name, workers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import ParameterError
 from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.correlate import sparse_columns
-from grn._object.groups import cell_names
-from grn.methods.cells import Cells, cells_of, report_constant
-from grn.methods.draw import draw_cells
-from grn.methods.edges import to_network
-from grn.methods.pairs import allowed_pairs, spread
-from grn.methods.record import Task
-from grn.network import Network
+from grn.methods.group import Group
+from grn.methods.inputs import Inputs
+from grn.methods.record import MIN_CELLS_SEEN
 
 # the seed of all targets in arboreto
 PARITY_SEED = 666
@@ -63,99 +58,77 @@ def positive(name: str, value: object) -> None:
         raise ParameterError(f"{name}={value!r}; pass an integer of at least 1.")
 
 
-def tree_network(
-    adata,
-    task: Task,
-    trees: Trees,
-    *,
-    base_grn: pd.DataFrame | None,
-    max_cells: int | None,
-    min_cells: int,
-    params: Mapping[str, Any],
-) -> Network:
-    """Fit every target of every group; pairs without any importance are not listed.
+@dataclass(frozen=True)
+class Drawn:
+    """The cells that trees of every group are grown on.
 
     Parameters
     ----------
-    adata, task
-        The object, and genes, cells, groups and workers.
-    trees
-        The method.
-    base_grn
-        Table ``source, target`` of the regulators a target may have; ``None`` for all but itself.
-    max_cells
-        Most cells per group, drawn by name; ``None`` for all.
-    min_cells
-        Fewest cells of a group in which a gene must be above zero to have edges there; none with ``parity``.
-    params
-        Provenance.
+    rows
+        Cells by group, in the order in which trees see them; ``None`` for all, in the order of the object.
     """
+
+    rows: Mapping[str, np.ndarray] | None
+
+    def of(self, group: Group, method: str) -> np.ndarray:
+        """Cells of a group (n,); says so where not all of them are read."""
+        if self.rows is None:
+            return group.members
+        rows = np.asarray(self.rows[group.name])
+        if len(rows) < len(group.members):
+            counts = (method, _of(group.name), len(rows), len(group.members))
+            logger.info("%s%s: %d of %d cells are read", *counts, extra={"of": group.name})
+        return rows
+
+
+def draw(
+    inputs: Inputs, *, max_cells: int | None = None, min_cells: int = MIN_CELLS_SEEN, parity: bool = False
+) -> Drawn:
+    """Read the cells and draw those that trees are grown on, at most ``max_cells`` per group, by name."""
+    inputs.read_cells(min_cells=0 if parity else min_cells)
+    if parity and max_cells is None:
+        return Drawn(None)
     # bootstraps are drawn from the cells in the order of their names
-    by_name = not trees.parity or max_cells is not None
-    if by_name:
-        cell_names(adata)
-    least = 0 if trees.parity else min_cells
-    cells = cells_of(adata, task, min_cells=least)
-    allowed = allowed_pairs(adata, cells, base_grn)
-    drawn = draw_cells(adata, task.groupby, max_cells, task.seed)
-
-    def group_fit(group: str, members: np.ndarray) -> dict[str, np.ndarray] | None:
-        read = drawn[group] if by_name else members
-        if len(read) < len(members):
-            told = (trees.name, _of(group), len(read), len(members))
-            logger.info("%s%s: %d of %d cells are read", *told, extra={"of": group})
-        weight = _group(cells, np.asarray(read), allowed, task, trees, group)
-        return None if weight is None else {"weight": spread(cells, weight, weight > 0)}
-
-    parts, told = cells.each(group_fit)
-    told |= {**params, "max_cells": max_cells, "base_grn": base_grn is not None, "parity": trees.parity}
-    return to_network(cells.names, cells.sources, parts, params={**told, "min_cells": least}, signed=False)
+    inputs.need_cell_names()
+    return Drawn(inputs.drawn(max_cells))
 
 
-def _group(
-    cells: Cells, read: np.ndarray, allowed: np.ndarray, task: Task, trees: Trees, group: str
-) -> np.ndarray | None:
-    """Importances (T, S) in one group, 0 for pairs that were not looked at; ``None`` if nothing varies."""
+def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | None:
+    """Importances (T, S) in one group, NaN for pairs without any; ``None`` if nothing varies."""
+    genes, task, everyone = group.cells.genes, group.task, group.cells.names
     # cells are read in the order of the file, then brought into one that does not depend on it
-    table = sparse_columns(cells.expression.rows, np.sort(read), cells.genes)
-    place = np.searchsorted(np.sort(read), read)
-    constant = np.zeros(len(cells.names), dtype=bool)
-    constant[cells.genes] = table.max(axis=0).toarray().ravel() == table.min(axis=0).toarray().ravel()
-    rare = cells.rare_in(group)
-    report_constant(cells.names, constant & ~rare, group)
-    constant |= rare
-    if constant[cells.sources].all() or constant[cells.targets].all():
+    table = sparse_columns(group.rows, np.sort(cells), genes)  # (n, genes)
+    place = np.searchsorted(np.sort(cells), cells)
+    constant = np.zeros(len(everyone), dtype=bool)
+    constant[genes] = table.max(axis=0).toarray().ravel() == table.min(axis=0).toarray().ravel()
+    group.report_constant(constant)
+    constant |= group.rare
+    if constant[group.sources].all() or constant[group.targets].all():
         return None
-    used = np.arange(len(cells.sources)) if trees.parity else np.flatnonzero(~constant[cells.sources])
+    used = np.arange(len(group.sources)) if trees.parity else np.flatnonzero(~constant[group.sources])
     if not trees.parity:
-        used = used[np.argsort(cells.names[cells.sources[used]], kind="stable")]
-    X = table[:, np.searchsorted(cells.genes, cells.sources[used])].toarray()[place]
-    wanted = [t for t, gene in enumerate(cells.targets) if not constant[gene] and allowed[t, used].any()]
-    found = np.zeros(allowed.shape)
-    jobs = _jobs(cells, table, place, wanted, allowed[:, used], task, trees, group)
+        used = used[np.argsort(everyone[group.sources[used]], kind="stable")]
+    X = table[:, np.searchsorted(genes, group.sources[used])].toarray()[place]  # (n, used)
+    wanted = [t for t, gene in enumerate(group.targets) if not constant[gene] and group.allowed[t, used].any()]
+    weight = np.full(group.allowed.shape, np.nan)  # (T, S)
+    jobs = _jobs(group, table, place, wanted, used, trees)
     results = _run(trees.learner(np.asfortranarray(X)), jobs, task.n_jobs or 1, threads=trees.threads)
     for t, values in zip(wanted, progress(results, total=len(wanted), desc=trees.name, show=task.show), strict=True):
-        found[t, used[allowed[t, used]]] = values
-    found[:, constant[cells.sources]] = 0.0
-    return found
+        weight[t, used[group.allowed[t, used]]] = values
+    weight[:, constant[group.sources]] = np.nan
+    weight[weight == 0] = np.nan
+    return weight
 
 
 def _jobs(
-    cells: Cells,
-    table: sparse.csc_array,
-    place: np.ndarray,
-    wanted: list[int],
-    allowed: np.ndarray,
-    task: Task,
-    trees: Trees,
-    group: str,
+    group: Group, table: sparse.csc_array, place: np.ndarray, wanted: list[int], used: np.ndarray, trees: Trees
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Values, columns and seed of every target, one at a time."""
     for t in wanted:
-        gene = cells.targets[t]
-        y = table[:, [np.searchsorted(cells.genes, gene)]].toarray().ravel()[place]
-        seed = child(task.seed, trees.name, group, str(cells.names[gene])).integers(2**31)
-        yield y, np.flatnonzero(allowed[t]), PARITY_SEED if trees.parity else int(seed)
+        gene = group.targets[t]
+        y = table[:, [np.searchsorted(group.cells.genes, gene)]].toarray().ravel()[place]
+        seed = child(group.task.seed, trees.name, group.name, str(group.names[gene])).integers(2**31)
+        yield y, np.flatnonzero(group.allowed[t, used]), PARITY_SEED if trees.parity else int(seed)
 
 
 def _run(learner: Learner, jobs: Iterator[Any], n_jobs: int, *, threads: bool) -> Iterator[np.ndarray]:

@@ -2,43 +2,67 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grn._core.errors import ParameterError
-from grn._object.smoothing import weights_for
-from grn.methods.celloracle.regression import Bags, Problem, fit_group, fit_plain, problem, smoothing
-from grn.methods.cells import FEWEST
+from grn._core.errors import NetworkError, ParameterError
+from grn._core.logging import logger
+from grn._object.smoothing import KEY
+from grn.methods.celloracle.regression import Bags, Problem, fit_group, fit_plain, problem
+from grn.methods.celloracle.scores import need_igraph, network_entropy, network_scores
+from grn.methods.edges import indexed
+from grn.methods.group import Group
+from grn.methods.inputs import Inputs
 from grn.methods.penalty import OF_SUMS, check_penalty
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.network import Network
+from grn.network.provenance import with_params
 
 FITS = ("bagging", "bayesian")
+_MOST_BAGS = 100_000
 
 
-def fit(
-    adata,
-    task: Task,
+@dataclass(frozen=True)
+class Prepared:
+    """What all groups share.
+
+    Parameters
+    ----------
+    problem
+        Cells, candidate regulators and scales.
+    bags
+        How to draw bags; ``None`` for Bayesian ridge.
+    graphs
+        Weights of neighbours that were made now, for ``obsp``.
+    """
+
+    problem: Problem
+    bags: Bags | None
+    graphs: Mapping[str, tuple[Any, Mapping[str, Any]]]
+
+
+def prepare(
+    inputs: Inputs,
     *,
     base_grn: pd.DataFrame | None = None,
     fit: str = "bagging",
     alpha: float = 10.0,
     n_bags: int = 20,
     smooth: bool | str | sparse.spmatrix = True,
-    min_cells: int = FEWEST,
+    min_cells: int = MIN_CELLS_SEEN,
     parity: bool = False,
-) -> Network:
-    """Regress, and keep all allowed pairs.
+) -> Prepared:
+    """Read the cells.
 
     Parameters
     ----------
-    adata
-        The object.
-    task
+    inputs
         Genes, cells and groups; without ``sources`` the regulators of ``base_grn``.
     base_grn
         Table ``source, target`` of the regulators a target may have; ``None`` for all.
@@ -55,47 +79,118 @@ def fit(
     parity
         Draw bags as the original program does.
     """
-    check(fit, alpha, n_bags)
-    by_name, least = fit == "bagging" and not parity, 0 if parity else min_cells
-    if smooth is True:
-        weights = weights_for(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
-    else:
-        weights = smoothing(adata, smooth)
-    data = problem(adata, task, base_grn, weights, min_cells=least, parity=parity, drawn=by_name)
-    told = {
-        "base_grn": base_grn is not None,
-        "fit": fit,
-        **({"alpha": float(alpha), "n_bags": int(n_bags)} if fit == "bagging" else {}),
-        "smooth": smooth if isinstance(smooth, str) else weights is not None,
-        "min_cells": least,
-        "parity": parity,
-    }
+    weights, made = inputs.neighbours(smooth)
+    seen, by_name = 0 if parity else min_cells, fit == "bagging" and not parity
+    data = problem(inputs, base_grn, weights, min_cells=seen, parity=parity, drawn=by_name)
+    task = inputs.task
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
-    return network_of(data, bags if fit == "bagging" else None, told)
+    graphs = {} if made is None else {KEY: (weights, made)}
+    return Prepared(data, bags if fit == "bagging" else None, graphs)
 
 
-_MOST_BAGS = 100_000
-
-
-def check(fit: str, alpha: float, n_bags: int) -> None:
-    """Refuse numbers out of range."""
+def verify(
+    *,
+    fit: str,
+    alpha: float,
+    n_bags: int,
+    max_p: float | None,
+    top: int | None,
+    simulation_alpha: float,
+    centrality: bool | None,
+) -> None:
+    """Refuse values out of range, and centralities without igraph."""
     if fit not in FITS:
         raise ParameterError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
     check_penalty("alpha", alpha, OF_SUMS)
     if isinstance(n_bags, bool) or not isinstance(n_bags, Integral) or not 2 <= n_bags <= _MOST_BAGS:
         raise ParameterError(f"n_bags={n_bags!r}; pass an integer from 2, as a t-test needs two bags, to {_MOST_BAGS}.")
+    number = int | float | np.number
+    if max_p is not None and (isinstance(max_p, bool) or not isinstance(max_p, number) or not 0 < max_p <= 1):
+        raise ParameterError(f"max_p={max_p!r}; pass a number above 0 and at most 1, or None.")
+    if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
+        raise ParameterError(f"top={top!r}; pass a positive integer, or None.")
+    check_penalty("simulation_alpha", simulation_alpha, OF_SUMS)
+    need_igraph(centrality)
 
 
-def network_of(data: Problem, bags: Bags | None, params: dict) -> Network:
-    """Regress every group and put the edges together."""
-    names = data.cells.names
-    frames = []
-    parts, told = data.cells.each(partial(fit_group, data, bags=bags), data)
-    for group, (source, target, found) in parts:
-        frame = _frame(names, source, target, found.mean, group, data.cells.groups)
-        frames.append(frame.assign(pval=found.pvalue, coef_variance=found.variance))
-    edges = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return Network(edges, genes=names, directed=True, signed=True, tested=True, params={**params, **told})
+def fit_one(group: Group, *, prepared: Prepared) -> pd.DataFrame | None:
+    """All allowed edges of one group, with the p-value and the variance of their coefficients."""
+    data = prepared.problem
+    fitted = fit_group(data, group.name, data.members(group.name), prepared.bags)
+    if fitted is None:
+        return None
+    source, target, coefficients = fitted
+    return indexed(
+        group.names,
+        source,
+        target,
+        weight=coefficients.mean,
+        pval=coefficients.pvalue,
+        coef_variance=coefficients.variance,
+    )
+
+
+def report(
+    inputs: Inputs,
+    network: Network,
+    *,
+    prepared: Prepared,
+    base_grn: pd.DataFrame | None = None,
+    fit: str = "bagging",
+    smooth: bool | str | sparse.spmatrix = True,
+    max_p: float | None = 0.001,
+    top: int | None = 10000,
+    simulation_alpha: float = 10.0,
+    centrality: bool | None = None,
+    parity: bool = False,
+) -> Result:
+    """List the edges that matter, score their genes, and fit the network of simulations.
+
+    Parameters
+    ----------
+    inputs, network, prepared
+        The task, all edges, and what they were fitted on.
+    base_grn, fit, smooth, parity
+        See :func:`prepare`.
+    max_p
+        Largest p-value of an edge; ``None`` for any.
+    top
+        Most edges per group, by absolute weight; ``None`` for all.
+    simulation_alpha
+        Penalty of the network of simulations.
+    centrality
+        Whether to compute betweenness and eigenvector centrality, which need igraph; ``None``: if it is installed.
+    """
+    listed = _filtered(network, max_p, top)
+    told = {"n_tested": len(network), "simulation_alpha": float(simulation_alpha)}
+    told["smooth"] = KEY if smooth is True else smooth if isinstance(smooth, str | bool) else "given"
+    if fit == "bayesian":
+        told |= {"alpha": None, "n_bags": None}
+    memory = inputs.task.memory_budget
+    simulated = simulation(prepared.problem, listed.edges, alpha=float(simulation_alpha), memory=memory)
+    tables = {
+        "scores": network_scores(listed.edges, centrality=centrality, strong_is_long=parity),
+        "entropy": network_entropy(network.edges),
+        "simulation": simulated.pipe(lambda table: table.set_axis(table.index.astype(str), axis=0)),
+    }
+    return Result(with_params(listed, {**network.params, **told}), tables, prepared.graphs)
+
+
+def _filtered(network: Network, max_p: float | None, top: int | None) -> Network:
+    """Edges with a small p-value, and of these the strongest per group."""
+    edges = network.edges
+    pvalues = edges["pval"].to_numpy()
+    if max_p is not None:
+        edges = edges[pvalues <= max_p]
+    if edges.empty:
+        raise NetworkError(
+            f"none of {len(network)} edges has a p-value of at most max_p={max_p}; the smallest is "
+            f"{pvalues.min():.3g}. Pass a larger max_p, or None."
+        )
+    lost = sorted(set(network.groups) - set(edges["group"].unique())) if network.groups else []
+    if lost:
+        logger.warning("no edge of group %s has a p-value of at most %s", ", ".join(lost), max_p)
+    return Network(edges, genes=network.genes, directed=True, signed=True, tested=True).filter(top=top)
 
 
 def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int) -> pd.DataFrame:
@@ -119,42 +214,43 @@ def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int)
     """
     names = data.cells.names
     index = pd.Index(names)
-    frames = []
-    for group, members in data:
+    parts = []
+    for group in data.cells.groups:
         part = edges[edges["group"] == group] if "group" in edges else edges
         if part.empty:
             continue
         source, target = (index.get_indexer(part[side].astype(object)) for side in ("source", "target"))
-        weight = fit_plain(data, group, members, source, target, alpha, memory)
-        frames.append(_frame(names, source, target, weight, group, data.cells.groups))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _frame(
-    names: np.ndarray, source: np.ndarray, target: np.ndarray, weight: np.ndarray, group: str, groups: tuple[str, ...]
-) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "source": pd.Categorical.from_codes(source, categories=names),
-            "target": pd.Categorical.from_codes(target, categories=names),
-            "weight": weight,
-        }
-    )
-    if group:
-        frame["group"] = pd.Categorical([group] * len(frame), categories=list(groups))
-    return frame
+        weight = fit_plain(data, group, data.members(group), source, target, alpha, memory)
+        table = indexed(names, source, target, weight=weight)
+        parts.append(table.assign(group=pd.Categorical([group] * len(table), data.cells.groups)) if group else table)
+    return pd.concat(parts, ignore_index=True)
 
 
 METHODS.add(
     "celloracle",
     Method(
         "celloracle",
-        fit,
+        fit_one,
         "CellOracle: bagged or Bayesian ridge of smoothed targets on the regulators of a base GRN",
+        verify=verify,
+        prepare=prepare,
+        report=report,
         signed=True,
         probability=False,
+        takes_prior=True,
         needs=("cells",),
-        reference="Kamimoto et al. 2023",
-        reads_model=False,
+        tables={
+            "scores": Table("degrees and centralities of genes", ("gene", "degree_all", "degree_in", "degree_out")),
+            "entropy": Table("how evenly the regulation of a target is spread", ("gene", "n_regulators", "entropy")),
+            "simulation": Table("coefficients of simulations", ("source", "target", "weight")),
+        },
+        confidence="pval",
+        reference="Kamimoto et al. 2023, doi 10.1038/s41586-022-05688-9",
+        system="CellOracle",
+        year=2023,
+        inputs="RNA, base GRN from ATAC",
+        cost="bags of ridge per target and group",
+        licence="non-commercial variant of Apache-2.0",
+        page="methods/celloracle",
     ),
 )

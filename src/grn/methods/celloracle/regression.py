@@ -9,16 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grn._core.errors import ParameterError
 from grn._core.rng import child
 from grn._kernels import ridge
 from grn._kernels.scatter import BLOCK, Rows
-from grn._object.groups import cell_names
-from grn._object.smoothed import Pair, Smoothed, moments_of, stored_weights
+from grn._object.smoothed import Pair, Smoothed, moments_of
 from grn.methods.celloracle.candidates import candidates
-from grn.methods.cells import Cells, cells_of, report_constant
-from grn.methods.record import Task
-from grn.pp import base_grn as read_base_grn
+from grn.methods.cells import Cells, report_constant
+from grn.methods.inputs import Inputs
 
 UPSTREAM_SEED = 123
 # share of the regulators of a target that a bag draws, as published
@@ -58,9 +55,9 @@ class Problem:
     cell_names: np.ndarray
     place: np.ndarray | None = None
 
-    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Name of every group and positions of its cells, in the order in which to read them."""
-        return _groups(self.cells, self.place)
+    def members(self, group: str) -> np.ndarray:
+        """Positions of the cells of a group, in the order in which to read them."""
+        return dict(_groups(self.cells, self.place))[group]
 
 
 def _groups(cells: Cells, place: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
@@ -91,8 +88,7 @@ class Bags:
 
 
 def problem(
-    adata,
-    task: Task,
+    inputs: Inputs,
     base_grn: pd.DataFrame | None,
     weights: sparse.csr_matrix | None,
     *,
@@ -101,29 +97,28 @@ def problem(
     drawn: bool,
 ) -> Problem:
     """Read what the task asks for; without ``weights`` cells are taken as they are, ``drawn`` cells need names."""
-    own_names = cell_names(adata) if drawn else np.asarray(adata.obs_names, dtype=str)
-    table = None if base_grn is None else read_base_grn(base_grn, adata=adata)
-    if table is not None and task.sources is None:
-        task = replace(task, sources=sorted(set(table["source"].astype(str))))
-    cells = cells_of(adata, task, min_cells=min_cells)
+    cell_names = inputs.cell_names if drawn else np.asarray(inputs.adata.obs_names, dtype=str)
+    table = inputs.prior(base_grn)
+    listed = None if table is None else sorted(set(table["source"].astype(str)))
+    cells = inputs.read_cells(min_cells=min_cells, sources=listed)
     # smoothed cells are made anew at every look but for those that fit here; groups and the whole share one look
-    kept = task.memory_budget // 2
+    memory = inputs.task.memory_budget // 2
     values = (
-        cells.expression if weights is None else Smoothed(cells.expression, weights, genes=cells.genes, memory=kept)
+        cells.expression if weights is None else Smoothed(cells.expression, weights, genes=cells.genes, memory=memory)
     )
     # bags of the original are drawn by the order of the cells
     place = values.place if isinstance(values, Smoothed) and not parity else None
     moments = {group: moments_of(values.rows, members, values.n_vars) for group, members in _groups(cells, place)}
     scale = _overall(moments, np.bincount(cells.codes))
-    found = candidates(table, cells.names, cells.sources, cells.targets)
+    regulators = candidates(table, cells.names, cells.sources, cells.targets)
     given = _order(base_grn) if parity and isinstance(base_grn, pd.DataFrame) else {}
     names = cells.names
     ordered = [
-        one[np.lexsort((names[one], [given.get((str(names[t]), str(n)), 0) for n in names[one]]))]
-        for t, one in zip(cells.targets, found, strict=True)
+        rows[np.lexsort((names[rows], [given.get((str(names[t]), str(n)), 0) for n in names[rows]]))]
+        for t, rows in zip(cells.targets, regulators, strict=True)
     ]
     scale = np.where(scale > 0, scale, 1.0)
-    return Problem(cells, values.rows, scale, moments, ordered, table is not None, own_names, place)
+    return Problem(cells, values.rows, scale, moments, ordered, table is not None, cell_names, place)
 
 
 def _overall(moments: dict[str, Pair], sizes: np.ndarray) -> np.ndarray:
@@ -132,17 +127,6 @@ def _overall(moments: dict[str, Pair], sizes: np.ndarray) -> np.ndarray:
     means, spreads = (np.stack([pair[i] for pair in moments.values()]) for i in range(2))
     between = ((means - (share * means).sum(axis=0)) ** 2 * share).sum(axis=0)
     return np.sqrt((spreads**2 * share).sum(axis=0) + between)
-
-
-def smoothing(adata, smooth: bool | str | sparse.spmatrix) -> sparse.csr_matrix | None:  # noqa: FBT001
-    """Weights that ``smooth`` stands for: those of ``obsp``, those given, or none."""
-    if smooth is False:
-        return None
-    if isinstance(smooth, str):
-        return stored_weights(adata, smooth)
-    if sparse.issparse(smooth):
-        return sparse.csr_matrix(smooth)
-    raise ParameterError(f"smooth={smooth!r}; pass True, False or a key of obsp that grn.pp.smooth wrote.")
 
 
 def fit_group(

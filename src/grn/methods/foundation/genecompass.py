@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from grn.methods.foundation.deletion import deletion
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.inputs import Inputs
+from grn.methods.record import METHODS, Method
 from grn.network import Network
 
 NAME = "genecompass_deletion"
 
 
-def fit(adata, task: Task, *, max_cells: int = 64, mode: str = "delete") -> Network:
+def fit(inputs: Inputs, *, max_cells: int = 64, mode: str = "delete") -> Network:
     """Infer a network by in-silico deletion with a GeneCompass model.
 
     For every cell that expresses source i, the token of i is taken out and the cell is read again; the weight of the
@@ -17,9 +18,7 @@ def fit(adata, task: Task, *, max_cells: int = 64, mode: str = "delete") -> Netw
 
     Parameters
     ----------
-    adata
-        The object. Counts are best: the model's values are not normalised by the size of the cell.
-    task
+    inputs
         Genes, cells and the model, which must be a GeneCompass model of the organism of the object; one network per
         group of ``groupby``.
     max_cells
@@ -39,6 +38,7 @@ def fit(adata, task: Task, *, max_cells: int = 64, mode: str = "delete") -> Netw
     beyond anything the model was trained on; here the gene gets the largest value of the cell, and is also inserted
     into cells that do not express it.
     """
+    adata, task = inputs.adata, inputs.task
     return deletion(adata, task, max_cells=max_cells, mode=mode, name=NAME)
 
 
@@ -50,9 +50,15 @@ METHODS.add(
         "in-silico deletion in real cells: how far the embeddings of the other genes turn",
         signed=False,
         probability=False,
-        needs=("cells",),
+        needs=("model", "cells"),
         reference="Yang et al. 2024, doi 10.1038/s41422-024-01034-y",
         family="genecompass",
         uses_client=True,
+        system="GeneCompass",
+        year=2024,
+        inputs="foundation model, RNA",
+        cost="a pass per cell and source",
+        licence="none stated",
+        page="models/genecompass",
     ),
 )

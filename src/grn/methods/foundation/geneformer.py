@@ -13,26 +13,26 @@ are those asked for; nothing is padded; and the mean is returned as it is, witho
 from __future__ import annotations
 
 from grn.methods.foundation.deletion import deletion
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.inputs import Inputs
+from grn.methods.record import METHODS, Method
 from grn.network import Network
 
 NAME = "geneformer_deletion"
 
 
-def fit(adata, task: Task, *, max_cells: int = 32, mode: str = "delete") -> Network:
+def fit(inputs: Inputs, *, max_cells: int = 32, mode: str = "delete") -> Network:
     """Infer a network.
 
     Parameters
     ----------
-    adata
-        The object, with counts.
-    task
+    inputs
         Model, genes and cells.
     max_cells
         Cells read per group, drawn by the hash of their names.
     mode
         ``"delete"``, or ``"overexpress"``: the gene is put in front of the cell instead.
     """
+    adata, task = inputs.adata, inputs.task
     return deletion(adata, task, max_cells=max_cells, mode=mode, name=NAME)
 
 
@@ -44,9 +44,15 @@ METHODS.add(
         "in-silico deletion in real cells: how far the embeddings of the other genes turn",
         signed=False,
         probability=False,
-        needs=("cells",),
+        needs=("model", "cells"),
         reference="Theodoris et al. 2023, doi 10.1038/s41586-023-06139-9",
         family="geneformer",
         uses_client=True,
+        system="Geneformer",
+        year=2023,
+        inputs="foundation model, RNA",
+        cost="a pass per cell and source",
+        licence="Apache-2.0",
+        page="models/geneformer",
     ),
 )

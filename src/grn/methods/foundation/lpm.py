@@ -6,16 +6,17 @@ import numpy as np
 
 from grn._core.errors import ParameterError
 from grn.methods.edges import to_network
+from grn.methods.inputs import Inputs
 from grn.methods.probes.response import perturbation_response
 from grn.methods.probes.score import request_of
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.record import METHODS, Method
 from grn.network import Network
 
 CONTEXTS = ("mean", "each")
 SIGNS = ("regulation", "response")
 
 
-def fit_lpm_response(adata, task: Task, *, contexts: str = "mean", sign: str = "regulation") -> Network:
+def fit_lpm_response(inputs: Inputs, *, contexts: str = "mean", sign: str = "regulation") -> Network:
     """Contrast of an intervention with the control: f(P_i, R_j, c) - f(Control, R_j, c).
 
     ``contexts="each"`` gives one network per context of the model, in the column ``group``; ``"mean"`` averages. With
@@ -23,6 +24,7 @@ def fit_lpm_response(adata, task: Task, *, contexts: str = "mean", sign: str = "
     activation is not. ``"response"`` keeps the predicted change itself. The change is in the column ``score`` either
     way.
     """
+    adata, task = inputs.adata, inputs.task
     if contexts not in CONTEXTS:
         raise ParameterError(f"contexts={contexts!r}; use one of {', '.join(CONTEXTS)}.")
     if sign not in SIGNS:
@@ -55,7 +57,14 @@ METHODS.add(
         signed=True,
         probability=False,
         reference="arXiv 2503.23535",
+        needs=("model",),
         family="lpm",
         uses_client=True,
+        system="LPM",
+        year=2025,
+        inputs="foundation model",
+        cost="a pass per source and context",
+        licence="Apache-2.0",
+        page="models/lpm",
     ),
 )

@@ -22,6 +22,7 @@ from grn._object.values import expression
 from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
 from grn.methods.genes import PairGenes, pair_genes, panels
+from grn.methods.inputs import Inputs
 from grn.methods.probes.plan import SOURCES_PER_UNIT
 from grn.methods.probes.score import request_of
 from grn.methods.record import METHODS, Method, Task
@@ -30,16 +31,14 @@ from grn.models.scgenept import ScGenePT
 from grn.network import Network
 
 
-def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cells: int | None = 16) -> Network:
+def fit(inputs: Inputs, *, control: Mapping[str, str] | None = None, max_cells: int | None = 16) -> Network:
     r"""Mean predicted effect of perturbing the source, over cells.
 
     .. math:: w_{ij} = \frac{1}{|C|} \sum_{c \in C} M(x_c, f_i = 1)_j - M(x_c, f = 0)_j
 
     Parameters
     ----------
-    adata
-        The object, with cells.
-    task
+    inputs
         Model, genes, cells, groups. The genes presented are the sources and targets, those not expressed included.
     control
         Column of ``obs`` and its value for the cells to start from, such as ``{"perturbation": "control"}``; ``None``
@@ -54,6 +53,7 @@ def fit(adata, task: Task, *, control: Mapping[str, str] | None = None, max_cell
         trained on: after activation (Norman) a positive weight means that the source raises the target, after
         knock-down (Adamson) that it lowers it.
     """
+    adata, task = inputs.adata, inputs.task
     cells = _drawn(adata, task, control, max_cells)
     genes = pair_genes(adata, task.model, task.sources, task.targets)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
@@ -160,9 +160,15 @@ METHODS.add(
         "scGenePT: mean predicted effect of perturbing the source",
         signed=True,
         probability=False,
-        needs=("cells",),
+        needs=("model", "cells"),
         reference="Istrate et al. 2024, doi 10.1101/2024.10.23.619972",
         family="scgenept",
         uses_client=True,
+        system="scGenePT",
+        year=2024,
+        inputs="foundation model, RNA",
+        cost="a pass per cell and source",
+        licence="MIT (code)",
+        page="models/scgenept",
     ),
 )

@@ -22,6 +22,7 @@ from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
 from grn.methods.foundation.scgpt_ranks import mean_ranks
 from grn.methods.genes import PairGenes, pair_genes, panels
+from grn.methods.inputs import Inputs
 from grn.methods.probes.base_cells import refuse_groups
 from grn.methods.probes.embedding import gene_embeddings
 from grn.methods.probes.score import request_of
@@ -33,7 +34,7 @@ from grn.network import Network
 SOURCE = "Cui et al. 2024, doi 10.1038/s41592-024-02201-0"
 
 
-def fit_embedding(adata, task: Task, *, threshold: float | None = None) -> Network:
+def fit_embedding(inputs: Inputs, *, threshold: float | None = None) -> Network:
     r"""Cosine similarity of the normed gene embeddings; undirected, without cells.
 
     .. math:: w_{ij} = \max\Bigl(0, \frac{g_i \cdot g_j}{\|g_i\| \|g_j\|}\Bigr), \quad
@@ -41,9 +42,7 @@ def fit_embedding(adata, task: Task, *, threshold: float | None = None) -> Netwo
 
     Parameters
     ----------
-    adata
-        The object; only the names of its genes are read.
-    task
+    inputs
         Model and genes. Groups are refused, as no cell is read.
     threshold
         Pairs of a lower cosine are left out; the authors use 0.4 and 0.5. ``None`` keeps all pairs.
@@ -54,6 +53,7 @@ def fit_embedding(adata, task: Task, *, threshold: float | None = None) -> Netwo
         Undirected and unsigned; ``score`` is the cosine itself, which may be negative. A pair of two sources is
         listed both ways.
     """
+    adata, task = inputs.adata, inputs.task
     if task.groupby is not None:
         refuse_groups(task.groupby)
     _check_threshold(threshold)
@@ -70,15 +70,13 @@ def fit_embedding(adata, task: Task, *, threshold: float | None = None) -> Netwo
 
 
 def fit_attention(
-    adata, task: Task, *, max_cells: int | None = 32, attention_layer: int = -1, control: str | None = None
+    inputs: Inputs, *, max_cells: int | None = 32, attention_layer: int = -1, control: str | None = None
 ) -> Network:
     """Raw attention scores of one layer, ranked within rows, then within columns, averaged over heads and cells.
 
     Parameters
     ----------
-    adata
-        The object, with cells. Values are binned per cell among all its genes that the model knows.
-    task
+    inputs
         Model, genes, cells, groups. The genes presented are the sources and targets, those not expressed included.
     max_cells
         Cells averaged, per group; drawn by the hash of their names. ``None`` takes all, as the authors do.
@@ -93,6 +91,7 @@ def fit_attention(
     Network
         Directed and unsigned: more attention does not say whether the source activates or represses.
     """
+    adata, task = inputs.adata, inputs.task
     block = _block(task.model.sizes["layers"], attention_layer)
     reader = _Reader(adata, task, block, draw_cells(adata, task.groupby, max_cells, task.seed))
     if control is not None:
@@ -204,8 +203,16 @@ _RECIPES = (
         "scGPT: cosine similarity of gene embeddings, undirected",
         signed=False,
         probability=False,
+        directed=False,
+        needs=("model",),
         reference=SOURCE,
         family="scgpt",
+        system="scGPT",
+        year=2024,
+        inputs="foundation model",
+        cost="none",
+        licence="MIT (code)",
+        page="models/scgpt",
     ),
     Method(
         "scgpt_attention",
@@ -213,10 +220,16 @@ _RECIPES = (
         "scGPT: attention scores of one layer, ranked by row and column",
         signed=False,
         probability=False,
-        needs=("cells",),
+        needs=("model", "cells"),
         reference=SOURCE,
         family="scgpt",
         uses_client=True,
+        system="scGPT",
+        year=2024,
+        inputs="foundation model, RNA",
+        cost="a pass per cell",
+        licence="MIT (code)",
+        page="models/scgpt",
     ),
 )
 for _recipe in _RECIPES:

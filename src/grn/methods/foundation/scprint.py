@@ -24,6 +24,7 @@ from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
 from grn.methods.foundation.scprint_heads import MeanProjections, choose_heads, mean_map
 from grn.methods.genes import PairGenes, pair_genes
+from grn.methods.inputs import Inputs
 from grn.methods.probes.score import request_of
 from grn.methods.probes.training_pairs import labelled_pairs
 from grn.methods.record import METHODS, Method, Task
@@ -34,8 +35,7 @@ HEADS = ("mean", "select")
 
 
 def fit(
-    adata,
-    task: Task,
+    inputs: Inputs,
     *,
     heads: str = "mean",
     labels: pd.DataFrame | None = None,
@@ -47,9 +47,7 @@ def fit(
 
     Parameters
     ----------
-    adata
-        The object.
-    task
+    inputs
         Model (scPRINT), genes and cells; one network per group of ``task.groupby``.
     heads
         ``"mean"``: all heads of all layers. ``"select"``: the heads that ``labels`` choose in each group.
@@ -69,6 +67,7 @@ def fit(
     The genes presented are the sources and targets of the task. If no targets were asked for and all genes are too
     many, the sources stay and the genes of highest mean expression fill the rest, the same for all groups.
     """
+    adata, task = inputs.adata, inputs.task
     _check(task, heads, labels, max_cells, max_genes, threshold)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     shown = _present(adata, task, values, max_genes)
@@ -240,9 +239,15 @@ METHODS.add(
         "scPRINT's recipe: attention of mean queries to mean keys over the cells of a group",
         signed=False,
         probability=False,
-        needs=("cells",),
+        needs=("model", "cells"),
         reference="Kalfon et al. 2025, doi 10.1038/s41467-025-58699-1",
         family="scprint",
         uses_client=True,
+        system="scPRINT",
+        year=2025,
+        inputs="foundation model, RNA",
+        cost="a pass per cell",
+        licence="GPL-3.0 (code)",
+        page="models/scprint",
     ),
 )

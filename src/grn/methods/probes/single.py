@@ -11,6 +11,7 @@ import numpy as np
 from grn._core.errors import CapabilityError
 from grn.methods.edges import to_network
 from grn.methods.genes import pair_genes
+from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.attention import attention
 from grn.methods.probes.base_cells import refuse_groups
@@ -24,22 +25,21 @@ Given = str | Translator | dict[str, Translator] | None
 
 
 def fit_vvp(
-    adata,
-    task: Task,
+    inputs: Inputs,
     *,
     translator: Given = "string",
     context: str | None = None,
     order: Sequence[str] | None = None,
 ) -> Network:
     """Virtual value perturbation; without translator the mean response up minus down."""
+    adata, task = inputs.adata, inputs.task
     context = context_of(task, context)
     read = partial(features.vvp, adata, replace(request_of(task, context), order=order))
     return _translated(adata, task, "vvp", read, translator, context)
 
 
 def fit_gradient(
-    adata,
-    task: Task,
+    inputs: Inputs,
     *,
     translator: Given = "string",
     context: str | None = None,
@@ -47,28 +47,32 @@ def fit_gradient(
     order: Sequence[str] | None = None,
 ) -> Network:
     """Gradient trajectory; without translator the mean derivative."""
+    adata, task = inputs.adata, inputs.task
     context = context_of(task, context)
     request = replace(request_of(task, context), order=order)
     read = partial(features.gradient_trajectory, adata, request, background=background)
     return _translated(adata, task, "gradient_trajectory", read, translator, context, background=background)
 
 
-def fit_pert(adata, task: Task) -> Network:
+def fit_pert(inputs: Inputs) -> Network:
     """Zero-out on the mean cell: the signed change is the weight."""
+    adata, task = inputs.adata, inputs.task
     read = partial(features.pert, adata, request_of(task, "mean"))
     return _translated(adata, task, "pert", read, None, "mean")
 
 
-def fit_attention(adata, task: Task, *, max_cells: int = 32) -> Network:
+def fit_attention(inputs: Inputs, *, max_cells: int = 32) -> Network:
     """Attention from target to source, averaged over layers, heads and cells; unsigned."""
+    adata, task = inputs.adata, inputs.task
     found = attention(adata, request_of(task, "mean"), max_cells=max_cells, seed=task.seed)
     parts = [(group, {"weight": found.of_group(i).mean(axis=-1)}) for i, group in enumerate(found.groups)]
     names = np.asarray(adata.var_names, dtype=str)
     return to_network(names, found.sources, parts, params={"max_cells": max_cells}, signed=False)
 
 
-def fit_embedding(adata, task: Task, *, translator: Given = "string") -> Network:
+def fit_embedding(inputs: Inputs, *, translator: Given = "string") -> Network:
     """Vocabulary embeddings: E_i + E_j translated, or without translator their absolute cosine; unsigned."""
+    adata, task = inputs.adata, inputs.task
     if task.groupby is not None:
         refuse_groups(task.groupby)
     genes = pair_genes(adata, task.model, task.sources, task.targets)
@@ -131,13 +135,69 @@ def _told(given: Given, chosen: Translator | None) -> dict[str, str]:
     return {"translator": given if isinstance(given, str) else "given", "translator_sha256": chosen.sha256}
 
 
-_Probe = partial(Method, uses_client=True)
+_Probe = partial(
+    Method,
+    reference="arXiv 2605.08128",
+    system="virtual perturbation",
+    year=2026,
+    inputs="foundation model",
+    page="concepts",
+)
 _PROBES = (
-    _Probe("vvp", fit_vvp, "virtual value perturbation alone", signed=True, probability=True),
-    _Probe("gradient_trajectory", fit_gradient, "gradient trajectory alone", signed=True, probability=True),
-    _Probe("pert", fit_pert, "zero-out on the real mean cell", signed=True, probability=False, needs=("cells",)),
-    _Probe("attention", fit_attention, "mean attention of target to source", signed=False, probability=False),
-    Method("embedding", fit_embedding, "vocabulary embeddings of the pair", signed=False, probability=True),
+    _Probe(
+        "vvp",
+        fit_vvp,
+        "virtual value perturbation alone",
+        signed=True,
+        probability=True,
+        needs=("model",),
+        uses_client=True,
+        confidence="probability",
+        cost="8 passes per source",
+    ),
+    _Probe(
+        "gradient_trajectory",
+        fit_gradient,
+        "gradient trajectory alone",
+        signed=True,
+        probability=True,
+        needs=("model",),
+        uses_client=True,
+        confidence="probability",
+        cost="8 dual passes per source",
+    ),
+    _Probe(
+        "pert",
+        fit_pert,
+        "zero-out on the real mean cell",
+        signed=True,
+        probability=False,
+        needs=("model", "cells"),
+        uses_client=True,
+        inputs="foundation model, RNA",
+        cost="a pass per source and group",
+    ),
+    _Probe(
+        "attention",
+        fit_attention,
+        "mean attention of target to source",
+        signed=False,
+        probability=False,
+        needs=("model",),
+        uses_client=True,
+        inputs="foundation model, RNA",
+        cost="a pass per cell",
+    ),
+    _Probe(
+        "embedding",
+        fit_embedding,
+        "vocabulary embeddings of the pair",
+        signed=False,
+        probability=True,
+        needs=("model",),
+        confidence="probability",
+        cost="none",
+    ),
 )
 for _method in _PROBES:
     METHODS.add(_method.name, _method)

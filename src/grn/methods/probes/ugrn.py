@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from grn.methods.edges import to_network
+from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.score import check_grid, context_of, logistic, request_of, slope, translators_for
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.record import METHODS, Method
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
@@ -19,8 +20,7 @@ FEATURES = ("vvp", "gradient_trajectory")
 
 
 def fit(
-    adata,
-    task: Task,
+    inputs: Inputs,
     *,
     translator: str | Translator | dict[str, Translator] = "string",
     context: str | None = None,
@@ -30,9 +30,7 @@ def fit(
 
     Parameters
     ----------
-    adata
-        The object.
-    task
+    inputs
         Model, genes and cells.
     translator
         ``"string"``, ``"chip"``, or a dict of translators for ``vvp`` and ``gradient_trajectory``.
@@ -41,6 +39,7 @@ def fit(
     stored
         Features computed before, used instead of probing again.
     """
+    adata, task = inputs.adata, inputs.task
     chosen = translators_for(task.model, translator, FEATURES)
     context = context_of(task, context)
     if stored is None:
@@ -79,6 +78,14 @@ METHODS.add(
         "both probes of a frozen model, translated and averaged; sign of the gradient",
         signed=True,
         probability=True,
+        needs=("model",),
         uses_client=True,
+        confidence="probability",
+        reference="arXiv 2605.08128",
+        system="virtual perturbation",
+        year=2026,
+        inputs="foundation model",
+        cost="8 dual passes per source",
+        page="concepts",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -17,8 +17,8 @@ from grn._kernels.dynamics import Parameters, series_terms
 from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
 from grn._kernels.renge_fit import Fit, Setting, fit, refit
 from grn._object.genes import gene_rows
-from grn.methods.cells import FEWEST
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.inputs import Inputs
+from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table, Task
 from grn.methods.renge.screen import MIN_CELLS, Columns, Named, read_screen
 from grn.methods.renge.search import DEPTHS, Found, choose, map_jobs
 from grn.network import Network
@@ -38,8 +38,7 @@ class Tested:
 
 
 def fit_renge(
-    adata,
-    task: Task,
+    inputs: Inputs,
     *,
     perturbation: str = "perturbation",
     time: str = "time",
@@ -53,16 +52,14 @@ def fit_renge(
     n_trials: int = 30,
     search: str = "own",
     folds: str = "knockout_time",
-    min_cells: int = FEWEST,
+    min_cells: int = MIN_CELLS_SEEN,
     parity: bool = False,
-) -> Network:
+) -> Result:
     """Fit.
 
     Parameters
     ----------
-    adata
-        The object.
-    task
+    inputs
         Cells and, as ``sources`` and ``targets``, the edges to list.
     perturbation, time
         Columns of ``obs``: the knocked-out gene, and the time since.
@@ -83,7 +80,7 @@ def fit_renge(
     parity
         Follow the original in every detail.
     """
-    _check(n_k, C, l1_ratio, n_boot, n_trials, {"search": search, "folds": folds, "tested": tested})
+    adata, task = inputs.adata, inputs.task
     columns = Columns(perturbation, time, control)
     seen = 0 if parity else min_cells
     found = read_screen(adata, task, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
@@ -123,11 +120,13 @@ def fit_renge(
         "folds": folds,
         "min_cells": seen,
         "parity": parity,
-        "fit": _fitted(found, fitted),
-        "efficiency": found.efficiencies(),
     }
+    tables = {"fit": _fitted(found, fitted), "efficiency": found.efficiencies()}
+    if chosen.trials is not None:
+        tables["trials"] = chosen.trials
     edges = _edges(found, fitted, tests, chosen.setting, listed)
-    return Network(edges, genes=found.genes, signed=True, tested=tests is not None, params=params)
+    network = Network(edges, genes=found.genes, signed=True, tested=tests is not None, params=params)
+    return Result(network, tables)
 
 
 def significance(
@@ -220,11 +219,7 @@ def _told(found: Named, chosen: Found, fitted: Fit) -> dict[str, object]:
         "l1_ratio": chosen.setting.l1_ratio,
         "n_k": chosen.setting.n_k,
         "search": chosen.engine,
-        **(
-            {}
-            if chosen.trials is None
-            else {"search_score": chosen.score, "search_floor": chosen.floor, "trials": chosen.trials}
-        ),
+        **({} if chosen.trials is None else {"search_score": chosen.score, "search_floor": chosen.floor}),
         "loss": fitted.loss,
         "converged": fitted.converged,
         "n_cells_used": len(found.screen.values),
@@ -250,9 +245,18 @@ def _fitted(found: Named, fitted: Fit) -> dict[str, object]:
     }
 
 
-def _check(
-    n_k: int | None, C: float | None, l1_ratio: float | None, n_boot: int, n_trials: int, words: Mapping[str, str]
+def verify(
+    *,
+    n_k: int | None,
+    C: float | None,
+    l1_ratio: float | None,
+    n_boot: int,
+    n_trials: int,
+    search: str,
+    folds: str,
+    tested: str,
 ) -> None:
+    """Refuse values out of range and unknown words."""
     for name, value, low in (("n_k", n_k, DEPTHS[0]), ("n_boot", n_boot, 0), ("n_trials", n_trials, 1)):
         if value is None and name == "n_k":
             continue
@@ -267,7 +271,7 @@ def _check(
             limit = "" if high == np.inf else f" up to {high:g}"
             raise ParameterError(f"{name}={value!r}; pass a number from 0{limit}, or None to search for it.")
     valid_words = {"search": SEARCHES, "folds": FOLDS, "tested": TESTS}
-    for name, value in words.items():
+    for name, value in {"search": search, "folds": folds, "tested": tested}.items():
         valid = valid_words[name]
         if value not in valid:
             raise ParameterError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, valid))}.")
@@ -279,10 +283,23 @@ METHODS.add(
         "renge",
         fit_renge,
         "RENGE: signed edges with q-values from a time series of knock-outs",
+        verify=verify,
+        whole=True,
         signed=True,
         probability=False,
         needs=("cells", "perturbation", "time"),
+        tables={
+            "fit": Table("what a prediction needs: network, levels and delays"),
+            "efficiency": Table("how strongly cells show their knock-out", ("cell", "knockout", "efficiency")),
+            "trials": Table("settings that the search tried"),
+        },
+        confidence="pval, qval",
         reference="Ishikawa et al. 2023, doi 10.1038/s42003-023-05594-4",
-        reads_model=False,
+        system="RENGE",
+        year=2023,
+        inputs="RNA, knock-outs over time",
+        cost="a fit per setting and refit, whatever the number of cells",
+        licence="MIT",
+        page="methods/renge",
     ),
 )

@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from grn._core.errors import NetworkError
 from grn._core.logging import logger, progress
 from grn._kernels.alignment import align, perturbed, scores
 from grn._kernels.ties import merged
 from grn.methods.scrank.drug import Drug
-from grn.network import Network
 
 _BINS = 24
 _PER_BIN = 20
 
 
-def _matrix(network: Network, edges: pd.DataFrame) -> sp.csr_array:
+def _scaled(weights: sp.csr_array) -> sp.csr_array:
     """Weights of one group (row = regulator), at most 1 in size, without loops."""
-    genes = pd.Index(network.genes)
-    rows, columns = (genes.get_indexer(edges[name].astype(str)) for name in ("source", "target"))
-    keep = rows != columns
-    weight = edges["weight"].to_numpy(np.float64)[keep]
-    top = np.abs(weight).max() if len(weight) else 0.0
-    weight = weight / top if top > 1.0 else weight
-    found = sp.csr_array((weight, (rows[keep], columns[keep])), shape=(len(genes), len(genes)))
-    found.eliminate_zeros()
-    return found
+    table = weights.tocoo()
+    keep = table.row != table.col
+    weight = table.data[keep]
+    largest = np.abs(weight).max() if len(weight) else 0.0
+    weight = weight / largest if largest > 1.0 else weight
+    scaled = sp.csr_array((weight, (table.row[keep], table.col[keep])), shape=weights.shape)
+    scaled.eliminate_zeros()
+    return scaled
 
 
 def ranked(
-    network: Network, groups: Sequence[str], drug: Drug, other: Drug | None, *, n_hop: int, symmetric: bool
+    networks: Mapping[str, sp.csr_array],
+    names: np.ndarray,
+    groups: Sequence[str],
+    drug: Drug,
+    other: Drug | None,
+    *,
+    n_hop: int,
+    symmetric: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Ranks of the groups and effects on their genes, of a drug and of the target it is compared with."""
-    known = pd.Index(network.genes)
-    missing = [name for name in (*drug.targets, *(other.targets if other else ())) if name not in known]
-    if missing:
-        raise NetworkError(f"the networks do not hold {', '.join(missing)}; infer them with these genes, net=None.")
-    edges = network.edges
+    known = pd.Index(names)
     rows, tables = [], []
     for group in progress(groups, desc="drug effects"):
-        weights = _matrix(network, edges[edges["group"] == group])
+        weights = _scaled(networks[group])
         distances, score = _effect(weights, known, drug, group, n_hop=n_hop, symmetric=symmetric)
         row: dict[str, Any] = {"group": group, "score": score}
         if other is not None:
@@ -100,18 +100,21 @@ def _table(weights: sp.csr_array, genes: pd.Index, distances: np.ndarray, drug: 
 
 
 def with_baselines(
-    ranks: pd.DataFrame, network: Network, means: np.ndarray, names: np.ndarray, groups: Sequence[str], drug: Drug
+    ranks: pd.DataFrame,
+    networks: Mapping[str, sp.csr_array],
+    means: np.ndarray,
+    names: np.ndarray,
+    groups: Sequence[str],
+    drug: Drug,
 ) -> pd.DataFrame:
     """Add what the expression of the targets, and of them with their neighbours, says alone."""
     place = pd.Index(names)
     targets = place.get_indexer(list(drug.targets))
-    edges = network.edges
-    edges = edges[edges["source"].isin(drug.targets)]
     bins = _expression_bins(means.mean(axis=0))
     module = []
     for i, group in enumerate(groups):
-        reached = place.get_indexer(edges.loc[edges["group"] == group, "target"].astype(str))
-        members = np.union1d(targets, reached[reached >= 0])
+        reached = networks[group][targets].nonzero()[1]
+        members = np.union1d(targets, reached)
         module.append(_above_alike(means[i], members, bins))
     ranks["expression"], ranks["module_score"] = means[:, targets].mean(axis=1), module
     for name in ("expression", "module_score"):

@@ -1,0 +1,102 @@
+"""The cells of one group as a method sees them: values, who may regulate whom, and what it is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from grn._kernels.scatter import BLOCK, Rows
+from grn.methods.cells import Cells, report_constant
+from grn.methods.record import Task
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of cells.
+
+    Parameters
+    ----------
+    name
+        Name of the group, ``""`` without grouping.
+    members
+        Positions of its cells (n,).
+    cells
+        All cells.
+    task
+        Seed, threads and memory.
+    pairs
+        Gives the mask (T, S) of the pairs that may be edges.
+    restricted
+        Whether a base GRN says which they are.
+    """
+
+    name: str
+    members: np.ndarray
+    cells: Cells
+    task: Task
+    pairs: Callable[[], np.ndarray]
+    restricted: bool = False
+
+    @property
+    def names(self) -> np.ndarray:
+        """Names of all genes (n_vars,)."""
+        return self.cells.names
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Positions of the sources in ``names`` (S,)."""
+        return self.cells.sources
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Positions of the targets in ``names`` (T,)."""
+        return self.cells.targets
+
+    @property
+    def rows(self) -> Rows:
+        """Gives log-normalised values (k, n_vars) of some cells by their positions."""
+        return self.cells.expression.rows
+
+    @cached_property
+    def allowed(self) -> np.ndarray:
+        """Pairs (T, S) that may be edges: no gene with itself, and those of the base GRN if there is one."""
+        return self.pairs()
+
+    @cached_property
+    def rare(self) -> np.ndarray:
+        """Genes (n_vars,) that are seen in too few cells of the group to have edges there."""
+        return self.cells.rare_in(self.name)
+
+    @property
+    def listed(self) -> np.ndarray:
+        """Pairs (T, S) that are allowed and of genes that are seen in enough cells."""
+        return self.allowed & ~self.rare[self.targets][:, None] & ~self.rare[self.sources]
+
+    def values(self, genes: np.ndarray | None = None) -> np.ndarray:
+        """Log-normalised values (n, len(genes)) float32 of some genes, by position; all by default."""
+        columns = slice(None) if genes is None else genes
+        blocks = [self.rows(self.members[i : i + BLOCK])[:, columns] for i in range(0, len(self.members), BLOCK)]
+        return np.concatenate(blocks)
+
+    def report_constant(self, constant: np.ndarray) -> None:
+        """Say which genes (mask, n_vars) do not vary here, but for the rare ones, which were told before."""
+        report_constant(self.names, constant & ~self.rare, self.name)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Edges of one group, and what the method chose for it.
+
+    Parameters
+    ----------
+    edges
+        As ``fit`` may return them, see :class:`grn.methods.Method`.
+    params
+        Values that the method chose from the data, by name; ``params`` hold them by group.
+    """
+
+    edges: object
+    params: dict[str, object]

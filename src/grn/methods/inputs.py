@@ -1,0 +1,147 @@
+"""What a task asks of an object, resolved once: genes, groups, values, a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from grn._core.errors import ParameterError
+from grn._object.genes import genes_of, spelled
+from grn._object.groups import MIN_CELLS, cell_names
+from grn._object.smoothed import stored_weights
+from grn._object.smoothing import KEY as SMOOTHED
+from grn._object.smoothing import neighbour_weights
+from grn.methods.cells import Cells, cells_of
+from grn.methods.draw import draw_cells
+from grn.methods.group import Group
+from grn.methods.pairs import allowed_pairs
+from grn.methods.record import MIN_CELLS_SEEN, Task
+from grn.network import Network
+from grn.pp import base_grn as read_prior
+
+
+class Inputs:
+    """An object as a method sees it.
+
+    Parameters
+    ----------
+    adata
+        The object.
+    task
+        What is asked. ``sources`` and ``targets`` may be symbols beside ``var_names``.
+    """
+
+    def __init__(self, adata: AnnData, task: Task) -> None:
+        self.adata, self.task = adata, named(adata, task)
+        self.names = np.asarray(adata.var_names, dtype=str)
+        self.min_cells = 0
+        self._cells: Cells | None = None
+        self._priors: dict[int, tuple[Any, pd.DataFrame]] = {}
+
+    @classmethod
+    def of_arrays(
+        cls, values: np.ndarray, genes: Sequence[str], task: Task | None = None, *, obs: pd.DataFrame | None = None
+    ) -> Inputs:
+        """Arrays instead of an object: values (n_cells, n_genes), names of the genes, annotation of the cells."""
+        obs = pd.DataFrame(index=[f"cell_{i}" for i in range(len(values))]) if obs is None else obs
+        adata = AnnData(np.asarray(values, dtype=np.float32), obs=obs, var=pd.DataFrame(index=list(map(str, genes))))
+        return cls(adata, task or Task())
+
+    @property
+    def genes(self) -> list[str]:
+        """Names of the features that are genes."""
+        return self.names[genes_of(self.adata)].tolist()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the cells were read."""
+        return self._cells is not None
+
+    @property
+    def cells(self) -> Cells:
+        """Values, groups, and the positions of sources and targets."""
+        return self.read_cells() if self._cells is None else self._cells
+
+    def read_cells(
+        self,
+        *,
+        min_cells: int = MIN_CELLS_SEEN,
+        min_group_cells: int = MIN_CELLS,
+        sources: Sequence[str] | None = None,
+    ) -> Cells:
+        """Read the cells; a method calls it in ``prepare`` to ask for other limits, or for other default sources."""
+        task = self.task if sources is None or self.task.sources is not None else replace(self.task, sources=sources)
+        self._cells = cells_of(self.adata, task, min_cells=min_cells, min_group_cells=min_group_cells)
+        self.min_cells = min_cells
+        return self._cells
+
+    @cached_property
+    def cell_names(self) -> np.ndarray:
+        """Names of the cells (n_cells,), by which they are drawn; an error if they are not unique."""
+        return cell_names(self.adata)
+
+    def group(self, name: str = "", *, base_grn: pd.DataFrame | None = None) -> Group:
+        """One group as a method is given it."""
+        cells = self.cells
+        members = np.flatnonzero(cells.codes == cells.groups.index(name))
+        return Group(name, members, cells, self.task, lambda: self.allowed(base_grn), restricted=base_grn is not None)
+
+    def need_cell_names(self) -> None:
+        """Refuse an object in which two cells have one name."""
+        cell_names(self.adata)
+
+    def prior(self, base_grn: pd.DataFrame | None) -> pd.DataFrame | None:
+        """A base GRN in the names of the object, read once."""
+        if base_grn is None:
+            return None
+        if id(base_grn) not in self._priors:
+            # the table itself is kept, so that no other gets its id
+            self._priors[id(base_grn)] = base_grn, read_prior(base_grn, adata=self.adata)
+        return self._priors[id(base_grn)][1]
+
+    def allowed(self, base_grn: pd.DataFrame | None) -> np.ndarray:
+        """Mask (T, S) of the pairs of a target and another gene that may regulate it."""
+        return allowed_pairs(self.cells, self.prior(base_grn))
+
+    def drawn(self, max_cells: int | None, *, among: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Rows of at most ``max_cells`` cells per group, drawn by their names; see ``draw``."""
+        return draw_cells(self.adata, self.task.groupby, max_cells, self.task.seed, among=among)
+
+    def neighbours(
+        self,
+        smooth: bool | str | sparse.spmatrix,  # noqa: FBT001
+    ) -> tuple[sparse.csr_matrix | None, Mapping[str, Any] | None]:
+        """Weights that average cells with their neighbours, and how they were made if they were made now.
+
+        ``smooth`` is a key of ``obsp``, weights, ``False`` for none, or ``True``: those that :func:`grn.pp.smooth` left
+        in its default slot, else those that its defaults give.
+        """
+        if smooth is False:
+            return None, None
+        if sparse.issparse(smooth):
+            return sparse.csr_matrix(smooth), None
+        key = SMOOTHED if smooth is True else smooth
+        if not isinstance(key, str):
+            raise ParameterError(f"smooth={smooth!r}; pass True, False or a key of obsp that grn.pp.smooth wrote.")
+        if smooth is not True or key in self.adata.obsp:
+            return stored_weights(self.adata, key), None
+        read = {"layer": self.task.layer, "use_raw": self.task.use_raw, "values": self.task.values}
+        return neighbour_weights(self.adata, **read)
+
+    def stored_network(self, key: str) -> Network:
+        """A network that the object holds."""
+        return Network.from_anndata(self.adata, key)
+
+
+def named(adata: AnnData, task: Task) -> Task:
+    """The task with sources and targets as ``var_names``, where they were given by a symbol beside them."""
+    sides = {side: getattr(task, side) for side in ("sources", "targets")}
+    listed = {side: wanted for side, wanted in sides.items() if wanted is not None and not isinstance(wanted, str)}
+    return replace(task, **{side: spelled(adata, wanted) for side, wanted in listed.items()})

@@ -194,6 +194,11 @@ def screen():
     return grn.datasets.toy_perturbation(n_cells=10, n_regulators=3, n_targets=4, n_times=2)
 
 
+def scprint():
+    genes = [gene for gene in grn.genes.resolve(cells().var_names)["ensembl"] if gene]
+    return grn.models.untrained("scprint", genes=genes, layers=1, width=8, heads=2)
+
+
 GENES = {"sources": ["GATA1", "SPI1"], "targets": ["KLF1", "GATA1", "VAC14"]}
 READ = {**GENES, "layer": "other"}
 # what makes the object, and an example of a call with arguments other than the defaults
@@ -201,11 +206,14 @@ CALLS = {
     "attention": (cells, {**READ, "groupby": "group", "max_cells": 3, "rng": 5}),
     "celloracle": (cells, {**READ, "groupby": "group", "n_bags": 3, "max_p": None, "rng": 5}),
     "consensus": (two_networks, {"nets": ["correlation", "ridge"], "top": 9, "min_support": 2}),
+    "denoise": (cells, {"model": scprint(), "genes": ["GATA1", "SPI1"], "depth_factor": 2.0, "layer": "other"}),
     "differential": (
         cells,
         {**READ, "condition": "condition", "donor": "donor", "method": "correlation", "n_permutations": 2, "rng": 5},
     ),
+    "embed_cells": (cells, {"readout": "factors", "max_genes": 5, "layer": "other", "values": "log"}),
     "embedding": (cells, {}),
+    "gene_programs": (cells, {"n_neighbors": 3, "resolution": 1.5, "min_genes": 1, "rng": 5}),
     "gradient_trajectory": (cells, {**GENES, "grid": [0.0, 1.0], "background": "moving"}),
     "in_silico_perturbation": (
         cells,
@@ -213,6 +221,7 @@ CALLS = {
     ),
     "infer_network": (cells, {**READ, "method": "ridge", "params": {"alpha": 0.5}, "groupby": "group", "rng": 5}),
     "pert": (cells, {**READ, "groupby": "group"}),
+    "predict_labels": (cells, {"model": scprint(), "classes": ["sex_ontology_term_id"], "max_genes": 5}),
     "probe": (cells, {**READ, "grid": [0.0, 1.0], "context": "mean", "groupby": "group"}),
     "regulons": (two_networks, {"min_targets": 1, "top_per_source": 3}),
     "renge": (screen, {**SCREEN, "n_k": 2, "C": 0.02, "l1_ratio": 0.1, "n_boot": 4, "rng": 5}),
@@ -241,7 +250,7 @@ def test_every_argument_is_recorded(name):
     function, adata = getattr(grn.tl, name), make()
     function(adata, **given)
     parameters = inspect.signature(function).parameters
-    keys = {"probe": "vvp", "embedding": "X_mini"}
+    keys = {"probe": "vvp", "embedding": "X_mini", "embed_cells": "X_mini_cells"}
     key = keys.get(name) or parameters["key_added"].default
     told = recorded(adata, key)
     asked = {n: given.get(n, p.default) for n, p in parameters.items() if n not in HOW}

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from grn.genes import regulators, resolve
-from grn.models._cells import CellSet, cell_sets, hold_out
-from grn.models._evaluate import masked_error
+from grn.models._masked_error import masked_error
+from grn.models._model_file import load_mini, save_mini
 from grn.models._pretrain import Schedule, fit, initial_embedding
-from grn.models._store import load_mini, save_mini
+from grn.models._training_cells import CellSet, cell_sets, hold_out
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
 # cells of BEELINE's studies stay out: they serve as tests (Chu 2016: hESC; Semrau 2017: mES-retinoic)

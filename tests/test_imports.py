@@ -113,9 +113,9 @@ def test_no_package_reaches_into_the_underscore_modules_of_another():
 def test_a_private_reach_is_seen(tmp_path):
     (tmp_path / "tl").mkdir()
     (tmp_path / "tl" / "_vvp.py").write_text("from grn._core.rng import child\nfrom grn.pp import _smooth\n")
-    (tmp_path / "tl" / "_pert.py").write_text("from grn.tl import _vvp\nimport grn.models._store\n")
+    (tmp_path / "tl" / "_pert.py").write_text("from grn.tl import _vvp\nimport grn.models._model_file\n")
     assert private_reaches(tmp_path) == [
-        "tl/_pert.py imports grn.models._store",
+        "tl/_pert.py imports grn.models._model_file",
         "tl/_vvp.py imports grn.pp._smooth",
     ]
 

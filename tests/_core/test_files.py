@@ -182,7 +182,7 @@ def files_to_read(folder):
             lambda: grn.datasets.collectri(path=folder / "collectri_human.csv"),
         ],
         "pathlib.Path.read_text": [lambda: grn.pp.annotate_regulators(adata, regulators=folder / "regulators.txt")],
-        "grn.models._store.safe_open": [lambda: grn.models.load(folder / "mini.safetensors")],
+        "grn.models._model_file.safe_open": [lambda: grn.models.load(folder / "mini.safetensors")],
     }
 
 

@@ -21,7 +21,7 @@ import grn
 from grn.errors import ParameterError, WeightsError
 from grn.models import load, untrained
 from grn.models._bounds import check_finite
-from grn.models._store import save_mini, save_tensors
+from grn.models._model_file import save_mini, save_tensors
 from grn.models.translator import Translator, TranslatorConfig, TranslatorNetwork
 
 SECONDS, BYTES = 1.0, 200 * 2**20

@@ -11,7 +11,7 @@ import torch
 
 import grn
 from grn.errors import CapabilityError, ParameterError, WeightsError, WeightsNotFoundError
-from grn.models._store import save_tensors
+from grn.models._model_file import save_tensors
 from grn.models.geneformer import untrained
 
 NAMES = [f"ENSG{i:011d}" for i in range(1, 51)]

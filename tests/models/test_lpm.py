@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 import grn
 from grn.errors import CapabilityError, ParameterError, WeightsError
 from grn.models._lpm_network import LPMNetwork, Symbols
-from grn.models._published import About
+from grn.models._published_model import About
 from grn.models._random import random_state
 from grn.models.lpm import LPM
 

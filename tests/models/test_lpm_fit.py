@@ -19,7 +19,7 @@ from grn.errors import (
     WeightsError,
 )
 from grn.models import _lpm_fit
-from grn.models._lpm_data import Design, Effects, read_effects
+from grn.models._lpm_data import Effects, ScreenDesign, read_effects
 from grn.models.lpm import LPM
 
 READ = {"perturbation": "gene", "context": "line"}
@@ -108,7 +108,7 @@ def test_effects_are_mean_z_scores_against_the_controls_of_the_context(form):
         adata = adata[:, ["D", "half", "A", "B"]].copy()
     if form == "view":
         adata = ad.concat([adata, adata[:3]])[:40]
-    design = Design(
+    design = ScreenDesign(
         "gene", context="line", min_cells=5, use_raw=form == "raw", layer="counts" if form == "layer" else None
     )
     found = read_effects(adata, design)
@@ -144,7 +144,7 @@ def test_what_is_left_out_is_counted(small, caplog):
 def test_labels_of_combinations(small):
     names = ["G01+G00", "G00 + G01", "G02+control", "control+control", "control"]
     small.obs["gene"] = names * (small.n_obs // 5) + names[: small.n_obs % 5]
-    found = read_effects(small, Design("gene"))
+    found = read_effects(small, ScreenDesign("gene"))
     assert found.members == ((), ("G00", "G01"), ("G02",)) and set(found.contexts) == {"all"}
     model = LPM.fit(small, **TINY | {"context": None, "perturbation_type": "CRISPR-KO"})
     assert model.symbols.perturbations == ("Control", "CRISPR-KO_G00", "CRISPR-KO_G01", "CRISPR-KO_G02")

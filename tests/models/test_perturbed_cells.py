@@ -6,7 +6,7 @@ import torch
 
 from grn.errors import CapabilityError, ParameterError
 from grn.models import Moments, load, untrained
-from grn.models._perturbed_sentences import Layout, perturbed
+from grn.models._perturbed_sentences import SentenceLayout, perturbed
 from grn.models._sentences import Sentence
 
 SYMBOLS = [f"G{i:02d}" for i in range(40)]
@@ -119,15 +119,15 @@ def test_geneformer_puts_raised_genes_in_front_and_drops_the_last():
 
 def test_values_of_raised_and_silenced_genes():
     cell = Sentence(torch.tensor([9, 3, 4, 5]), torch.tensor([-2.0, 1.0, 7.0, 0.0]), 50.0)
-    found = perturbed(cell, torch.tensor([6, 3]), "overexpress", Layout(before=1), 3)
+    found = perturbed(cell, torch.tensor([6, 3]), "overexpress", SentenceLayout(before=1), 3)
     assert found.ids.tolist() == [9, 3, 6, 4] and found.values.tolist() == [-2, 7, 7, 7] and found.depth == 50
-    shown = Layout(before=1, shows_silent=True)
+    shown = SentenceLayout(before=1, shows_silent=True)
     assert perturbed(cell, torch.tensor([4]), "delete", shown, 3).values.tolist() == [-2, 1, 0, 0]
     assert perturbed(cell, torch.tensor([5]), "delete", shown, 3) is None
     assert perturbed(cell, torch.tensor([3, 4]), "delete", shown, 3) is None, "nothing is left"
     raised = perturbed(cell, torch.tensor([5]), "overexpress", shown, 3)
     assert raised.ids.tolist() == [9, 5, 3, 4] and raised.values.tolist() == [-2, 7, 1, 7]
-    assert perturbed(cell, torch.tensor([3, 4, 5]), "delete", Layout(before=1), 3) is None
+    assert perturbed(cell, torch.tensor([3, 4, 5]), "delete", SentenceLayout(before=1), 3) is None
     full = perturbed(cell, torch.tensor([8]), "overexpress", shown, 3)
     assert full.ids.tolist() == [9, 8, 3, 4], "a gene that is not expressed makes room"
 

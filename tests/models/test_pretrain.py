@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from grn._core.errors import WeightsError
-from grn.models._cells import cell_sets
 from grn.models._pretrain import Schedule, batch, fit, initial_embedding
+from grn.models._training_cells import cell_sets
 from grn.models.mini import MiniConfig, MiniNetwork
 
 CPU = torch.device("cpu")

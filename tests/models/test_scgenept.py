@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 import grn
 from grn.errors import CapabilityError, ParameterError, WeightsError, WeightsNotFoundError
 from grn.models._blocks import BlockConfig
-from grn.models._published import About
+from grn.models._published_model import About
 from grn.models._random import random_state
 from grn.models.protocol import need
 from grn.models.scgenept import TEXTS, ScGenePT, ScGenePTNetwork

@@ -6,7 +6,7 @@ the genes that an experiment holds fixed pass nothing on::
     v_0 = A x,   v_j = A (p * v_{j-1}),   answer at a time = sum_j w_j v_j
 
 The answers are linear in the dose. So the squared error of all cells that share an input and a time follows from six
-numbers per gene of that block (:class:`Blocks`), exactly, however many cells there are.
+numbers per gene of that block (:class:`BlockMoments`), exactly, however many cells there are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Blocks:
+class BlockMoments:
     """Moments of the cells of every (input, time) block: S inputs, T times, G genes.
 
     Parameters
@@ -46,13 +46,13 @@ class Blocks:
     cross: Array
     square: Array
 
-    def keep(self, chosen: Array) -> Blocks:
+    def keep(self, chosen: Array) -> BlockMoments:
         """The same blocks with those that are not chosen (S, T, boolean) emptied."""
         tables = (getattr(self, field.name) for field in fields(self))
-        return Blocks(*(np.where(chosen if t.ndim == 2 else chosen[..., None], t, 0.0) for t in tables))
+        return BlockMoments(*(np.where(chosen if t.ndim == 2 else chosen[..., None], t, 0.0) for t in tables))
 
 
-def blocks_of(values: Array, dose: Array, sizes: Array) -> Blocks:
+def blocks_of(values: Array, dose: Array, sizes: Array) -> BlockMoments:
     """Moments of cells that lie block after block.
 
     Parameters
@@ -66,7 +66,7 @@ def blocks_of(values: Array, dose: Array, sizes: Array) -> Blocks:
 
     Returns
     -------
-    Blocks
+    BlockMoments
         In float64. Cost: O(n G).
     """
     flat = sizes.ravel()
@@ -77,7 +77,7 @@ def blocks_of(values: Array, dose: Array, sizes: Array) -> Blocks:
     off_dose, off = dose[:, None] - mean_dose[code], values - mean[code]
     spread, cross, square = (sums(part, flat) for part in (off_dose**2, off_dose * off, off**2))
     shape = (*sizes.shape, -1)
-    return Blocks(
+    return BlockMoments(
         sizes.astype(np.float64),
         mean_dose.reshape(sizes.shape),
         spread.reshape(sizes.shape),
@@ -165,7 +165,7 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Gradient:
+class ParameterGradient:
     """Derivatives in the shapes of :class:`Parameters`."""
 
     network: Array
@@ -196,7 +196,7 @@ class SeriesLoss:
     A cell at time t counts 1 / n_t, with n_t the cells of that time. Cost of a look: ``S G (T depth + depth G)``.
     """
 
-    def __init__(self, blocks: Blocks, inputs: Array, observed: Array, times: Array, depth: int) -> None:
+    def __init__(self, blocks: BlockMoments, inputs: Array, observed: Array, times: Array, depth: int) -> None:
         self.inputs, self.observed, self.times, self.depth = inputs, observed, times, depth
         cells = blocks.count.sum(axis=0)
         share = (blocks.count > 0) / np.where(cells > 0, cells, 1.0)
@@ -207,7 +207,7 @@ class SeriesLoss:
         self._spread = weight * blocks.spread[..., None]
         self._least = float((weight * blocks.square).sum())
 
-    def __call__(self, at: Parameters) -> tuple[float, Gradient]:
+    def __call__(self, at: Parameters) -> tuple[float, ParameterGradient]:
         """Error and its derivatives."""
         terms = series_terms(at.network, self.inputs, self.observed, self.depth)
         weights = path_weights(at.alpha, at.beta, at.gamma, self.times, self.depth)
@@ -221,7 +221,7 @@ class SeriesLoss:
         by_terms = weights.transpose(0, 2, 1) @ by_answer
         by_weights = by_answer @ terms.transpose(0, 2, 1) * weights * (1.0 - weights)
         network = series_gradient(at.network, self.inputs, self.observed, terms, by_terms)
-        return value, Gradient(
+        return value, ParameterGradient(
             network,
             -2.0 * pull.sum(axis=0),
             by_weights.sum(axis=(1, 2)),
@@ -235,7 +235,7 @@ class SeriesLoss:
         return np.asarray(path_weights(at.alpha, at.beta, at.gamma, self.times, self.depth) @ terms)
 
 
-def explained(blocks: Blocks, observed: Array, levels: Array, answer: Array) -> float:
+def explained(blocks: BlockMoments, observed: Array, levels: Array, answer: Array) -> float:
     """Share of the variance of the observed cells that a prediction explains.
 
     The baseline is the mean of every gene over all cells of the blocks, unobserved ones included.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import truncnorm
 
-from grn._kernels.dynamics import Array, Blocks, Parameters, blocks_of, sums
+from grn._kernels.dynamics import Array, BlockMoments, Parameters, blocks_of, sums
 
 SMALL = 1e-10
 
@@ -104,12 +104,12 @@ def doses(values: Array, screen: Screen) -> Array:
     return np.asarray(np.repeat(per_input, screen.sizes.sum(axis=1)) * efficiency(values, screen.sizes))
 
 
-def moments(screen: Screen) -> Blocks:
+def moments(screen: Screen) -> BlockMoments:
     """Moments of the cells of a screen, with doses from its own cells."""
     return blocks_of(screen.values, doses(screen.values, screen), screen.sizes)
 
 
-def elastic_net(blocks: Blocks, *, alpha: float = 5e-4, l1_ratio: float = 0.5) -> tuple[Array, Array]:
+def elastic_net(blocks: BlockMoments, *, alpha: float = 5e-4, l1_ratio: float = 0.5) -> tuple[Array, Array]:
     """Effect per dose (S - 1, G) and level per time (T, G) by one elastic net per gene.
 
     The nets see a small table with the same cross products as the cells, which gives the same coefficients.
@@ -134,7 +134,7 @@ def elastic_net(blocks: Blocks, *, alpha: float = 5e-4, l1_ratio: float = 0.5) -
     return found[:, : len(squares)].T, found[:, len(squares) :].T
 
 
-def start_of(blocks: Blocks, knocked: Array) -> Start:
+def start_of(blocks: BlockMoments, knocked: Array) -> Start:
     """Start of a fit from elastic nets, delays at zero."""
     effects, levels = elastic_net(blocks)
     network = np.zeros((levels.shape[1],) * 2)

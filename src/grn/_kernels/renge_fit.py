@@ -9,7 +9,16 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from grn._core.rng import child
-from grn._kernels.dynamics import Array, Blocks, Gradient, Parameters, SeriesLoss, blocks_of, explained, power_penalty
+from grn._kernels.dynamics import (
+    Array,
+    BlockMoments,
+    ParameterGradient,
+    Parameters,
+    SeriesLoss,
+    blocks_of,
+    explained,
+    power_penalty,
+)
 from grn._kernels.renge import SMALL, Screen, Start, doses, moments, random_start, start_of
 
 _MOST_DELAY, _MOST_SPEED = 10.0, 5.0
@@ -45,7 +54,7 @@ def penalty(network: Array, setting: Setting) -> tuple[float, Array]:
     return l1 * float(np.abs(network).sum()) + l2 * squares, l2 * by_squares + l1 * np.sign(network)
 
 
-def fit(blocks: Blocks, screen: Screen, setting: Setting, start: Start, *, unseen: Array | None = None) -> Fit:
+def fit(blocks: BlockMoments, screen: Screen, setting: Setting, start: Start, *, unseen: Array | None = None) -> Fit:
     """Minimise the loss by L-BFGS-B.
 
     Parameters
@@ -136,7 +145,7 @@ class _Packing:
         level = vector[self.n_network : end].reshape(self.n_times, self.n_genes)
         return Parameters(network, level, vector[end:-2], float(vector[-2]), float(vector[-1]))
 
-    def gradient(self, by: Gradient, slope: Array, l1: float) -> Array:
+    def gradient(self, by: ParameterGradient, slope: Array, l1: float) -> Array:
         edges = (by.network + slope)[self.off]
         parts = [edges + l1, l1 - edges] if self.split else [edges]
         return np.concatenate([*parts, by.level.ravel(), by.alpha[1:], [by.beta, by.gamma]])
@@ -168,7 +177,7 @@ def refit(screen: Screen, setting: Setting, start: Start, seed: int, number: int
     return fit(blocks, screen, setting, start).at.network
 
 
-def scores(screen: Screen, blocks: Blocks, setting: Setting, folds: Array, starts: list[Start]) -> Array:
+def scores(screen: Screen, blocks: BlockMoments, setting: Setting, folds: Array, starts: list[Start]) -> Array:
     """Share of variance explained in blocks left out, fold by fold (n_folds,).
 
     Parameters
@@ -197,7 +206,7 @@ class Trial:
     """Scores of a point in the space of settings; ``fixed`` are those that are not searched for."""
 
     screen: Screen
-    blocks: Blocks
+    blocks: BlockMoments
     folds: Array
     starts: list[Start]
     fixed: dict[str, float]
@@ -210,7 +219,7 @@ class Trial:
         return scores(self.screen, self.blocks, setting, self.folds, self.starts)
 
 
-def floor(screen: Screen, blocks: Blocks, folds: Array) -> float:
+def floor(screen: Screen, blocks: BlockMoments, folds: Array) -> float:
     """Score of the prediction that a knock-out changes nothing: the mean of every gene at every time."""
     found = []
     for fold in range(int(folds.max()) + 1):

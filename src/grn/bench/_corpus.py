@@ -20,7 +20,7 @@ from grn._core.logging import progress
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.bench._corpus_pool import VERSION, Pool
 from grn.bench._corpus_sets import find, listed, read, unique
-from grn.datasets.files import sha256_of
+from grn.datasets.local_files import sha256_of
 from grn.genes import versions
 
 

@@ -17,7 +17,7 @@ from grn._core.files import as_path, check_access
 from grn._kernels.expression import as_log, row_blocks
 from grn._kernels.scale import Kind
 from grn._kernels.scan import detect_kind
-from grn.datasets.files import locate
+from grn.datasets.local_files import locate
 from grn.genes import detect_organism, resolve
 from grn.genes.tables import ORGANISMS
 

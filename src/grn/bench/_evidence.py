@@ -15,7 +15,7 @@ from grn._core.errors import DataNotFoundError
 from grn._core.logging import hint
 from grn.bench import _corpus, floors
 from grn.datasets import collectri
-from grn.datasets.files import root
+from grn.datasets.local_files import root
 from grn.datasets.reference import Reference
 from grn.genes import resolve
 

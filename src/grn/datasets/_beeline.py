@@ -12,9 +12,9 @@ from anndata import AnnData
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
 from grn._core.files import check_access
 from grn._core.logging import logger
-from grn.datasets import files
+from grn.datasets import local_files
 from grn.datasets._beeline_folder import Labels, dataset_folder, key, read_folder
-from grn.datasets._room import read_cells
+from grn.datasets._unpack_limit import read_cells
 from grn.datasets.reference import BEELINE, Reference
 from grn.genes.spelling import restore
 
@@ -103,15 +103,15 @@ def beeline(
     """
     dataset, network, size = _check(dataset, network, size)
     organism = "human" if dataset.startswith("h") else "mouse"
-    tables = files.find("beeline", "edges.parquet", path=path)
-    start = files.root(path)
+    tables = local_files.find("beeline", "edges.parquet", path=path)
+    start = local_files.root(path)
     folder = None if tables or start is None or not start.is_dir() else _folder(start, dataset)
     if tables is not None:
         labels = _read_tables(tables, dataset, network, size, organism)
     elif folder is not None and start is not None:
         labels = read_folder(folder, start=start, dataset=dataset, network=network, size=size, organism=organism)
     else:
-        raise files.not_found(
+        raise local_files.not_found(
             "beeline", "edges.parquet", path=path, what=f"BEELINE's {dataset}", where_published=_WHERE
         )
     edges = _among(labels.edges, labels.genes, f"{dataset}/{network}/{size}")
@@ -175,7 +175,7 @@ def _read_tables(path: Path, dataset: str, network: str, size: int, organism: st
     if not listed["is_tf"].isin([True, False]).all() or listed["gene"].duplicated().any():
         raise NetworkError("genes.parquet repeats genes, or is_tf holds other values than True and False.")
     genes = listed["gene"].map(spelling)
-    digest = files.sha256_of(path)
+    digest = local_files.sha256_of(path)
     return Labels(
         edges=pd.DataFrame({"source": known["tf"].map(spelling), "target": known["target"].map(spelling)}),
         genes=sorted(genes),
@@ -189,7 +189,7 @@ def _read_tables(path: Path, dataset: str, network: str, size: int, organism: st
 def _of(path: Path, columns: tuple[str, str], dataset: str) -> pd.DataFrame:
     """Rows of one data set."""
     wanted = ("network", "dataset", "size", *columns)
-    table = files.read_columns(path, {name: (name,) for name in wanted})
+    table = local_files.read_columns(path, {name: (name,) for name in wanted})
     table = table[table["dataset"] == dataset].astype({"network": str, "size": str})
     names = table.drop(columns="is_tf", errors="ignore")
     if names.isna().to_numpy().any() or (names == "").to_numpy().any():
@@ -204,7 +204,7 @@ def _read_cells(folder: Path, dataset: str, size: int, spelling: dict[str, str])
         return None
     try:
         adata = read_cells(path)
-    except (*files.UNREADABLE, KeyError) as error:
+    except (*local_files.UNREADABLE, KeyError) as error:
         check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error
     inside = sorted((name for name in adata.var_names if name in spelling), key=spelling.__getitem__)

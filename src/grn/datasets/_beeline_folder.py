@@ -15,8 +15,8 @@ from scipy import sparse
 from grn._core.errors import DataNotFoundError, ExpressionError, GeneNameError, NetworkError, ParameterError
 from grn._core.files import check_access
 from grn._core.logging import hint, logger
-from grn.datasets._room import read_text
-from grn.datasets.files import UNREADABLE, read_columns, sha256_of
+from grn.datasets._unpack_limit import read_text
+from grn.datasets.local_files import UNREADABLE, read_columns, sha256_of
 from grn.genes.regulators import regulators
 from grn.genes.spelling import restore, spelled
 

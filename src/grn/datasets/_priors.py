@@ -12,7 +12,7 @@ import pandas as pd
 
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import logger
-from grn.datasets.files import locate, read_columns, sha256_of
+from grn.datasets.local_files import locate, read_columns, sha256_of
 from grn.genes.tables import check_organism, symbols
 from grn.network import Network
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from grn._core.errors import WeightsError, WeightsNotFoundError
 from grn._core.logging import logger
 from grn.models._bounds import check_room, parsed, put
-from grn.models._store import read_tensors, sha256_file
+from grn.models._model_file import read_tensors, sha256_file
 from grn.models._unpickle import check_start, read_pickle, read_torch
 
 # where the parameters of a published checkpoint lie inside its folder, the preferred form first

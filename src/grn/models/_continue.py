@@ -14,11 +14,11 @@ from grn._core.errors import CapabilityError
 from grn._core.files import output_file
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn.models._cells import CellSet, cell_sets, hold_out, in_order
-from grn.models._evaluate import masked_error
+from grn.models._masked_error import masked_error
+from grn.models._model_file import load_mini, save_mini
 from grn.models._pretrain import Schedule, fit
 from grn.models._registry import load
-from grn.models._store import load_mini, save_mini
+from grn.models._training_cells import CellSet, cell_sets, hold_out, in_order
 from grn.models.mini import Mini, MiniNetwork
 from grn.models.steady import undisturbed
 

@@ -12,7 +12,7 @@ from typing import Any
 from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError, WeightsError
 from grn.models._checkpoint import Checkpoint
-from grn.models._published import Published
+from grn.models._published_model import Published
 
 # the first that recognises a checkpoint takes it, so the more special comes first
 FAMILIES = ("lpm", "scprint", "scgenept", "scgpt", "genecompass", "geneformer")

@@ -19,7 +19,7 @@ from grn.models._blocks import BlockConfig
 from grn.models._bounds import number
 from grn.models._checkpoint import Checkpoint, Names, published
 from grn.models._geneformer_network import GeneformerNetwork
-from grn.models._store import save_tensors
+from grn.models._model_file import save_tensors
 
 REQUIRED, ENDS = ("<pad>", "<mask>"), ("<cls>", "<eos>")
 # copies of the word embeddings and of the bias, tied to them

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grn.models._published import counts_of
+from grn.models._published_model import counts_of
 from grn.models.protocol import Moments
 
 

@@ -24,7 +24,7 @@ Members = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Design:
+class ScreenDesign:
     """How cells are read.
 
     Parameters
@@ -80,7 +80,7 @@ class Effects:
     values: np.ndarray
 
 
-def read_effects(adata: Any, design: Design) -> Effects:
+def read_effects(adata: Any, design: ScreenDesign) -> Effects:
     """Standardise every gene by the control cells of a context, and average per perturbation and context.
 
     Raises
@@ -110,7 +110,7 @@ def read_effects(adata: Any, design: Design) -> Effects:
     return _standardised(kept, symbols, means, spread, sizes, design)
 
 
-def _matrix(adata: Any, design: Design) -> tuple[Any, list[str]]:
+def _matrix(adata: Any, design: ScreenDesign) -> tuple[Any, list[str]]:
     """The values asked for and the names of their columns."""
     if design.layer is not None and design.use_raw:
         raise ParameterError(f"layer={design.layer!r} and use_raw=True were both given; pass one of them.")
@@ -172,7 +172,7 @@ def _labels(adata: Any, column: str) -> list[str]:
     return [str(value) for value in adata.obs[column]]
 
 
-def _pairs(adata: Any, design: Design, renamed: dict[str, str]) -> list[tuple[str, Members]]:
+def _pairs(adata: Any, design: ScreenDesign, renamed: dict[str, str]) -> list[tuple[str, Members]]:
     """Context and perturbed genes of every cell."""
     labels = _labels(adata, design.perturbation)
     if design.control not in labels:
@@ -222,7 +222,7 @@ def _standardised(
     means: np.ndarray,
     control: dict[str, tuple[np.ndarray, np.ndarray]],
     sizes: np.ndarray,
-    design: Design,
+    design: ScreenDesign,
 ) -> Effects:
     cells = {context: 0 for context, _ in kept} | {
         c: int(n) for (c, who), n in zip(kept, sizes, strict=True) if not who

@@ -20,13 +20,13 @@ from grn._core.device import resolve_device
 from grn._core.errors import ParameterError
 from grn._core.logging import logger, progress
 from grn._core.rng import RNGLike, child, seed_of
-from grn.models._lpm_data import Design, Effects, read_effects
+from grn.models._lpm_data import Effects, ScreenDesign, read_effects
 from grn.models._lpm_network import CONTROL, READOUT, LPMNetwork, Symbols
 from grn.models._pretrain import _resume, _save_state
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """Sizes of the network and how it is trained; see :meth:`grn.models.LPM.fit`.
 
     Parameters
@@ -130,7 +130,9 @@ class Table:
         return mean
 
 
-def fit_network(adata: Any, design: Design, recipe: Recipe, run: Run) -> tuple[LPMNetwork, Symbols, dict[str, Any]]:
+def fit_network(
+    adata: Any, design: ScreenDesign, recipe: TrainingRecipe, run: Run
+) -> tuple[LPMNetwork, Symbols, dict[str, Any]]:
     """Read the effects, train, and tell how well held-out pairs are predicted.
 
     Returns
@@ -215,7 +217,7 @@ def hold_out(effects: Effects, fraction: float) -> np.ndarray:
     return held
 
 
-def _train(network: LPMNetwork, table: Table, keep: Tensor, recipe: Recipe, run: Run, seed: int) -> list[float]:
+def _train(network: LPMNetwork, table: Table, keep: Tensor, recipe: TrainingRecipe, run: Run, seed: int) -> list[float]:
     """Train in place; return the mean loss of every epoch run in this call."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr)
     given = torch.isfinite(table.values) & keep[:, None]

@@ -14,7 +14,7 @@ from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.near import did_you_mean
 from grn.models._lpm_network import CONTROL, DIRECTION, LPMNetwork, Symbols
-from grn.models._published import About, Published
+from grn.models._published_model import About, Published
 from grn.models.protocol import Moments, Panel, ValueScale, in_order
 
 GRID = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)

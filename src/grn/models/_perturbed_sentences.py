@@ -14,7 +14,7 @@ MODES = ("delete", "overexpress")
 
 
 @dataclass(frozen=True)
-class Layout:
+class SentenceLayout:
     """How the sentences of a model are written.
 
     Parameters
@@ -37,7 +37,7 @@ def check_mode(mode: object) -> str:
     return str(mode)
 
 
-def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: Layout, most: int) -> Sentence | None:
+def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: SentenceLayout, most: int) -> Sentence | None:
     """The sentence in which some genes are taken out or raised.
 
     Parameters
@@ -77,7 +77,7 @@ def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: Layout, most
 
 
 def _deleted(
-    ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: Layout, most: int
+    ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: SentenceLayout, most: int
 ) -> tuple[Tensor, Tensor] | None:
     if not bool(torch.isin(genes, expressed).all()) or len(expressed) == len(genes):
         return None
@@ -88,7 +88,7 @@ def _deleted(
 
 
 def _raised(
-    ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: Layout, most: int
+    ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: SentenceLayout, most: int
 ) -> tuple[Tensor, Tensor] | None:
     there = ids[torch.isin(ids, genes) & torch.isin(ids, expressed)]
     first = torch.cat([there, genes[~torch.isin(genes, there)].sort().values])[:most]

@@ -24,7 +24,7 @@ _GETS = ("GET", "BINGET", "LONG_BINGET")
 _INTS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")
 
 
-class TooLargeError(Exception):
+class PickleTooLargeError(Exception):
     """A pickle that asks for more than a file of its size can hold."""
 
 
@@ -45,7 +45,7 @@ class Thing:
 
 
 @dataclass
-class Scan:
+class PickleContents:
     """What one pickle asks for.
 
     Parameters
@@ -60,7 +60,7 @@ class Scan:
     storages: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-def scan(stream: IO[bytes] | mmap.mmap, size: int) -> Scan:
+def scan(stream: IO[bytes] | mmap.mmap, size: int) -> PickleContents:
     """Read the opcodes of the next pickle of a stream.
 
     Parameters
@@ -72,12 +72,12 @@ def scan(stream: IO[bytes] | mmap.mmap, size: int) -> Scan:
 
     Raises
     ------
-    TooLargeError
+    PickleTooLargeError
         If it would build more than the file can hold.
     ValueError, IndexError, KeyError
         If it is no pickle.
     """
-    found, machine = Scan(), _Machine(4 * size + ROOM)
+    found, machine = PickleContents(), _Machine(4 * size + ROOM)
     for opcode, argument, _ in pickletools.genops(cast(Any, stream)):
         machine.step(opcode, argument, found)
     return found
@@ -92,7 +92,7 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, Thing] = {}
 
-    def step(self, opcode: pickletools.OpcodeInfo, argument: Any, found: Scan) -> None:
+    def step(self, opcode: pickletools.OpcodeInfo, argument: Any, found: PickleContents) -> None:
         """One opcode."""
         name = opcode.name
         if name in _PUTS or name == "MEMOIZE":
@@ -109,7 +109,7 @@ class _Machine:
     def put(self, index: int) -> None:
         """Remember what is on top; the memo of an unpickler is as long as its largest index."""
         if not 0 <= index <= self.limit:
-            raise TooLargeError(f"it numbers a value {index}")
+            raise PickleTooLargeError(f"it numbers a value {index}")
         self.memo[index] = self.stack[-1]
 
     def take(self, opcode: pickletools.OpcodeInfo) -> Iterator[Thing]:
@@ -127,14 +127,14 @@ class _Machine:
         yield from self.stack[start:]
         del self.stack[start:]
 
-    def made(self, name: str, argument: Any, taken: list[Thing], found: Scan) -> Thing:
+    def made(self, name: str, argument: Any, taken: list[Thing], found: PickleContents) -> Thing:
         """What an opcode puts on the stack."""
         weight = 1 + sum(thing.weight for thing in taken)
         if weight > self.limit:
-            raise TooLargeError(f"its values hold each other more than {self.limit} times")
+            raise PickleTooLargeError(f"its values hold each other more than {self.limit} times")
         if name in _INTS:
             if not -_LARGEST <= argument <= _LARGEST and argument != _MAGIC:
-                raise TooLargeError("it holds an integer of more than 64 bits")
+                raise PickleTooLargeError("it holds an integer of more than 64 bits")
             return Thing(1, argument)
         if name in ("GLOBAL", "STACK_GLOBAL"):
             parts = argument.split(" ", 1) if name == "GLOBAL" else [thing.value for thing in taken]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from grn.models._pickle_scan import ROOM, TooLargeError
+from grn.models._pickle_scan import ROOM, PickleTooLargeError
 
 _PLAIN_DTYPE = re.compile(r"[biufSU][0-9]+|O8?")
 # an element of a container that a call copies
@@ -40,7 +40,7 @@ class Room:
         """Count what a call builds."""
         self.left -= size
         if self.left < 0:
-            raise TooLargeError("its calls build more than it holds")
+            raise PickleTooLargeError("its calls build more than it holds")
 
     def builders(self) -> Mapping[tuple[str, str], Callable[..., Any]]:
         """The functions behind the names ``(module, name)``."""
@@ -168,7 +168,7 @@ def settled(value: Any, size: int) -> Any:
 
     Raises
     ------
-    TooLargeError
+    PickleTooLargeError
         If the containers hold each other more often than a file of ``size`` bytes can say, or themselves.
     """
     return _Settling(4 * size + ROOM)(value)[0]
@@ -191,7 +191,7 @@ class _Settling:
             return value, 1
         key = id(value)
         if key in self.open:
-            raise TooLargeError("a container holds itself")
+            raise PickleTooLargeError("a container holds itself")
         if key not in self.done:
             self.open.add(key)
             self.done[key] = self._copy(value)
@@ -199,7 +199,7 @@ class _Settling:
             self.open.discard(key)
         found, weight = self.done[key]
         if weight > self.limit:
-            raise TooLargeError(f"its containers hold each other more than {self.limit} times")
+            raise PickleTooLargeError(f"its containers hold each other more than {self.limit} times")
         return found, weight
 
     def _copy(self, value: Any) -> tuple[Any, int]:

@@ -19,8 +19,8 @@ from torch import Tensor
 from grn._core.errors import WeightsError
 from grn._core.logging import logger, progress
 from grn.models._bounds import parsed
-from grn.models._cells import CellSet
-from grn.models._store import save_pickled
+from grn.models._model_file import save_pickled
+from grn.models._training_cells import CellSet
 from grn.models._unpickle import read_torch
 from grn.models.mini import SCALE, MiniNetwork
 

@@ -20,9 +20,9 @@ from grn._core.registry import Registry
 from grn._core.rng import RNGLike, seed_of
 from grn.models._checkpoint import open_checkpoint
 from grn.models._formats import detect, format_of, of_model, reading
-from grn.models._known import KNOWN, Known
-from grn.models._published import DTYPES
-from grn.models._store import load_mini, save_mini
+from grn.models._known_checkpoints import KNOWN, Known
+from grn.models._model_file import load_mini, save_mini
+from grn.models._published_model import DTYPES
 from grn.models.mini import Mini
 from grn.models.protocol import FoundationModel
 from grn.models.steady import Steady, content_hash, undisturbed

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from grn._core import checks
 from grn._core.errors import ParameterError
-from grn.models._perturbed_sentences import Layout as SentenceLayout
-from grn.models._published import Published, counts_of
+from grn.models._perturbed_sentences import SentenceLayout
+from grn.models._published_model import Published, counts_of
 from grn.models._scprint_network import Layout, ScPRINTNetwork
 from grn.models._sentences import Batch, Sentence, genes_shown, shown
 from grn.models.protocol import Moments

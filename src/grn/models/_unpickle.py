@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
-from grn.models._pickle_scan import Scan, TooLargeError, scan
+from grn.models._pickle_scan import PickleContents, PickleTooLargeError, scan
 from grn.models._pickle_values import RefusedError, Room, settled
 
 # libraries that training loops are written with; what they store beside the parameters is not needed
@@ -174,7 +174,7 @@ def _is_tar(path: Path) -> bool:
         return False
 
 
-def _scan_archive(path: Path, size: int) -> Scan:
+def _scan_archive(path: Path, size: int) -> PickleContents:
     """What the pickle of an archive asks for, once its records are as large as they say and the file holds them."""
     with zipfile.ZipFile(path) as archive:
         records = {record.filename: record for record in archive.infolist()}
@@ -182,12 +182,12 @@ def _scan_archive(path: Path, size: int) -> Scan:
             raise ValueError("a TorchScript archive holds code; save the state_dict of the model")
         packed = [name for name, record in records.items() if record.compress_type != zipfile.ZIP_STORED]
         if packed:
-            raise TooLargeError(f"its record {packed[0]!r} is packed, which torch.save does not do")
+            raise PickleTooLargeError(f"its record {packed[0]!r} is packed, which torch.save does not do")
         if len(records) < len(archive.infolist()) or sum(record.file_size for record in records.values()) > size:
-            raise TooLargeError("its records are larger than the file")
+            raise PickleTooLargeError("its records are larger than the file")
         name = next((name for name in records if name.endswith("data.pkl")), None)
         if name is None:
-            return Scan()
+            return PickleContents()
         with archive.open(name) as opened:
             found = scan(io.BytesIO(opened.read()), size)
     folder = name.removesuffix("data.pkl")
@@ -195,20 +195,20 @@ def _scan_archive(path: Path, size: int) -> Scan:
         key, wanted = _storage(storage)
         record = records.get(f"{folder}data/{key}")
         if record is None or wanted > record.file_size:
-            raise TooLargeError(f"its tensors need more numbers than the record {key!r} has")
+            raise PickleTooLargeError(f"its tensors need more numbers than the record {key!r} has")
     return found
 
 
-def _scan_stream(path: Path) -> Scan:
+def _scan_stream(path: Path) -> PickleContents:
     """What all pickles of a file without archive ask for."""
-    whole = Scan()
+    whole = PickleContents()
     with _opened(path) as (content, size):
         for _ in range(_PICKLES):
             found = scan(content, size)
             whole.names |= found.names
             whole.storages += found.storages
     if sum(dict(map(_storage, whole.storages)).values()) > size:
-        raise TooLargeError("its tensors need more numbers than the file has")
+        raise PickleTooLargeError("its tensors need more numbers than the file has")
     return whole
 
 

@@ -40,10 +40,10 @@ from grn.models._genecompass_files import (
     read_tokens,
 )
 from grn.models._genecompass_network import PRIORS, GeneCompassNetwork, Parts, Prior, published_name
-from grn.models._published import About, Published, counts_of, tokens_of
+from grn.models._model_file import save_pickled
+from grn.models._published_model import About, Published, counts_of, tokens_of
 from grn.models._random import random_state
 from grn.models._sentences import Batch, Sentence
-from grn.models._store import save_pickled
 from grn.models.protocol import Moments, Panel, ValueScale
 
 GRID = (0.0, 0.5, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)

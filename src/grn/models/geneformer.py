@@ -38,8 +38,8 @@ from grn.models._geneformer_files import (
 )
 from grn.models._geneformer_network import GeneformerNetwork, turned
 from grn.models._geneformer_ranks import RankedPanel, equal_lengths, orders, ranked, relative
-from grn.models._perturbed_sentences import Layout
-from grn.models._published import About, Published, tokens_of
+from grn.models._perturbed_sentences import SentenceLayout
+from grn.models._published_model import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._sentences import Batch, Sentence
 from grn.models.protocol import Moments, Panel, ValueScale
@@ -90,7 +90,7 @@ class Geneformer(Published):
         self.medians = dict(medians)
         self.edge = int(ENDS[0] in self.special)
         self.cell_readouts = ("mean", "cls") if self.edge else ("mean",)
-        self.sentence_layout = Layout(self.edge, self.edge)
+        self.sentence_layout = SentenceLayout(self.edge, self.edge)
         super().__init__(network, {gene: t for gene, t in vocabulary.items() if gene not in self.special}, about)
         self._depth(layer)
         self.layer = layer

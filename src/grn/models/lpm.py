@@ -22,13 +22,13 @@ from grn._core.rng import RNGLike
 from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
-from grn.models._lpm_data import Design
-from grn.models._lpm_fit import Recipe, Run, fit_network
+from grn.models._lpm_data import ScreenDesign
+from grn.models._lpm_fit import Run, TrainingRecipe, fit_network
 from grn.models._lpm_network import AGGREGATIONS, CONTROL, LISTS, READOUT, LPMNetwork, Symbols, aggregate, read_symbols
 from grn.models._lpm_path import PathModel, check_organism, rows_of
-from grn.models._published import About
+from grn.models._model_file import save_pickled, sha256_file
+from grn.models._published_model import About
 from grn.models._random import random_state
-from grn.models._store import save_pickled, sha256_file
 from grn.models.steady import undisturbed
 
 MAX_GENES = 100_000
@@ -225,10 +225,12 @@ class LPM(PathModel):
         ('GATA1', 'SPI1')
         """
         check_organism(organism)
-        design = Design(
+        design = ScreenDesign(
             perturbation, control, context, layer, use_raw, values, perturbation_type, organism == "human", min_cells
         )
-        recipe = Recipe(embedding_dim, hidden_dim, num_layers, dropout, epochs, batch_size, lr, lr_decay, holdout)
+        recipe = TrainingRecipe(
+            embedding_dim, hidden_dim, num_layers, dropout, epochs, batch_size, lr, lr_decay, holdout
+        )
         run = Run(path=None if path is None else output_file(path), rng=rng, device=device, show=progress)
         network, symbols, report = fit_network(adata, design, recipe, run)
         about = About("lpm-fitted" if run.path is None else run.path.stem, report.pop("sha256"), MAX_GENES)

@@ -85,7 +85,7 @@ class Attention(nn.Module):
         return cast(Tensor, self.out(o.transpose(1, 2).flatten(2)))
 
 
-class Block(nn.Module):
+class MiniBlock(nn.Module):
     """Pre-norm attention and feed-forward; self-attention when no context is given."""
 
     def __init__(self, c: MiniConfig) -> None:
@@ -109,11 +109,11 @@ class Block(nn.Module):
         return attention_weights(q, k, exclude=exclude)
 
 
-class Blocks(nn.ModuleList):
+class MiniBlocks(nn.ModuleList):
     """A list of blocks, typed."""
 
-    def __iter__(self) -> Iterator[Block]:
-        return cast("Iterator[Block]", super().__iter__())
+    def __iter__(self) -> Iterator[MiniBlock]:
+        return cast("Iterator[MiniBlock]", super().__iter__())
 
 
 class MiniNetwork(nn.Module):
@@ -130,9 +130,9 @@ class MiniNetwork(nn.Module):
         self.factors = dual.Linear(c.d, c.d, bias=False)
         self.query = dual.Linear(c.d, c.d)
         self.context = dual.Linear(c.d, c.d)
-        self.encoder = Blocks(Block(c) for _ in range(c.encoder_blocks))
+        self.encoder = MiniBlocks(MiniBlock(c) for _ in range(c.encoder_blocks))
         self.norm = dual.LayerNorm(c.d)
-        self.decoder = Blocks(Block(c) for _ in range(c.decoder_blocks))
+        self.decoder = MiniBlocks(MiniBlock(c) for _ in range(c.decoder_blocks))
         self.head_norm = dual.LayerNorm(c.d)
         self.head = dual.Linear(c.d, c.d)
         self.head_value = dual.Linear(c.d, 1)

@@ -22,10 +22,10 @@ from grn.models._blocks import BlockConfig, Stack
 from grn.models._bounds import number, outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
-from grn.models._published import About, Published, tokens_of
+from grn.models._model_file import save_pickled
+from grn.models._published_model import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._scgpt_files import SPECIAL, block_of, layout_of, read_vocabulary, stack_name
-from grn.models._store import save_pickled
 from grn.models.protocol import Moments, Panel, ValueScale
 from grn.models.scgpt import ExpressionHead, GeneEncoder, ValueEncoder
 

@@ -23,8 +23,9 @@ from grn.models._blocks import BlockConfig, Stack
 from grn.models._bounds import number, outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
-from grn.models._perturbed_sentences import Layout
-from grn.models._published import About, Published, tokens_of
+from grn.models._model_file import save_pickled
+from grn.models._perturbed_sentences import SentenceLayout
+from grn.models._published_model import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._scgpt_files import (
     SPECIAL,
@@ -37,7 +38,6 @@ from grn.models._scgpt_files import (
     stack_name,
 )
 from grn.models._sentences import Batch, Sentence, shown
-from grn.models._store import save_pickled
 from grn.models.protocol import Moments, Panel, ValueScale
 
 CLAMP = 512.0
@@ -166,7 +166,7 @@ class ScGPT(Published):
     capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
     cell_readouts = ("cls",)
     cell_genes = 1199
-    sentence_layout = Layout(before=1)
+    sentence_layout = SentenceLayout(before=1)
     encodes_whole_cells = True  # the bin of a gene is its rank among all genes of the cell
     network: ScGPTNetwork
 

@@ -22,12 +22,12 @@ from grn.models._blocks import BlockConfig
 from grn.models._bounds import outline
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
-from grn.models._published import About, counts_of, tokens_of
+from grn.models._model_file import save_pickled
+from grn.models._published_model import About, counts_of, tokens_of
 from grn.models._random import random_state
 from grn.models._scprint_cells import PREFIXES, CellReader, CountReading
 from grn.models._scprint_file import genes_of, layout_of, refuse_variants
 from grn.models._scprint_network import ENCODER_LIMIT, ClassHead, Layout, ScPRINTNetwork, published_key
-from grn.models._store import save_pickled
 from grn.models.protocol import Moments, Panel, ValueScale
 
 GRID = (0.0, 0.25, 0.5, 2.0, 4.0, 8.0, 16.0, 32.0)

@@ -27,7 +27,7 @@ from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, written
 from grn._core.logging import progress
 from grn.models._bounds import number, outline, parsed
-from grn.models._store import load_strictly, read_tensors, save_tensors
+from grn.models._model_file import load_strictly, read_tensors, save_tensors
 from grn.models.steady import ordinary, undisturbed
 
 FORMAT = "grn.translator/1"

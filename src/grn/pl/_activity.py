@@ -14,7 +14,7 @@ from grn._object.container import check_type
 from grn._object.groups import label_codes
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import color_scale
-from grn.pl._data import near
+from grn.pl._edge_data import near
 from grn.pl._heatmap import draw_matrix, leaf_order
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output

@@ -13,10 +13,10 @@ import pandas as pd
 
 from grn._core.docs import document
 from grn._core.errors import ParameterError
-from grn.pl._benchmark_draw import KIND_COLORS, METRIC_NAMES, Panel, Row, draw
+from grn.pl._benchmark_draw import KIND_COLORS, METRIC_NAMES, NetworkFigures, Row, draw
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import chosen
-from grn.pl._data import near
+from grn.pl._edge_data import near
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 
@@ -248,7 +248,7 @@ def _rows(cells: pd.DataFrame, order: list[str]) -> list[Row]:
     return rows
 
 
-def _panel(cells: pd.DataFrame, network: str, protocol: str, rows: list[Row]) -> Panel:
+def _panel(cells: pd.DataFrame, network: str, protocol: str, rows: list[Row]) -> NetworkFigures:
     here = cells[(cells["network"] == network) & (cells["protocol"] == protocol)]
     units = {test: str(group["unit"].iloc[0]) for test, group in here.groupby("test")}
     per_test = here.groupby(["unit", "test"])[["floor", "prevalence"]].mean()
@@ -262,7 +262,7 @@ def _panel(cells: pd.DataFrame, network: str, protocol: str, rows: list[Row]) ->
     names = here["test"].to_numpy()
     where = {(row.kind, row.method, row.backbone): i for i, row in enumerate(rows)}
     at = [where[key] for key in zip(here["kind"], here["method"], here["backbone"], strict=True)]
-    return Panel(
+    return NetworkFigures(
         title=f"{network}, {protocol}",
         units=units,
         points=pd.DataFrame(points, columns=["value", "low", "high", "published", "complete"]),

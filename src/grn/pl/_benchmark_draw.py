@@ -58,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Panel:
+class NetworkFigures:
     """Numbers of one network under one protocol.
 
     Parameters
@@ -84,7 +84,7 @@ class Panel:
 
 
 def draw(
-    numbers: list[list[Panel]],
+    numbers: list[list[NetworkFigures]],
     rows: list[Row],
     *,
     label: str,
@@ -154,7 +154,7 @@ def _marks(units: dict[str, str]) -> dict[str, str]:
             for test, mark in zip(group, pool, strict=False)}  # fmt: skip
 
 
-def _limits(panels: list[Panel]) -> tuple[float, float]:
+def _limits(panels: list[NetworkFigures]) -> tuple[float, float]:
     """One scale for all panels, so that protocols can be compared."""
     found = [panel.points[name].to_numpy() for panel in panels for name in ("value", "low", "high", "published")]
     found += [panel.tests["value"].to_numpy() for panel in panels]
@@ -167,7 +167,7 @@ def _limits(panels: list[Panel]) -> tuple[float, float]:
 
 def _panel(
     ax: Axes,
-    panel: Panel,
+    panel: NetworkFigures,
     rows: list[Row],
     places: list[float],
     marks: dict[str, str],
@@ -199,7 +199,12 @@ def _panel(
 
 
 def _small(
-    ax: Axes, panel: Panel, rows: list[Row], heights: np.ndarray, marks: dict[str, str], by_kind: Mapping[str, Any]
+    ax: Axes,
+    panel: NetworkFigures,
+    rows: list[Row],
+    heights: np.ndarray,
+    marks: dict[str, str],
+    by_kind: Mapping[str, Any],
 ) -> None:
     for test, mine in panel.tests.groupby("test"):
         colors = [by_kind[rows[i].kind] for i in mine["row"]]
@@ -229,7 +234,7 @@ def _published() -> dict[str, Any]:
             "markeredgewidth": 0.9, "linestyle": ""}  # fmt: skip
 
 
-def _count(ax: Axes, panel: Panel, title: Text) -> None:
+def _count(ax: Axes, panel: NetworkFigures, title: Text) -> None:
     """Write at the right of the title how many data sets there are, as fully as there is room."""
     units, independent = panel.units, len(set(panel.units.values()))
     short = f"{len(units)} data sets" if len(units) > 1 else "".join(units)
@@ -262,7 +267,7 @@ def _names(
             text.set(color=colors[kind], fontweight="bold")
 
 
-def _handles(panels: list[Panel], marks: dict[str, str], colors: Mapping[str, Any]) -> list[list[Any]]:
+def _handles(panels: list[NetworkFigures], marks: dict[str, str], colors: Mapping[str, Any]) -> list[list[Any]]:
     """Entries of the legend: what marks mean, and which data sets there are."""
     from matplotlib.lines import Line2D
 
@@ -333,7 +338,7 @@ def _below(ax: Axes) -> dict[str, Any]:
     return {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": place}
 
 
-def _note_floor(ax: Axes, panel: Panel, colors: Mapping[str, Any]) -> None:
+def _note_floor(ax: Axes, panel: NetworkFigures, colors: Mapping[str, Any]) -> None:
     """Write the value of the floor beside its line, in the row of the first title, where there are no points."""
     if not np.isfinite(panel.floor):
         return

@@ -15,7 +15,7 @@ from grn._kernels.ties import merged
 from grn.pl._colors import LINES
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import chosen as chosen_colors
-from grn.pl._data import near
+from grn.pl._edge_data import near
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels
@@ -244,7 +244,11 @@ def _say(ax: Axes, role: str, genes: pd.DataFrame, colors: Mapping[str, Any]) ->
     names = {"all": "all pairs", "negatives": "negatives only"}
     handles = [
         Line2D(
-            [], [], color=colors[column], **look, **_DOT,
+            [],
+            [],
+            color=colors[column],
+            **look,
+            **_DOT,
             label=f"{names[column]}: ρ = {_number(_rho(genes, column))}",
         )
         for column, look in _LOOKS.items()

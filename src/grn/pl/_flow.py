@@ -14,8 +14,8 @@ from grn._core.entries import Entry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn.pl._colors import RISING, color_map, color_scale, line_colors
 from grn.pl._colors import SNIPPETS as COLORS
-from grn.pl._data import near
-from grn.pl._labels import place_labels
+from grn.pl._edge_data import near
+from grn.pl._label_places import place_labels
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels as make_panels

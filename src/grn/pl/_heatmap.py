@@ -12,7 +12,7 @@ from grn._core.docs import document
 from grn._core.logging import logger
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import color_scale
-from grn.pl._data import edge_table, numeric_column
+from grn.pl._edge_data import edge_table, numeric_column
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._style import (

@@ -13,11 +13,11 @@ from grn import get
 from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
-from grn.pl import _draw
+from grn.pl import _network_artists
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import sign_colors
-from grn.pl._data import check_genes, edge_table, in_names, numeric_column
-from grn.pl._labels import place_labels
+from grn.pl._edge_data import check_genes, edge_table, in_names, numeric_column
+from grn.pl._label_places import place_labels
 from grn.pl._layout import Rectangle, place_nodes
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
@@ -141,7 +141,9 @@ def network(
         shown = strongest(table, **limits)
     if shown.empty:
         return output.finish(blank(output.axes(COLUMN_MM, 40, managed=False), "no edges to draw"))
-    picture = _draw.Picture.of(shown, focus=chosen, node_size_by=node_size_by, directed=directed, colors=colors)
+    picture = _network_artists.Picture.of(
+        shown, focus=chosen, node_size_by=node_size_by, directed=directed, colors=colors
+    )
     _check_size(picture)
     ax = _axes(output, len(picture.names))
     _render(ax, picture, width_by=width_by, label=label, seed=layout_seed)
@@ -158,7 +160,7 @@ def _ranked(table: pd.DataFrame, width_by: str, *, directed: bool) -> pd.DataFra
     return table
 
 
-def _check_size(picture: _draw.Picture) -> None:
+def _check_size(picture: _network_artists.Picture) -> None:
     """Refuse what no page shows and no patience waits for."""
     n_edges, n_genes = len(picture.ends), len(picture.names)
     if n_edges > MOST_EDGES or n_genes > MOST_GENES:
@@ -179,31 +181,31 @@ def _axes(output: Output, n_genes: int) -> Axes:
     return ax
 
 
-def _render(ax: Axes, picture: _draw.Picture, *, width_by: str, label: bool, seed: int) -> None:
+def _render(ax: Axes, picture: _network_artists.Picture, *, width_by: str, label: bool, seed: int) -> None:
     ax.set_axis_off()
     settle(ax)
     width, height = size_points(ax)
     ax.set_autoscale_on(False)
     ax.set_xlim(0, width)
     ax.set_ylim(0, height)
-    strip = _draw.legend(ax, picture, width_by=width_by)
+    strip = _network_artists.legend(ax, picture, width_by=width_by)
     page: Rectangle = (3, strip + 5, max(width - 6, 10), max(height - strip - 8, 10))
     radii = picture.radii
     # those that choose a place first; a page has no room for more
     order = np.lexsort((np.arange(len(radii)), -picture.degree, ~picture.in_focus))[: MOST_LABELS if label else 0]
-    texts = _draw.label_texts(ax, picture, order)
+    texts = _network_artists.label_texts(ax, picture, order)
     sizes = np.zeros((len(picture.names), 2))
     if len(order):
-        sizes[order] = _draw.text_sizes(ax, texts)
+        sizes[order] = _network_artists.text_sizes(ax, texts)
     boxes = np.stack([np.maximum(sizes[:, 0], 2 * radii) + 6, sizes[:, 1] + 2 * radii + 7], axis=1)
     where = place_nodes(picture.names, picture.ends, page=page, boxes=boxes, radii=radii, seed=seed)
-    _draw.edges(ax, picture, where)
-    _draw.nodes(ax, picture, where)
+    _network_artists.edges(ax, picture, where)
+    _network_artists.nodes(ax, picture, where)
     if not label:
         return
-    lines = _draw.sampled_edges(picture, where)
+    lines = _network_artists.sampled_edges(picture, where)
     placed = place_labels(where, radii, sizes[order], lines=lines, page=page, own=order)
-    _draw.put_labels(ax, texts, *placed, where[order], radii[order])
+    _network_artists.put_labels(ax, texts, *placed, where[order], radii[order])
     hidden = sorted(set(picture.names) - {picture.names[i] for i in order[placed[1]]})
     if hidden:
         logger.warning(

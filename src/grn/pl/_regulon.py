@@ -12,7 +12,7 @@ import pandas as pd
 from grn._core.docs import document
 from grn.pl._colors import SIGN_NAMES, sign_colors
 from grn.pl._colors import SNIPPETS as COLORS
-from grn.pl._data import check_genes, edge_table, in_names
+from grn.pl._edge_data import check_genes, edge_table, in_names
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._style import COLUMN_MM, INK, MUTED, SMALL, TEXT, blank, check_count, tidy

@@ -15,7 +15,7 @@ from grn._core.entries import feature_entry
 from grn._core.errors import GeneNameError, GroupError, ParameterError
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import line_colors
-from grn.pl._data import in_names, near
+from grn.pl._edge_data import in_names, near
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_axes, settle, size_points, tidy

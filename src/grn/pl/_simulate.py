@@ -15,7 +15,7 @@ from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn._object.container import check_type
 from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED, chosen, color_map, color_scale
 from grn.pl._colors import SNIPPETS as COLORS
-from grn.pl._data import near
+from grn.pl._edge_data import near
 from grn.pl._heatmap import draw_matrix
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output

@@ -19,7 +19,7 @@ from grn._core.rng import child, name_codes, pair_draws, sample_names
 from grn._core.settings import settings as defaults
 from grn._kernels import flow as kernel
 from grn._object.genes import column
-from grn.simulate.intervention import Setting
+from grn.simulate.intervention import GeneIntervention
 from grn.simulate.propagation import LinearCells
 
 if TYPE_CHECKING:
@@ -184,7 +184,13 @@ def _pseudotime(adata: AnnData, name: str) -> np.ndarray:
 
 
 def flow_of(
-    model: LinearCells, settings: tuple[Setting, ...], place: Place, names: list[str], seed: int, *, show: bool | None
+    model: LinearCells,
+    settings: tuple[GeneIntervention, ...],
+    place: Place,
+    names: list[str],
+    seed: int,
+    *,
+    show: bool | None,
 ) -> Flow:
     """Shifts of all cells under the perturbation and the controls, on the grid and per group."""
     nearest = NearestNeighbors(n_neighbors=place.n_neighbors + int(model.parity)).fit(place.embedding)
@@ -262,7 +268,7 @@ class _Moves:
 
 def _moves(
     model: LinearCells,
-    settings: tuple[Setting, ...],
+    settings: tuple[GeneIntervention, ...],
     place: Place,
     neighbours: np.ndarray,
     names: list[str],

@@ -15,7 +15,7 @@ _FORMS = 'a number of at least 0 (0 is a knock-out), ("fold", 2.0), ("quantile",
 
 
 @dataclass(frozen=True)
-class Setting:
+class GeneIntervention:
     """What one gene is set to.
 
     Parameters
@@ -44,7 +44,7 @@ class Setting:
         return np.full(len(values), value)
 
 
-def doses_of(perturbation: Perturbation) -> list[tuple[Setting, ...]]:
+def doses_of(perturbation: Perturbation) -> list[tuple[GeneIntervention, ...]]:
     """Settings of all genes, sorted by name, per dose; one dose unless lists were given."""
     if not isinstance(perturbation, Mapping) or not perturbation:
         raise ParameterError(
@@ -69,15 +69,15 @@ def _is_series(amount: object) -> bool:
     return isinstance(amount, list | tuple) and not (len(amount) == 2 and isinstance(amount[0], str))
 
 
-def _setting(gene: str, amount: object) -> Setting:
+def _setting(gene: str, amount: object) -> GeneIntervention:
     kind, number = amount if isinstance(amount, list | tuple) and len(amount) == 2 else ("value", amount)
     usable = isinstance(number, int | float | np.number) and not isinstance(number, bool) and np.isfinite(number)
     if not usable or number < 0 or kind not in ("value", "fold", "quantile") or (kind == "quantile" and number > 1):
         raise ParameterError(f"perturbation[{gene!r}]={amount!r}; pass {_FORMS}.")
-    return Setting(gene, str(kind), float(number))
+    return GeneIntervention(gene, str(kind), float(number))
 
 
-def check_range(doses: list[tuple[Setting, ...]], observed: np.ndarray) -> None:
+def check_range(doses: list[tuple[GeneIntervention, ...]], observed: np.ndarray) -> None:
     """Refuse genes that no cell expresses, and values beyond twice the largest observed one.
 
     ``observed`` are the values (n_cells, P) of the perturbed genes.

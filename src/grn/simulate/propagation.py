@@ -14,7 +14,7 @@ from scipy import sparse
 from grn._core.errors import NetworkError
 from grn._core.logging import progress
 from grn._kernels import propagate as kernel
-from grn.simulate.intervention import Setting
+from grn.simulate.intervention import GeneIntervention
 
 # expression values held at a time
 _VALUES = 2**22
@@ -88,7 +88,7 @@ class LinearCells:
             found.append(kernel.steady_state(cut, self.genes))
         return found
 
-    def change(self, cells: np.ndarray, values: np.ndarray, settings: tuple[Setting, ...]) -> np.ndarray:
+    def change(self, cells: np.ndarray, values: np.ndarray, settings: tuple[GeneIntervention, ...]) -> np.ndarray:
         """Change (k, G) of the genes of the network in some cells with ``values`` (k, G), float64."""
         values = values.astype(np.float64)
         own = values[:, self.genes]
@@ -144,7 +144,7 @@ def observed(
 
 
 def effects(
-    model: LinearCells, doses: list[tuple[Setting, ...]], *, keep: bool
+    model: LinearCells, doses: list[tuple[GeneIntervention, ...]], *, keep: bool
 ) -> tuple[pd.DataFrame, sparse.csr_matrix | None]:
     """Mean change of every gene in every group, per dose; with ``keep`` that of every cell at the only dose."""
     shape = (len(doses), len(model.groups), len(model.names))

@@ -22,7 +22,7 @@ from grn.methods.environment import jobs
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.tl._snippets import SNIPPETS
-from grn.trust.repetitions import Plan, Repeated, check_count, repeat
+from grn.trust.repetitions import Repeated, RepetitionPlan, check_count, repeat
 from grn.trust.rerun import Axes, Edges, need_permutable, rerun_of
 
 if TYPE_CHECKING:
@@ -184,7 +184,9 @@ def confidence(
     rerun = rerun_of(adata, network, method=method, model=model, given=params, n_jobs=jobs(n_jobs), key=net)
     if n_permutations:
         need_permutable(rerun.record)
-    plan = Plan(n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress, folder)
+    plan = RepetitionPlan(
+        n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress, folder
+    )
     with torch_threads(jobs(n_jobs)):
         found = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, found, pool, top, standardise=standardise)

@@ -36,7 +36,7 @@ from grn.simulate.coefficients import (
     weights,
 )
 from grn.simulate.flow import Flow, flow_of, place_of
-from grn.simulate.intervention import Perturbation, Setting, check_range, doses_of
+from grn.simulate.intervention import GeneIntervention, Perturbation, check_range, doses_of
 from grn.simulate.propagation import MODES, LinearCells, effects, observed
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ def _model(
     read: Callable[[np.ndarray], np.ndarray],
     tables: list[pd.DataFrame],
     way: str,
-    doses: list[tuple[Setting, ...]],
+    doses: list[tuple[GeneIntervention, ...]],
     grouped: tuple[tuple[str, ...], np.ndarray],
     *,
     alpha: float,

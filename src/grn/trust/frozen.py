@@ -90,7 +90,7 @@ def freeze(
 
 
 @dataclass(frozen=True)
-class Blocks:
+class ExchangeableSets:
     """Sets of cells that are alike, within which cells may be exchanged.
 
     Parameters
@@ -123,7 +123,7 @@ class Blocks:
         return np.sort(np.concatenate(found))
 
 
-def blocks_of(obs: pd.DataFrame, groupby: str | None, strata: str | None = None) -> Blocks:
+def blocks_of(obs: pd.DataFrame, groupby: str | None, strata: str | None = None) -> ExchangeableSets:
     """Sets of cells of one group and one stratum.
 
     Parameters
@@ -147,7 +147,7 @@ def blocks_of(obs: pd.DataFrame, groupby: str | None, strata: str | None = None)
     codes, found = pd.factorize(labels, sort=True)
     by_name = np.argsort(np.asarray(obs.index, dtype=str), kind="stable")
     ordered = codes[by_name]
-    return Blocks(tuple((str(label), by_name[ordered == code]) for code, label in enumerate(found)))
+    return ExchangeableSets(tuple((str(label), by_name[ordered == code]) for code, label in enumerate(found)))
 
 
 def _strata(obs: pd.DataFrame, strata: str, groups: np.ndarray) -> np.ndarray:

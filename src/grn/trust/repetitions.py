@@ -17,13 +17,13 @@ from grn._object.genes import genes_of
 from grn._object.regulators import regulator_mask
 from grn.methods.participation import listening
 from grn.network import Network
-from grn.trust.frozen import Blocks, Frozen, blocks_of, freeze
+from grn.trust.frozen import ExchangeableSets, Frozen, blocks_of, freeze
 from grn.trust.repetition_store import kept
 from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing
 
 
 @dataclass(frozen=True)
-class Plan:
+class RepetitionPlan:
     """What to repeat.
 
     Parameters
@@ -65,7 +65,7 @@ class Repeated:
     samples: list[Edges]
 
 
-def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: Plan, *, key: str) -> Repeated:
+def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, key: str) -> Repeated:
     """Check that the arguments make the network, then make its repetitions."""
     bar = iter(progress(range(1 + plan.n_permutations + plan.n_subsamples), desc="confidence", show=plan.show))
     next(bar)
@@ -142,7 +142,7 @@ def check_count(name: str, value: object, least: int) -> None:
         raise ParameterError(f"{name}={value!r}; pass an integer from {least} to {_MOST}.")
 
 
-def _order(blocks: Blocks, axes: Axes, plan: Plan, i: int) -> np.ndarray:
+def _order(blocks: ExchangeableSets, axes: Axes, plan: RepetitionPlan, i: int) -> np.ndarray:
     if plan.together:
         return blocks.order(plan.seed, "permutation", str(i))
     return np.column_stack([blocks.order(plan.seed, "permutation", str(i), name) for name in axes.sources])

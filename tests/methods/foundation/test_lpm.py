@@ -8,7 +8,7 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn.methods import Task
 from grn.methods.foundation.lpm import fit_lpm_response
 from grn.models._lpm_network import LPMNetwork, Symbols
-from grn.models._published import About
+from grn.models._published_model import About
 from grn.models._random import random_state
 from grn.models.lpm import LPM
 

@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 from grn._core.logging import AsHere, logger, progress
 from grn._core.optional import require
 from grn._core.rng import child
-from grn._kernels.dynamics import Blocks
+from grn._kernels.dynamics import BlockMoments
 from grn._kernels.renge import random_start, start_of
 from grn._kernels.renge_fit import Setting, Trial, floor
 from grn.methods.renge.screen import Named
@@ -41,7 +41,7 @@ class Found:
 
 def choose(
     found: Named,
-    blocks: Blocks,
+    blocks: BlockMoments,
     given: Mapping[str, float | None],
     *,
     n_trials: int,

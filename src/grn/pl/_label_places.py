@@ -160,9 +160,7 @@ def _node_push(spot: np.ndarray, size: np.ndarray, anchors: np.ndarray, radii: n
     return (short[:, None] * direction)[hit].sum(axis=0)
 
 
-def _free(
-    centres: np.ndarray, nodes: np.ndarray, radii: np.ndarray, sizes: np.ndarray, page: Rectangle
-) -> np.ndarray:
+def _free(centres: np.ndarray, nodes: np.ndarray, radii: np.ndarray, sizes: np.ndarray, page: Rectangle) -> np.ndarray:
     """Keep labels, the most important first, as long as they touch nothing that is kept."""
     shown = np.zeros(len(centres), dtype=bool)
     for i in range(len(centres)):

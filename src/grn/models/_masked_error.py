@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from grn._core.rng import child
-from grn.models._cells import CellSet
+from grn.models._training_cells import CellSet
 from grn.models.mini import SCALE, MiniNetwork
 
 

@@ -16,7 +16,7 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._bounds import check_panel
-from grn.models._perturbed_sentences import Layout, check_mode, perturbed
+from grn.models._perturbed_sentences import SentenceLayout, check_mode, perturbed
 from grn.models._sentences import Batch, Sentence, genes_shown, read_sentences, readout_of
 from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models.steady import Steady
@@ -77,7 +77,7 @@ class Published(Steady, ABC):
     # embeddings of a cell, the default first, and how many genes of a cell the authors show; None for all that fit
     cell_readouts: tuple[str, ...] = ()
     cell_genes: int | None = None
-    sentence_layout: Layout = Layout()
+    sentence_layout: SentenceLayout = SentenceLayout()
 
     def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
         checks.word("dtype", about.dtype, DTYPES)

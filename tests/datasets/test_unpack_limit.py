@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.datasets._room import TooLargeError, read_cells, read_parquet, read_text
+from grn.datasets._unpack_limit import FileTooLargeError, read_cells, read_parquet, read_text
 
 WORKER = textwrap.dedent(
     """
@@ -98,7 +98,7 @@ def test_what_packs_well_and_is_honest_is_read(tmp_path):
 
 
 def test_the_limit_is_told(tmp_path, folder):
-    with pytest.raises(TooLargeError, match="unpacks to more than 400 times its size"):
+    with pytest.raises(FileTooLargeError, match="unpacks to more than 400 times its size"):
         read_text(folder / "bad-line.csv.gz")
-    with pytest.raises(TooLargeError, match="more than 1000 times its size"):
+    with pytest.raises(FileTooLargeError, match="more than 1000 times its size"):
         read_cells(folder / "bad-shape.h5ad")

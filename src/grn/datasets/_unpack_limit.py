@@ -21,7 +21,7 @@ _CELLS = 1000
 _OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
-class TooLargeError(ValueError):
+class FileTooLargeError(ValueError):
     """A file that would take far more memory than it has bytes."""
 
 
@@ -42,7 +42,7 @@ class _Unpacking(io.RawIOBase):
         buffer[: len(found)] = found
         self._given += len(found)
         if self._given > ROOM and self._given > _TIMES * self._packed.tell():
-            raise TooLargeError(f"it unpacks to more than {_TIMES} times its size")
+            raise FileTooLargeError(f"it unpacks to more than {_TIMES} times its size")
         return len(found)
 
 
@@ -52,7 +52,7 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
 
     Raises
     ------
-    TooLargeError
+    FileTooLargeError
         While reading, when it gives far more than a file of its size holds.
     """
     with path.open("rb") as packed:
@@ -76,7 +76,7 @@ def read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
 
     Raises
     ------
-    TooLargeError
+    FileTooLargeError
         If it says to have far more rows than its size allows.
     """
     import pyarrow.parquet as pq
@@ -94,7 +94,7 @@ def read_cells(path: Path) -> AnnData:
 
     Raises
     ------
-    TooLargeError
+    FileTooLargeError
         If its arrays are said to be far larger than the file.
     """
     import h5py
@@ -114,4 +114,4 @@ def read_cells(path: Path) -> AnnData:
 def _check(size: int, path: Path) -> None:
     most = ROOM + _CELLS * path.stat().st_size
     if size > most:
-        raise TooLargeError(f"it says to hold {size} bytes, more than {_CELLS} times its size")
+        raise FileTooLargeError(f"it says to hold {size} bytes, more than {_CELLS} times its size")

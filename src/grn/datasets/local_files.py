@@ -13,7 +13,7 @@ import pandas as pd
 from grn._core.errors import DataNotFoundError, NetworkError
 from grn._core.files import as_path, check_access, file_errors
 from grn._core.settings import settings
-from grn.datasets._room import read_parquet, read_text
+from grn.datasets._unpack_limit import read_parquet, read_text
 
 UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
 

@@ -12,7 +12,7 @@ from grn._core.errors import CapabilityError, GrnError, ParameterError, StorageE
 from grn.models import FoundationModel, available, load, register, save, untrained
 from grn.models import _registry as registry
 from grn.models._formats import FAMILIES, format_of
-from grn.models._known import KNOWN, Known
+from grn.models._known_checkpoints import KNOWN, Known
 
 GENES = ["SPI1", "CD14", "LYZ", "GATA1", "PAX5"]
 SIZES = {"layers": 1, "width": 8, "heads": 2}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
-from grn.models._cells import cell_sets, hold_out
+from grn.models._training_cells import cell_sets, hold_out
 
 GENES = [f"G{i:02d}" for i in range(60)]
 VOCABULARY = {gene: i for i, gene in enumerate(reversed(GENES))}

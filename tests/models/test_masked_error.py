@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from grn.models._cells import cell_sets, hold_out
-from grn.models._evaluate import masked_error
+from grn.models._masked_error import masked_error
+from grn.models._training_cells import cell_sets, hold_out
 
 VOCABULARY = {f"G{i:02d}": i for i in range(60)}
 

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from grn._core.errors import CapabilityError, StorageError, WeightsError, WeightsNotFoundError
 from grn.models import load, save
-from grn.models._store import load_mini, read_tensors, save_tensors, sha256_file
+from grn.models._model_file import load_mini, read_tensors, save_tensors, sha256_file
 
 
 @pytest.fixture

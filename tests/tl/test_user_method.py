@@ -146,3 +146,21 @@ def test_parameters_are_verified_before_anything_is_read(mine, adata, monkeypatc
 def test_a_record_needs_a_reference():
     with pytest.raises(TypeError, match="reference"):
         Method("mine", correlate, "mine", signed=True, probability=False)
+
+
+def required(group, *, minimum):
+    return minimum
+
+
+@pytest.mark.parametrize(
+    ("promises", "message"),
+    [
+        ({"fit": required}, "no default"),
+        ({"prepare": lambda inputs, *, minimum=0.1: minimum}, "two defaults"),
+        ({"needs": ("cells", "weather")}, "weather"),
+    ],
+)
+def test_records_that_could_not_be_called_by_name_are_refused(promises, message):
+    given = {"fit": correlate, "needs": ("cells",), **promises}
+    with pytest.raises(ParameterError, match=message):
+        Method("mine", description="mine", signed=True, probability=False, reference="x", **given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -64,47 +64,42 @@ class Cells:
         found: np.ndarray = self.rare[self.groups.index(group)]
         return found
 
-    def each(
-        self, fit: Callable[[str, np.ndarray], T | None], groups: Iterable[tuple[str, np.ndarray]] | None = None
-    ) -> tuple[list[tuple[str, T]], dict[str, Any]]:
+    def each(self, fit: Callable[[str, np.ndarray], T | None]) -> tuple[list[tuple[str, T]], dict[str, Any]]:
         """Fit every group; what ``fit`` gives ``None`` for is a group in which nothing varies, and is left out.
 
         Parameters
         ----------
         fit
             From the name and the positions of the cells of a group to its result.
-        groups
-            The groups with their cells in another order.
 
         Returns
         -------
-        parts
+        results
             Groups and results.
-        told
-            For the provenance: ``rare_genes`` (number per group) and ``skipped_groups``.
+        provenance
+            ``rare_genes`` (number per group) and ``skipped_groups``.
 
         Raises
         ------
         NothingVariesError
             If no group is left.
         """
-        parts, skipped = [], []
-        todo = self if groups is None else groups
-        for group, members in progress(todo, total=len(self.groups), desc="groups"):
-            found = fit(group, members)
-            if found is None:
+        results, skipped = [], []
+        for group, members in progress(self, total=len(self.groups), desc="groups"):
+            result = fit(group, members)
+            if result is None:
                 skipped.append(group)
                 tell_skipped(group)
             else:
-                parts.append((group, found))
-        if not parts:
+                results.append((group, result))
+        if not results:
             raise none_varies(self.groups)
         if skipped:
             logger.warning(
                 "nothing varies in %d of %d groups, which get no network: %s",
                 *(len(skipped), len(self.groups), ", ".join(skipped[:10])),
             )
-        return parts, {"rare_genes": self.counts(), "skipped_groups": np.array(skipped, dtype=str)}
+        return results, {"rare_genes": self.counts(), "skipped_groups": np.array(skipped, dtype=str)}
 
     def counts(self) -> dict[str, int]:
         """Number of genes among those that take part that are rare, per group."""

@@ -15,6 +15,8 @@ from grn.network import Network
 if TYPE_CHECKING:
     import pandas as pd
 
+# what a method may read beside the names of genes
+NEEDS = ("cells", "model", "perturbation", "time")
 # fewest cells of a group in which a gene is seen, for it to have edges there
 MIN_CELLS_SEEN = 5
 
@@ -176,6 +178,21 @@ class Method:
     licence: str = ""
     page: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a record that could not be called by name."""
+        unknown = sorted(set(self.needs) - set(NEEDS))
+        if unknown:
+            raise ParameterError(
+                f"method {self.name!r} needs {', '.join(map(repr, unknown))}; a record may need: {', '.join(NEEDS)}."
+            )
+        defaults: dict[str, Any] = {}
+        for function in self.functions():
+            for name, default in keywords(function).items():
+                if default is inspect.Parameter.empty or (name in defaults and not _same(defaults[name], default)):
+                    what = "no default" if default is inspect.Parameter.empty else "two defaults"
+                    raise ParameterError(f"parameter {name!r} of method {self.name!r} has {what}; give it one.")
+                defaults[name] = default
+
     @property
     def reads_model(self) -> bool:
         """Whether it asks a foundation model."""
@@ -216,6 +233,10 @@ class Method:
                 f"method {self.name!r} has no parameter {', '.join(map(repr, unknown))}; valid are: "
                 f"{', '.join(f'{k}={v!r}' for k, v in valid.items()) or 'none'}."
             )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and bool(one == other))
 
 
 # what the runner hands over beside the parameters of the user

@@ -154,6 +154,29 @@ def test_two_outputs_are_two_files(file, tmp_path, computed, capsys):
 
 
 @pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("--out", "net.xyz", "end it in .csv or .tsv or .txt"),
+        ("--out", "net", "end it in .csv"),
+        ("--out", "net.h5ad", "end it in .csv"),
+        ("--h5ad", "net.csv", "end it in .h5ad"),
+    ],
+)
+def test_endings_that_name_another_format_are_told_before_the_computation(
+    option, name, told, file, tmp_path, computed, capsys
+):
+    free = ["--out", tmp_path / "free.csv"] if option == "--h5ad" else []
+    assert told in fails(capsys, "infer", file, *free, option, tmp_path / name)
+    assert not computed
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads /proc")  # noqa: PTH112
+def test_folders_in_which_nothing_can_be_made_are_told_as_such(file, computed, capsys):
+    assert "no file can be made in /proc" in fails(capsys, "infer", file, "--out", "/proc/net.csv")
+    assert not computed
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--method", "ridge", "--param", "alpah=1"], "alpha=None"),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from grn.methods import Method
 
+_TABLES = (".csv", ".tsv", ".txt")
 _KINDS = ("auto", "counts", "linear", "log")
 
 
@@ -120,14 +122,21 @@ def _check_files(args: argparse.Namespace) -> None:
             if place is not None and place.resolve() == path.resolve():
                 raise ParameterError(f"{name} {path} is {other} as well and would be written over; pass another path.")
         taken[name] = path
+    _check_ending("--out", args.out, _TABLES)
+    _check_ending("--h5ad", args.h5ad, (".h5ad",))
+
+
+def _check_ending(name: str, path: Path | None, known: tuple[str, ...]) -> None:
+    """Refuse the name of a file that says another format than what is written; pipes and devices have no ending."""
+    if path is not None and (path.is_file() or not path.exists()) and path.suffix.lower() not in known:
+        raise ParameterError(f"{name} {path}: the name of the file says no format; end it in {' or '.join(known)}.")
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
     for name, value, least in (("--top", args.top, 1), ("--confidence", args.confidence, 1), ("--seed", args.seed, 0)):
-        if value is not None and value < least:
-            raise ParameterError(f"{name} {value}: pass an integer of at least {least}.")
-    if args.jobs is not None and args.jobs < 1 and args.jobs != -1:
-        raise ParameterError(f"--jobs {args.jobs}: pass a positive integer, or -1 for all cores.")
+        if value is not None:
+            checks.integer(name, value, least=least)
+    checks.jobs(args.jobs, "--jobs")
 
 
 def _check_base_grn(args: argparse.Namespace, record: Method, own: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
-from grn._core.errors import ExpressionError, LayerError, ParameterError
+from grn._core.errors import ExpressionError, GeneNameError, LayerError, ParameterError
 from grn.pp import check_expression
 
 COUNTS = np.random.default_rng(0).poisson(3.0, size=(40, 6)).astype(float)
@@ -113,3 +114,14 @@ def test_advice_takes_back_what_selected_the_bad_matrix(bad, arguments, cure):
         check_expression(adata, expect="log", **arguments)
     assert said in str(error.value)
     assert check_expression(adata, expect="log", **{**arguments, **cure}).n_nan == 0
+
+
+@pytest.mark.parametrize("use_raw", [False, True])
+def test_missing_names_of_genes_are_refused(use_raw):
+    adata = make(COUNTS)
+    adata.var.index = pd.Index([None, *adata.var_names[1:]], dtype=object)
+    if use_raw:
+        adata.raw = adata
+        adata.var_names = [f"gene{i}" for i in range(adata.n_vars)]
+    with pytest.raises(GeneNameError, match="1 of 6 gene names are missing"):
+        check_expression(adata, use_raw=use_raw)

@@ -135,7 +135,7 @@ def test_a_flow_survives_a_file(knocked_out, tmp_path):
     ("arguments", "match"),
     [
         ({"n_neighbors": 1}, "n_neighbors=1"),
-        ({"n_neighbors": 239}, "at most 238"),
+        ({"n_neighbors": 239}, "from 2 to 238"),
         ({"n_grid": 1}, "n_grid=1"),
         ({"n_controls": -1}, "n_controls=-1"),
         ({"bandwidth": 0}, "bandwidth=0"),

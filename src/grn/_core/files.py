@@ -211,8 +211,14 @@ def _is_special(place: Path) -> bool:
 
 
 def _try(folder: Path) -> None:
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise
+        # as in /proc, where the system makes all files itself
+        raise OSError(errno.ENOTSUP, f"no file can be made in {folder}") from error
 
 
 def _explained(path: Path, doing: str, error: OSError) -> tuple[str, str]:

@@ -21,12 +21,7 @@ def validate(adata: AnnData) -> None:
     """Check the type of the object and that its gene names are unique, not empty and such that files keep them."""
     check_type(adata)
     names = adata.var_names
-    missing = np.flatnonzero(pd.isna(names))
-    if len(missing):
-        raise GeneNameError(
-            f"{len(missing)} of {len(names)} gene names are missing (NaN), at positions {missing[:5].tolist()}; remove "
-            "them: adata = adata[:, adata.var_names.notna()].copy()."
-        )
+    check_named(names)
     broken = unstorable(names)
     if broken:
         raise GeneNameError(
@@ -44,6 +39,16 @@ def validate(adata: AnnData) -> None:
         raise GeneNameError(
             f"{len(twice)} gene names occur more than once, for example {twice[:5]}; keep the first of each: "
             "adata = adata[:, ~adata.var_names.duplicated()].copy(), or run adata.var_names_make_unique()."
+        )
+
+
+def check_named(names: pd.Index) -> None:
+    """Refuse names of genes that are missing."""
+    missing = np.flatnonzero(pd.isna(names))
+    if len(missing):
+        raise GeneNameError(
+            f"{len(missing)} of {len(names)} gene names are missing (NaN), at positions {missing[:5].tolist()}; remove "
+            "them: adata = adata[:, adata.var_names.notna()].copy()."
         )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from grn._core.errors import ExpressionError, ParameterError, ResultNotFoundError
+from grn._core import checks
+from grn._core.errors import ExpressionError, ResultNotFoundError
 from grn._core.logging import logger
 from grn._kernels.neighbours import QUERIES, nearest, nearly_nearest
 from grn._kernels.smooth import averaging, balanced, principal
@@ -139,8 +140,4 @@ def _in_order_of_cells(found: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _count(value: int, name: str, most: int | None, *, least: int = 1) -> int:
-    valid = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not valid or value < least or (most is not None and value > most):
-        upper = "" if most is None else f" to {most}"
-        raise ParameterError(f"{name}={value!r}; pass an integer from {least}{upper}.")
-    return int(value)
+    return checks.integer(name, value, least=least, most=checks.MOST if most is None else most)

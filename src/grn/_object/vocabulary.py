@@ -9,7 +9,8 @@ import pandas as pd
 from anndata import AnnData
 
 from grn import genes
-from grn._core.errors import GeneNameError, ParameterError
+from grn._core import checks
+from grn._core.errors import GeneNameError
 from grn._core.logging import logger
 from grn._object.container import validate
 from grn._object.genes import column, gene_mask
@@ -60,8 +61,7 @@ def model_genes(
 
 def _every_id(adata: AnnData, kind: str, vocabulary: Iterable[str] | None, organism: str) -> np.ndarray:
     """Ids of all features."""
-    if kind not in KINDS:
-        raise ParameterError(f"kind={kind!r} is unknown; use one of {', '.join(KINDS)}.")
+    checks.word("kind", kind, KINDS)
     if organism != "human":
         return _native_genes(adata, kind, vocabulary, organism)
     known = f"grn_{kind}"

@@ -13,8 +13,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from grn._core import sealed
-from grn._core.errors import GeneOverlapError, ParameterError
+from grn._core import checks, sealed
+from grn._core.errors import GeneOverlapError
 from grn._core.files import file_errors, output_folder
 from grn._core.logging import progress
 from grn._core.rng import RNGLike, child, sample_names, seed_of
@@ -126,9 +126,8 @@ class Corpus:
 
     def _positions(self, names: Iterable[str], what: str) -> np.ndarray:
         """Position of every name, -1 when unknown."""
-        if isinstance(names, str):
-            raise ParameterError(f"{what}={names!r} is a single string; pass a list of gene names.")
-        found: np.ndarray = pd.Index(self.genes).get_indexer(pd.Index([str(name) for name in names], dtype=object))
+        listed = checks.names(what, names, what="gene names")
+        found: np.ndarray = pd.Index(self.genes).get_indexer(pd.Index(listed, dtype=object))
         return found
 
 
@@ -322,8 +321,7 @@ def cells(
     >>> cells(["GATA1", "SPI1", "unknown"], names=["toy"], path=folder, per_set=5).shape
     (5, 3)
     """
-    if isinstance(per_set, bool) or not isinstance(per_set, int | np.integer) or per_set < 1:
-        raise ParameterError(f"per_set={per_set!r}; pass a positive integer.")
+    per_set = checks.integer("per_set", per_set, least=1)
     if isinstance(genes, Corpus):
         genes, names = genes.genes, genes.sets if names is None else names
     wanted, paths = unique(genes, "genes"), find(names, path)

@@ -12,6 +12,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError
 from grn._core.files import as_path, check_access
 from grn._kernels.expression import as_log, row_blocks
@@ -41,9 +42,7 @@ def training_sets() -> tuple[str, ...]:
 
 def unique(names: Iterable[str], what: str) -> np.ndarray:
     """Names sorted, each once; at least one."""
-    if isinstance(names, str):
-        raise ParameterError(f"{what}={names!r} is a single string; pass a list of names.")
-    found: np.ndarray = np.unique(np.asarray([str(name) for name in names], dtype=str))
+    found: np.ndarray = np.unique(np.asarray(checks.names(what, names), dtype=str))
     found = found[found != ""]
     if not len(found):
         raise ParameterError(f"{what} is empty; pass at least one name.")

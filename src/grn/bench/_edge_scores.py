@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import GeneOverlapError, NetworkError, ParameterError
 from grn._core.logging import one_voice
 from grn._core.logging import progress as progress_bar
@@ -107,9 +107,7 @@ def score_edges(
         raise ParameterError(f"negatives={negatives!r}; pass a list of all, uniform, degree_matched, configuration.")
     if not isinstance(name, str) or not name or name in floors.NAMES:
         raise ParameterError(f"name={name!r} is no name or that of a floor; choose another name.")
-    for what, value in (("seeds", seeds), ("n_boot", n_boot)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ParameterError(f"{what}={value!r}; pass a positive integer.")
+    seeds, n_boot = checks.integer("seeds", seeds, least=1), checks.integer("n_boot", n_boot, least=1)
     grid, counts = _as_grid(network, reference)
     seed = seed_of(rng)
     kinds = progress_bar(negatives, desc="negatives")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse, stats
 
+from grn._core import checks
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
 from grn._core.logging import hint, one_voice
 from grn._core.logging import progress as progress_bar
@@ -96,11 +96,9 @@ def effects(
     >>> table.groupby("source", observed=True).size().to_dict()
     {'GATA1': 47, 'SPI1': 47}
     """
-    if test not in _TESTS:
-        raise ParameterError(f"test={test!r} is unknown; use one of {', '.join(_TESTS)}.")
-    if isinstance(max_q, bool) or not isinstance(max_q, Real) or not 0 < max_q < 1:
-        raise ParameterError(f"max_q={max_q!r}; pass a number between 0 and 1, such as 0.05.")
-    _check_count(min_cells, "min_cells", 2)
+    checks.word("test", test, _TESTS)
+    max_q = checks.number("max_q", max_q, above=0, below=1, note=", such as 0.05")
+    min_cells = checks.integer("min_cells", min_cells, least=2)
     validate(adata)
     cells = expression(adata, layer=layer, values=values)
     base, masks = _split(adata, perturbation, control, min_cells)
@@ -176,8 +174,7 @@ def deviations(
     >>> perturbation.deviations(adata, top=1)[["target", "effect", "label"]].values.tolist()
     [['B', 2.0, True], ['C', 0.5, False]]
     """
-    if baseline not in ("control", "median"):
-        raise ParameterError(f"baseline={baseline!r} is unknown; use 'control' or 'median'.")
+    checks.word("baseline", baseline, ("control", "median"))
     if (truth is None) == (top is None):
         raise ParameterError(
             "pass either truth= (true edges) or top= (number of strongest effects) to say who responds."
@@ -282,11 +279,6 @@ class _PlainValues:
         return self.matrix[mask].mean(axis=0), self.matrix[mask].std(axis=0)
 
 
-def _check_count(value: int, name: str, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
-
-
 def _split(
     adata: AnnData, column: str, control: str, min_cells: int, *, aside: np.ndarray | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -385,8 +377,7 @@ def _background(values: Expression | _PlainValues, mask: np.ndarray, grid: _Grid
 
 def _strongest(effect: np.ndarray, grid: _Grid, top: int | None) -> np.ndarray:
     size = int(grid.pairs.sum())
-    if isinstance(top, bool) or not isinstance(top, Integral) or not 1 <= top <= size:
-        raise ParameterError(f"top={top!r}; pass a number of pairs from 1 to {size}.")
+    top = checks.integer("top", top, least=1, most=size, note=", the number of pairs")
     limit = np.partition(np.abs(effect[grid.pairs]), size - top)[size - top]
     strong: np.ndarray = np.abs(effect) >= limit
     return strong

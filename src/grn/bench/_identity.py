@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn.genes import resolve, tables
 
 MATCHES = ("ortholog", "symbol")
@@ -34,8 +34,7 @@ def keys(names: Iterable[str], *, organism: str, match: str = "ortholog") -> np.
     ParameterError
         If ``match`` is unknown.
     """
-    if match not in MATCHES:
-        raise ParameterError(f"match={match!r}; use one of {', '.join(MATCHES)}.")
+    checks.word("match", match, MATCHES)
     listed = [str(name) for name in names]
     if match == "symbol":
         return np.array([name.upper() for name in listed], dtype=str)

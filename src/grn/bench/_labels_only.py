@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._core.logging import one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, child, seed_of
@@ -132,8 +131,7 @@ def label_floors(
     ...
     grn._core.errors.DataNotFoundError: ...
     """
-    if isinstance(seeds, bool) or not isinstance(seeds, Integral) or seeds < 1:
-        raise ParameterError(f"seeds={seeds!r}; pass a positive integer.")
+    seeds = checks.integer("seeds", seeds, least=1)
     first = seed_of(rng)
     rows: list[dict[str, object]] = []
     for network in _NETWORKS:

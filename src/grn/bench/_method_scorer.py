@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import CapabilityError, ExpressionError, ParameterError
+from grn._core import checks
+from grn._core.errors import CapabilityError, ExpressionError
 from grn._core.rng import RNGLike, seed_of
 from grn.methods import METHODS, Task
 from grn.methods.runner import fit
@@ -102,8 +103,7 @@ def scorer(
     True
     """
     record = METHODS[method]
-    if params is not None and not isinstance(params, Mapping):
-        raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'alpha': 0.1}}.")
+    checks.mapping("params", params, example="{'alpha': 0.1}")
     record.check(params or {})
     more = sorted(set(record.needs) - {"cells"})
     if record.reads_model or "cells" not in record.needs or more:
@@ -112,7 +112,7 @@ def scorer(
             f"method {method!r} reads {reads}, which test sets of the benchmark do not have; choose one that reads "
             f"cells alone: {', '.join(_names())}. Readings of models are entered by methods=."
         )
-    return MethodScorer(method, dict(params or {}), seed_of(rng), n_jobs)
+    return MethodScorer(method, dict(params or {}), seed_of(rng), checks.jobs(n_jobs))
 
 
 def _names() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._core.registry import Registry
 
 VARIANTS = ("", "shuffled weights", "shuffled names")
@@ -63,6 +63,4 @@ for _recipe in (
 
 def chosen(names: Iterable[str] | None) -> list[Recipe]:
     """Recipes by name; all of them by default."""
-    if isinstance(names, str):
-        raise ParameterError(f"methods={names!r} is a single string; pass a list of names such as [{names!r}].")
-    return [RECIPES[name] for name in (RECIPES if names is None else names)]
+    return [RECIPES[name] for name in (RECIPES if names is None else checks.names("methods", names))]

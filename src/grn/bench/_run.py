@@ -6,14 +6,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
 
-from grn._core import sealed
+from grn._core import checks, sealed
 from grn._core.cluster import check_client, each
 from grn._core.device import torch_threads
 from grn._core.errors import NetworkError, ParameterError
@@ -167,7 +166,7 @@ def run(
     seeds, n_boot = int(seeds), int(n_boot)
     max_regulators = None if max_regulators is None else int(max_regulators)
     _check_scorers(scorers)
-    n_jobs = _jobs(settings.n_jobs if n_jobs is None else n_jobs)
+    n_jobs = checks.jobs(settings.n_jobs if n_jobs is None else n_jobs)
     _check_far(client, cache)
     kept = None if cache is None else output_folder(cache, name="cache")
     recipes = chosen(methods)
@@ -198,10 +197,8 @@ def _check(protocols: Sequence[str], **numbers: int | None) -> None:
     if isinstance(protocols, str) or not protocols or any(p not in PROTOCOLS for p in protocols):
         raise ParameterError(f"protocols={protocols!r}; pass a list of {', '.join(PROTOCOLS)}.")
     for name, value in numbers.items():
-        if value is None and name == "max_regulators":
-            continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ParameterError(f"{name}={value!r}; pass a positive integer.")
+        if value is not None or name != "max_regulators":
+            checks.integer(name, value, least=1)
 
 
 def _check_scorers(scorers: Mapping[str, Scorer] | None) -> None:
@@ -212,14 +209,6 @@ def _check_scorers(scorers: Mapping[str, Scorer] | None) -> None:
     taken = sorted({*scorers} & {*RECIPES, *NAMES})
     if taken:
         raise ParameterError(f"{taken[0]!r} in scorers is a name that the benchmark uses itself; choose another.")
-
-
-def _jobs(n_jobs: int | None) -> int | None:
-    if n_jobs is not None and (
-        isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs < -1
-    ):
-        raise ParameterError(f"n_jobs={n_jobs!r}; use a positive number, -1 for all cores or None.")
-    return n_jobs
 
 
 def _check_far(client: Any, cache: str | Path | None) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from grn._core.errors import CapabilityError, ParameterError
+from grn._core import checks
+from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
@@ -89,8 +90,7 @@ def scored_pairs(
     """
     recipe = RECIPES[method]
     kept = None if cache is None else output_folder(cache, name="cache")
-    if protocol not in PROTOCOLS:
-        raise ParameterError(f"protocol={protocol!r}; use one of {', '.join(PROTOCOLS)}.")
+    checks.word("protocol", protocol, PROTOCOLS)
     seed = seed_of(rng)
     learned, tested = (as_reference(named, size, path) for named in (train, test))
     with ExitStack() as stack:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from grn._core import checks
 from grn._core.errors import GeneNameError, GeneOverlapError, NetworkError, ParameterError
 from grn._kernels import ranking
 from grn.network import Network
@@ -100,9 +101,7 @@ def rows(found: Measured, regulators: Sequence[str] | None) -> np.ndarray:
     """
     if regulators is None:
         return np.arange(len(found.sources))
-    if isinstance(regulators, str):
-        raise ParameterError(f"regulators={regulators!r} is a single string; pass a list of names.")
-    wanted = np.unique(np.asarray(list(regulators), dtype=str))
+    wanted = np.unique(np.asarray(checks.names("regulators", regulators), dtype=str))
     unknown = np.setdiff1d(wanted, found.sources)
     if len(unknown) or not len(wanted):
         raise GeneNameError(

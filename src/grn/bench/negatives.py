@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import RNGLike, child, seed_of
 from grn._kernels.rewire import configuration, degree_matched
@@ -204,12 +205,9 @@ def sample(
 def _check(reference: Reference, negatives: str, ratio: float, unlabelled: str) -> None:
     if not isinstance(reference, Reference):
         raise ParameterError(f"reference is a {type(reference).__name__}; pass a grn.bench.Reference.")
-    if negatives not in NEGATIVES:
-        raise ParameterError(f"negatives={negatives!r}; use one of {', '.join(NEGATIVES)}.")
-    if unlabelled not in UNLABELLED:
-        raise ParameterError(f"unlabelled={unlabelled!r}; use one of {', '.join(UNLABELLED)}.")
-    if isinstance(ratio, bool) or not isinstance(ratio, int | float | np.number) or not 0 < ratio < np.inf:
-        raise ParameterError(f"ratio={ratio!r}; pass a finite number above 0.")
+    checks.word("negatives", negatives, NEGATIVES)
+    checks.word("unlabelled", unlabelled, UNLABELLED)
+    checks.number("ratio", ratio, above=0)
 
 
 def _uniform(free: np.ndarray, number: int, seed: int) -> np.ndarray:

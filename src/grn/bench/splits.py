@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import RNGLike, child, seed_of
 from grn.bench._identity import keys
@@ -101,8 +102,7 @@ def split(
     >>> int(splits.split(one, test=other, by="target").test_mask.sum())
     2
     """
-    if by not in SPLITS:
-        raise ParameterError(f"by={by!r}; use one of {', '.join(SPLITS)}.")
+    checks.word("by", by, SPLITS)
     for name, reference in (("train", train), ("test", test)):
         if not isinstance(reference, Reference) and not (name == "test" and reference is None):
             raise ParameterError(f"{name} is a {type(reference).__name__}; pass a grn.bench.Reference.")
@@ -151,8 +151,7 @@ def _divide(reference: Reference, by: str, match: str, fraction: float, seed: in
     """Masks that divide one reference."""
     if by == "dataset":
         raise ParameterError("by='dataset' needs two references; pass test=, or divide one by 'pair' or by genes.")
-    if isinstance(fraction, bool) or not isinstance(fraction, int | float | np.number) or not 0 < fraction < 1:
-        raise ParameterError(f"fraction={fraction!r}; pass a number between 0 and 1.")
+    fraction = checks.number("fraction", fraction, above=0, below=1)
     genes = keys(reference.genes, organism=reference.organism, match=match)
     regulators = keys(reference.regulators, organism=reference.organism, match=match)
     mask = own_pairs(reference)

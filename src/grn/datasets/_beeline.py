@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
 from grn._core.files import check_access
 from grn._core.logging import logger
@@ -150,9 +151,10 @@ def _check(dataset: str, network: str, size: int | str) -> tuple[str, str, int]:
     if kind not in there:
         only = " Lofgof exists for mESC only." if kind == "Lofgof" else ""
         raise ParameterError(f"network={network!r} does not exist for {name}; use one of {', '.join(there)}.{only}")
-    if isinstance(size, bool) or str(size) not in map(str, SIZES):
+    size = int(size) if isinstance(size, str) and size.isdecimal() else checks.integer("size", size)
+    if size not in SIZES:
         raise ParameterError(f"size={size!r} does not exist; use 500 or 1000.")
-    return name, kind, int(size)
+    return name, kind, size
 
 
 def _read_tables(path: Path, dataset: str, network: str, size: int, organism: str) -> Labels:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.errors import ExpressionError, GroupError, ParameterError
 from grn._core.files import as_path, check_access
 from grn.datasets._unpack_limit import read_cells, read_text
@@ -68,8 +69,7 @@ def dream4(*, network: int = 1, path: str | Path | None = None) -> AnnData:
     >>> adata.obs["kind"].value_counts()["knock-out"]  # doctest: +SKIP
     100
     """
-    if isinstance(network, bool) or not isinstance(network, int | np.integer) or network not in range(1, 6):
-        raise ParameterError(f"network={network!r}; DREAM4 has the networks 1 to 5.")
+    network = checks.integer("network", network, least=1, most=5, note=", the networks of DREAM4")
     if path is not None and as_path(path).is_file():
         raise ParameterError(f"path={str(path)!r} is one file; DREAM4 has two per network: pass their folder.")
     files = {

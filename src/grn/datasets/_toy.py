@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.genes import tables
@@ -92,21 +92,17 @@ def toy(
 def check_sizes(sizes: dict[str, int]) -> None:
     """Refuse what is no integer of at least 1."""
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ParameterError(f"{name}={value!r}; pass an integer of at least 1.")
+        checks.integer(name, value, least=1)
 
 
 def check_share(name: str, value: float, *, below: bool = True) -> None:
     """Refuse what is no probability; 1 itself is allowed unless ``below``."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1 or (below and value == 1):
-        raise ParameterError(f"{name}={value!r}; pass a probability from 0 to {'below ' if below else ''}1.")
+    checks.number(name, value, least=0, **({"below": 1} if below else {"most": 1}))
 
 
 def check_size(name: str, value: float) -> None:
     """Refuse what is no finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < np.inf:
-        raise ParameterError(f"{name}={value!r}; pass a finite number of at least 0.")
+    checks.number(name, value, least=0)
 
 
 def names_of(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn.genes import tables
 from grn.genes.organism import ENSEMBL, as_names, detect_organism
 from grn.genes.spelling import small_letters
@@ -66,8 +66,7 @@ def resolve(names: Iterable[str], *, organism: str = "auto", orthologs: str = "o
     >>> grn.genes.resolve(["Trp53"], organism="mouse").loc[0, ["symbol", "how"]].tolist()
     ['TP53', 'ortholog']
     """
-    if orthologs not in ORTHOLOGS:
-        raise ParameterError(f"orthologs={orthologs!r} is unknown; use 'one2one' or 'syntenic'.")
+    checks.word("orthologs", orthologs, ORTHOLOGS)
     names = as_names(names)
     organism = detect_organism(names) if organism == "auto" else tables.check_organism(organism)
     written = small_letters(names) if organism == "mouse" else {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import GroupError, ParameterError
 from grn._core.labels import asked
 from grn._core.logging import hint
@@ -142,9 +143,8 @@ def _scored(label: str, net: Network, genes: pd.Index) -> Scored:
 
 def agreement_table(networks: Sequence[Scored], top: int) -> pd.DataFrame:
     """One row per two networks; see :func:`agreement`."""
-    if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
-        raise ParameterError(f"top={top!r}; pass a positive integer.")
-    rows = [_row(a, b, int(top)) for i, a in enumerate(networks) for b in networks[i + 1 :]]
+    top = checks.integer("top", top, least=1)
+    rows = [_row(a, b, top) for i, a in enumerate(networks) for b in networks[i + 1 :]]
     return pd.DataFrame(rows)
 
 

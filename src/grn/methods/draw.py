@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._core.rng import sample_names
 from grn._object.groups import cell_names, groups
 
@@ -19,8 +17,8 @@ def draw_cells(
     At most ``max_cells`` per group (``None``: all), drawn by the hash of their names, in the order of the hashes, so
     that the order of the cells does not matter; with ``among`` only cells of that mask.
     """
-    if max_cells is not None and (isinstance(max_cells, bool) or not isinstance(max_cells, Integral) or max_cells < 1):
-        raise ParameterError(f"max_cells={max_cells!r}; pass a positive integer, or None for all cells.")
+    if max_cells is not None:
+        max_cells = checks.integer("max_cells", max_cells, least=1, note=", or None for all cells")
     found = [("", np.ones(adata.n_obs, dtype=bool))] if groupby is None else groups(adata, groupby)
     places = [(name, np.flatnonzero(mask if among is None else mask & among)) for name, mask in found]
     if max_cells is not None and any(len(rows) > max_cells for _, rows in places):

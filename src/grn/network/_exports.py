@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import pandas as pd
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._core.files import PathLike
 from grn.network import combine, convert, export
 from grn.network._edge_table import EdgeTable
@@ -137,8 +136,7 @@ class Exports(EdgeTable):
         GroupError
             The network has several groups.
         """
-        if isinstance(min_targets, bool) or not isinstance(min_targets, Integral) or min_targets < 1:
-            raise ParameterError(f"min_targets={min_targets!r}; pass a positive integer.")
+        min_targets = checks.integer("min_targets", min_targets, least=1)
         edges = combine.single_group(self, "a set of regulons")
         table = export.regulon_table(edges, combine.known_signs(edges, signed=self.signed), signed=signed)
         size = table.groupby("source")["source"].transform("size")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import GroupError, NetworkError, ParameterError
 from grn._kernels.ties import ranks
 from grn.network._edge_table import EdgeTable
@@ -115,8 +116,7 @@ def _merge_params(networks: Sequence[EdgeTable]) -> dict[str, Any]:
 
 def compare_table(left: EdgeTable, right: EdgeTable, *, top: int) -> pd.DataFrame:
     """Agreement per group; see :meth:`Network.compare`."""
-    if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
-        raise ParameterError(f"top={top!r}; pass a positive integer.")
+    top = checks.integer("top", top, least=1)
     genes = pd.Index(sorted({*left.genes, *right.genes}), dtype=object)
     ordered = left.directed and right.directed
     rows = {}

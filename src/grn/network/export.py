@@ -118,7 +118,7 @@ def write_adjacency(path: PathLike, edges: pd.DataFrame) -> None:
 
 def write_table(path: PathLike, table: pd.DataFrame) -> None:
     """Write a table, tab separated for ``.tsv`` and ``.txt``; names that a spreadsheet would compute are escaped."""
-    separator = "\t" if as_path(path).suffix in {".tsv", ".txt"} else ","
+    separator = "\t" if as_path(path).suffix.lower() in {".tsv", ".txt"} else ","
     with written(path) as place:
         _harmless(table).to_csv(place, sep=separator, index=False)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import GeneNameError, GroupError, NetworkError, ParameterError
+from grn._core import checks
+from grn._core.errors import GeneNameError, GroupError, NetworkError
 from grn._core.labels import asked
 from grn._core.logging import logger
 from grn._core.near import did_you_mean
@@ -112,13 +113,8 @@ def _rank(key: np.ndarray) -> np.ndarray:
 
 
 def _number(value: float, argument: str) -> float:
-    valid = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not valid or np.isnan(value):
-        raise ParameterError(f"{argument}={value!r}; pass a number or None.")
-    return float(value)
+    return checks.number(argument, value, finite=False, note=" or None")
 
 
 def _count(value: int, argument: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ParameterError(f"{argument}={value!r}; pass a non-negative integer or None.")
-    return int(value)
+    return checks.integer(argument, value, least=0, note=" or None")

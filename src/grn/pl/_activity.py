@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.docs import document
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn._object.container import check_type
@@ -18,7 +19,7 @@ from grn.pl._edge_data import near
 from grn.pl._heatmap import draw_matrix, leaf_order
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import COLUMN_MM, INK, TEXT, check_count
+from grn.pl._style import COLUMN_MM, INK, TEXT
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -96,7 +97,7 @@ def activity(
     """
     check_type(adata)
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
-    n_sources = check_count("n_sources", n_sources)
+    n_sources = checks.integer("n_sources", n_sources, least=1)
     scores = _scores(adata, key)
     labels = _labels(adata, groupby)
     if standardize:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._kernels.ties import merged
@@ -19,7 +20,7 @@ from grn.pl._edge_data import near
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels
-from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_count, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def degree_bias(
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     colors = chosen_colors(palette, {"genes": LINES[0], "all": LINES[1], "negatives": INK})
     table = _checked(scores)
-    n_bins = check_count("n_bins", n_bins)
+    n_bins = checks.integer("n_bins", n_bins, least=1)
     chosen = _chosen(roles)
     expected = f"{len(chosen)} roles"
     axes = panels(output, (1, len(chosen)), size_mm=(COLUMN_MM, 54), expected=expected)[0]
@@ -158,12 +159,7 @@ def _once(scores: pd.DataFrame) -> None:
 
 
 def _chosen(roles: str | Sequence[str]) -> list[str]:
-    chosen = [roles] if isinstance(roles, str) else [str(role) for role in roles]
-    strange = [role for role in chosen if role not in _ROLES]
-    if strange or not chosen:
-        hint = near(strange[0], _ROLES) if strange else ""
-        raise ParameterError(f"roles={roles!r}; use 'regulator', 'target' or both.{hint}")
-    return list(dict.fromkeys(chosen))
+    return checks.words("roles", roles, _ROLES)
 
 
 def _per_gene(table: pd.DataFrame, column: str) -> pd.DataFrame:

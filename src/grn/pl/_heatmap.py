@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.docs import document
 from grn._core.logging import logger
 from grn.pl._colors import SNIPPETS as COLORS
@@ -22,7 +23,6 @@ from grn.pl._style import (
     SMALL,
     TEXT,
     blank,
-    check_count,
     settle,
     size_points,
     tick_size,
@@ -103,7 +103,10 @@ def heatmap(
     ['PAX5', 'SPI1']
     """
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
-    n_sources, n_targets = check_count("n_sources", n_sources), check_count("n_targets", n_targets)
+    n_sources, n_targets = (
+        checks.integer("n_sources", n_sources, least=1),
+        checks.integer("n_targets", n_targets, least=1),
+    )
     table = edge_table(data, key=key, group=group)
     table = table.assign(shown=numeric_column(table, value, argument="value")).dropna(subset="shown")
     if table.empty:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn import get
+from grn._core import checks
 from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
@@ -22,7 +23,7 @@ from grn.pl._layout import Rectangle, place_nodes
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._select import around, strongest
-from grn.pl._style import COLUMN_MM, blank, check_count, settle, size_points
+from grn.pl._style import COLUMN_MM, blank, settle, size_points
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -127,10 +128,13 @@ def network(
     """
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     colors = sign_colors(palette)
-    limits = {"max_edges": check_count("max_edges", max_edges), "max_genes": check_count("max_genes", max_genes)}
-    hops = check_count("hops", hops)
-    if node_size_by not in _SIZES:
-        raise ParameterError(f"node_size_by={node_size_by!r} is unknown; use one of {', '.join(_SIZES)}.")
+    limits = {
+        "max_edges": checks.integer("max_edges", max_edges, least=1),
+        "max_genes": checks.integer("max_genes", max_genes, least=1),
+    }
+    hops = checks.integer("hops", hops, least=1)
+    layout_seed = checks.integer("layout_seed", layout_seed, least=0)
+    checks.word("node_size_by", node_size_by, _SIZES)
     directed = get.network(data, key=key).directed
     table = _ranked(edge_table(data, key=key, group=group), width_by, directed=directed)
     chosen = sorted(set(in_names(data, [focus] if isinstance(focus, str) else list(focus or []))))

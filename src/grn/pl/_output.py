@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.files import PathLike, output_file, written
 from grn.pl._style import check_axes, new_axes
@@ -66,8 +67,7 @@ class Output:
         if figsize is not None and ax is not None:
             raise ParameterError("figsize is the size of a new figure; pass either ax or figsize.")
         for name, value in (("show", show), ("return_fig", return_fig)):
-            if not isinstance(value, bool | np.bool_):
-                raise ParameterError(f"{name}={value!r}; pass True or False.")
+            checks.flag(name, value)
         size = None if figsize is None else _inches(figsize)
         return cls(ax, size, None if save is None else _file(save), bool(show), bool(return_fig))
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.docs import document
 from grn.pl._colors import SIGN_NAMES, sign_colors
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._edge_data import check_genes, edge_table, in_names
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import COLUMN_MM, INK, MUTED, SMALL, TEXT, blank, check_count, tidy
+from grn.pl._style import COLUMN_MM, INK, MUTED, SMALL, TEXT, blank, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,7 +84,7 @@ def regulon(
     """
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     colors = sign_colors(palette)
-    n_targets = check_count("n_targets", n_targets)
+    n_targets = checks.integer("n_targets", n_targets, least=1)
     table = edge_table(data, key=key, group=group)
     if table.empty:
         return output.finish(blank(output.axes(COLUMN_MM, 40), "no edges to draw"))

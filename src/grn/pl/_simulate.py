@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.docs import document
 from grn._core.entries import Entry, entry_of
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
@@ -19,7 +20,7 @@ from grn.pl._edge_data import near
 from grn.pl._heatmap import draw_matrix
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import COLUMN_MM, INK, SMALL, TEXT, blank, check_count, tidy
+from grn.pl._style import COLUMN_MM, INK, SMALL, TEXT, blank, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -98,9 +99,9 @@ def simulate(
     colors = {1: rise, -1: fall, 0: UNSIGNED}
     if cmap is not None:
         color_map(cmap)
-    n_genes = check_count("n_genes", n_genes)
+    n_genes = checks.integer("n_genes", n_genes, least=1)
     record = record_of(adata, key)
-    table = _chosen(record.record["effects"], group, check_count("dose", dose, least=0))
+    table = _chosen(record.record["effects"], group, checks.integer("dose", dose, least=0))
     title = title_of(record, dose)
     table = table[~table["perturbed"].astype(bool)]
     if table.empty:

@@ -38,13 +38,6 @@ def check_axes(ax: object) -> None:
         raise ParameterError(f"ax has type {type(ax).__name__}; pass a matplotlib Axes or None for a new figure.")
 
 
-def check_count(name: str, value: object, *, least: int = 1) -> int:
-    """Return an integer argument, or raise if it is not one or too small."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ParameterError(f"{name}={value!r}; pass an integer of at least {least}.")
-    return int(value)
-
-
 def tidy(ax: Axes, *, keep: tuple[str, ...] = ("left", "bottom")) -> None:
     """Small ticks, thin spines, only those spines that carry a scale."""
     ax.grid(visible=False)

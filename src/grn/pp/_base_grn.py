@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from numbers import Real
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grn import genes
+from grn._core import checks
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
 from grn._core.files import as_path, check_access, is_file
 from grn._core.logging import hint, logger, one_voice
@@ -119,10 +119,9 @@ def base_grn(
 
 
 def _check_arguments(min_score: float | None, min_overlap: float) -> None:
-    if min_score is not None and (isinstance(min_score, bool) or not isinstance(min_score, Real)):
-        raise ParameterError(f"min_score={min_score!r}; pass a number or None.")
-    if isinstance(min_overlap, bool) or not isinstance(min_overlap, Real) or not 0 <= min_overlap <= 1:
-        raise ParameterError(f"min_overlap={min_overlap!r} is no share; pass a number from 0 to 1.")
+    if min_score is not None:
+        checks.number("min_score", min_score, finite=False, note=" or None")
+    checks.number("min_overlap", min_overlap, least=0, most=1)
 
 
 def _frame(table: object) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn import genes
+from grn._core import checks
 from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, one_voice
 from grn._object.container import target, validate
@@ -96,8 +96,7 @@ def align_genes(
     ['no-gene']
     """
     validate(adata)
-    if isinstance(min_overlap, bool) or not isinstance(min_overlap, Real) or not 0 <= min_overlap <= 1:
-        raise ParameterError(f"min_overlap={min_overlap!r} is no share; pass a number from 0 to 1.")
+    checks.number("min_overlap", min_overlap, least=0, most=1)
     here = genes_of(adata)
     names = adata.var_names[here]
     found = genes.detect_organism(names) if organism == "auto" else organism

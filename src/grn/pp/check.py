@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from anndata import AnnData
 
-from grn._core.errors import ExpressionError, ParameterError
+from grn._core import checks
+from grn._core.errors import ExpressionError
 from grn._core.logging import one_voice
 from grn._kernels.matrix_parts import only
 from grn._kernels.scan import scan
-from grn._object.container import check_type
+from grn._object.container import check_named, check_type
 from grn._object.expression import argument_of, label, select
 from grn._object.genes import gene_mask
 from grn._object.remedy import holding, remedy
@@ -149,10 +150,12 @@ def check_expression(
       log-normalised values are also in layer='log'
     """
     check_type(adata)
-    if expect is not None and expect not in _EXPECTED:
-        raise ParameterError(f"expect={expect!r} is unknown; use 'log', 'counts' or None.")
+    if expect is not None:
+        checks.word("expect", expect, _EXPECTED, note=", or None")
     matrix = select(adata, layer, use_raw=use_raw)
-    names = np.asarray(adata.raw.var_names if use_raw else adata.var_names, dtype=str)
+    index = adata.raw.var_names if use_raw else adata.var_names
+    check_named(index)
+    names = np.asarray(index, dtype=str)
     genes = gene_mask(adata, raw=use_raw)
     if genes is not None:
         matrix = only(matrix, genes)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grn._core.errors import GeneOverlapError, GroupError, NetworkError, ParameterError
+from grn._core import checks
+from grn._core.errors import GeneOverlapError, GroupError, NetworkError
 from grn._core.logging import hint, logger
 from grn._kernels.ridge import bag_products, restricted_ridge
 from grn._kernels.scatter import BLOCK
@@ -29,8 +30,7 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
 
     Edges that leave the genes of the object are left out and counted in the log.
     """
-    if coefficients not in WAYS:
-        raise ParameterError(f"coefficients={coefficients!r} is unknown; use one of {', '.join(WAYS)}.")
+    checks.word("coefficients", coefficients, WAYS)
     network = Network.from_anndata(adata, net)
     record = adata.uns[net]
     stored = record.get("simulation") if isinstance(record, Mapping) else None

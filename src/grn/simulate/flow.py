@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.logging import hint, progress
 from grn._core.rng import child, name_codes, pair_draws, sample_names
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _COUNTED = 1000
 # cells whose neighbours are drawn at a time
 _CELLS_DRAWN = 4096
+# a million points, more than any page shows
+_MOST_GRID = 1000
+_ODDS = "two numbers above 0, of the nearest and of the last neighbour, such as (0.5, 0.1)"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,30 @@ class Flow:
     transitions: sparse.csr_matrix | None = None
 
 
+def check_flow(
+    *,
+    n_neighbors: int | None,
+    n_grid: int,
+    bandwidth: float,
+    min_mass: float,
+    n_controls: int,
+    sampled_fraction: float,
+    sampling_probs: tuple[float, float],
+) -> None:
+    """Refuse numbers that no flow can be measured with, whatever the embedding."""
+    if n_neighbors is not None:
+        checks.integer("n_neighbors", n_neighbors, least=2)
+    checks.integer("n_grid", n_grid, least=2, most=_MOST_GRID)
+    checks.number("bandwidth", bandwidth, above=0)
+    checks.number("min_mass", min_mass, least=0)
+    checks.integer("n_controls", n_controls, least=0)
+    checks.number("sampled_fraction", sampled_fraction, above=0, most=1, note=", 1 for all neighbours")
+    if not isinstance(sampling_probs, Sequence | np.ndarray) or len(sampling_probs) != 2:
+        raise ParameterError(f"sampling_probs={checks.shown(sampling_probs)}; pass {_ODDS}.")
+    for odds in sampling_probs:
+        checks.number("sampling_probs", odds, above=0, note=f": {_ODDS}")
+
+
 def place_of(
     adata: AnnData,
     basis: str,
@@ -106,32 +133,25 @@ def place_of(
     most = adata.n_obs - 2
     if n_neighbors is None:
         n_neighbors = min(max(2, adata.n_obs // 5), 100)
-    _check_int("n_neighbors", n_neighbors, low=2, high=most)
-    _check_int("n_grid", n_grid, low=2)
-    _check_int("n_controls", n_controls, low=0)
-    for name, value, low in (("bandwidth", bandwidth, 1e-12), ("min_mass", min_mass, 0.0)):
-        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < np.inf:
-            raise ParameterError(f"{name}={value!r}; pass a number {'above' if low else 'of at least'} 0.")
+    check_flow(
+        n_neighbors=n_neighbors, n_grid=n_grid, bandwidth=bandwidth, min_mass=min_mass, n_controls=n_controls,
+        sampled_fraction=sampled_fraction, sampling_probs=sampling_probs,
+    )  # fmt: skip
+    n_neighbors = checks.integer("n_neighbors", n_neighbors, least=2, most=most, note=", the cells but two")
     if np.ptp(embedding[:, :2], axis=0).min() <= 0:
         raise ParameterError(
             f"all cells have the same coordinate in obsm[{basis!r}]; pass an embedding that spreads them."
         )
     time = None if pseudotime is None else _pseudotime(adata, pseudotime)
     return Place(
-        embedding[:, :2].copy(), time, n_neighbors, n_grid, float(bandwidth), float(min_mass), n_controls, own_change,
+        embedding[:, :2].copy(), time, n_neighbors, int(n_grid), float(bandwidth), float(min_mass), int(n_controls),
+        own_change,
         _sampling(sampled_fraction, sampling_probs, n_neighbors), keep_transitions,
     )  # fmt: skip
 
 
 def _sampling(fraction: float, odds: tuple[float, float], n_neighbors: int) -> tuple[float, tuple[float, float]] | None:
-    """Share and odds of a sample of the neighbours, checked; ``None`` for all of them."""
-    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction <= 1:
-        raise ParameterError(f"sampled_fraction={fraction!r}; pass a number above 0 and up to 1 (all neighbours).")
-    usable = isinstance(odds, Sequence | np.ndarray) and not isinstance(odds, str) and len(odds) == 2
-    if not usable or not all(isinstance(p, Real) and not isinstance(p, bool) and 0 < p < np.inf for p in odds):
-        raise ParameterError(
-            f"sampling_probs={odds!r}; pass two numbers above 0, of the nearest and of the last neighbour: (0.5, 0.1)."
-        )
+    """Share and odds of a sample of the neighbours; ``None`` for all of them."""
     if fraction == 1:
         return None
     if _n_sampled(fraction, n_neighbors) < 2:
@@ -158,13 +178,6 @@ def _sampled(place: Place, neighbours: np.ndarray, names: list[str], seed: int) 
         draws = pair_draws(codes[rows, None], codes[neighbours[rows]])
         drawn[rows] = kernel.sampled(neighbours[rows], draws, drawn.shape[1], odds)
     return drawn
-
-
-def _check_int(name: str, value: object, *, low: int, high: int | None = None) -> None:
-    usable = isinstance(value, Integral) and not isinstance(value, bool) and value >= low
-    if not usable or (high is not None and value > high):
-        upper = "" if high is None else f" and at most {high}"
-        raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}{upper}.")
 
 
 def _pseudotime(adata: AnnData, name: str) -> np.ndarray:

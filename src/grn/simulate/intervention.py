@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError
 
 Amount = float | tuple[str, float]
@@ -71,10 +72,12 @@ def _is_series(amount: object) -> bool:
 
 def _setting(gene: str, amount: object) -> GeneIntervention:
     kind, number = amount if isinstance(amount, list | tuple) and len(amount) == 2 else ("value", amount)
-    usable = isinstance(number, int | float | np.number) and not isinstance(number, bool) and np.isfinite(number)
-    if not usable or number < 0 or kind not in ("value", "fold", "quantile") or (kind == "quantile" and number > 1):
-        raise ParameterError(f"perturbation[{gene!r}]={amount!r}; pass {_FORMS}.")
-    return GeneIntervention(gene, str(kind), float(number))
+    try:
+        word = checks.word("", kind, ("value", "fold", "quantile"))
+        level = checks.number("", number, least=0, most=1 if word == "quantile" else None)
+    except ParameterError as error:
+        raise ParameterError(f"perturbation[{gene!r}]={checks.shown(amount)}; pass {_FORMS}.") from error
+    return GeneIntervention(gene, word, level)
 
 
 def check_range(doses: list[tuple[GeneIntervention, ...]], observed: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from grn._core import checks
 from grn._core.errors import GroupError, MissingDependencyError, NetworkError, ParameterError
 from grn._core.logging import hint, logger, one_voice
 from grn._core.logging import progress as progress_bar
@@ -20,7 +21,6 @@ from grn._object.groups import label_codes
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.schema import storable
-from grn.trust.repetitions import check_count
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -136,7 +136,7 @@ def activity(
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "progress"}}
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
-    check_count("min_targets", min_targets, 1)
+    min_targets = checks.integer("min_targets", min_targets, least=1)
     scorer = _scorer(method)
     net = Network.from_anndata(adata, key).within(adata.var_names)
     net = net.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)

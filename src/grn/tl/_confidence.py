@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import ParameterError
@@ -22,7 +22,7 @@ from grn.methods.environment import jobs
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.tl._snippets import SNIPPETS
-from grn.trust.repetitions import Repeated, RepetitionPlan, check_count, repeat
+from grn.trust.repetitions import Repeated, RepetitionPlan, repeat
 from grn.trust.rerun import Axes, Edges, need_permutable, rerun_of
 
 if TYPE_CHECKING:
@@ -184,9 +184,8 @@ def confidence(
     rerun = rerun_of(adata, network, method=method, model=model, given=params, n_jobs=jobs(n_jobs), key=net)
     if n_permutations:
         need_permutable(rerun.record)
-    plan = RepetitionPlan(
-        n_permutations, n_subsamples, float(fraction), strata, together, seed_of(rng), progress, folder
-    )
+    counts = int(n_permutations), int(n_subsamples)
+    plan = RepetitionPlan(*counts, float(fraction), strata, together, seed_of(rng), progress, folder)
     with torch_threads(jobs(n_jobs)):
         found = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, found, pool, top, standardise=standardise)
@@ -209,16 +208,14 @@ _LAYOUT = ("edges", "params", "schema", "genes")
 
 
 def _check(n_permutations: int, n_subsamples: int, fraction: float, pool: str, top: int | None) -> None:
-    check_count("n_permutations", n_permutations, 0)
-    check_count("n_subsamples", n_subsamples, 0)
+    checks.integer("n_permutations", n_permutations, least=0)
+    checks.integer("n_subsamples", n_subsamples, least=0)
     if not n_permutations and not n_subsamples:
         raise ParameterError("n_permutations=0 and n_subsamples=0 leave nothing to do; pass at least one of them.")
-    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
-        raise ParameterError(f"fraction={fraction!r}; pass a share above 0 and below 1.")
-    if pool not in POOLS:
-        raise ParameterError(f"pool={pool!r} is unknown; use {' or '.join(map(repr, POOLS))}.")
+    checks.number("fraction", fraction, above=0, below=1)
+    checks.word("pool", pool, POOLS)
     if top is not None:
-        check_count("top", top, 1)
+        checks.integer("top", top, least=1, note=" or None")
     elif n_subsamples and not n_permutations:
         raise ParameterError("without permutations stability needs to know among how many edges: pass top=1000.")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.logging import progress as progress_bar
@@ -16,7 +17,6 @@ from grn._kernels.ties import merged, ranks
 from grn._object.container import check_target, target, validate
 from grn.network import Network
 from grn.network.schema import is_network
-from grn.trust.repetitions import check_count
 from grn.trust.rerun import Axes
 
 if TYPE_CHECKING:
@@ -112,11 +112,9 @@ def consensus(
     """
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
-    if method not in METHODS:
-        raise ParameterError(f"method={method!r} is unknown; use {' or '.join(map(repr, METHODS))}.")
-    if top is not None:
-        check_count("top", top, 1)
-    check_count("min_support", min_support, 0)
+    checks.word("method", method, METHODS)
+    top = None if top is None else checks.integer("top", top, least=1, note=" or None")
+    min_support = checks.integer("min_support", min_support, least=0)
     names = _names(adata, nets, key_added)
     found = [Network.from_anndata(adata, name) for name in names]
     axes = _axes(found)

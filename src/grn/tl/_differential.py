@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.device import torch_threads
-from grn._core.errors import CapabilityError, GeneOverlapError, ParameterError
+from grn._core.errors import CapabilityError, GeneOverlapError
 from grn._core.logging import hint, logger, one_voice
 from grn._core.logging import progress as bar
 from grn._core.rng import RNGLike, seed_of
@@ -29,7 +30,6 @@ from grn.network import Network
 from grn.tl._confidence import POOLS
 from grn.trust.design import MIN_CELLS, Design, design_of
 from grn.trust.frozen import freeze
-from grn.trust.repetitions import check_count
 from grn.trust.rerun import Axes, Rerun, checked_params
 
 if TYPE_CHECKING:
@@ -166,9 +166,8 @@ def differential(
     """
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
-    check_count("n_permutations", n_permutations, 0)
-    if pool not in POOLS:
-        raise ParameterError(f"pool={pool!r} is unknown; use {' or '.join(map(repr, POOLS))}.")
+    n_permutations = checks.integer("n_permutations", n_permutations, least=0)
+    checks.word("pool", pool, POOLS)
     seed = seed_of(rng)
     record = METHODS[method]
     if "cells" not in record.needs or record.reads_model:

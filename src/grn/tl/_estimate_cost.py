@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.device import torch_threads
 from grn._core.docs import document
-from grn._core.errors import ParameterError
 from grn._core.logging import one_voice
 from grn._core.logging import progress as progress_bar
 from grn._core.store import size
@@ -229,9 +229,7 @@ def passes(work: Plan, features: tuple[str, ...]) -> tuple[int, int]:
 
 
 def _wanted(features: Sequence[str]) -> tuple[str, ...]:
-    given = (features,) if isinstance(features, str) else tuple(features)
-    if not given or not set(given) <= set(FEATURES):
-        raise ParameterError(f"features={features!r}; pass some of {', '.join(map(repr, FEATURES))}.")
+    given = checks.words("features", features, FEATURES)
     return tuple(name for name in FEATURES if name in given)
 
 
@@ -244,8 +242,7 @@ def _reading(features: tuple[str, ...], model: FoundationModel, grid: Sequence[f
 
 
 def _groups(adata: AnnData, context: str, groupby: str | None) -> tuple[str, ...]:
-    if context not in CONTEXTS:
-        raise ParameterError(f"context={context!r}; use one of {', '.join(CONTEXTS)}.")
+    checks.word("context", context, CONTEXTS)
     if groupby is None:
         return ("",)
     if context == "virtual":

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core import stored
+from grn._core import checks, stored
 from grn._core.entries import Entry, entry_of, feature_entry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
@@ -180,25 +178,15 @@ def _config(
     )
 
 
-# more is more than a computer trains, and than torch counts
-_MOST = 2**31 - 1
-
-
 def _check(view: str, hidden: Sequence[int], **counts: int) -> None:
     if isinstance(hidden, str) or not isinstance(hidden, Sequence):
         raise ParameterError(f"hidden={hidden!r}; pass a list of widths such as (64, 32).")
-    if view not in VIEWS:
-        raise ParameterError(f"view={view!r}; use one of {', '.join(VIEWS)}.")
+    checks.word("view", view, VIEWS)
     for name, value in [*counts.items(), *(("hidden", h) for h in hidden)]:
-        if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= _MOST:
-            raise ParameterError(f"{name}={value!r}; pass integers from 1 to {_MOST}.")
+        checks.integer(name, value, least=1)
 
 
 def _check_sizes(validation: float, lr: float, weight_decay: float) -> None:
-    for name, value in (("validation", validation), ("lr", lr), ("weight_decay", weight_decay)):
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
-            raise ParameterError(f"{name}={value!r}; pass a finite number of at least 0.")
-    if not 0 < validation < 1:
-        raise ParameterError(f"validation={validation}; pass a fraction between 0 and 1.")
-    if lr == 0:
-        raise ParameterError("lr=0; pass a number above 0, as nothing is learnt otherwise.")
+    checks.number("validation", validation, above=0, below=1)
+    checks.number("lr", lr, above=0, note=", as nothing is learnt otherwise")
+    checks.number("weight_decay", weight_decay, least=0)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from grn._core import checks
 from grn._core.errors import GrnError, ParameterError
 from grn._core.logging import hint, logger, one_voice, some
 from grn._core.logging import progress as progress_bar
@@ -21,7 +22,6 @@ from grn._object.genes import column
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.convert import edges_to_csr
-from grn.trust.repetitions import check_count
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -122,10 +122,8 @@ def rank_regulators(
     """
     validate(adata)
     check_target(adata, copy=copy)
-    if by not in BY:
-        raise ParameterError(f"by={by!r} is unknown; use one of {', '.join(map(repr, BY))}.")
-    if top is not None:
-        check_count("top", top, 1)
+    checks.word("by", by, BY)
+    top = None if top is None else checks.integer("top", top, least=1, note=" or None")
     found = Network.from_anndata(adata, net)
     kept = found.filter(max_q=max_q, top=top)
     groups = _groups_left(found, kept, net, max_q)

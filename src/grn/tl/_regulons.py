@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import hint, logger, one_voice, some
 from grn._core.names import check_key
@@ -117,8 +118,7 @@ def _check(adata: Any, min_targets: int, max_targets: int) -> None:
     if not isinstance(adata, AnnData):
         raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
     for name, value in (("min_targets", min_targets), ("max_targets", max_targets)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ParameterError(f"{name}={value!r}; pass a positive integer.")
+        checks.integer(name, value, least=1)
     if max_targets < min_targets:
         raise ParameterError(f"max_targets={max_targets} is below min_targets={min_targets}.")
 

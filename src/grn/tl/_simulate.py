@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn import __version__
+from grn._core import checks
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.logging import progress as progress_bar
@@ -35,7 +36,7 @@ from grn.simulate.coefficients import (
     tell_silent,
     weights,
 )
-from grn.simulate.flow import Flow, flow_of, place_of
+from grn.simulate.flow import Flow, check_flow, flow_of, place_of
 from grn.simulate.intervention import GeneIntervention, Perturbation, check_range, doses_of
 from grn.simulate.propagation import MODES, LinearCells, effects, observed
 
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from grn.network import Network
 
 KIND = "simulation"
+
+# a signal still on its way after so many edges circles in feedback, which mode="steady" sums to its end
+_MOST_STEPS = 1000
 
 
 @one_voice
@@ -115,7 +119,7 @@ def simulate(
         ``"propagate"``: the steps above. ``"paths"``: all paths of up to ``n_propagation`` edges, kept from 0 upwards
         only at the end. ``"steady"``: paths of any length; the network must damp its feedback.
     n_propagation
-        Number of steps, or length of paths (at least 1). Not used by ``"steady"``.
+        Number of steps, or length of paths, from 1 to 1000. Not used by ``"steady"``.
     clip
         Keep genes, other than the perturbed ones, within the range in which they were observed.
     groupby
@@ -230,6 +234,11 @@ def simulate(
     validate(adata)
     doses = doses_of(in_names(adata, perturbation))
     _check(mode, n_propagation, alpha, len(doses), basis, pseudotime, layer_added, transitions_added)
+    measured = {
+        "n_neighbors": n_neighbors, "n_grid": n_grid, "bandwidth": bandwidth, "min_mass": min_mass,
+        "n_controls": n_controls, "sampled_fraction": sampled_fraction, "sampling_probs": sampling_probs,
+    }  # fmt: skip
+    check_flow(**measured)
     genes = [setting.gene for setting in doses[0]]
     gene_rows(adata, genes, "perturbed genes")
     check_target(adata, copy=copy, key=key_added)
@@ -242,10 +251,8 @@ def simulate(
     if basis is not None:
         cells = cell_names(adata).tolist()
         place = place_of(
-            adata, basis, pseudotime,
-            n_neighbors=n_neighbors, n_grid=n_grid, bandwidth=bandwidth, min_mass=min_mass, n_controls=n_controls,
-            own_change=own_change, sampled_fraction=sampled_fraction, sampling_probs=sampling_probs,
-            keep_transitions=transitions_added is not None,
+            adata, basis, pseudotime, **measured,
+            own_change=own_change, keep_transitions=transitions_added is not None,
         )  # fmt: skip
     grouped = _groups(adata, network, table, groupby, least=10 if way == "refit" else 1)
     tables = by_group(table, grouped[0], net)
@@ -253,7 +260,7 @@ def simulate(
     inferred = network.params.get("smooth")
     with reads_of() as reads:
         read, used = _reader(adata, layer=layer, smooth=smooth, inferred=inferred, use_raw=use_raw, values=values)
-    build = partial(LinearCells, mode=mode, steps=n_propagation, clip=clip, parity=parity)
+    build = partial(LinearCells, mode=mode, steps=int(n_propagation), clip=clip, parity=parity)
     model = _model(adata, read, tables, way, doses, grouped, alpha=alpha, build=build)
     found, layer_values = effects(model, doses, keep=layer_added is not None)
     flow = None
@@ -284,10 +291,8 @@ def _check(
     layer_added: str | None,
     transitions_added: str | None,
 ) -> None:
-    if mode not in MODES:
-        raise ParameterError(f"mode={mode!r} is unknown; use one of {', '.join(MODES)}.")
-    if isinstance(n_propagation, bool) or not isinstance(n_propagation, int | np.integer) or n_propagation < 1:
-        raise ParameterError(f"n_propagation={n_propagation!r}; pass an integer of at least 1.")
+    checks.word("mode", mode, MODES)
+    checks.integer("n_propagation", n_propagation, least=1, most=_MOST_STEPS, note=": mode='steady' takes all steps")
     check_penalty("alpha", alpha, OF_SUMS)
     if pseudotime is not None and basis is None:
         raise ParameterError(f"pseudotime={pseudotime!r} needs an embedding; pass basis='X_umap' too.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -131,15 +130,6 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
         "the genes or the regulators have changed since, or an argument was not stored. Infer the network again, or "
         "pass the arguments that made it, such as params={'alpha': 0.1}."
     )
-
-
-_MOST = 2**31 - 1
-
-
-def check_count(name: str, value: object, least: int) -> None:
-    """Refuse what is no whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= _MOST:
-        raise ParameterError(f"{name}={value!r}; pass an integer from {least} to {_MOST}.")
 
 
 def _order(blocks: ExchangeableSets, axes: Axes, plan: RepetitionPlan, i: int) -> np.ndarray:

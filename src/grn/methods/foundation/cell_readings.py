@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.device import rows_per_batch
 from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, progress, some
@@ -227,9 +228,8 @@ def denoise(
     """Expected counts (n_obs, n_vars) float32 of deeper cells; NaN for genes that were not shown."""
     model = request.model
     need(model, "denoise", "grn.tl.denoise")
-    number = isinstance(depth_factor, Real) and not isinstance(depth_factor, bool)
-    if not number or not 0 < depth_factor < _DEEPEST:
-        raise ParameterError(f"depth_factor={depth_factor!r}; pass a positive number, 1 for the depth of the cell.")
+    note = ", 1 for the depth of the cell"
+    depth_factor = checks.number("depth_factor", depth_factor, above=0, below=_DEEPEST, note=note)
     check_features(4 * adata.n_obs * adata.n_vars, request, "an object with fewer genes, adata[:, genes].copy()")
     rows = None if genes is None else gene_rows(adata, genes, "genes")
     cells = _that_fit(adata, shown_cells(adata, request, genes=rows), named=genes is not None)
@@ -284,14 +284,9 @@ def _classes(model: FoundationModel, classes: Sequence[str] | None) -> list[str]
     there = list(model.labels)  # type: ignore[attr-defined]  # what the capability "labels" promises
     if classes is None:
         return there
-    if isinstance(classes, str) or not list(classes):
+    if isinstance(classes, str):
         raise ParameterError(f"classes={classes!r}; pass a list, such as {there[:1]}, or None for all.")
-    strange = [name for name in classes if name not in there]
-    if strange:
-        raise ParameterError(
-            f"classes= has {some(strange, 5)}; {model.name!r} names the labels of: {', '.join(there)}."
-        )
-    return list(dict.fromkeys(classes))
+    return checks.words("classes", classes, there, note=f", of which {model.name!r} names the labels, or None for all")
 
 
 def check_features(n_bytes: int, request: CellRequest, remedy: str) -> None:

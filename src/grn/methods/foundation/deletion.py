@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.cluster import each
-from grn._core.errors import ExpressionError, ParameterError
+from grn._core.errors import ExpressionError
 from grn._core.logging import hint, progress
 from grn._object.expression import Expression
 from grn._object.values import expression
@@ -79,8 +80,7 @@ def deletion(adata, task: Task, *, max_cells: int, mode: str, name: str) -> Netw
     Network
         Unsigned. Pairs that no cell has together are left out and counted in the log.
     """
-    if mode not in MODES:
-        raise ParameterError(f"mode={mode!r}; use one of {', '.join(MODES)}.")
+    checks.word("mode", mode, MODES)
     genes = pair_genes(adata, task.model, task.sources, task.targets)
     values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
     reference = Moments(*values.moments())

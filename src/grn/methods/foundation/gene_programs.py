@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from grn._core import checks
 from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import hint
 from grn._core.optional import require
@@ -191,8 +191,6 @@ def _programs(names: np.ndarray, embeddings: np.ndarray, codes: np.ndarray, min_
 
 
 def _check(n_neighbors: object, resolution: object, min_genes: object) -> None:
-    for name, value, least in (("n_neighbors", n_neighbors, 2), ("min_genes", min_genes, 1)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ParameterError(f"{name}={value!r}; pass an integer of at least {least}.")
-    if isinstance(resolution, bool) or not isinstance(resolution, Real) or not 0 < float(resolution) < float("inf"):
-        raise ParameterError(f"resolution={resolution!r}; pass a positive number; larger ones make smaller programs.")
+    checks.integer("n_neighbors", n_neighbors, least=2)
+    checks.integer("min_genes", min_genes, least=1)
+    checks.number("resolution", resolution, above=0, note="; larger ones make smaller programs")

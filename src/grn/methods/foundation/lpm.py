@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
@@ -25,10 +26,8 @@ def fit_lpm_response(inputs: Inputs, *, contexts: str = "mean", sign: str = "reg
     way.
     """
     adata, task = inputs.adata, inputs.task
-    if contexts not in CONTEXTS:
-        raise ParameterError(f"contexts={contexts!r}; use one of {', '.join(CONTEXTS)}.")
-    if sign not in SIGNS:
-        raise ParameterError(f"sign={sign!r}; use one of {', '.join(SIGNS)}.")
+    checks.word("contexts", contexts, CONTEXTS)
+    checks.word("sign", sign, SIGNS)
     direction = task.model.direction if sign == "regulation" else 1
     if direction == 0:
         raise ParameterError(

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from numbers import Integral, Real
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.cluster import each
 from grn._core.device import rows_per_batch
 from grn._core.errors import GroupError, ParameterError
@@ -174,17 +174,12 @@ def _only_pairs(matrix: np.ndarray, genes: PairGenes) -> np.ndarray:
 
 
 def _block(n: int, layer: int) -> int:
-    if isinstance(layer, bool) or not isinstance(layer, Integral) or not -n <= layer < n:
-        raise ParameterError(
-            f"attention_layer={layer!r}; the model has {n} layers: pass 0 to {n - 1}, or -1 for the last."
-        )
-    return layer % n
+    return checks.integer("attention_layer", layer, least=-n, most=n - 1, note=", -1 for the last layer") % n
 
 
 def _check_threshold(threshold: float | None) -> None:
-    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-    if threshold is not None and not (number and -1 <= threshold <= 1):
-        raise ParameterError(f"threshold={threshold!r}; pass a cosine between -1 and 1, such as 0.4, or None.")
+    if threshold is not None:
+        checks.number("threshold", threshold, least=-1, most=1, note=", a cosine such as 0.4, or None")
 
 
 def _check_control(control: str, task: Task, cells: dict[str, np.ndarray]) -> None:

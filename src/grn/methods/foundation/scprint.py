@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.cluster import each
 from grn._core.errors import ParameterError
 from grn._core.logging import hint, logger, progress
@@ -206,29 +206,20 @@ def _choose(adata, task: Task, shown: _Shown, labels: pd.DataFrame, mean: torch.
 
 
 def _check(task: Task, heads: str, labels: object, max_cells: object, max_genes: object, threshold: object) -> None:
-    if heads not in HEADS:
-        raise ParameterError(f"heads={heads!r}; use one of {', '.join(HEADS)}.")
+    checks.word("heads", heads, HEADS)
     if (labels is None) == (heads == "select"):
         raise ParameterError(
             "heads='select' needs labels=, a DataFrame with source and target."
             if labels is None
             else f"labels= was given with heads={heads!r}; pass heads='select' to use them."
         )
-    for name, value in (
-        ("max_cells", max_cells),
-        ("max_genes", task.model.max_genes if max_genes is None else max_genes),
-    ):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ParameterError(f"{name}={value!r}; pass a positive integer.")
-    if isinstance(max_genes, Integral) and max_genes > task.model.max_genes:
-        raise ParameterError(
-            f"max_genes={max_genes}, but {task.model.name!r} takes {task.model.max_genes}; load it with "
-            f"params={{'max_genes': {max_genes}}}."
-        )
-    if threshold is not None and (
-        isinstance(threshold, bool) or not isinstance(threshold, Real) or not 0 <= threshold < 1
-    ):
-        raise ParameterError(f"threshold={threshold!r}; pass a number from 0 to 1, or None for 1 / number of genes.")
+    checks.integer("max_cells", max_cells, least=1)
+    if max_genes is not None:
+        most = task.model.max_genes
+        more = f": more only if {task.model.name!r} is loaded with params={{'max_genes': ...}}"
+        checks.integer("max_genes", max_genes, least=1, most=most, note=more)
+    if threshold is not None:
+        checks.number("threshold", threshold, least=0, below=1, note=", or None for 1 / number of genes")
 
 
 METHODS.add(

@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 from torch import Tensor
 
+from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError
 from grn._object.groups import FEWEST_OF_A_MEAN, group_codes
 from grn._object.values import expression
@@ -59,8 +60,7 @@ def base_cells(
     adata, genes: PairGenes, *, context: str, groupby: str | None, layer: str | None, use_raw: bool, values: str
 ) -> BaseCells:
     """The base cells a request asks for; reads the cells twice: to know their scale, and for all means."""
-    if context not in CONTEXTS:
-        raise ParameterError(f"context={context!r}; use one of {', '.join(CONTEXTS)}.")
+    checks.word("context", context, CONTEXTS)
     column = {str(gene): i for i, gene in enumerate(genes.ids) if gene}
     if context == "virtual":
         if groupby is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.cluster import check_client
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import hint
@@ -142,8 +143,7 @@ def gradient_trajectory(
     """Gradient trajectory by forward mode."""
     need(request.model, "gradient", "gradient trajectory")
     points = value_grid(grid, request.model.value_scale.gradient_grid, "grid")
-    if background not in ("fixed", "moving"):
-        raise ParameterError(f"background={background!r}; use 'fixed' or 'moving'.")
+    checks.word("background", background, ("fixed", "moving"))
     if background == "moving" and request.model.gradient_kind != "exact":
         raise CapabilityError(
             f"background='moving' sets all genes to one value, which means nothing to {request.model.name!r} "

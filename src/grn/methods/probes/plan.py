@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 import torch
 
+from grn._core import checks
 from grn._core.device import rows_per_batch
-from grn._core.errors import ParameterError
 from grn.methods.genes import PairGenes, strides
 from grn.methods.probes.base_cells import BaseCells
 from grn.methods.probes.readings import Reading, bytes_per_gene
@@ -134,10 +133,9 @@ _MOST = 2**62
 
 def check_batch(batch_size: int | None) -> None:
     """Refuse what is no number of cells."""
-    if batch_size is not None and (
-        isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1
-    ):
-        raise ParameterError(f"batch_size={batch_size!r}; pass a positive integer or None.")
+    if batch_size is not None:
+        # torch counts in 64 bits, and a batch is no larger than what there is
+        checks.integer("batch_size", batch_size, least=1, most=None, note=" or None")
 
 
 def _unit_size(model: FoundationModel, reading: Reading, panels: Sequence[Panel], n_sources: int, n_vars: int) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import GeneOverlapError, NetworkError, ParameterError
+from grn._core import checks
+from grn._core.errors import GeneOverlapError, NetworkError
 from grn._core.logging import hint, logger
 from grn._core.rng import child
 from grn._kernels.rewire import degree_matched
@@ -69,8 +70,7 @@ def labelled_pairs(
     ParameterError
         If ``negatives`` is unknown.
     """
-    if negatives not in NEGATIVES:
-        raise ParameterError(f"negatives={negatives!r}; use one of {', '.join(NEGATIVES)}.")
+    checks.word("negatives", negatives, NEGATIVES)
     missing = [c for c in ("source", "target") if c not in getattr(labels, "columns", ())]
     if missing:
         raise NetworkError(f"labels lacks the column(s) {', '.join(missing)}; pass a DataFrame with source and target.")

@@ -1,0 +1,179 @@
+"""Every integer that a public callable takes may be numpy's; a bool or text is refused before anything is changed."""
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import partial
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import grn
+from grn._core.errors import ParameterError
+from grn.methods import METHODS
+
+BENCH = ("floors", "metrics", "negatives", "perturbation", "splits")
+WHOLE = {"int", "int | None"}
+
+
+LINKS = pd.DataFrame(
+    [("GATA1", "HBB"), ("GATA1", "KLF1"), ("SPI1", "CD14"), ("SPI1", "LYZ"), ("TAL1", "MPO")],
+    columns=["source", "target"],
+)
+
+
+def reference() -> grn.bench.Reference:
+    genes = ["GATA1", "SPI1", "TAL1", "KLF1", "CD14", "HBB", "CD4", "CSF1R", "LYZ", "MPO"]
+    return grn.bench.Reference(LINKS, genes=genes, dataset="a")
+
+
+def made() -> ad.AnnData:
+    """Cells with two networks, regulons, a simulation and pair features."""
+    adata = grn.datasets.toy(n_cells=80, n_regulators=3, n_targets=8)
+    for key, method in (("grn", "correlation"), ("second", "ridge")):
+        grn.tl.infer_network(adata, method=method, key_added=key)
+    grn.tl.vvp(adata, sources=["GATA1", "SPI1"], targets=["TAL1", *adata.var_names[4:8]])
+    grn.tl.activity(adata, min_targets=1)
+    grn.tl.simulate(adata, perturbation={"GATA1": 0}, n_propagation=1)
+    adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(80, 2))
+    return adata
+
+
+OBJECT = made()
+PAIRS = pd.DataFrame({"source": np.repeat(["GATA1", "SPI1"], 4), "target": np.tile(OBJECT.var_names[4:8], 2)})
+PAIRS["label"] = [1, 0, 1, 0, 0, 1, 0, 1]
+SCREEN = grn.datasets.toy_perturbation(n_cells=6, n_regulators=3, n_targets=2, n_times=2)
+DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
+COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
+FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
+MODELS = {
+    name: grn.models.untrained(family, genes=list(OBJECT.var_names), layers=1, width=8, heads=2)
+    for name, family in {"scgenept": "scgenept", "scgpt": "scgpt"}.items()
+}
+# what a call needs beside the number that is tried; those that are not here need nothing
+NEEDED = {
+    "pp.smooth": {"k": 3, "graph": None},
+    "tl.activity": {"key": "grn", "min_targets": 1},
+    "tl.celloracle": {"n_bags": 2, "max_p": None},
+    "tl.confidence": {"net": "grn", "n_permutations": 2, "n_subsamples": 2},
+    "tl.consensus": {"nets": ["grn", "second"], "min_support": 0},
+    "tl.differential": {"condition": "group", "n_permutations": 2},
+    "tl.fit_translator": {"labels": PAIRS, "members": 1, "epochs": 2, "validation": 0.3},
+    "tl.perturbation_response": {"model": MODELS["scgenept"]},
+    "tl.regulons": {"min_targets": 1},
+    "tl.scrank": DRUG,
+    "tl.simulate": {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},
+    "get.agreement": {"keys": ["grn", "second"]},
+    "pl.activity": {"groupby": "group"},
+    "pl.compare_models": {"keys": ["grn", "second"]},
+    "pl.regulon": {"source": "GATA1"},
+    "datasets.toy": {"n_regulators": 3, "n_targets": 8, "n_cells": 20},
+    "datasets.toy_groups": {"n_regulators": 3, "n_targets": 8, "n_cells": 20},
+    "datasets.toy_perturbation": {"n_regulators": 3, "n_targets": 8, "n_cells": 6},
+    "models.untrained": {"family": "scgpt", "genes": ["SPI1", "CD14"], "layers": 1, "width": 8, "heads": 2},
+    "bench.score_edges": {"edges": LINKS, "reference": reference(), "seeds": 1, "n_boot": 1},
+    "bench.scorer": {"method": "correlation"},
+    "bench.run": {"methods": ["VVP (raw)"], "train": reference(), "test": [reference()], "seeds": 1, "outside": False},
+    "bench.perturbation.deviations": {"top": 1},
+    "bench.perturbation.effects": {"perturbation": "perturbation", "control": "control"},
+    "pl.degree_bias": {
+        "scores": grn.bench.score_edges(LINKS, reference(), seeds=1, n_boot=1, pairs=True, negatives=["uniform"])
+    },
+}
+# a number to try where the default is none, or would be slow or wrong for so few cells
+TRIED = {"k": 3, "sight": 3, "n_neighbors": 5, "n_grid": 4, "n_cells": 12, "n_regulators": 3, "n_targets": 8, "top": 3,
+         "seeds": 1, "n_boot": 2, "width": 8, "heads": 2, "layers": 1, "n_bags": 2, "n_permutations": 2, "n_k": 2,
+         "n_subsamples": 2, "members": 1, "epochs": 2, "n_trees": 2, "max_rounds": 2, "n_resamples": 2,
+         "n_components": 2, "rank": 2, "max_steps": 1, "min_cells": 2, "n_propagation": 1, "n_controls": 1,
+         "min_targets": 1, "max_regulators": 2, "n_jobs": 1, "dose": 0, "min_support": 0, "cells_per_resample": 20,
+         "min_group_cells": 5, "max_genes": 5, "n_knockouts": 2, "n_times": 2, "feedforward": 8}  # fmt: skip
+# what reads published files, fits for long, or takes part in a call of its own in the tests of that function
+ELSEWHERE = {
+    "bench.label_floors", "bench.leakage", "bench.run", "bench.scored_pairs", "datasets.dream4", "models.pretrain",
+    "pp.smooth", "tl.gene_programs", "tl.denoise", "tl.predict_labels", "tl.predict_knockout",
+}  # fmt: skip
+
+
+def functions() -> dict[str, Callable]:
+    spaces = {name: getattr(grn, name) for name in ("pp", "tl", "get", "pl", "datasets", "models", "bench")}
+    spaces |= {f"bench.{name}": getattr(grn.bench, name) for name in BENCH}
+    return {
+        f"{space}.{name}": getattr(module, name)
+        for space, module in spaces.items()
+        for name in module.__all__
+        if inspect.isfunction(getattr(module, name))
+    }
+
+
+def whole(function: Callable) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if str(p.annotation) in WHOLE]
+
+
+FUNCTIONS = functions()
+ARGUMENTS = [(f, n) for f, function in FUNCTIONS.items() for n in whole(function)]
+PARAMETERS = [(m, n) for m in METHODS for n in whole(METHODS[m].fit)]
+OF_MODELS = {"scgenept_response": "scgenept", "scgpt_attention": "scgpt", "scgpt_embedding": "scgpt"}
+# methods of models of other families are called the same way
+FAMILIES = {"genecompass_deletion", "geneformer_deletion", "lpm_response", "scprint_attention"}
+
+
+def call(name: str, **number) -> object:
+    arguments = {**NEEDED.get(name, {}), **number}
+    first = next(iter(inspect.signature(FUNCTIONS[name]).parameters.values()))
+    if first.name in ("adata", "data"):
+        adata = (
+            SCREEN if name in ("tl.renge", "bench.perturbation.effects", "bench.perturbation.deviations") else OBJECT
+        ).copy()
+        if name == "tl.renge":
+            arguments = {**COLUMNS, **FIT, **number}
+        return FUNCTIONS[name](adata, **arguments)
+    return FUNCTIONS[name](**arguments)
+
+
+@pytest.mark.parametrize("value", [True, "3"], ids=repr)
+@pytest.mark.parametrize(("name", "argument"), [a for a in ARGUMENTS if a[0] not in ELSEWHERE])
+def test_what_is_no_integer_is_refused(name, argument, value):
+    with pytest.raises(ParameterError, match=rf"^{argument}="):
+        call(name, **{argument: value})
+
+
+def test_nothing_is_changed_by_what_is_refused():
+    before = (sorted(OBJECT.uns), sorted(OBJECT.obsm), sorted(OBJECT.varm), sorted(OBJECT.layers))
+    for name, argument in ARGUMENTS:
+        if name.startswith("tl.") and name not in ELSEWHERE | {"tl.renge"}:
+            adata = OBJECT.copy()
+            with pytest.raises(ParameterError):
+                FUNCTIONS[name](adata, **{**NEEDED.get(name, {}), argument: True})
+            assert (sorted(adata.uns), sorted(adata.obsm), sorted(adata.varm), sorted(adata.layers)) == before
+
+
+@pytest.mark.parametrize(("name", "argument"), [a for a in ARGUMENTS if a[0] not in ELSEWHERE])
+def test_integers_of_numpy_are_taken(name, argument):
+    default = inspect.signature(FUNCTIONS[name]).parameters[argument].default
+    number = TRIED.get(argument, default if isinstance(default, int) else 2)
+    needed = (
+        {"basis": "X_umap"} if name == "tl.simulate" and argument in ("n_neighbors", "n_grid", "n_controls") else {}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.pyplot.show", lambda *_, **__: None)
+        call(name, **needed, **{argument: np.int64(number)})
+
+
+@pytest.mark.parametrize(("method", "argument"), [p for p in PARAMETERS if p[0] not in FAMILIES])
+def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument):
+    adata = (SCREEN if method == "renge" else OBJECT).copy()
+    model = MODELS[OF_MODELS[method]] if method in OF_MODELS else "mini"
+    needed = {"renge": {**COLUMNS, **FIT}, "celloracle": {"n_bags": 2}}.get(method, {})
+    if method == "scrank":
+        needed = {"n_resamples": 2, "n_components": 2}
+    run = partial(grn.tl.infer_network, adata, method=method, model=model, key_added="new")
+    for value in (True, "3"):
+        with pytest.raises(ParameterError, match=rf"{re.escape(argument)}="):
+            run(params={**needed, argument: value})
+    assert "new" not in adata.uns
+    default = inspect.signature(METHODS[method].fit).parameters[argument].default
+    number = 0 if argument == "attention_layer" else TRIED.get(argument, default if isinstance(default, int) else 5)
+    run(params={**needed, argument: np.int64(number)})
+    assert "new" in adata.uns

@@ -231,7 +231,7 @@ def test_take_reads_the_pairs_of_the_sample(build):
         ({"negatives": "hard"}, r"needs scores of shape \(8, 40\); got none"),
         ({"negatives": "hard", "scores": np.ones(3)}, r"needs scores of shape \(8, 40\); got \(3,\)"),
         ({"negatives": "hard", "scores": np.full((8, 40), "x")}, "scores are no numbers"),
-        ({"rng": -3}, "rng=-3 is negative"),
+        ({"rng": -3}, "rng=-3; pass an integer of at least 0"),
     ],
 )
 def test_bad_input(build, arguments, match):

@@ -206,8 +206,8 @@ def test_printing_shows_what_is_shared(build):
         ({"by": "pair", "fraction": float("nan")}, "between 0 and 1"),
         ({"by": "pair", "fraction": True}, "between 0 and 1"),
         ({"by": "pair", "fraction": "half"}, "between 0 and 1"),
-        ({"by": "pair", "rng": -1}, "rng=-1 is negative"),
-        ({"by": "pair", "rng": "x"}, "rng has type str"),
+        ({"by": "pair", "rng": -1}, "rng=-1; pass an integer of at least 0"),
+        ({"by": "pair", "rng": "x"}, "rng=.x.; pass an integer"),
         ({"by": "pair", "test": "hESC"}, "test is a str; pass a grn.bench.Reference"),
     ],
 )

@@ -82,4 +82,4 @@ def test_bad_number_of_cells(refuses, planted, toy, max_cells):
 
 
 def test_bad_seed(refuses, planted, toy):
-    assert "negative" in refuses(ParameterError, grn.tl.attention, toy, model=planted(), rng=-1)
+    assert "rng=-1" in refuses(ParameterError, grn.tl.attention, toy, model=planted(), rng=-1)

@@ -174,7 +174,7 @@ class TestAttention:
     @pytest.mark.parametrize(
         ("given", "error", "told"),
         [
-            ({"params": {"attention_layer": 2}}, ParameterError, "2 layers: pass 0 to 1"),
+            ({"params": {"attention_layer": 2}}, ParameterError, "from -2 to 1, -1 for the last layer"),
             ({"params": {"attention_layer": True}}, ParameterError, "attention_layer=True"),
             ({"params": {"max_cells": 0}}, ParameterError, "max_cells=0"),
             ({"params": {"control": "a"}}, ParameterError, "pass groupby="),

@@ -190,7 +190,7 @@ def _means(model, cells, genes):
         ({"labels": pd.DataFrame({"source": [], "target": []})}, "heads='select'"),
         ({"max_cells": 0}, "max_cells=0"),
         ({"max_genes": True}, "max_genes=True"),
-        ({"max_genes": 5000}, "takes 3000"),
+        ({"max_genes": 5000}, "from 1 to 3000"),
         ({"threshold": 1.5}, "threshold=1.5"),
     ],
 )

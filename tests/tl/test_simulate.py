@@ -275,7 +275,7 @@ def test_groups_of_a_network_must_be_those_of_the_cells(caplog):
 def test_targets_are_refitted_in_parts_and_as_ridge_says(monkeypatch):
     adata = planted(80)
     grn.tl.simulate(adata, perturbation={"A": 0}, n_propagation=1, key_added="whole")
-    monkeypatch.setattr(coefficients, "_TARGETS", 1)
+    monkeypatch.setattr(coefficients.settings, "memory_budget", 1)
     grn.tl.simulate(adata, perturbation={"A": 0}, n_propagation=1)
     pd.testing.assert_frame_equal(adata.uns["whole"]["effects"], adata.uns["simulation"]["effects"])
     x = np.asarray(adata.X, dtype=np.float64)

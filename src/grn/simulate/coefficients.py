@@ -12,7 +12,8 @@ from scipy import sparse
 from grn._core import checks
 from grn._core.errors import GeneOverlapError, GroupError, NetworkError
 from grn._core.logging import hint, logger
-from grn._kernels.ridge import bag_products, restricted_ridge
+from grn._core.settings import settings
+from grn._kernels.edge_ridge import edge_ridge
 from grn._kernels.scatter import BLOCK
 from grn.methods.cells import none_varies
 from grn.network import Network
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 WAYS = ("auto", "stored", "refit", "weight")
-# targets whose products with all regulators are formed at a time
-_TARGETS = 2048
 
 
 def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.DataFrame, str]:
@@ -114,27 +113,13 @@ def refitted(
     table: pd.DataFrame, names: np.ndarray, rows: Callable[[np.ndarray], np.ndarray], cells: np.ndarray, alpha: float
 ) -> Any:
     """Ridge coefficients of the edges on some cells (G, G); ``rows`` gives the values of the genes ``names``."""
-    index = pd.Index(names)
-    source = index.get_indexer(table["source"])
-    target = index.get_indexer(table["target"])
-    order = np.lexsort((source, target))
-    targets, first = np.unique(target[order], return_index=True)
-    regulators = np.split(source[order], first[1:])
-    every = np.unique(source)
+    shape, index = (len(names),) * 2, pd.Index(names)
+    if table.empty:
+        return sparse.csr_array(shape)
+    source, target = index.get_indexer(table["source"]), index.get_indexer(table["target"])
     centre = rows(cells[:BLOCK]).mean(axis=0, dtype=np.float64)
-    once = np.ones((1, len(cells)))
-    found = sparse.csr_array((len(names),) * 2)
-    for start in range(0, len(targets), _TARGETS):
-        part = slice(start, start + _TARGETS)
-        # regulators first: their products with all genes are all that a regression needs
-        genes = np.concatenate([every, np.setdiff1d(targets[part], every)])
-        products = bag_products(rows, cells, every, genes, once, centre)[0]
-        place = np.zeros(len(names), dtype=np.int64)
-        place[genes] = np.arange(len(genes))
-        local = [place[some] for some in regulators[part]]
-        fitted = restricted_ridge(products, local, place[targets[part]], alpha).tocoo()
-        found = found + sparse.csr_array((fitted.data, (genes[fitted.row], genes[fitted.col])), shape=found.shape)
-    return found
+    values = edge_ridge(rows, cells, source, target, alpha, centre=centre, memory=settings.memory_budget)
+    return sparse.csr_array((values, (source, target)), shape=shape)
 
 
 def flat_groups(matrices: Sequence[Any], tables: Sequence[pd.DataFrame], groups: Sequence[str]) -> list[str]:

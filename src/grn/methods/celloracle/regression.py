@@ -11,6 +11,7 @@ from scipy import sparse
 
 from grn._core.rng import child
 from grn._kernels import ridge
+from grn._kernels.edge_ridge import edge_ridge, products_of_targets
 from grn._kernels.scatter import BLOCK, Rows
 from grn._object.smoothed import Pair, Smoothed, moments_of
 from grn.methods.celloracle.candidates import candidates
@@ -181,19 +182,8 @@ def fit_plain(
     memory: int,
 ) -> np.ndarray:
     """Ridge coefficients (E,) of unscaled targets on unscaled regulators for the edges given by positions."""
-    order = np.lexsort((source, target))
-    targets, first = np.unique(target[order], return_index=True)
-    lists = np.split(source[order], first[1:])
     rows = _remembered(data.rows, members)
-    centre = data.moments[group][0]
-    ones = np.ones((1, len(members)))
-    found = np.empty(len(source))
-    parts = [
-        ridge.plain_ridge(inner[0], cross[0], own, alpha)
-        for _, inner, cross, own in _products(rows, members, lists, targets, ones, centre, memory)
-    ]
-    found[order] = np.concatenate(parts)
-    return found
+    return edge_ridge(rows, members, source, target, alpha, centre=data.moments[group][0], memory=memory)
 
 
 def _remembered(rows: Rows, members: np.ndarray) -> Rows:
@@ -202,38 +192,6 @@ def _remembered(rows: Rows, members: np.ndarray) -> Rows:
         return rows
     block = rows(members)
     return lambda _: block
-
-
-def _products(
-    rows: Rows,
-    members: np.ndarray,
-    lists: list[np.ndarray],
-    targets: np.ndarray,
-    counts: np.ndarray,
-    centre: np.ndarray,
-    memory: int,
-    scale: np.ndarray | None = None,
-    used: np.ndarray | None = None,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray, list[np.ndarray]]]:
-    """Products of all regulators, and with some targets at a time, as many as the memory holds.
-
-    Yields the part of the targets, products among regulators (B, T, T) and with these targets (B, T, part), and the
-    rows of their regulators. Cells are read once per part.
-    """
-    used = np.unique(np.concatenate(lists)) if used is None else used
-    step = max(1, memory // (8 * len(counts) * len(used)))
-    inner: np.ndarray | None = None
-    for start in range(0, len(targets), step):
-        part = slice(start, start + step)
-        columns = targets[part] if inner is not None else np.concatenate([used, targets[part]])
-        cross = ridge.bag_products(rows, members, used, columns, counts, centre)
-        if scale is not None:
-            cross /= scale[used][:, None]
-        if inner is None:
-            inner, cross = cross[:, :, : len(used)].copy(), cross[:, :, len(used) :]
-            if scale is not None:
-                inner /= scale[used]
-        yield part, inner, cross, [np.searchsorted(used, one) for one in lists[part]]
 
 
 def _bayesian(
@@ -245,7 +203,7 @@ def _bayesian(
     squares: np.ndarray,
 ) -> ridge.Coefficients:
     ones = np.ones((1, len(members)))
-    parts = _products(data.rows, members, lists, targets, ones, centre, 2**29, data.scale)
+    parts = products_of_targets(data.rows, members, lists, targets, ones, centre, 2**29, data.scale)
     return _joined(
         [
             ridge.bayesian_ridge(inner[0], cross[0], squares[part], len(members), rows)
@@ -272,7 +230,7 @@ def _bagging(
         # by the names of the set: targets with the same regulators share their bags and are solved together
         return _drawn_places(bags, group, used[rows])
 
-    parts = _products(data.rows, members, lists, targets, counts, centre, bags.memory, data.scale)
+    parts = products_of_targets(data.rows, members, lists, targets, counts, centre, bags.memory, data.scale)
     return _joined(
         [
             ridge.bagging_ridge(inner, cross, rows, draw, bags.alpha, n_jobs=bags.n_jobs)
@@ -294,7 +252,9 @@ def _open_bagging(
     counts = _bag_counts(data.cell_names[members], group, bags)
     order = np.argsort(data.cells.names[used])
     places = order[_drawn_places(bags, group, data.cells.names[used[order]])]
-    parts = _products(data.rows, members, [used] * len(targets), targets, counts, centre, bags.memory, data.scale, used)
+    parts = products_of_targets(
+        data.rows, members, [used] * len(targets), targets, counts, centre, bags.memory, data.scale, used
+    )
     own = np.full(len(data.cells.names), -1)
     own[used] = np.arange(len(used))
     return _joined(
@@ -327,7 +287,7 @@ def _upstream_bagging(
         which = np.flatnonzero(sizes == size)
         places, counts = upstream_draws(UPSTREAM_SEED, len(members), int(size), bags.number)
         own = [lists[t] for t in which]
-        parts = _products(data.rows, members, own, targets[which], counts, centre, bags.memory, data.scale)
+        parts = products_of_targets(data.rows, members, own, targets[which], counts, centre, bags.memory, data.scale)
         part = _joined(
             [
                 ridge.bagging_ridge(inner, cross, rows, lambda _, p=places: p, bags.alpha, n_jobs=bags.n_jobs)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn._core import checks
+from grn._core.errors import ExpressionError, GeneOverlapError
 from grn._core.logging import hint, logger, progress, some
 from grn._object.expression import Expression
 from grn._object.genes import gene_rows, genes_of
@@ -129,8 +130,7 @@ def cells_of(adata, task: Task, *, min_cells: int = MIN_CELLS_SEEN, min_group_ce
     GeneOverlapError
         If no gene is a regulator.
     """
-    if isinstance(min_cells, bool) or not isinstance(min_cells, int | np.integer) or min_cells < 0:
-        raise ParameterError(f"min_cells={min_cells!r}; pass an integer of at least 0.")
+    min_cells = checks.integer("min_cells", min_cells, least=0)
     # a repetition on some of the cells has the groups and genes that were chosen on all of them
     least = min_group_cells if task.taking is None else 1
     if task.groupby is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._kernels.correlate import pearson, spearman
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
@@ -14,8 +14,7 @@ _KINDS = {"pearson": pearson, "spearman": spearman}
 
 def verify(*, kind: str) -> None:
     """Refuse what is no kind of correlation."""
-    if kind not in _KINDS:
-        raise ParameterError(f"kind={kind!r} is unknown; use {' or '.join(map(repr, _KINDS))}.")
+    checks.word("kind", kind, _KINDS)
 
 
 def fit(group: Group, *, kind: str = "pearson") -> np.ndarray | None:

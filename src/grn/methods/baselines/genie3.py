@@ -9,9 +9,10 @@ from functools import partial
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._kernels.trees import Forest, forest
-from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances, positive
+from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
 
@@ -23,9 +24,8 @@ _LEAF, _CELLS = 10, 1000
 def verify(*, mode: str, trees: str, n_trees: int, parity: bool) -> None:
     """Refuse values out of range, and a mode that the original does not have."""
     check_mode(mode)
-    if trees not in _KINDS:
-        raise ParameterError(f"trees={trees!r} is unknown; use {' or '.join(map(repr, _KINDS))}.")
-    positive("n_trees", n_trees)
+    checks.word("trees", trees, _KINDS)
+    checks.integer("n_trees", n_trees, least=1)
     if parity and mode == "fast":
         raise ParameterError("parity=True repeats the original, which has no fast mode; pass mode='exact'.")
 

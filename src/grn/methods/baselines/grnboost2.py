@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
-from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances, positive
+from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
 
@@ -20,7 +21,7 @@ from grn.methods.record import METHODS, Method
 def verify(*, mode: str, max_rounds: int, parity: bool) -> None:
     """Refuse values out of range, and a mode that the original does not have."""
     check_mode(mode)
-    positive("max_rounds", max_rounds)
+    checks.integer("max_rounds", max_rounds, least=1)
     if parity and mode == "fast":
         raise ParameterError("parity=True repeats the original, which has no fast mode; pass mode='exact'.")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from grn._core.errors import ParameterError
+from grn._core import checks
 from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.correlate import sparse_columns
@@ -48,14 +48,7 @@ class Trees:
 
 def check_mode(mode: str) -> None:
     """Refuse anything but the two modes."""
-    if mode not in ("exact", "fast"):
-        raise ParameterError(f"mode={mode!r} is unknown; use 'exact' or 'fast'.")
-
-
-def positive(name: str, value: object) -> None:
-    """Refuse anything but an integer above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ParameterError(f"{name}={value!r}; pass an integer of at least 1.")
+    checks.word("mode", mode, ("exact", "fast"))
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from grn._core.errors import NetworkError, ParameterError
+from grn._core import checks
+from grn._core.errors import NetworkError
 from grn._core.logging import logger
 from grn._object.smoothing import KEY
 from grn.methods.celloracle.regression import Bags, Problem, fit_group, fit_plain, problem
@@ -99,16 +98,13 @@ def verify(
     centrality: bool | None,
 ) -> None:
     """Refuse values out of range, and centralities without igraph."""
-    if fit not in FITS:
-        raise ParameterError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
+    checks.word("fit", fit, FITS)
     check_penalty("alpha", alpha, OF_SUMS)
-    if isinstance(n_bags, bool) or not isinstance(n_bags, Integral) or not 2 <= n_bags <= _MOST_BAGS:
-        raise ParameterError(f"n_bags={n_bags!r}; pass an integer from 2, as a t-test needs two bags, to {_MOST_BAGS}.")
-    number = int | float | np.number
-    if max_p is not None and (isinstance(max_p, bool) or not isinstance(max_p, number) or not 0 < max_p <= 1):
-        raise ParameterError(f"max_p={max_p!r}; pass a number above 0 and at most 1, or None.")
-    if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
-        raise ParameterError(f"top={top!r}; pass a positive integer, or None.")
+    checks.integer("n_bags", n_bags, least=2, most=_MOST_BAGS, note=", as a t-test needs two bags")
+    if max_p is not None:
+        checks.number("max_p", max_p, above=0, most=1, note=", or None")
+    if top is not None:
+        checks.integer("top", top, least=1, note=", or None")
     check_penalty("simulation_alpha", simulation_alpha, OF_SUMS)
     need_igraph(centrality)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.logging import logger, some
 from grn._core.rng import child
@@ -82,7 +82,7 @@ def fit_renge(
     """
     adata, task = inputs.adata, inputs.task
     columns = Columns(perturbation, time, control)
-    seen = 0 if parity else min_cells
+    seen = 0 if parity else checks.integer("min_cells", min_cells, least=0)
     found = read_screen(adata, task, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
     listed = _listed(adata, task, found)
     n_jobs = task.n_jobs or 1
@@ -260,21 +260,16 @@ def verify(
     for name, value, low in (("n_k", n_k, DEPTHS[0]), ("n_boot", n_boot, 0), ("n_trials", n_trials, 1)):
         if value is None and name == "n_k":
             continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-            raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
+        checks.integer(name, value, least=low)
     if n_boot == 1:
         raise ParameterError("n_boot=1 has no spread; pass 30, or 0 for no p-values.")
-    for name, value, high in (("C", C, np.inf), ("l1_ratio", l1_ratio, 1.0)):
+    for name, value, high in (("C", C, None), ("l1_ratio", l1_ratio, 1.0)):
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= high or not np.isfinite(value):
-            limit = "" if high == np.inf else f" up to {high:g}"
-            raise ParameterError(f"{name}={value!r}; pass a number from 0{limit}, or None to search for it.")
+        checks.number(name, value, least=0, most=high, note=", or None to search for it")
     valid_words = {"search": SEARCHES, "folds": FOLDS, "tested": TESTS}
     for name, value in {"search": search, "folds": folds, "tested": tested}.items():
-        valid = valid_words[name]
-        if value not in valid:
-            raise ParameterError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, valid))}.")
+        checks.word(name, value, valid_words[name])
 
 
 METHODS.add(

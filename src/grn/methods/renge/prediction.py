@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from grn._core import checks
 from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
 from grn._core.logging import logger
 from grn._kernels.dynamics import path_weights, series_terms
@@ -36,8 +36,7 @@ def knockouts(
     model, n_k = _stored(adata, key)
     names = np.asarray(model["genes"], dtype=str)
     depth = _depth(max_steps, n_k)
-    if isinstance(dose, bool) or not isinstance(dose, Real) or not np.isfinite(dose):
-        raise ParameterError(f"dose={dose!r}; pass a number, 1 for a knock-out.")
+    dose = checks.number("dose", dose, note=", 1 for a knock-out")
     sets = _sets(adata, names, genes, key)
     moments = np.asarray(model["times"], dtype=np.float64) if times is None else _times(times)
     levels = 0.0 if difference else _levels(model, moments)
@@ -86,9 +85,7 @@ def _stored(adata: AnnData, key: str) -> tuple[Mapping[str, Any], int]:
 def _depth(max_steps: int | None, n_k: int) -> int:
     if max_steps is None:
         return n_k
-    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or not 1 <= max_steps <= n_k:
-        raise ParameterError(f"max_steps={max_steps!r}; pass an integer from 1 to n_k={n_k} of the fit.")
-    return int(max_steps)
+    return checks.integer("max_steps", max_steps, least=1, most=n_k, note=", n_k of the fit")
 
 
 def _positions(names: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray:

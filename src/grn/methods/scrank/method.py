@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from grn._core import checks
 from grn._core.device import resolve_device
 from grn._core.errors import GroupError, NetworkError, ParameterError
 from grn._core.logging import logger
@@ -74,10 +74,8 @@ def verify(
     """Refuse values out of range."""
     Resampling(n_resamples, n_components, quantile, rank, threshold, decimals, cells_per_resample)
     least = n_components + 2
-    if isinstance(min_group_cells, bool) or not isinstance(min_group_cells, Integral) or min_group_cells < least:
-        raise ParameterError(f"min_group_cells={min_group_cells!r}; pass an integer of at least n_components + 2.")
-    if isinstance(n_hop, bool) or n_hop not in (1, 2, 3):
-        raise ParameterError(f"n_hop={n_hop!r}; pass 1, 2 or 3.")
+    checks.integer("min_group_cells", min_group_cells, least=least, note=", n_components + 2")
+    checks.integer("n_hop", n_hop, least=1, most=3)
 
 
 def prepare(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
 
-from grn._core.errors import ExpressionError, ParameterError
+from grn._core import checks
+from grn._core.errors import ExpressionError
 from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.pc_regression import coefficients, spectrum, spectrum_of_products, strongest
@@ -42,15 +42,12 @@ class Resampling:
     def __post_init__(self) -> None:
         whole = {"n_resamples": 1, "n_components": 1, "rank": 1}
         whole |= {} if self.decimals is None else {"decimals": 1}
+        checks.integer("n_components", self.n_components, least=1)
         whole |= {} if self.cells_per_resample is None else {"cells_per_resample": self.n_components + 2}
         for name, low in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-                raise ParameterError(f"{name}={value!r}; pass an integer of at least {low}.")
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name), least=low))
         for name in ("quantile", "threshold"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
-                raise ParameterError(f"{name}={value!r}; pass a number from 0 to below 1.")
+            checks.number(name, getattr(self, name), least=0, below=1)
 
     @property
     def rounding(self) -> int | None:

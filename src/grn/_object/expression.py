@@ -47,18 +47,18 @@ def note(decision: Decision) -> None:
 
 def values_of(params: Mapping[str, Any]) -> str:
     """What stored ``params`` say that the values were; ``"auto"`` if they do not."""
-    found = params.get("values")
-    return found if isinstance(found, str) and found in VALUES else "auto"
+    values = params.get("values")
+    return values if isinstance(values, str) and values in VALUES else "auto"
 
 
 def sources(adata: AnnData) -> dict[str, Source]:
     """Matrices of the object by the argument that selects them; none is read or copied."""
     whole = _whole(adata)
-    found = {} if whole.X is None else {"layer=None": _held(adata, lambda a: a.X)}
-    found.update({f"layer={name!r}": _held(adata, lambda a, name=name: a.layers[name]) for name in whole.layers})
+    matrices = {} if whole.X is None else {"layer=None": _held(adata, lambda a: a.X)}
+    matrices.update({f"layer={name!r}": _held(adata, lambda a, name=name: a.layers[name]) for name in whole.layers})
     if adata.raw is not None:
-        found["use_raw=True"] = _held(adata, lambda a: a.raw.X, raw=True)
-    return found
+        matrices["use_raw=True"] = _held(adata, lambda a: a.raw.X, raw=True)
+    return matrices
 
 
 def _whole(adata: AnnData) -> AnnData:
@@ -73,7 +73,7 @@ def _held(adata: AnnData, get: Callable[[AnnData], Any], *, raw: bool = False) -
     source = open_matrix(get(whole))
     if whole is adata:
         return source
-    rows, columns = (_part(own, n) for own, n in ((adata._oidx, whole.n_obs), (adata._vidx, whole.n_vars)))
+    rows, columns = (_part(index, n) for index, n in ((adata._oidx, whole.n_obs), (adata._vidx, whole.n_vars)))
     return window(source, rows, None if raw else columns)
 
 
@@ -173,11 +173,11 @@ class Expression:
         ``codes`` (n_cells,) are the groups of the cells, from 0; -1 is no group.
         """
         n_groups = int(codes.max()) + 1
-        found = self._moments(np.where(codes < 0, n_groups, codes), n_groups + 1)
+        by_group = self._moments(np.where(codes < 0, n_groups, codes), n_groups + 1)
         everyone = RunningMoments(self.n_vars)
-        for part in found:
+        for part in by_group:
             everyone.join(part)
-        return self._result(everyone), [self._result(part) for part in found[:-1]]
+        return self._result(everyone), [self._result(part) for part in by_group[:-1]]
 
     def seen(self, codes: np.ndarray) -> np.ndarray:
         """Number of cells of every group in which a gene is above zero (n_groups, n_vars); -1 is no group."""
@@ -220,10 +220,10 @@ class Expression:
     def _moments(self, codes: np.ndarray, n_groups: int) -> list[RunningMoments]:
         return group_moments(self._source, self.kind, codes, n_groups, totals=self._totals, columns=self._columns)
 
-    def _result(self, found: RunningMoments) -> Pair:
-        if self.n_vars and found.count.max() == 0:
+    def _result(self, moments: RunningMoments) -> Pair:
+        if self.n_vars and moments.count.max() == 0:
             raise ExpressionError("the mask selects no cells; mean and deviation need at least one.")
-        return found.result()
+        return moments.result()
 
     def _read_by_genes(self, index: np.ndarray, out: np.ndarray) -> None:
         """Rows of a matrix that is stored by genes: one pass over all of it."""

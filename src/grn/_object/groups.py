@@ -89,10 +89,10 @@ def label_codes(obs: Any, name: str, *, gaps: bool = False) -> tuple[tuple[str, 
     if pd.api.types.infer_dtype(values, skipna=True) in ("mixed", "mixed-integer", "mixed-integer-float"):
         # pandas takes True for 1, and orders what it cannot sort as it comes
         known = values.notna().to_numpy()
-        found = pd.Categorical(texts(values[known], where))
+        labels = pd.Categorical(texts(values[known], where))
         codes = np.full(len(values), -1, dtype=np.int64)
-        codes[known] = found.codes
-        return tuple(found.categories), codes
+        codes[known] = labels.codes
+        return tuple(labels.categories), codes
     values = values.astype("category").cat.remove_unused_categories()
     return tuple(texts(values.cat.categories, where)), values.cat.codes.to_numpy().astype(np.int64)
 

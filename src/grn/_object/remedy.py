@@ -12,14 +12,14 @@ from grn._object.expression import argument_of, label, sources
 
 def holding(adata: AnnData, kinds: tuple[str, ...], *, but: Any = None) -> list[str]:
     """Arguments that select a matrix of one of the kinds, leaving out the matrix ``but``."""
-    found = []
+    arguments = []
     for argument, matrix in sources(adata).items():
         if argument == but:
             continue
         seen = scan(matrix, peek=True)
         if seen.kind in kinds and not seen.n_nan and not seen.n_infinite:
-            found.append(argument)
-    return found
+            arguments.append(argument)
+    return arguments
 
 
 def remedy(adata: AnnData, kinds: tuple[str, ...], layer: str | None, *, use_raw: bool, seen: Scan) -> str:

@@ -43,16 +43,16 @@ class Smoothed:
         """Values of some smoothed cells, float32 dense (k, n_vars); neighbours are read a block at a time."""
         index = np.asarray(index)
         index = (np.flatnonzero(index) if index.dtype == bool else index).astype(np.int64)
-        found = self._kept.get(index.tobytes())
-        if found is None:
-            found = self._averages(index)
-            if found.nbytes <= self._memory:
-                self._memory -= found.nbytes
-                self._kept[index.tobytes()] = found
+        averages = self._kept.get(index.tobytes())
+        if averages is None:
+            averages = self._averages(index)
+            if averages.nbytes <= self._memory:
+                self._memory -= averages.nbytes
+                self._kept[index.tobytes()] = averages
         if self._genes is None:
-            return found.copy()
+            return averages.copy()
         out = np.zeros((len(index), self.n_vars), dtype=np.float32)
-        out[:, self._genes] = found
+        out[:, self._genes] = averages
         return out
 
     def _averages(self, index: np.ndarray) -> np.ndarray:

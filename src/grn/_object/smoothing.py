@@ -57,8 +57,8 @@ def neighbour_weights(
         most = fewest(edges, graph)
         k = _count(min(usual, most) if k is None else k, "k", most)
         sight = _count(most if sight is None else sight, "sight", most, least=k) if balance else k
-        found = first_neighbours(edges, order, sight)
-        return _chosen(found, order, k, max_chosen, balance=balance, source={"graph": graph})
+        neighbours = first_neighbours(edges, order, sight)
+        return _chosen(neighbours, order, k, max_chosen, balance=balance, source={"graph": graph})
     k = _count(usual if k is None else k, "k", n - 1)
     every = n <= _EXACT if exact is None else bool(exact)
     wide = min(8 * k if every else k + k // 2, n - 1)
@@ -66,7 +66,7 @@ def neighbour_weights(
     with reads_of() as reads:
         points, rep = _points(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw, values=values)
     points = points[order]
-    found = nearest(points, sight) if every else nearly_nearest(points, sight)
+    neighbours = nearest(points, sight) if every else nearly_nearest(points, sight)
     source = {
         "exact": every,
         "n_pcs": points.shape[1],
@@ -76,20 +76,26 @@ def neighbour_weights(
         "values": values,
         **reads.told,
     }
-    return _chosen(found, order, k, max_chosen, balance=balance, source=source)
+    return _chosen(neighbours, order, k, max_chosen, balance=balance, source=source)
 
 
 def _chosen(
-    found: np.ndarray, order: np.ndarray, k: int, max_chosen: int | None, *, balance: bool, source: Mapping[str, Any]
+    neighbours: np.ndarray,
+    order: np.ndarray,
+    k: int,
+    max_chosen: int | None,
+    *,
+    balance: bool,
+    source: Mapping[str, Any],
 ) -> tuple[sparse.csr_matrix, dict[str, Any]]:
     """Weights of the neighbours that are chosen of those found among sorted cells, and what to record."""
     params: dict[str, Any] = {"k": k, "balance": balance}
     if balance:
         limit = _count(4 * k if max_chosen is None else max_chosen, "max_chosen", None)
-        params |= {"sight": found.shape[1], "max_chosen": limit}
-        found = balanced(found, k, limit)
+        params |= {"sight": neighbours.shape[1], "max_chosen": limit}
+        neighbours = balanced(neighbours, k, limit)
     logger.info("smooth: %d neighbours per cell", k)
-    return averaging(_in_order_of_cells(found, order)), params | dict(source)
+    return averaging(_in_order_of_cells(neighbours, order)), params | dict(source)
 
 
 def write_weights(adata: AnnData, key: str, weights: sparse.csr_matrix, params: Mapping[str, Any]) -> None:
@@ -131,11 +137,11 @@ def _points(
     return principal(read.rows, np.arange(read.n_cells), genes, min(n_pcs, len(genes), read.n_cells)), "pca"
 
 
-def _in_order_of_cells(found: np.ndarray, order: np.ndarray) -> np.ndarray:
+def _in_order_of_cells(neighbours: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Neighbours found among sorted cells, of the cells as they stand in the object."""
-    out = np.empty_like(found)
-    for start in range(0, len(found), QUERIES):
-        out[order[start : start + QUERIES]] = order[found[start : start + QUERIES]]
+    out = np.empty_like(neighbours)
+    for start in range(0, len(neighbours), QUERIES):
+        out[order[start : start + QUERIES]] = order[neighbours[start : start + QUERIES]]
     return out
 
 

@@ -36,12 +36,12 @@ def graph_of(adata: AnnData, key: str, **measured: Any) -> sparse.csr_matrix:
         )
     if not sparse.issparse(adata.obsp[key]):
         raise ExpressionError(f"obsp[{key!r}] is dense, so every cell is a neighbour; expected a sparse graph.")
-    found = sparse.coo_matrix(adata.obsp[key])
-    if not np.isfinite(found.data).all() or (found.data < 0).any():
+    graph = sparse.coo_matrix(adata.obsp[key])
+    if not np.isfinite(graph.data).all() or (graph.data < 0).any():
         raise ExpressionError(f"obsp[{key!r}] holds negative or missing values; expected a graph of distances.")
-    others = found.row != found.col
-    values = found.data[others].astype(np.float64) * (-1.0 if key.endswith(_CLOSENESS) else 1.0)
-    return sparse.csr_matrix((values, (found.row[others], found.col[others])), shape=found.shape)
+    others = graph.row != graph.col
+    values = graph.data[others].astype(np.float64) * (-1.0 if key.endswith(_CLOSENESS) else 1.0)
+    return sparse.csr_matrix((values, (graph.row[others], graph.col[others])), shape=graph.shape)
 
 
 def fewest(graph: sparse.csr_matrix, key: str) -> int:
@@ -62,5 +62,5 @@ def first_neighbours(graph: sparse.csr_matrix, order: np.ndarray, k: int) -> np.
     sort = np.lexsort((columns, graph.data, rows))
     sizes = np.diff(graph.indptr)[order]
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    found: np.ndarray = columns[sort][starts[:, None] + np.arange(k)].astype(np.int32)
-    return found
+    neighbours: np.ndarray = columns[sort][starts[:, None] + np.arange(k)].astype(np.int32)
+    return neighbours

@@ -76,17 +76,17 @@ def _every_id(adata: AnnData, kind: str, vocabulary: Iterable[str] | None, organ
         ids, lost = table[kind].to_numpy(dtype=str), table["status"] == "lost"
     if vocabulary is None:
         return ids
-    own = own_names(adata.var_names, np.asarray(lost), kind, organism_of(adata, "auto"))
-    return to_vocabulary(ids, own, vocabulary, kind)
+    spellings = own_names(adata.var_names, np.asarray(lost), kind, organism_of(adata, "auto"))
+    return to_vocabulary(ids, spellings, vocabulary, kind)
 
 
 def _native_genes(adata: AnnData, kind: str, vocabulary: Iterable[str] | None, organism: str) -> np.ndarray:
     """Ids in the organism of the object itself, for a model of that organism."""
-    found = organism_of(adata, "auto")
-    found = genes.detect_organism(adata.var_names) if found == "auto" else found
-    if found != organism:
+    here = organism_of(adata, "auto")
+    here = genes.detect_organism(adata.var_names) if here == "auto" else here
+    if here != organism:
         raise GeneNameError(
-            f"the object has {found} genes, the model {organism} ones; load the model for organism={found!r}."
+            f"the object has {here} genes, the model {organism} ones; load the model for organism={here!r}."
         )
     names = genes.resolve(adata.var_names, organism=organism)["native"].to_numpy(dtype=str)
     if kind == "symbol":
@@ -98,8 +98,8 @@ def _native_genes(adata: AnnData, kind: str, vocabulary: Iterable[str] | None, o
         return ids
     known, taken = set(vocabulary), set(ids)
     # an id newer or older than the tables may still be one the model knows
-    own = [str(name).partition(".")[0] if kind == "ensembl" else "" for name in adata.var_names]
-    pairs = zip(ids, own, strict=True)
+    spellings = [str(name).partition(".")[0] if kind == "ensembl" else "" for name in adata.var_names]
+    pairs = zip(ids, spellings, strict=True)
     return np.array([g if g in known else n if n in known and n not in taken else "" for g, n in pairs], dtype=str)
 
 
@@ -113,20 +113,20 @@ def own_names(names: Iterable[str], lost: np.ndarray, kind: str, organism: str) 
     return [name if gone and organism == "human" else "" for name, gone in zip(names, lost, strict=True)]
 
 
-def to_vocabulary(ids: np.ndarray, own: Iterable[str], vocabulary: Iterable[str], kind: str) -> np.ndarray:
-    """Express ids by the names of a vocabulary, which may be older than the tables; ``own`` are the last resort."""
+def to_vocabulary(ids: np.ndarray, spellings: Iterable[str], vocabulary: Iterable[str], kind: str) -> np.ndarray:
+    """Express ids by the names of a vocabulary, which may be older than the tables; ``spellings`` come last."""
     known = [str(name) for name in vocabulary]
     direct = set(known)
     wanted = set(ids[ids != ""]) - direct
     older: dict[str, str] = {}
     if wanted:
         unused = sorted(direct - set(ids))
-        for name, found in zip(unused, genes.resolve(unused, organism="human")[kind], strict=True):
-            if found in wanted:
-                older[found] = name
+        for name, current in zip(unused, genes.resolve(unused, organism="human")[kind], strict=True):
+            if current in wanted:
+                older[current] = name
     taken = (set(ids) & direct) | set(older.values())
     result = []
-    for gene, name in zip(ids, own, strict=True):
+    for gene, name in zip(ids, spellings, strict=True):
         if gene in direct:
             result.append(str(gene))
         elif name in direct and name not in taken:

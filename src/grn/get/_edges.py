@@ -166,14 +166,14 @@ def network(
     Network: 1 edges, 1 regulators -> 1 targets, 2 genes; directed, unsigned
     """
     if isinstance(data, Network):
-        found = data
+        net = data
     elif isinstance(data, pd.DataFrame):
-        found = Network(data)
+        net = Network(data)
     elif isinstance(data, list | tuple):
-        found = Network.merge([network(item, key=key) for item in data])
+        net = Network.merge([network(item, key=key) for item in data])
     else:
-        found = Network.from_anndata(holder(data, key), key)
-    return found if group is None else found.filter(group=group)
+        net = Network.from_anndata(holder(data, key), key)
+    return net if group is None else net.filter(group=group)
 
 
 @one_voice

@@ -310,21 +310,21 @@ def _points(labels: np.ndarray | None, group: str | None) -> np.ndarray | None:
         return None
     if labels is None:
         raise GroupError(f"group={group!r} was asked for but the features have no groups; leave group=None.")
-    kept = labels.astype(str) == str(group)
-    if not kept.any():
+    of_group = labels.astype(str) == str(group)
+    if not of_group.any():
         raise GroupError(f"the features have no group {group!r}; they have {', '.join(map(repr, pd.unique(labels)))}.")
-    return kept
+    return of_group
 
 
-def _select(found: Features, sources: Names, targets: Names) -> Features:
-    values = found.values
+def _select(selected: Features, sources: Names, targets: Names) -> Features:
+    values = selected.values
     if targets is not None:
-        rows = _positions(found.targets, targets, "target")
-        found = replace(found, values=_read_only(values[rows]), targets=found.targets[rows])
+        rows = _positions(selected.targets, targets, "target")
+        selected = replace(selected, values=_read_only(values[rows]), targets=selected.targets[rows])
     if sources is not None:
-        columns = _positions(found.sources, sources, "source")
-        found = replace(found, values=_read_only(found.values[:, columns]), sources=found.sources[columns])
-    return found
+        columns = _positions(selected.sources, sources, "source")
+        selected = replace(selected, values=_read_only(selected.values[:, columns]), sources=selected.sources[columns])
+    return selected
 
 
 def _positions(names: np.ndarray, wanted: Names, what: str) -> np.ndarray:

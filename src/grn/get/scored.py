@@ -93,24 +93,24 @@ def read_scored(adata: Any, keys: Any, group: str | None) -> list[Scored]:
 def _labelled(adata: Any, keys: Any) -> dict[str, str]:
     """Keys of ``uns`` by the name a network goes by."""
     if keys is None:
-        found = {name: name for name, record in adata.uns.items() if is_network(record) and not _is_regulons(record)}
+        entries = {name: name for name, record in adata.uns.items() if is_network(record) and not _is_regulons(record)}
     elif isinstance(keys, Mapping):
-        found = dict(keys)
+        entries = dict(keys)
     elif isinstance(keys, str) or not isinstance(keys, Sequence | pd.Index | np.ndarray):
         raise ParameterError(f"keys={keys!r}; pass a list of entries of uns, or a dict of names and entries.")
     else:
-        found = {name: name for name in keys}
-        if len(found) < len(keys):
+        entries = {name: name for name in keys}
+        if len(entries) < len(keys):
             raise ParameterError("keys names a network twice; pass a dict of different names and entries to do so.")
-    if not all(isinstance(name, str) for pair in found.items() for name in pair):
+    if not all(isinstance(name, str) for pair in entries.items() for name in pair):
         raise ParameterError(f"keys={keys!r}; names and entries of uns are strings.")
-    if len(found) < 2:
-        told = f"the object holds {', '.join(map(repr, found)) or 'none'}" if keys is None else f"keys={keys!r}"
+    if len(entries) < 2:
+        have = f"the object holds {', '.join(map(repr, entries)) or 'none'}" if keys is None else f"keys={keys!r}"
         raise ParameterError(
-            f"two networks or more are compared and {told}. Store each under a name of its own: "
+            f"two networks or more are compared and {have}. Store each under a name of its own: "
             "grn.tl.infer_network(adata, key_added=...)."
         )
-    return found
+    return entries
 
 
 def _is_regulons(record: Mapping[str, Any]) -> bool:
@@ -202,8 +202,8 @@ def _candidates(a: Scored, b: Scored, *, ordered: bool) -> float:
     for shift in (1, 4):
         pair = np.outer(role // shift % 2, role // (2 * shift) % 2).astype(bool)
         allowed &= pair if ordered else pair | pair.T
-    found = count @ allowed @ count - count @ np.diag(allowed)
-    return float(found if ordered else found / 2)
+    number = count @ allowed @ count - count @ np.diag(allowed)
+    return float(number if ordered else number / 2)
 
 
 def _rate(k: int, n: float) -> float:

@@ -45,7 +45,7 @@ def var_names_of(data: Any) -> Iterable[str] | None:
     """Names of all features, of all modalities; ``None`` for what is no object."""
     if isinstance(data, Network | pd.DataFrame | list | tuple):
         return None
-    found = set(data.var_names)
+    names = set(data.var_names)
     for part in getattr(data, "mod", {}).values():
-        found.update(part.var_names)
-    return found
+        names.update(part.var_names)
+    return names

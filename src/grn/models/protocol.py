@@ -222,9 +222,9 @@ def virtual_cell(model: FoundationModel, panel: Panel) -> Tensor:
     """The virtual cell (n,) of a panel: every gene at the baseline, or what the model's ``virtual_cell`` says."""
     import torch
 
-    own = getattr(model, "virtual_cell", None)
-    if own is not None:
-        cell: Tensor = own(panel)
+    method = getattr(model, "virtual_cell", None)
+    if method is not None:
+        cell: Tensor = method(panel)
         return cell
     device = getattr(model, "device", torch.device("cpu"))
     return torch.full((len(panel),), float(model.value_scale.baseline), device=device)

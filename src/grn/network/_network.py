@@ -137,9 +137,9 @@ class Network(Origins, Exports):
         )
         if signed_only:
             mask &= np.isfinite(combine.known_signs(edges, signed=self.signed))
-        kept = edges[mask]
-        strongest = filters.select_top(kept, top=top, per_source=top_per_source, per_target=top_per_target)
-        return self._with_edges(kept[strongest])
+        passing = edges[mask]
+        strongest = filters.select_top(passing, top=top, per_source=top_per_source, per_target=top_per_target)
+        return self._with_edges(passing[strongest])
 
     def within(self, genes: Iterable[str], *, targets_only: bool = False) -> Network:
         """Keep the edges with both ends in ``genes``, and of the genes those.

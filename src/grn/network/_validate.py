@@ -47,17 +47,17 @@ def clean_genes(genes: Iterable[str] | None, edges: pd.DataFrame) -> np.ndarray:
     used = set(edges["source"].cat.categories) | set(edges["target"].cat.categories)
     if genes is None:
         return np.array(sorted(used), dtype=object)
-    found = plain_names(list(genes), "genes")
-    if len(set(found)) != len(found):
-        repeated = pd.unique(found[pd.Index(found).duplicated()])
+    names = plain_names(list(genes), "genes")
+    if len(set(names)) != len(names):
+        repeated = pd.unique(names[pd.Index(names).duplicated()])
         raise NetworkError(f"genes holds repeated names ({examples(repeated)}); pass each gene once.")
-    lost = sorted(used - set(found))
+    lost = sorted(used - set(names))
     if lost:
         raise NetworkError(
             f"{len(lost)} names in the edge table are not in genes ({examples(lost)}); "
             "add them to genes, remove those edges, or leave genes=None."
         )
-    return found
+    return names
 
 
 def check_signs(edges: pd.DataFrame, *, signed: bool | None) -> bool:
@@ -153,17 +153,17 @@ def _column(column: pd.Series, name: str) -> pd.Series:
 
 def _labels(column: pd.Series, name: str, *, keep_order: bool, allow_missing: bool) -> pd.Series:
     try:
-        found = pd.Categorical(column).remove_unused_categories()
+        labels = pd.Categorical(column).remove_unused_categories()
     except TypeError as error:
         raise NetworkError(f"column {name!r} holds values that are not strings; convert them with str().") from error
-    if not allow_missing and (found.codes == -1).any():
+    if not allow_missing and (labels.codes == -1).any():
         raise NetworkError(
-            f"column {name!r} has {int((found.codes == -1).sum())} missing values; drop or fill those rows."
+            f"column {name!r} has {int((labels.codes == -1).sum())} missing values; drop or fill those rows."
         )
-    categories = plain_names(found.categories.to_numpy(dtype=object), f"column {name!r}")
+    categories = plain_names(labels.categories.to_numpy(dtype=object), f"column {name!r}")
     ordered = list(categories) if keep_order and isinstance(column.dtype, pd.CategoricalDtype) else sorted(categories)
     position = pd.Index(ordered, dtype=object).get_indexer(categories)
-    codes = np.append(position, -1)[found.codes]
+    codes = np.append(position, -1)[labels.codes]
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(ordered, dtype=object)))
 
 

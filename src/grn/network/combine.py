@@ -61,12 +61,12 @@ def _stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _stacked(tables: list[pd.DataFrame], name: str) -> np.ndarray | pd.Categorical:
-    found = [table[name] if name in table else None for table in tables]
-    text = any(part is not None and not pd.api.types.is_numeric_dtype(part) for part in found)
-    dtype = object if text else np.float64 if any(part is None for part in found) else None
+    columns = [table[name] if name in table else None for table in tables]
+    text = any(part is not None and not pd.api.types.is_numeric_dtype(part) for part in columns)
+    dtype = object if text else np.float64 if any(part is None for part in columns) else None
     parts = [
         np.full(len(table), np.nan) if part is None else part.to_numpy(dtype=dtype)
-        for table, part in zip(tables, found, strict=True)
+        for table, part in zip(tables, columns, strict=True)
     ]
     stacked = np.concatenate(parts)
     return pd.Categorical(stacked) if text else stacked
@@ -108,10 +108,10 @@ def _same_or_sorted(lists: list[list[str]]) -> list[str]:
 
 
 def _merge_params(networks: Sequence[EdgeTable]) -> dict[str, Any]:
-    found = [net.params for net in networks]
-    if len(networks) == 1 or all(repr(params) == repr(found[0]) for params in found):
-        return found[0]
-    return {"merged": len(networks), **{f"network_{i}": params for i, params in enumerate(found)}}
+    provenance = [net.params for net in networks]
+    if len(networks) == 1 or all(repr(params) == repr(provenance[0]) for params in provenance):
+        return provenance[0]
+    return {"merged": len(networks), **{f"network_{i}": params for i, params in enumerate(provenance)}}
 
 
 def compare_table(left: EdgeTable, right: EdgeTable, *, top: int) -> pd.DataFrame:
@@ -120,9 +120,9 @@ def compare_table(left: EdgeTable, right: EdgeTable, *, top: int) -> pd.DataFram
     genes = pd.Index(sorted({*left.genes, *right.genes}), dtype=object)
     ordered = left.directed and right.directed
     rows = {}
-    for name, one, two in _paired(left, right):
-        a = _keyed(one, genes, signed=left.signed, ordered=ordered)
-        b = _keyed(two, genes, signed=right.signed, ordered=ordered)
+    for name, left_edges, right_edges in _paired(left, right):
+        a = _keyed(left_edges, genes, signed=left.signed, ordered=ordered)
+        b = _keyed(right_edges, genes, signed=right.signed, ordered=ordered)
         rows[name] = _agreement(a, b, int(top))
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("group").astype({"n_left": int, "n_right": int, "n_shared": int})
@@ -153,23 +153,23 @@ def _keyed(edges: pd.DataFrame, genes: pd.Index, *, signed: bool, ordered: bool)
 
 def _agreement(a: pd.DataFrame, b: pd.DataFrame, top: int) -> dict[str, float]:
     shared = a.index.intersection(b.index, sort=True)
-    one, two = a.loc[shared], b.loc[shared]
+    left, right = a.loc[shared], b.loc[shared]
     total = len(a) + len(b) - len(shared)
     k = min(top, len(a), len(b))
-    both_known = one["sign"].notna() & two["sign"].notna()
+    both_known = left["sign"].notna() & right["sign"].notna()
     return {
         "n_left": len(a),
         "n_right": len(b),
         "n_shared": len(shared),
         "jaccard": len(shared) / total if total else np.nan,
-        "spearman": _spearman(one["strength"], two["strength"]),
-        "sign_agreement": float((one["sign"] == two["sign"])[both_known].mean()) if both_known.any() else np.nan,
+        "spearman": _spearman(left["strength"], right["strength"]),
+        "sign_agreement": float((left["sign"] == right["sign"])[both_known].mean()) if both_known.any() else np.nan,
         "top_overlap": len(a.index[:k].intersection(b.index[:k])) / k if k else np.nan,
     }
 
 
-def _spearman(one: pd.Series, two: pd.Series) -> float:
-    a, b = ranks(one.to_numpy()), ranks(two.to_numpy())
+def _spearman(left: pd.Series, right: pd.Series) -> float:
+    a, b = ranks(left.to_numpy()), ranks(right.to_numpy())
     if len(a) < 3 or not np.ptp(a) or not np.ptp(b):
         return np.nan
     return float(np.corrcoef(a, b)[0, 1])

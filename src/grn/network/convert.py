@@ -32,18 +32,18 @@ def edges_to_csr(edges: pd.DataFrame, genes: Iterable[str]) -> sparse.csr_matrix
 def matrix_to_edges(matrix: Any, genes: Sequence[str]) -> pd.DataFrame:
     """Edge table of the stored non-zero entries, row = regulator."""
     try:
-        found = sparse.coo_matrix(matrix)
+        weights = sparse.coo_matrix(matrix)
     except (TypeError, ValueError) as error:
         raise NetworkError(f"matrix has type {type(matrix).__name__}; pass a 2-D array or a sparse matrix.") from error
     names = np.array(list(genes), dtype=object)
-    if found.shape != (len(names), len(names)):
+    if weights.shape != (len(names), len(names)):
         raise NetworkError(
-            f"matrix has shape {found.shape} and there are {len(names)} genes; it must be genes x genes."
+            f"matrix has shape {weights.shape} and there are {len(names)} genes; it must be genes x genes."
         )
-    found.sum_duplicates()
-    kept = found.data != 0
+    weights.sum_duplicates()
+    nonzero = weights.data != 0
     return pd.DataFrame(
-        {"source": names[found.row[kept]], "target": names[found.col[kept]], "weight": found.data[kept]}
+        {"source": names[weights.row[nonzero]], "target": names[weights.col[nonzero]], "weight": weights.data[nonzero]}
     )
 
 

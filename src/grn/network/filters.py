@@ -34,8 +34,8 @@ def select_names(edges: pd.DataFrame, column: str, names: Names, genes: np.ndarr
         hint = did_you_mean(lost[0], genes, genes=True)
         raise GeneNameError(f"{column}s={examples(lost)}: the network has no such gene.{hint} See Network.genes.")
     if lost:
-        told = examples(lost, limit=10)
-        logger.warning("%d of %d %ss are not in the network: %s", len(lost), len(wanted), column, told)
+        unknown = examples(lost, limit=10)
+        logger.warning("%d of %d %ss are not in the network: %s", len(lost), len(wanted), column, unknown)
     return in_categories(edges[column], set(wanted))
 
 
@@ -102,8 +102,8 @@ def select_top(edges: pd.DataFrame, *, top: int | None, per_source: int | None, 
             size = max(1, len(edges[column].cat.categories))
             mask &= _rank(group * size + edges[column].cat.codes.to_numpy(np.int64)) < _count(limit, argument)
     if top is not None:
-        kept = np.flatnonzero(mask)
-        mask[kept[_rank(group[kept]) >= _count(top, "top")]] = False
+        rows = np.flatnonzero(mask)
+        mask[rows[_rank(group[rows]) >= _count(top, "top")]] = False
     return mask
 
 

@@ -61,20 +61,20 @@ def storable(value: Mapping[str, Any], *, name: str = "params") -> dict[str, Any
 def _without_none(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    found = {key: _without_none(item) for key, item in value.items() if item is not None}
+    given = {key: _without_none(item) for key, item in value.items() if item is not None}
     unset = [key for key, item in value.items() if item is None]
-    return {**found, UNSET: np.array(unset)} if unset else found
+    return {**given, UNSET: np.array(unset)} if unset else given
 
 
 def restored(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a dict that :func:`storable` made, with the names listed under ``"unset"`` as None."""
-    found = {key: restored(item) if isinstance(item, Mapping) else item for key, item in stored.items()}
-    unset = found.get(UNSET)
+    params = {key: restored(item) if isinstance(item, Mapping) else item for key, item in stored.items()}
+    unset = params.get(UNSET)
     names = list(unset) if isinstance(unset, list | tuple) else unset.ravel().tolist() if _is_array(unset) else [0]
     if all(isinstance(name, str) for name in names):
-        del found[UNSET]
-        found = {**dict.fromkeys(map(str, names)), **found}
-    return found
+        del params[UNSET]
+        params = {**dict.fromkeys(map(str, names)), **params}
+    return params
 
 
 def _is_array(value: object) -> bool:
@@ -83,22 +83,22 @@ def _is_array(value: object) -> bool:
 
 def _array(value: Any, name: str) -> np.ndarray:
     try:
-        found = np.asarray(value)
+        array = np.asarray(value)
     except ValueError as error:
         raise NetworkError(f"{name} is a ragged list; store a dict of arrays.") from error
-    if found.dtype == object:
-        if not all(isinstance(item, str) for item in found.ravel()):
+    if array.dtype == object:
+        if not all(isinstance(item, str) for item in array.ravel()):
             raise NetworkError(f"{name} mixes types; store numbers or strings only.")
-        found = found.astype(str)
-    return found.copy()
+        array = array.astype(str)
+    return array.copy()
 
 
 def container(data: Any) -> Any:
     """Return ``data.uns``, or raise the error for objects that have none."""
-    found = getattr(data, "uns", None)
-    if found is None:
+    uns = getattr(data, "uns", None)
+    if uns is None:
         raise ParameterError(f"got {type(data).__name__}; pass an AnnData or MuData.")
-    return found
+    return uns
 
 
 def is_network(record: Any) -> bool:

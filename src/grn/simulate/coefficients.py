@@ -103,10 +103,10 @@ def weights(table: pd.DataFrame, names: np.ndarray) -> Any:
     """Weights of edges as sparse (G, G), regulators in rows."""
     index = pd.Index(names)
     place = index.get_indexer(table["source"]), index.get_indexer(table["target"])
-    found = sparse.csr_array((table["weight"].to_numpy(), place), shape=(len(names),) * 2)
-    if not np.isfinite(found.data).all():
+    matrix = sparse.csr_array((table["weight"].to_numpy(), place), shape=(len(names),) * 2)
+    if not np.isfinite(matrix.data).all():
         raise NetworkError("the network has weights that are not finite; leave those edges out.")
-    return found
+    return matrix
 
 
 def refitted(

@@ -186,14 +186,14 @@ def _pseudotime(adata: AnnData, name: str) -> np.ndarray:
     values = column(adata.obs, name)
     if not pd.api.types.is_numeric_dtype(values):
         raise ParameterError(f"obs[{name!r}] holds no numbers; pass a pseudotime.")
-    found = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    found[~np.isfinite(found)] = np.nan
-    known = int(np.isfinite(found).sum())
-    if known < 3 or np.nanmax(found) <= np.nanmin(found):
+    time = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
+    time[~np.isfinite(time)] = np.nan
+    known = int(np.isfinite(time).sum())
+    if known < 3 or np.nanmax(time) <= np.nanmin(time):
         raise ParameterError(f"obs[{name!r}] has {known} finite values; pass at least three that differ.")
-    if known < len(found):
-        hint("%d of %d cells have no %s and do not count for the score", len(found) - known, len(found), name)
-    return found
+    if known < len(time):
+        hint("%d of %d cells have no %s and do not count for the score", len(time) - known, len(time), name)
+    return time
 
 
 def flow_of(
@@ -249,8 +249,8 @@ def _slopes(
 
 def _size(vectors: np.ndarray) -> float:
     """Root of the mean squared length, 1 where all are 0."""
-    found = float(np.sqrt(np.square(vectors).sum(axis=1).mean())) if len(vectors) else 0.0
-    return found or 1.0
+    length = float(np.sqrt(np.square(vectors).sum(axis=1).mean())) if len(vectors) else 0.0
+    return length or 1.0
 
 
 @dataclass(frozen=True)
@@ -301,13 +301,13 @@ def _moves(
     counted = _counted(model.codes, names, seed) if place.n_controls else np.zeros(n, dtype=bool)
     moved, scored = np.zeros((n_groups, 1 + place.n_controls, 2)), np.zeros((n_groups, 1 + place.n_controls))
     chances = np.empty(neighbours.shape, dtype=np.float32) if place.keep_transitions else None
-    found = _Moves(np.empty((n, 2)), np.empty((n, 2)), counted, moved, scored, chances)
+    moves = _Moves(np.empty((n, 2)), np.empty((n, 2)), counted, moved, scored, chances)
     most = int(np.clip(defaults.memory_budget // (16 * model.n_vars), 64, 8192))
     parts = kernel.blocks(kernel.near_each_other(place.embedding), neighbours, most=most)
-    for cells, needed, own, near in progress(parts, desc="flow", show=show):
+    for cells, needed, rows, near in progress(parts, desc="flow", show=show):
         values = model.read(needed)
         full = np.zeros((len(cells), model.n_vars), dtype=np.float32)
-        full[:, model.columns] = model.change(cells, values[own][:, model.columns], settings)
+        full[:, model.columns] = model.change(cells, values[rows][:, model.columns], settings)
         values, full = values[:, columns], full[:, columns]
         units = kernel.directions(place.embedding, cells, neighbours[cells])
         for part, shuffles in ((counted[cells], shared), (~counted[cells], None)):
@@ -315,18 +315,18 @@ def _moves(
             variants = partial(_variants, full[part], [names[c] for c in some], seed, shuffles)
             going = None if chances is None else np.empty(near[part].shape)
             shifted = kernel.shifts(
-                values, own[part], near[part], units[part], variants,
+                values, rows[part], near[part], units[part], variants,
                 undefined=1.0 if model.parity else 0.0, transitions=going,
             )  # fmt: skip
             if chances is not None:
                 chances[some] = going
-            found.shift[some], found.control[some] = shifted[:, 0], shifted[:, 1]
+            moves.shift[some], moves.control[some] = shifted[:, 0], shifted[:, 1]
             if shuffles is not None:
-                kept = np.delete(shifted, 1, axis=1)
-                np.add.at(moved, model.codes[some], kept)
+                real_and_shared = np.delete(shifted, 1, axis=1)
+                np.add.at(moved, model.codes[some], real_and_shared)
                 if slope is not None:
-                    np.add.at(scored, model.codes[some], np.einsum("brd,bd->br", kept, slope[some]))
-    return found
+                    np.add.at(scored, model.codes[some], np.einsum("brd,bd->br", real_and_shared, slope[some]))
+    return moves
 
 
 def _compared(model: LinearCells, *, own_change: bool) -> np.ndarray:
@@ -349,10 +349,10 @@ def _variants(
     change: np.ndarray, names: list[str], seed: int, shared: tuple[np.ndarray, np.ndarray] | None, b: int
 ) -> np.ndarray:
     """The change of cell b, its own shuffle, and the shared ones if there are any."""
-    one = change[b]
-    mine = kernel.draw_shuffles(child(seed, "control", names[b]), 1, len(one))
-    several = [one[None], kernel.shuffled(one, *mine)]
-    return np.concatenate(several if shared is None else [*several, kernel.shuffled(one, *shared)])
+    real = change[b]
+    alone = kernel.draw_shuffles(child(seed, "control", names[b]), 1, len(real))
+    changes = [real[None], kernel.shuffled(real, *alone)]
+    return np.concatenate(changes if shared is None else [*changes, kernel.shuffled(real, *shared)])
 
 
 def _grid_table(

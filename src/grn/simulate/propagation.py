@@ -72,11 +72,11 @@ class LinearCells:
     @cached_property
     def responses(self) -> list[np.ndarray]:
         """Per group, what one unit of each perturbed gene does to all genes (P, G); modes without clipping only."""
-        found = []
+        per_group = []
         for group, matrix in zip(self.groups, self.coefficients, strict=True):
             cut = kernel.held(matrix, self.genes)
             if self.mode == "paths":
-                found.append(kernel.path_series(cut, self.genes, length=self.steps))
+                per_group.append(kernel.path_series(cut, self.genes, length=self.steps))
                 continue
             radius = kernel.spectral_radius(cut)
             if radius >= 1:
@@ -85,15 +85,15 @@ class LinearCells:
                     f"the network{where} has feedback of spectral radius {radius:.3g}; a steady state needs one below "
                     "1. Pass mode='propagate', a larger alpha, or a network with fewer edges."
                 )
-            found.append(kernel.steady_state(cut, self.genes))
-        return found
+            per_group.append(kernel.steady_state(cut, self.genes))
+        return per_group
 
     def change(self, cells: np.ndarray, values: np.ndarray, settings: tuple[GeneIntervention, ...]) -> np.ndarray:
         """Change (k, G) of the genes of the network in some cells with ``values`` (k, G), float64."""
         values = values.astype(np.float64)
-        own = values[:, self.genes]
-        goals = [s.goal(own[:, p], self.observed[:, p]) for p, s in enumerate(settings)]
-        start = np.stack(goals, axis=1) - own
+        expression = values[:, self.genes]
+        goals = [s.goal(expression[:, p], self.observed[:, p]) for p, s in enumerate(settings)]
+        start = np.stack(goals, axis=1) - expression
         out = np.empty(values.shape)
         codes = self.codes[cells]
         for code in np.unique(codes):
@@ -149,7 +149,7 @@ def effects(
     """Mean change of every gene in every group, per dose; with ``keep`` that of every cell at the only dose."""
     shape = (len(doses), len(model.groups), len(model.names))
     total, square, before = np.zeros(shape), np.zeros(shape), np.zeros(shape[1:])
-    kept = []
+    matrices = []
     for cells in progress(list(blocks(len(model.codes), model.n_vars)), desc="simulate"):
         values = model.rows(cells)
         member = sparse.csr_array(
@@ -161,19 +161,19 @@ def effects(
             total[dose] += member @ change
             square[dose] += member @ np.square(change)
             if keep:
-                kept.append(_as_rows(change, model))
+                matrices.append(_as_rows(change, model))
     counts = np.bincount(model.codes, minlength=shape[1])[:, None]
     mean = total / counts
     deviation = np.sqrt(np.maximum(square / counts - mean**2, 0.0))
     table = _table(model, mean, deviation, before / counts)
-    return table, sparse.vstack(kept, format="csr") if keep else None
+    return table, sparse.vstack(matrices, format="csr") if keep else None
 
 
 def _as_rows(change: np.ndarray, model: LinearCells) -> sparse.csr_matrix:
     part = sparse.csr_matrix(change.astype(np.float32))
-    found = sparse.csr_matrix((part.data, model.columns[part.indices], part.indptr), (len(change), model.n_vars))
-    found.sort_indices()
-    return found
+    rows = sparse.csr_matrix((part.data, model.columns[part.indices], part.indptr), (len(change), model.n_vars))
+    rows.sort_indices()
+    return rows
 
 
 def _table(model: LinearCells, mean: np.ndarray, deviation: np.ndarray, before: np.ndarray) -> pd.DataFrame:

@@ -139,12 +139,12 @@ class Design:
                 yield self._swap(np.array([False, *swapped]))
             return
         yield self.second
-        own = tuple(real)
+        treated = tuple(real)
         other = tuple(np.setdiff1d(np.arange(n), real))
-        for chosen in combinations(range(n), len(own)):
-            half = 2 * len(own) == n
+        for chosen in combinations(range(n), len(treated)):
+            half = 2 * len(treated) == n
             # of a way and its mirror image, which has the same difference with the other sign, one is enough
-            if chosen in (own, other if half else own) or (half and chosen[0] != 0):
+            if chosen in (treated, other if half else treated) or (half and chosen[0] != 0):
                 continue
             yield np.isin(self.donor, chosen)
 
@@ -156,11 +156,11 @@ class Design:
         return np.isin(self.donor, random.permutation(n)[: len(self.treated)])
 
     def _cells(self, seed: int, i: int) -> np.ndarray:
-        found = np.empty(len(self.second), dtype=bool)
+        labels = np.empty(len(self.second), dtype=bool)
         for k, group in enumerate(self.groups):
-            own = self.order[self.codes[self.order] == k]
-            found[own] = child(seed, "conditions of cells", str(i), group).permutation(self.second[own])
-        return found
+            cells = self.order[self.codes[self.order] == k]
+            labels[cells] = child(seed, "conditions of cells", str(i), group).permutation(self.second[cells])
+        return labels
 
     def _swap(self, swapped: np.ndarray) -> np.ndarray:
         return self.second ^ swapped[self.donor]
@@ -180,16 +180,18 @@ def design_of(
     if groupby is not None:
         groups, codes = group_codes(adata, groupby, min_cells=1)
     second = labels == names[1]
-    kept = _large(codes, second, taking, groups, names)
-    taking &= np.isin(codes, kept)
+    usable = _large(codes, second, taking, groups, names)
+    taking &= np.isin(codes, usable)
     rows = np.flatnonzero(taking)
     donors: tuple[str, ...] = ()
-    own, paired = np.zeros(len(rows), dtype=np.int64), False
+    donor_codes, paired = np.zeros(len(rows), dtype=np.int64), False
     if donor is not None:
-        own, donors, paired = _donors(*label_codes(adata.obs, donor, gaps=True), taking, second[rows], donor, names)
+        labels = label_codes(adata.obs, donor, gaps=True)
+        donor_codes, donors, paired = _donors(*labels, taking, second[rows], donor, names)
     order = np.argsort(cells[rows], kind="stable")
-    codes = np.searchsorted(kept, codes[rows])
-    return Design(names, rows, second[rows], tuple(groups[k] for k in kept), codes, donors, own, paired, order)
+    codes = np.searchsorted(usable, codes[rows])
+    groups = tuple(groups[k] for k in usable)
+    return Design(names, rows, second[rows], groups, codes, donors, donor_codes, paired, order)
 
 
 def _conditions(there: tuple[str, ...], condition: str, conditions: tuple[str, str] | None) -> tuple[str, str]:
@@ -245,12 +247,12 @@ def _donors(
             f"{missing} of {len(number)} cells have no value in obs[{donor!r}]; "
             f"drop them: adata = adata[adata.obs[{donor!r}].notna()].copy()."
         )
-    codes, found = pd.factorize(np.array(there, dtype=object)[number], sort=True)
-    both = np.array([np.unique(second[codes == k]).size == 2 for k in range(len(found))])
+    codes, donors = pd.factorize(np.array(there, dtype=object)[number], sort=True)
+    both = np.array([np.unique(second[codes == k]).size == 2 for k in range(len(donors))])
     if both.any() and not both.all():
         raise GroupError(
-            f"{int(both.sum())} of {len(found)} donors in obs[{donor!r}] have cells of both {names[0]!r} and "
-            f"{names[1]!r}, the others of one, for example {found[both][0]!r} and {found[~both][0]!r}; keep either "
+            f"{int(both.sum())} of {len(donors)} donors in obs[{donor!r}] have cells of both {names[0]!r} and "
+            f"{names[1]!r}, the others of one, for example {donors[both][0]!r} and {donors[~both][0]!r}; keep either "
             "kind of donor."
         )
-    return codes, tuple(map(str, found)), bool(both.all())
+    return codes, tuple(map(str, donors)), bool(both.all())

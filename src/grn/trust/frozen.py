@@ -108,19 +108,19 @@ class ExchangeableSets:
 
     def order(self, seed: int, *names: str) -> np.ndarray:
         """A random order (n_cells,) that keeps every cell in its set; ``names`` tell orders apart."""
-        found = np.empty(self.n_cells, dtype=np.int64)
+        positions = np.empty(self.n_cells, dtype=np.int64)
         for label, rows in self.members:
-            found[rows] = child(seed, *names, label).permutation(rows)
-        return found
+            positions[rows] = child(seed, *names, label).permutation(rows)
+        return positions
 
     def draw(self, fraction: float, seed: int, names: Sequence[str], *labels: str) -> np.ndarray:
         """Positions of a share of the cells of every set, drawn by their names and sorted."""
-        found = []
+        drawn = []
         for label, rows in self.members:
-            own = int(child(seed, *labels, label).integers(2**32))
+            seed_of_set = int(child(seed, *labels, label).integers(2**32))
             size = max(1, round(fraction * len(rows)))
-            found.append(rows[sample_names([names[r] for r in rows], size, own)])
-        return np.sort(np.concatenate(found))
+            drawn.append(rows[sample_names([names[r] for r in rows], size, seed_of_set)])
+        return np.sort(np.concatenate(drawn))
 
 
 def blocks_of(obs: pd.DataFrame, groupby: str | None, strata: str | None = None) -> ExchangeableSets:
@@ -144,10 +144,10 @@ def blocks_of(obs: pd.DataFrame, groupby: str | None, strata: str | None = None)
     labels = np.full(len(obs), "", dtype=object) if groupby is None else _labels(obs, groupby)
     if strata is not None:
         labels = labels + "\x1f" + _strata(obs, strata, labels)
-    codes, found = pd.factorize(labels, sort=True)
+    codes, labels_of_sets = pd.factorize(labels, sort=True)
     by_name = np.argsort(np.asarray(obs.index, dtype=str), kind="stable")
     ordered = codes[by_name]
-    return ExchangeableSets(tuple((str(label), by_name[ordered == code]) for code, label in enumerate(found)))
+    return ExchangeableSets(tuple((str(label), by_name[ordered == code]) for code, label in enumerate(labels_of_sets)))
 
 
 def _strata(obs: pd.DataFrame, strata: str, groups: np.ndarray) -> np.ndarray:
@@ -184,17 +184,17 @@ def _each(chosen: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
         part = slice(chosen.indptr[s], chosen.indptr[s + 1])
         place[order[:, s]] = np.arange(len(order))
         rows[part] = place[chosen.indices[part]]
-    found = sparse.csc_matrix((chosen.data, rows, chosen.indptr), shape=chosen.shape)
-    found.sort_indices()
-    return found
+    matrix = sparse.csc_matrix((chosen.data, rows, chosen.indptr), shape=chosen.shape)
+    matrix.sort_indices()
+    return matrix
 
 
 def _built(
     values: sparse.csr_matrix, names: np.ndarray, obs: pd.DataFrame, slots: Mapping, rows: np.ndarray | None
 ) -> AnnData:
     everything = rows is None
-    kept = obs if everything else obs.iloc[rows]
-    made = AnnData(values if everything else values[rows], obs=kept.copy(), var=pd.DataFrame(index=list(names)))
+    annotation = obs if everything else obs.iloc[rows]
+    made = AnnData(values if everything else values[rows], obs=annotation.copy(), var=pd.DataFrame(index=list(names)))
     for key, value in slots["obsm"].items():
         made.obsm[key] = (
             value if everything else value[rows] if not isinstance(value, pd.DataFrame) else value.iloc[rows]

@@ -33,11 +33,11 @@ class Kept:
         if self.folder is None:
             return make()
         path = self.folder / f"{name}.{_SUFFIX}"
-        found = sealed.kept(path, _edges)
-        if found is None:
-            found = make()
-            sealed.keep(path, _bytes(found))
-        return found
+        repetition = sealed.kept(path, _edges)
+        if repetition is None:
+            repetition = make()
+            sealed.keep(path, _bytes(repetition))
+        return repetition
 
 
 def kept(
@@ -49,7 +49,7 @@ def kept(
     from grn import __version__
 
     columns = [name for name in (rerun.task.groupby, plan.get("strata")) if name is not None]
-    told = {
+    identity = {
         "version": __version__,
         "method": rerun.record.name,
         "own": {name: _told(value) for name, value in sorted(rerun.own.items())},
@@ -63,7 +63,7 @@ def kept(
         "network": _hash(again.keys, again.weights),
         **plan,
     }
-    folder = cache / digest(told)[:16]
+    folder = cache / digest(identity)[:16]
     with file_errors(folder, "write"):
         sealed.sweep(folder)
     return Kept(folder)
@@ -78,11 +78,11 @@ def _told(value: Any) -> str:
 
 
 def _hash(*arrays: np.ndarray) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for array in arrays:
-        found.update(f"{array.dtype} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return found.hexdigest()
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _bytes(parts: tuple[Edges, ...]) -> bytes:
@@ -92,11 +92,11 @@ def _bytes(parts: tuple[Edges, ...]) -> bytes:
 
 def _edges(content: bytes | memoryview) -> tuple[Edges, ...]:
     """What :func:`_bytes` wrote, and nothing else."""
-    found, names = sealed.unpacked(content), [f.name for f in fields(Edges)]
-    n = len(found) // len(names)
-    if not n or {*found} != {f"{i}_{name}" for i in range(n) for name in names}:
+    arrays, names = sealed.unpacked(content), [f.name for f in fields(Edges)]
+    n = len(arrays) // len(names)
+    if not n or {*arrays} != {f"{i}_{name}" for i in range(n) for name in names}:
         raise ValueError("it holds other arrays")
-    parts = tuple(Edges(**{name: found[f"{i}_{name}"] for name in names}) for i in range(n))
+    parts = tuple(Edges(**{name: arrays[f"{i}_{name}"] for name in names}) for i in range(n))
     for part in parts:
         shapes = {getattr(part, name).shape for name in names}
         kinds = "".join(getattr(part, name).dtype.kind for name in names)

@@ -82,14 +82,14 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
         next(bar)
         order = _order(blocks, axes, plan, i)
         seed = _seed(plan.seed, "null", i)
-        own, copied = done.get(
+        real_edges, permuted_edges = done.get(
             f"permutation_{i}",
             lambda order=order, seed=seed: rerun.fit_beside(
                 frozen.permuted(axes.sources, aliases, order), axes, aliases, seed=seed
             ),
         )
-        real.add(own.keys, own.weights)
-        null.add(copied.keys, copied.weights)
+        real.add(real_edges.keys, real_edges.weights)
+        null.add(permuted_edges.keys, permuted_edges.weights)
     for i in range(plan.n_subsamples):
         next(bar)
         rows = blocks.draw(plan.fraction, plan.seed, names, "subsample", str(i))
@@ -111,13 +111,13 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
             f"{len(lost)} genes of uns[{key!r}] are not in adata.var_names any more, for example {lost[:3]}; infer the "
             "network again on the genes that are left."
         )
-    own = axes_of(net)
+    of_network = axes_of(net)
     allowed = rerun.own.get("base_grn")
     listed = set() if allowed is None else names & set(allowed["source"].astype(str))
     genes = tuple(sorted(np.asarray(adata.var_names, dtype=str)[genes_of(adata)].tolist()))
     marked = set(np.asarray(adata.var_names, dtype=str)[regulator_mask(adata)].tolist())
-    default = replace(own, sources=tuple(sorted({*own.sources, *listed, *marked})), targets=genes)
-    for axes in dict.fromkeys((own, default)):
+    default = replace(of_network, sources=tuple(sorted({*of_network.sources, *listed, *marked})), targets=genes)
+    for axes in dict.fromkeys((of_network, default)):
         genes = sorted({*axes.sources, *axes.targets})
         where = {"layer": rerun.layer, "use_raw": rerun.use_raw, "values": rerun.values}
         frozen = freeze(adata, genes, **where, smooth=rerun.own.get("smooth") is True)

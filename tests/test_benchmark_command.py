@@ -25,16 +25,19 @@ def reference(dataset, *, network, size=500, path=None):
     )
 
 
+READINGS = [grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb")]
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     """Small references in place of BEELINE's, and quick methods."""
     for module in ("_run", "_labels_only"):
         monkeypatch.setattr(f"grn.bench.{module}.beeline", reference)
-    quick = partial(grn.bench.run, methods=["VVP (raw)", "Emb"], outside=False, protocols=["paper"])
+    quick = partial(grn.bench.run, methods=READINGS, outside=False, protocols=["paper"])
     monkeypatch.setattr(
         _benchmark.bench, "run", lambda **given: quick(**{**given, "seeds": 1, "n_boot": 5, "max_regulators": 12})
     )
-    pairs = partial(grn.bench.scored_pairs, method="VVP (raw)")
+    pairs = partial(grn.bench.scored_pairs, method=READINGS[0])
     monkeypatch.setattr(_benchmark.bench, "scored_pairs", pairs)
     monkeypatch.setattr(_benchmark, "_plan", lambda: [(("hESC", "STRING"), ["hHEP", "mESC"])])
 

@@ -93,7 +93,7 @@ def test_public_names_are_functions_classes_or_constants():
     others = {name: thing for name, thing in OBJECTS.items() if name not in FUNCTIONS and name not in CLASSES}
     modules = {name for name, thing in others.items() if inspect.ismodule(thing)}
     assert modules == {f"bench.{name}" for name in BENCH}
-    constants = {"models.CAPABILITIES", "bench.METHODS", "bench.splits.SPLITS", "bench.negatives.NEGATIVES"}
+    constants = {"models.CAPABILITIES", "bench.READINGS", "bench.splits.SPLITS", "bench.negatives.NEGATIVES"}
     assert set(others) - modules == constants
 
 

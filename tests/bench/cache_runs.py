@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 import grn
-from grn.bench import Reference
+from grn.bench import READINGS, Reference
 from grn.genes import regulators
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
@@ -47,7 +47,7 @@ def model(found):
 
 def run(found, backbone, cache):
     table = grn.bench.run(
-        methods=["VVP (raw)", "GDT (raw)"],
+        methods=[READINGS["VVP (raw)"], READINGS["GDT (raw)"]],
         model=backbone,
         train=found[0],
         test=found[1:],

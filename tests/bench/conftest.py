@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from grn.bench import Reference, run
+from grn.bench import READINGS, Reference, run
 from grn.genes import regulators as known_regulators
 from grn.genes import tables
 from grn.models import load
@@ -210,7 +210,13 @@ def model(runs):
 @pytest.fixture
 def quick(model, runs):
     """A run that takes a second or two; keywords replace its arguments."""
-    usual = {"methods": ["VVP (raw)"], "model": model, "train": runs.ONE, "test": [runs.TWO], "protocols": ["paper"]}
+    usual = {
+        "methods": [READINGS["VVP (raw)"]],
+        "model": model,
+        "train": runs.ONE,
+        "test": [runs.TWO],
+        "protocols": ["paper"],
+    }
     usual |= {"outside": False, "seeds": 1, "n_boot": 10, "progress": False}
     return lambda **arguments: run(**{**usual, **arguments})
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 import grn
-from grn.bench import METHODS, Reference
+from grn.bench import READINGS, Reference
 from grn.bench._ablate import shuffled_weights
 from grn.bench._board import Board, BoardSetting
-from grn.bench._recipes import RECIPES, VARIANTS, chosen
+from grn.bench._competitors import chosen, competitor
+from grn.bench._entries import VARIANTS, Entry
 from grn.bench._trial import PROTOCOLS, Contest, Trainer, run_trial
 from grn.bench.negatives import sample
-from grn.errors import CapabilityError, GeneOverlapError, ParameterError
+from grn.errors import CapabilityError, GeneOverlapError
 from grn.genes import regulators
 from grn.models import load
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
@@ -36,6 +37,10 @@ def make(tfs, others, *, extra=(), seed=0, n_edges=120, **arguments):
 
 REFERENCE = make(slice(0, 14), slice(0, 40))
 OTHER = make(slice(14, 28), slice(40, 80), seed=1)
+
+
+def reading(label):
+    return competitor(READINGS[label])
 
 
 def with_cells(reference, names=None):
@@ -129,7 +134,7 @@ def test_raw_readings_are_the_weights_of_the_methods(board, model):
         sources = list(found.regulators)
         grn.tl.infer_network(adata, method=method, model=model, sources=sources, params=params)
         table = grn.get.edges(adata)
-        grid = found.untranslated(RECIPES[name])
+        grid = found.untranslated(reading(name))
         rows = np.searchsorted(reference.regulators, table["source"].astype(str))
         columns = np.searchsorted(reference.genes, table["target"].astype(str))
         np.testing.assert_allclose(grid[rows, columns], table["weight"].abs(), rtol=1e-4, atol=1e-6)
@@ -140,7 +145,7 @@ def test_a_translator_and_its_ensemble(board):
     train, test = board(), board(OTHER)
     for protocol in PROTOCOLS.values():
         trainer = Trainer(train, protocol)
-        grids = {name: test.translated(RECIPES[name], trainer.get(RECIPES[name], 3)) for name in ("VVP", "GDT", "Ens")}
+        grids = {name: test.translated(reading(name), trainer.get(reading(name), 3)) for name in ("VVP", "GDT", "Ens")}
         assert all(np.isfinite(grid[test.mask]).all() for grid in grids.values())
         np.testing.assert_allclose(grids["Ens"], (grids["VVP"] + grids["GDT"]) / 2, atol=1e-5)
         assert np.nanstd(grids["VVP"]) > 0 and not np.allclose(grids["VVP"], grids["GDT"], equal_nan=True)
@@ -151,10 +156,10 @@ def test_translators_are_fitted_once(board, monkeypatch):
     fitted = []
     fit = Board.fit
     monkeypatch.setattr(Board, "fit", lambda *args, **given: fitted.append(args[1:3]) or fit(*args, **given))
-    first = trainer.get(RECIPES["VVP"], 0)
-    both = trainer.get(RECIPES["Ens"], 0)
-    assert both["", "vvp"] is first["", "vvp"] and fitted == [("vvp", ""), ("gradient_trajectory", "")]
-    assert trainer.get(RECIPES["VVP"], 1)["", "vvp"] is not first["", "vvp"]
+    first = trainer.get(reading("VVP"), 0)
+    both = trainer.get(reading("Ens"), 0)
+    assert both["vvp"] is first["vvp"] and fitted == [("vvp", ""), ("gradient_trajectory", "")]
+    assert trainer.get(reading("VVP"), 1)["vvp"] is not first["vvp"]
 
 
 def test_a_translator_is_that_of_fit_translator(board, model):
@@ -251,8 +256,8 @@ def test_cells_are_used_when_they_cover_the_genes(board):
     found = board(part, stand_in=stand_in)
     assert found.cells_are == "stand-in" and list(found.cells.var_names) == list(REFERENCE.genes)
     assert np.array_equal(found.cells.X[:, 5:], stand_in.X) and not found.cells.X[:, :5].any()
-    assert found.missing(RECIPES["Ens, real mean cell"]) == found.missing(RECIPES["Pert"]) == ""
-    assert "no cells" in board().missing(RECIPES["Pert"])
+    assert found.missing(reading("Ens, real mean cell")) == found.missing(reading("Pert")) == ""
+    assert "no cells" in board().missing(reading("Pert"))
 
 
 def test_stand_in_cells_reach_mouse_genes_through_orthologs(board):
@@ -267,28 +272,43 @@ def test_stand_in_cells_reach_mouse_genes_through_orthologs(board):
     assert found["Gata1"].tolist() == expected["GATA1"].tolist() and not found["Hbb-bt"].any()
 
 
-# ---- recipes and trials
+# ---- entries and trials
 
 
-def test_recipes():
-    assert tuple(RECIPES) == METHODS and len(METHODS) == len(set(METHODS))
-    assert {recipe.variant for recipe in chosen(None)} == set(VARIANTS)
-    assert [recipe.name for recipe in chosen(["Ens", "Emb"])] == ["Ens", "Emb"] and chosen([]) == []
-    assert all((recipe.kind == "ablation") >= bool(recipe.variant) for recipe in chosen(None))
-    with pytest.raises(ParameterError, match="list"):
-        chosen("Ens")
-    with pytest.raises(ParameterError, match="Ens"):
-        chosen(["Ensemble"])
+def test_entries():
+    assert [entry.name for entry in READINGS.values()] == list(READINGS)
+    entered, model = chosen(None, "mini")
+    assert [one.name for one in entered] == list(READINGS) and model.sha256 == load("mini").sha256
+    assert {one.variant for one in entered} == set(VARIANTS)
+    assert all((one.kind == "ablation") >= bool(one.variant) for one in entered)
+    assert chosen([], "mini") == ([], None) and chosen(["ridge"], "no model is read")[1] is None
+    named = {
+        "vvp": Entry("vvp"),
+        "vvp(translator=None)": Entry("vvp", {"translator": None}),
+        "vvp(context=mean, translator=string), shuffled names": Entry(
+            "vvp", {"context": "mean", "translator": "string"}, "shuffled names"
+        ),
+        "mine": Entry("vvp", label="mine"),
+    }
+    assert list(named) == [entry.name for entry in named.values()]
+
+
+def test_defaults_are_those_of_the_published_readings():
+    """A name alone is trained where a translator is usual, and raw where none is."""
+    pairs = {"vvp": "VVP", "gradient_trajectory": "GDT", "embedding": "Emb", "ugrn": "Ens"}
+    pairs |= {"pert": "Pert (origin)", "attention": "Attn (origin)"}
+    for method, label in pairs.items():
+        assert competitor(Entry(method)).reading == reading(label).reading
 
 
 def test_one_trial(board):
     """Sampled pairs lie in the mask, and figures of a floor are those of its own table."""
     train, test = board(), board(OTHER)
-    contest = Contest(tuple(chosen(["VVP (raw)", "Emb"])), {}, 2, 10, 0, {})
+    contest = Contest((reading("VVP (raw)"), reading("Emb")), {}, 2, 10, 0, {})
     table = run_trial(Trainer(train, PROTOCOLS["strict"]), test, contest)
     of = table[table["metric"] == "auprc"].set_index("method")["value"]
     drawn = [sample(OTHER, negatives="degree_matched", mask=test.mask, rng=seed) for seed in (0, 1)]
-    grid = test.untranslated(RECIPES["VVP (raw)"])
+    grid = test.untranslated(reading("VVP (raw)"))
     areas = [grn.bench.metrics.auprc(part.labels, part.take(grid)) for part in drawn]
     assert of["VVP (raw)"] == pytest.approx(np.mean(areas), abs=1e-12)
     tied = [grn.bench.metrics.auprc(part.labels, np.zeros(len(part))) for part in drawn]

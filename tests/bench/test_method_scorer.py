@@ -1,5 +1,6 @@
 """Methods that read cells in the benchmark."""
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,10 +65,24 @@ def test_a_test_set_without_cells_is_refused(cells, pairs):
         scorer("ridge")(cells[:0].copy(), pairs)
 
 
-@pytest.mark.parametrize(("method", "reads"), [("vvp", "a foundation model"), ("renge", "perturbation, time")])
+@pytest.mark.parametrize(
+    ("method", "reads"), [("scgpt_attention", "models of the family scgpt"), ("renge", "perturbation and time")]
+)
 def test_methods_that_read_more_are_refused(method, reads):
     with pytest.raises(CapabilityError, match=f"reads {reads}.*correlation"):
         scorer(method)
+    with pytest.raises(ParameterError, match="training set"):
+        scorer("vvp", params={"translator": "train"})
+
+
+def test_a_method_that_reads_a_model_needs_no_cells():
+    names = ["STAT1", "SPI1", "CD14", "LYZ"]
+    bare = ad.AnnData(np.zeros((0, 4), dtype=np.float32), var=pd.DataFrame(index=names))
+    asked = pd.DataFrame({"source": ["STAT1", "SPI1", "SPI1"], "target": ["CD14", "LYZ", "SPI1"]})
+    found = scorer("vvp", params={"translator": None})(bare, asked)
+    grn.tl.infer_network(bare, method="vvp", params={"translator": None}, sources=names[:2])
+    weight = grn.get.edges(bare).set_index(["source", "target"])["weight"].abs()
+    assert found.tolist() == [weight["STAT1", "CD14"], weight["SPI1", "LYZ"], 0.0]
 
 
 def test_unknown_methods_and_parameters_are_refused():

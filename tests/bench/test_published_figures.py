@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.bench import Reference, run
+from grn.bench import READINGS, Reference, run
 from grn.genes import regulators, resolve
 from grn.models import load
 
@@ -32,7 +32,7 @@ def test_a_published_model_is_run_beside_the_floors(family, tmp_path):
         model=model,
         train=[one],
         test=[two],
-        methods=["VVP (raw)", "VVP", "Emb"],
+        methods=[READINGS[label] for label in ("VVP (raw)", "VVP", "Emb")],
         protocols=["paper"],
         seeds=1,
         n_boot=10,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import grn
-from grn.bench import Reference, _run, run
+from grn.bench import READINGS, Reference, _run, run
 from grn.bench._backbone_features import BackboneFeatures
 
 METHODS = ["VVP (raw)", "VVP", "Emb", "Ens, shuffled names", "Emb, shuffled weights"]
@@ -19,7 +19,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def full(runs):
-    chosen = {"methods": METHODS, "train": runs.ONE, "test": [runs.TWO, runs.THREE]}
+    chosen = {"methods": [READINGS[label] for label in METHODS], "train": runs.ONE, "test": [runs.TWO, runs.THREE]}
     return {**chosen, "outside": False, "seeds": 2, "n_boot": 30}
 
 
@@ -123,7 +123,7 @@ def test_the_same_table_from_the_cache(table, model, cache, monkeypatch, runs, f
 
 @pytest.mark.slow
 def test_the_same_table_in_two_processes(quick, runs):
-    arguments = {"methods": ["VVP"], "protocols": ["paper", "strict"]}
+    arguments = {"methods": ["vvp"], "protocols": ["paper", "strict"]}
     arguments |= {"scorers": {"length": lambda _, pairs: pairs["target"].str.len()}}
     assert runs.same(quick(**arguments), quick(**arguments, n_jobs=2))
 

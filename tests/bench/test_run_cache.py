@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.bench import _corpus_sets, _run, _trial
+from grn.bench import READINGS, _corpus_sets, _run, _trial
 
 
 def count_trials(monkeypatch, *, fail_at=None):
@@ -44,7 +44,7 @@ CHANGES = {
     "seeds": lambda _: {"seeds": 2},
     "rng": lambda _: {"rng": 1},
     "n_boot": lambda _: {"n_boot": 11},
-    "methods": lambda _: {"methods": ["VVP (raw)", "GDT (raw)"]},
+    "methods": lambda _: {"methods": [READINGS["VVP (raw)"], READINGS["GDT (raw)"]]},
     "max_regulators": lambda _: {"max_regulators": 12},
     "model": lambda runs: {"model": runs.small(seed=1)},
     "cells": lambda runs: {"test": [runs.with_cells(runs.TWO)]},
@@ -99,7 +99,11 @@ def outside(folder, runs, *, change=None):
 def test_what_is_in_the_files_from_outside_is_part_of_the_key(quick, tmp_path, monkeypatch, runs, change):
     monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
     done = count_trials(monkeypatch)
-    arguments = {"outside": True, "methods": ["VVP (raw)", "Pert (origin)"], "cache": tmp_path / "cache"}
+    arguments = {
+        "outside": True,
+        "methods": [READINGS["VVP (raw)"], READINGS["Pert (origin)"]],
+        "cache": tmp_path / "cache",
+    }
     first = quick(path=outside(tmp_path / "data", runs), **arguments)
     told = set(first["method"])
     assert {"corpus co-expression", "prior (CollecTRI)", "Pert (origin)"} <= told and len(done) == 1

@@ -27,7 +27,11 @@ def reference(name, seed):
 @pytest.fixture(scope="module")
 def arguments():
     one, two, three = (reference(name, seed) for seed, name in enumerate(("one", "two", "three")))
-    chosen = {"methods": ["VVP (raw)", "GDT", "Emb"], "train": [one, two], "test": [one, two, three]}
+    chosen = {
+        "methods": [grn.bench.READINGS["VVP (raw)"], "gradient_trajectory", "embedding"],
+        "train": [one, two],
+        "test": [one, two, three],
+    }
     return {**chosen, "protocols": ["paper"], "outside": False, "seeds": 1, "n_boot": 10, "progress": False}
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import grn
-from grn.bench import _evidence, _run, run
+from grn.bench import READINGS, Entry, _evidence, _run, run
 from grn.bench._backbone_features import BackboneFeatures
 from grn.errors import CapabilityError, NetworkError, ParameterError
 from grn.models import ValueScale
@@ -56,6 +56,10 @@ class Linear:
         return torch.stack([torch.sin(panel.tokens * 0.3), torch.cos(panel.tokens * 0.7)], dim=1)
 
 
+def readings(*labels):
+    return [READINGS[label] for label in labels]
+
+
 def test_what_a_model_cannot_do_is_left_out(runs):
     genes = tuple(sorted({*runs.ONE.genes, *runs.TWO.genes}))
     arguments = {
@@ -71,17 +75,21 @@ def test_what_a_model_cannot_do_is_left_out(runs):
     found = run(**arguments, model=Linear(genes, "value", "gradient", "embedding"))
     methods = set(found.loc[~found["kind"].isin(["floor", "oracle"]), "method"])
     left_out = {"Pert (origin)", "Attn (origin)", "Pert", "Attn", "Ens, real mean cell"}
-    left_out |= {name for name in grn.bench.METHODS if name.endswith("shuffled weights")}
-    assert methods == set(grn.bench.METHODS) - left_out
+    left_out |= {name for name in READINGS if name.endswith("shuffled weights")}
+    assert methods == set(READINGS) - left_out
 
 
-def test_cells_of_the_data_set_add_probes_and_floors(quick, runs):
+def test_cells_of_the_data_set_add_probes_and_floors(quick, runs, caplog):
     cells = ["Pert (origin)", "Attn (origin)", "Pert", "Ens, real mean cell"]
-    assert not set(cells) & set(quick(methods=["VVP (raw)", *cells])["method"])
-    both = quick(methods=cells, train=runs.with_cells(runs.ONE), test=[runs.with_cells(runs.TWO)])
+    entries = readings(*cells)
+    with caplog.at_level("WARNING", logger="grn"):
+        assert not set(cells) & set(quick(methods=[*readings("VVP (raw)"), *entries])["method"])
+    assert f"two/N: left out are {', '.join(cells)}, as there are no cells" in caplog.text
+    assert "one/N: left out are Pert, Ens, real mean cell, as" in caplog.text, "nothing is trained for the others"
+    both = quick(methods=entries, train=runs.with_cells(runs.ONE), test=[runs.with_cells(runs.TWO)])
     assert set(both["method"]) == {*cells, *runs.FLOORS, *runs.ORACLES, "|correlation|", "mean expression"}
     assert (both["note"] == "").all()
-    only_test = quick(methods=cells, test=[runs.with_cells(runs.TWO)])
+    only_test = quick(methods=entries, test=[runs.with_cells(runs.TWO)])
     assert {"Pert (origin)", "Attn (origin)"} == set(cells) & set(only_test["method"]), "a translator needs both"
 
 
@@ -91,7 +99,7 @@ def test_stand_in_cells_are_noted(quick, monkeypatch, runs):
     stand_in = ad.AnnData(values, var=pd.DataFrame(index=genes))
     monkeypatch.setattr(_run, "stand_in_cells", lambda *_, **__: stand_in)
     monkeypatch.setattr(_run, "outside_floors", lambda *_, **__: {"of names": _lengths})
-    found = quick(methods=["Pert (origin)", "Pert", "VVP (raw)"], outside=True)
+    found = quick(methods=readings("Pert (origin)", "Pert", "VVP (raw)"), outside=True)
     notes = found.groupby("method")["note"].unique().map(list)
     assert notes["Pert (origin)"] == notes["Pert"] == ["read at the mean cell of the corpus"]
     assert notes["VVP (raw)"] == [""] and found.set_index("method").loc["of names", "kind"].unique() == ["floor"]
@@ -124,8 +132,22 @@ TRAINED_ON = "what the run trains on"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"methods": "VVP"}, "list"),
-        ({"methods": ["VPV"]}, "VPV"),
+        ({"methods": "vvp"}, "list"),
+        ({"methods": Entry("vvp")}, "list"),
+        ({"methods": ["vpv"]}, "vpv.*vvp"),
+        ({"methods": ["VVP (raw)"]}, r"READINGS\['VVP \(raw\)'\]"),
+        ({"methods": [("vvp", {"translator": None})]}, "Entry"),
+        ({"methods": [Entry("vvp", {"translater": None})]}, "translater"),
+        ({"methods": [Entry("vvp", {"translator": "strng"})]}, "strng"),
+        ({"methods": [Entry("pert", {"translator": 3})]}, "translator=3"),
+        ({"methods": [Entry("vvp", {"order": ["GATA1"]})]}, "cannot be trained"),
+        ({"methods": [Entry("ugrn", {"translator": None})]}, "averages"),
+        ({"methods": [Entry("ridge", {"translator": None})]}, "no parameter 'translator'"),
+        ({"methods": [Entry("ridge", "alpha")]}, "dict"),
+        ({"methods": [Entry("ridge", variant="shuffled names")]}, "reads none"),
+        ({"methods": [Entry("vvp", variant="shuffled")]}, "shuffled weights"),
+        ({"methods": ["vvp", Entry("vvp")]}, "label"),
+        ({"methods": [Entry("vvp", label="random")]}, "floor"),
         ({"protocols": "paper"}, "list"),
         ({"protocols": []}, "paper"),
         ({"protocols": ["papers"]}, "papers"),
@@ -178,16 +200,16 @@ def test_beeline_by_name_needs_its_tables(quick, tmp_path):
 
 
 def test_scored_pairs_are_those_behind_the_figure(quick, model, runs):
-    for protocol, method in (("paper", "VVP (raw)"), ("strict", "VVP")):
+    for protocol, method in (("paper", Entry("vvp", {"translator": None})), ("strict", "vvp")):
         pairs = grn.bench.scored_pairs(method=method, model=model, train=runs.ONE, test=runs.TWO, protocol=protocol)
         assert list(pairs.columns) == ["source", "target", "label", "score"]
         table = quick(methods=[method], protocols=[protocol])
-        value = table.query("method == @method and metric == 'auprc'")["value"].iloc[0]
+        value = table.query("kind == 'method' and metric == 'auprc'")["value"].item()
         assert grn.bench.metrics.auprc(pairs["label"], pairs["score"]) == pytest.approx(value, abs=1e-12)
     with pytest.raises(CapabilityError, match="cells"):
-        grn.bench.scored_pairs(method="Pert", model=model, train=runs.ONE, test=runs.TWO)
+        grn.bench.scored_pairs(method="pert", model=model, train=runs.ONE, test=runs.TWO)
     with pytest.raises(ParameterError, match="protocol"):
-        grn.bench.scored_pairs(method="VVP", model=model, train=runs.ONE, test=runs.TWO, protocol="loose")
+        grn.bench.scored_pairs(method="vvp", model=model, train=runs.ONE, test=runs.TWO, protocol="loose")
 
 
 def test_outside_data_are_looked_for_below_path(tmp_path, runs):
@@ -198,7 +220,7 @@ def test_outside_data_are_looked_for_below_path(tmp_path, runs):
 
 def test_rows_say_what_was_read(quick):
     found = quick(
-        methods=["VVP", "VVP (raw)", "VVP, shuffled weights"],
+        methods=readings("VVP", "VVP (raw)", "VVP, shuffled weights"),
         scorers={"mine": lambda _, pairs: pairs.target.str.len()},
         protocols=["paper"],
     )

@@ -31,7 +31,13 @@ def test_readings_of_a_model_are_at_chance_on_hubs():
     parts = [chosen[i * 120 : (i + 1) * 120] for i in range(NETWORKS + 1)]
     train, *tests = (hubs(i, names) for i, names in enumerate(parts))
     found = grn.bench.run(
-        methods=METHODS, train=train, test=tests, protocols=["strict"], outside=False, seeds=3, n_boot=100
+        methods=[grn.bench.READINGS[name] for name in METHODS],
+        train=train,
+        test=tests,
+        protocols=["strict"],
+        outside=False,
+        seeds=3,
+        n_boot=100,
     )
     found = found[found["metric"] == "auprc"].set_index(["method", "test"])
     assert set(METHODS) <= set(found.index.get_level_values("method"))

@@ -163,7 +163,7 @@ def test_panels_and_rows_have_a_fixed_order(table):
 
 
 def test_rows_follow_the_table_of_the_paper():
-    names = [*grn.bench.METHODS, "|correlation|", "degree", "random"]
+    names = [*grn.bench.READINGS, "|correlation|", "degree", "random"]
     table = pd.DataFrame({"method": sorted(names), "test": "hHEP", "network": "STRING", "protocol": "paper"})
     ax = grn.pl.benchmark(table.assign(metric="auprc", value=0.5))[0, 0]
     found = [tick.get_text() for tick in ax.get_yticklabels()]

@@ -2,19 +2,18 @@
 
 from grn.bench import audit, floors, metrics, negatives, perturbation, splits
 from grn.bench._edge_scores import score_edges
+from grn.bench._entries import READINGS, Entry
 from grn.bench._labels_only import label_floors, leakage
 from grn.bench._leaderboard import leaderboard, markdown, overview
 from grn.bench._method_scorer import scorer
-from grn.bench._recipes import RECIPES
 from grn.bench._run import run
 from grn.bench._scored_pairs import scored_pairs
 from grn.bench._verdict import verdict
 from grn.datasets.reference import Reference
 
-METHODS: tuple[str, ...] = tuple(RECIPES)
-
 __all__ = [
-    "METHODS",
+    "READINGS",
+    "Entry",
     "Reference",
     "audit",
     "floors",

@@ -189,6 +189,10 @@ class BackboneFeatures:
             for i, source in enumerate(np.asarray(adata.uns[name]["sources"], dtype=str)):
                 self._keep(name, str(source), np.ascontiguousarray(values[:, i]))
 
+    def object(self, *, cells: bool) -> AnnData:
+        """The universe with its cells, or without any, aligned with the model."""
+        return self._with_cells() if cells else self._bare.copy()
+
     def _with_cells(self) -> AnnData:
         if self.cells is None:
             raise CapabilityError("there are no cells to read real-cell probes from.")

@@ -15,10 +15,12 @@ from grn._core.errors import GeneOverlapError
 from grn._core.rng import child, sample_names
 from grn.bench._ablate import modules, shuffled_weights
 from grn.bench._backbone_features import READERS, BackboneFeatures
-from grn.bench._recipes import Recipe
+from grn.bench._competitors import Competitor, shipped_translators
+from grn.bench._method_scorer import strengths
 from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
 from grn.datasets.reference import Reference
+from grn.methods import Task
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import slope
 from grn.methods.probes.translator_fit import fit_on_pairs
@@ -115,12 +117,16 @@ class Board:
             )
         return self._features[kind]
 
-    def missing(self, recipe: Recipe) -> str:
-        """Why a recipe cannot be followed here; an empty string if it can."""
+    def missing(self, entered: Competitor) -> str:
+        """Why a competitor cannot be scored here; an empty string if it can."""
+        if not entered.record.reads_model:
+            return "" if self.cells_are == "own" else "there are no cells of its own"
         found = self.features("")
-        if recipe.variant == "shuffled weights" and not modules(found.model):
+        if entered.variant == "shuffled weights" and not modules(found.model):
             return f"{found.model.name} holds no torch module"
-        for feature in recipe.features:
+        if entered.reading is None:
+            return "there are no cells" if entered.reads_cells and self.cells is None else ""
+        for feature in entered.features:
             lacks = "" if "embedding" in found.model.capabilities else f"{found.model.name} has no embeddings"
             reason = found.can(feature) if feature in READERS else lacks
             if reason:
@@ -144,12 +150,15 @@ class Board:
             values = pair_embeddings(found.embeddings, rows, pairing(self.setting.model))
         else:
             values = found.cube(feature, self.regulators)
-        if variant == "shuffled names":
-            order = self._other_names()
-            place = {row: i for i, row in enumerate(np.searchsorted(self.reference.genes, self.regulators))}
-            sources = [place[order[row]] for row in place]
-            values = values[order][:, sources]
-        return values
+        return self._renamed(values) if variant == "shuffled names" else values
+
+    def _renamed(self, values: np.ndarray) -> np.ndarray:
+        """What was said of the pairs (genes, regulators in use, ...) of other names."""
+        order = self._other_names()
+        place = {row: i for i, row in enumerate(np.searchsorted(self.reference.genes, self.regulators))}
+        sources = [place[order[row]] for row in place]
+        renamed: np.ndarray = values[order][:, sources]
+        return renamed
 
     def _other_names(self) -> np.ndarray:
         """A permutation of the known genes, regulators in use among themselves and all others among themselves."""
@@ -160,20 +169,21 @@ class Board:
             order[rows] = child(0, "shuffled names", self.reference.dataset).permutation(rows)
         return order
 
-    def grid(self, values: np.ndarray) -> np.ndarray:
+    def grid(self, values: np.ndarray, dtype: type = np.float32) -> np.ndarray:
         """Scores (genes, regulators in use) as a table (regulators, genes) of the reference."""
-        full = np.full((len(self.reference.regulators), len(self.reference.genes)), np.nan, dtype=np.float32)
+        full = np.full((len(self.reference.regulators), len(self.reference.genes)), np.nan, dtype=dtype)
         full[self.rows] = values.T
         return full
 
-    def untranslated(self, recipe: Recipe) -> np.ndarray:
+    def untranslated(self, entered: Competitor) -> np.ndarray:
         """The strength that the feature itself gives: absolute mean effect, or mean attention (regulators, genes)."""
         scale = self.setting.model.value_scale
         grid = np.asarray(scale.perturbation_grid, dtype=np.float64)
         parts = []
-        for feature in recipe.features:
-            cube = self.cube(feature, recipe.variant)
-            strength = slope(feature, cube, grid if feature == "vvp" else np.zeros(1), scale.baseline)
+        probes = entered.reading.probes if entered.reading is not None else ()
+        for feature, probe in zip(entered.features, probes, strict=True):
+            cube = self.cube(feature, entered.variant)
+            strength = slope(probe, cube, grid if probe == "vvp" else np.zeros(1), scale.baseline)
             parts.append(np.abs(strength))
         return self.grid(np.mean(parts, axis=0))
 
@@ -197,10 +207,41 @@ class Board:
             cube, sample.pairs, self.reference.genes, self.regulators, config, settings=settings, seed=seed
         )
 
-    def translated(self, recipe: Recipe, translators: Mapping[tuple[str, str], Translator]) -> np.ndarray:
-        """Mean logit over the features of a recipe: (regulators, genes)."""
-        parts = [translators[recipe.variant, f].logits(self.cube(f, recipe.variant)) for f in recipe.features]
+    def translated(self, entered: Competitor, translators: Mapping[str, Translator]) -> np.ndarray:
+        """Mean logit over the features of a competitor: (regulators, genes)."""
+        parts = [translators[feature].logits(self.cube(feature, entered.variant)) for feature in entered.features]
         return self.grid(np.mean(parts, axis=0))
+
+    def fixed(self, entered: Competitor, seed: int) -> np.ndarray:
+        """Scores (regulators, genes) of a competitor that learns nothing from a training set."""
+        if entered.reading is None:
+            return self.grid(self._weights(entered, seed), np.float64)
+        if entered.reading.translator is None:
+            return self.untranslated(entered)
+        return self.translated(entered, shipped_translators(entered.reading, self.setting.model))
+
+    def _weights(self, entered: Competitor, seed: int) -> np.ndarray:
+        """Absolute weights (genes, regulators in use) that the record gives all pairs; 0 for those it does not list."""
+        model, adata = None, self.object
+        if entered.record.reads_model:
+            found = self.features(entered.variant)
+            model, adata = found.model, found.object(cells=entered.reads_cells)
+        task = Task(model, sources=self.regulators, seed=seed, show=False)
+        genes = pd.MultiIndex.from_product([self.regulators, self.reference.genes])
+        weights = strengths(adata, entered.record, task, entered.params).reindex(genes).fillna(0.0).to_numpy()
+        values = weights.reshape(len(self.regulators), -1).T  # (G, S)
+        return self._renamed(values) if entered.variant == "shuffled names" else values
+
+    @property
+    def object(self) -> AnnData:
+        """All genes, the cells of the data set where they cover these, and which genes are regulators."""
+        genes = self.reference.genes
+        if self.cells is not None and self.cells_are == "own":
+            adata = self.cells[:, genes].copy()
+        else:
+            adata = AnnData(np.zeros((0, len(genes)), dtype=np.float32), var=pd.DataFrame(index=genes))
+        adata.var["is_regulator"] = np.isin(genes, self.reference.regulators)
+        return adata
 
 
 def cells_of(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:

@@ -1,4 +1,4 @@
-"""Methods that read cells as competitors: from a name to a function that scores pairs."""
+"""From a record to a score of every pair: for runs by name, and as a function of the caller's own."""
 
 from __future__ import annotations
 
@@ -11,65 +11,81 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core import checks
-from grn._core.errors import CapabilityError, ExpressionError
+from grn._core.errors import ExpressionError, ParameterError
 from grn._core.rng import RNGLike, seed_of
-from grn.methods import METHODS, Task
+from grn.bench._competitors import TRAINED, check_record
+from grn.methods import METHODS, Method, Task
 from grn.methods.runner import fit
+from grn.models import FoundationModel, load
+
+
+def strengths(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> pd.Series:
+    """Absolute weights that a record gives, by source and target; it lists what it lists."""
+    edges = fit(adata, record, task, params).edges
+    names = [edges["source"].astype(str), edges["target"].astype(str)]
+    return pd.Series(edges["weight"].abs().to_numpy(), index=pd.MultiIndex.from_arrays(names))
 
 
 @dataclass(frozen=True)
 class MethodScorer:
-    """Scores pairs by the absolute weight that a method gives them in the cells; pairs it does not list score 0.
+    """Scores pairs by the absolute weight that a method gives them; pairs it does not list score 0.
 
     Made by :func:`grn.bench.scorer`; calling it with an object and pairs returns one number per pair.
 
     Parameters
     ----------
-    method
-        Name of the method.
+    record
+        The method.
     params
         Its parameters.
+    model
+        Foundation model, for a method that reads one.
     seed
         Seed of its randomness.
     n_jobs
         Threads or processes of the method.
     """
 
-    method: str
+    record: Method
     params: Mapping[str, Any] = field(default_factory=dict)
+    model: FoundationModel | None = None
     seed: int = 0
     n_jobs: int | None = None
 
     def __call__(self, adata: AnnData, pairs: pd.DataFrame) -> np.ndarray:
         """Scores (n_pairs,) of the pairs ``source``, ``target``."""
-        if adata.n_obs == 0:
+        if adata.n_obs == 0 and "cells" in self.record.needs:
             raise ExpressionError(
-                f"{self.method!r} reads cells, and this test set has none that cover its genes; choose test sets that "
-                "have, such as test=[('mDC', 'STRING')], or give the reference expression=..."
+                f"{self.record.name!r} reads cells, and this test set has none that cover its genes; choose test sets "
+                "that have, such as test=[('mDC', 'STRING')], or give the reference expression=..."
             )
-        wanted = pd.unique(pairs["source"].astype(str))
-        task = Task(None, sources=[str(name) for name in wanted], seed=self.seed, n_jobs=self.n_jobs, show=False)
-        edges = fit(adata, METHODS[self.method], task, self.params).edges
-        weight = pd.Series(
-            edges["weight"].abs().to_numpy(),
-            index=pd.MultiIndex.from_arrays([edges["source"].astype(str), edges["target"].astype(str)]),
-        )
+        wanted = [str(name) for name in pd.unique(pairs["source"].astype(str))]
+        task = Task(self.model, sources=wanted, seed=self.seed, n_jobs=self.n_jobs, show=False)
         asked = pd.MultiIndex.from_arrays([pairs["source"].astype(str), pairs["target"].astype(str)])
-        return weight.reindex(asked).fillna(0.0).to_numpy()
+        return strengths(adata, self.record, task, self.params).reindex(asked).fillna(0.0).to_numpy()
 
 
 def scorer(
-    method: str, *, params: Mapping[str, Any] | None = None, rng: RNGLike = 0, n_jobs: int | None = None
+    method: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    model: str | FoundationModel = "mini",
+    rng: RNGLike = 0,
+    n_jobs: int | None = None,
 ) -> MethodScorer:
-    """Enter a method that reads cells in the benchmark.
+    """Make a function that scores pairs out of a method.
+
+    :func:`grn.bench.run` takes methods by name; this is for calls of your own, with sources that you choose.
 
     Parameters
     ----------
     method
-        Name of a method of :func:`grn.tl.methods` that reads cells and no foundation model, such as ``"ridge"``,
-        ``"grnboost2"`` or ``"celloracle"``. Methods that read more, such as knock-outs, are refused.
+        Name of a method of :func:`grn.tl.methods`, such as ``"ridge"``, ``"celloracle"`` or ``"ugrn"``. Those that need
+        what a data set of the benchmark does not have, such as knock-outs, are refused.
     params
         Parameters of the method.
+    model
+        Foundation model, for methods that read one; the genes of the object go by its names.
     rng
         Seed of its randomness.
     n_jobs
@@ -86,13 +102,13 @@ def scorer(
     ParameterError
         If there is no such method, or it has no such parameter.
     CapabilityError
-        If the method reads a foundation model, or more than cells.
+        If the method reads knock-outs or time, or models of another family.
 
     Notes
     -----
-    Such a method learns from the test set's cells and from no labels, so the training set of a run makes no difference
-    to it, but for the pairs that are tested. Test sets without cells are an error. Cost: one fit per test set and
-    protocol, with the regulators asked about as sources and all genes as targets.
+    Nothing is learned from labels, so the training set of a run makes no difference but for the pairs that are tested.
+    A method of cells raises an error where there are none. Cost: one fit per call, with the regulators asked about as
+    sources and all genes as targets.
 
     Examples
     --------
@@ -102,19 +118,10 @@ def scorer(
     >>> bool(grn.bench.scorer("ridge")(toy, pairs).mean() > 0.1)
     True
     """
-    record = METHODS[method]
-    checks.mapping("params", params, example="{'alpha': 0.1}")
-    record.check(params or {})
-    more = sorted(set(record.needs) - {"cells"})
-    if record.reads_model or "cells" not in record.needs or more:
-        reads = "a foundation model" if record.reads_model else ", ".join(more)
-        raise CapabilityError(
-            f"method {method!r} reads {reads}, which test sets of the benchmark do not have; choose one that reads "
-            f"cells alone: {', '.join(_names())}. Readings of models are entered by methods=."
-        )
-    return MethodScorer(method, dict(params or {}), seed_of(rng), checks.jobs(n_jobs))
-
-
-def _names() -> list[str]:
-    """Methods that can enter."""
-    return [name for name in METHODS if not METHODS[name].reads_model and set(METHODS[name].needs) == {"cells"}]
+    record, own = METHODS[method], checks.mapping("params", params, example="{'alpha': 0.1}")
+    record.check(own)
+    if own.get("translator") == TRAINED:
+        raise ParameterError("translator='train' needs a training set; enter the method in grn.bench.run(methods=...).")
+    loaded = load(model) if record.reads_model else None
+    check_record(record, loaded)
+    return MethodScorer(record, own, loaded, seed_of(rng), checks.jobs(n_jobs))

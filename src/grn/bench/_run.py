@@ -22,14 +22,15 @@ from grn._core.logging import progress as progress_bar
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn.bench._board import Board, BoardSetting
+from grn.bench._competitors import chosen
+from grn.bench._entries import READINGS, Entry
 from grn.bench._evidence import outside_floors, stand_in_cells
-from grn.bench._recipes import RECIPES, chosen
 from grn.bench._trial import PROTOCOLS, Contest, Scorer, Trainer, run_trial
 from grn.bench._trial_store import TrialGroup, store_trial, stored_trial, trial_path
 from grn.bench.floors import NAMES
 from grn.datasets import beeline
 from grn.datasets.reference import BEELINE, Reference
-from grn.models import FoundationModel, load
+from grn.models import FoundationModel
 
 Named = Reference | tuple[str, str]
 
@@ -37,7 +38,7 @@ Named = Reference | tuple[str, str]
 @one_voice
 def run(
     *,
-    methods: Iterable[str] | None = None,
+    methods: Iterable[str | Entry] | None = None,
     scorers: Mapping[str, Scorer] | None = None,
     model: str | FoundationModel = "mini",
     train: Named | Sequence[Named] = ("hESC", "STRING"),
@@ -60,9 +61,12 @@ def run(
     Parameters
     ----------
     methods
-        Readings of the backbone (``grn.bench.METHODS``), all by default; ``[]`` for none, and then all genes are
-        tested, else those the backbone knows. What a data set or a model does not allow (real-cell probes without
-        cells) is left out.
+        Names of :func:`grn.tl.methods`, or :class:`grn.bench.Entry` for one with parameters: ``["ridge", "vvp",
+        Entry("vvp", {"translator": None})]``. By default the readings of the backbone in the published tables
+        (``grn.bench.READINGS``). Probes get a translator that is trained on ``train`` unless they are told otherwise;
+        methods of cells read those of the test set, with the regulators in question as sources. What a data set or
+        the backbone does not allow (methods of cells without cells) is left out, with a warning. Where no method
+        reads the backbone, as with ``[]``, all genes are tested, else those it knows.
     scorers
         Methods of your own: name -> ``score(adata, pairs)``, which returns one finite number per row of ``pairs``
         (columns ``source`` and ``target``), higher for edges. ``adata`` holds the genes, the cells where the data set
@@ -136,6 +140,8 @@ def run(
     ------
     DataNotFoundError
         If BEELINE's tables are not found.
+    CapabilityError
+        If a method can never be scored with this backbone: it reads knock-outs or time, or models of another family.
     ParameterError
         If an argument is unknown or out of range, or a scorer returns something unusable.
     StorageError
@@ -146,7 +152,8 @@ def run(
 
     Notes
     -----
-    Cost: features take seconds per regulator and are read once per data set; a trial then takes about a minute.
+    Cost: features take seconds per regulator and are read once per data set; a trial then takes about a minute, and
+    what its methods of cells take for one fit each.
 
     Source: arXiv 2605.08128 for the paper's protocol; Pratapa et al. 2020 (BEELINE) for the data.
 
@@ -158,19 +165,19 @@ def run(
     >>> genes = ["GATA1", "SPI1", "TAL1", "KLF1", "CD14", "HBB", "CD4", "CSF1R", "LYZ", "MPO"]
     >>> links = [("GATA1", "HBB"), ("GATA1", "KLF1"), ("SPI1", "CD14"), ("SPI1", "LYZ"), ("TAL1", "MPO")]
     >>> one, two = (grn.bench.Reference(edges(*links), genes=genes, dataset=name) for name in "ab")
-    >>> table = grn.bench.run(methods=["VVP (raw)"], train=one, test=[two], protocols=["paper"], outside=False, seeds=1)
+    >>> raw = grn.bench.Entry("vvp", {"translator": None})
+    >>> table = grn.bench.run(methods=[raw], train=one, test=[two], protocols=["paper"], outside=False, seeds=1)
     >>> table.query("metric == 'auprc' and kind == 'method'")["method"].tolist()
-    ['VVP (raw)']
+    ['vvp(translator=None)']
     """
     _check(protocols, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
     seeds, n_boot = int(seeds), int(n_boot)
     max_regulators = None if max_regulators is None else int(max_regulators)
-    _check_scorers(scorers)
+    competitors, loaded = chosen(methods, model)
+    _check_scorers(scorers, [entered.name for entered in competitors])
     n_jobs = checks.jobs(settings.n_jobs if n_jobs is None else n_jobs)
     _check_far(client, cache)
     kept = None if cache is None else output_folder(cache, name="cache")
-    recipes = chosen(methods)
-    loaded = load(model) if recipes else None
     groups = [
         TrialGroup(one, tests, protocol) for one, tests in _pairings(train, test, size, path) for protocol in protocols
     ]
@@ -181,10 +188,11 @@ def run(
             sealed.sweep(folder)
         show = settings.progress if progress is None else progress
         setting = BoardSetting(loaded, folder, max_regulators, show=show)
-        contest = Contest(tuple(recipes), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
+        contest = Contest(tuple(competitors), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
         if outside:
             setting = replace(setting, stand_in=stand_in_cells(references.values(), path, show=show))
             contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
+        _report_left_out(groups, setting, contest)
         work = [group for group in groups if any(stored_trial(group, t, setting, contest) is None for t in group.tests)]
         _read_features(work, setting, contest, client)
         tables = list(_evaluate(groups, setting, contest, n_jobs=n_jobs, client=client))
@@ -201,12 +209,15 @@ def _check(protocols: Sequence[str], **numbers: int | None) -> None:
             checks.integer(name, value, least=1)
 
 
-def _check_scorers(scorers: Mapping[str, Scorer] | None) -> None:
+def _check_scorers(scorers: Mapping[str, Scorer] | None, entered: Sequence[str]) -> None:
+    floors = sorted({*entered} & {*NAMES})
+    if floors:
+        raise ParameterError(f"{floors[0]!r} is the name of a floor; pass Entry(label=...) with another.")
     if scorers is None:
         return
     if not isinstance(scorers, Mapping) or not all(isinstance(k, str) and callable(f) for k, f in scorers.items()):
         raise ParameterError(f"scorers={scorers!r}; pass a dictionary such as {{'mine': score}} of functions.")
-    taken = sorted({*scorers} & {*RECIPES, *NAMES})
+    taken = sorted({*scorers} & {*entered, *READINGS, *NAMES})
     if taken:
         raise ParameterError(f"{taken[0]!r} in scorers is a name that the benchmark uses itself; choose another.")
 
@@ -290,18 +301,33 @@ def _without_model(setting: BoardSetting) -> BoardSetting:
     return replace(setting, model=None, show=False)
 
 
+def _report_left_out(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest) -> None:
+    """Say which methods a data set does not allow, and why."""
+    trained = {group.train.sha256 for group in groups}
+    tested = {reference.sha256 for group in groups for reference in group.tests}
+    for reference in {r.sha256: r for group in groups for r in (group.train, *group.tests)}.values():
+        board, reasons = Board(reference, setting), {}
+        for entered in contest.competitors:
+            asked = reference.sha256 in tested or (entered.trained and reference.sha256 in trained)
+            reason = board.missing(entered) if asked else ""
+            if reason:
+                reasons.setdefault(reason, []).append(entered.name)
+        for reason, names in reasons.items():
+            logger.warning("%s: left out are %s, as %s", reference.name, ", ".join(names), reason)
+
+
 def _wanted(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest) -> Iterator[tuple[Board, str, str]]:
     """Boards, the weights and the features to read of them; none twice."""
     seen: set[tuple[str, ...]] = set()
     tested = {reference.sha256 for group in groups for reference in group.tests}
     for reference in {r.sha256: r for group in groups for r in (group.train, *group.tests)}.values():
         board = Board(reference, setting)
-        for recipe in contest.recipes:
-            # an untranslated reading learns nothing
-            if board.missing(recipe) or not (recipe.translated or reference.sha256 in tested):
+        for entered in contest.competitors:
+            # without a translator to train, nothing is learned
+            if board.missing(entered) or not (entered.trained or reference.sha256 in tested):
                 continue
-            for feature in recipe.features:
-                variant = recipe.variant if recipe.variant == "shuffled weights" else ""
+            for feature in entered.features:
+                variant = entered.variant if entered.variant == "shuffled weights" else ""
                 key = (reference.dataset, feature, variant, *board.regulators)
                 if feature == "embedding" or key in seen:
                     continue

@@ -14,18 +14,19 @@ from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.bench._board import Board, BoardSetting
-from grn.bench._recipes import RECIPES
+from grn.bench._competitors import chosen
+from grn.bench._entries import Entry
 from grn.bench._run import Named, as_reference
 from grn.bench._trial import PROTOCOLS, Trainer
 from grn.bench.negatives import sample
 from grn.bench.splits import split
-from grn.models import FoundationModel, load
+from grn.models import FoundationModel
 
 
 @one_voice
 def scored_pairs(
     *,
-    method: str = "Ens",
+    method: str | Entry = "ugrn",
     model: str | FoundationModel = "mini",
     train: Named = ("hESC", "STRING"),
     test: Named = ("mESC", "STRING"),
@@ -42,7 +43,7 @@ def scored_pairs(
     Parameters
     ----------
     method
-        One of ``grn.bench.METHODS`` that needs no cells.
+        A name of :func:`grn.tl.methods` or an :class:`Entry`, as in :func:`grn.bench.run`.
     model
         Backbone: a name from ``grn.models.available()``, a path, or a model.
     train, test
@@ -85,25 +86,23 @@ def scored_pairs(
     >>> genes = ["GATA1", "SPI1", "TAL1", "KLF1", "CD14", "HBB", "CD4", "CSF1R", "LYZ", "MPO"]
     >>> edges = pd.DataFrame({"source": ["GATA1", "SPI1"], "target": ["HBB", "CD14"]})
     >>> one, two = (grn.bench.Reference(edges, genes=genes, dataset=name) for name in "ab")
-    >>> grn.bench.scored_pairs(method="VVP (raw)", train=one, test=two).columns.tolist()
+    >>> grn.bench.scored_pairs(method="vvp", train=one, test=two).columns.tolist()
     ['source', 'target', 'label', 'score']
     """
-    recipe = RECIPES[method]
     kept = None if cache is None else output_folder(cache, name="cache")
     checks.word("protocol", protocol, PROTOCOLS)
     seed = seed_of(rng)
+    (entered,), loaded = chosen([method], model)
     learned, tested = (as_reference(named, size, path) for named in (train, test))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
-        setting = BoardSetting(load(model), folder, max_regulators, show=progress)
+        setting = BoardSetting(loaded, folder, max_regulators, show=progress)
         board, trainer = Board(tested, setting), Trainer(Board(learned, setting), PROTOCOLS[protocol])
-        reason = board.missing(recipe) or trainer.board.missing(recipe)
+        reason = board.missing(entered) or (trainer.board.missing(entered) if entered.trained else "")
         if reason:
-            raise CapabilityError(f"{method!r} cannot be read here: {reason}; choose another method.")
-        if recipe.translated:
-            grid = board.translated(recipe, trainer.get(recipe, seed))
-        else:
-            grid = board.untranslated(recipe)
+            raise CapabilityError(f"{entered.name!r} cannot be read here: {reason}; choose another method.")
+        trained = entered.trained
+        grid = board.translated(entered, trainer.get(entered, seed)) if trained else board.fixed(entered, seed)
         made = split(learned, test=tested, by=PROTOCOLS[protocol].by)
         drawn = sample(tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed)
         return drawn.pairs.assign(score=drawn.take(grid))

@@ -13,25 +13,25 @@ from anndata import AnnData
 from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
 from grn.bench._backbone_features import BackboneFeatures
+from grn.bench._competitors import Reading, competitor, shipped_translators
+from grn.bench._entries import READINGS, Entry
 from grn.genes import tables
 from grn.methods.edges import to_network
 from grn.methods.probes.embedding import pair_embeddings, pairing
-from grn.methods.probes.score import logistic, slope, translators_for
+from grn.methods.probes.score import logistic, slope
 from grn.models import FoundationModel, load
 
-_BOTH = ("vvp", "gradient_trajectory")
-_NOT_TRANSLATED = ""
-# name -> features whose logits are averaged, network the shipped translators learned
-_READINGS: dict[str, tuple[tuple[str, ...], str]] = {
-    "Ens": (_BOTH, "string"),
-    "Ens, ChIP": (_BOTH, "chip"),
-    "VVP": (("vvp",), "string"),
-    "GDT": (("gradient_trajectory",), "string"),
-    "Emb": (("embedding",), "string"),
-    "VVP (raw)": (("vvp",), _NOT_TRANSLATED),
-    "GDT (raw)": (("gradient_trajectory",), _NOT_TRANSLATED),
-    "Pert (origin)": (("pert",), _NOT_TRANSLATED),
-}
+# what the suite scores by default; without a training set, translators are those that are shipped
+_ENTRIES = (
+    Entry("ugrn", {"translator": "string"}, label="Ens"),
+    Entry("ugrn", {"translator": "chip"}, label="Ens, ChIP"),
+    Entry("vvp", {"translator": "string"}, label="VVP"),
+    Entry("gradient_trajectory", {"translator": "string"}, label="GDT"),
+    Entry("embedding", {"translator": "string"}, label="Emb"),
+    READINGS["VVP (raw)"],
+    READINGS["GDT (raw)"],
+    READINGS["Pert (origin)"],
+)
 
 
 class Readings:
@@ -52,9 +52,12 @@ class Readings:
 
     def methods(self) -> dict[str, Callable[[AnnData], pd.DataFrame]]:
         """Name -> function of the unperturbed cells that gives an edge table."""
-        return {f"{self.model.name} {name}": partial(self._edges, *told) for name, told in _READINGS.items()}
+        entered = [competitor(entry) for entry in _ENTRIES]
+        readings = {one.name: one.reading for one in entered if one.reading is not None}
+        return {f"{self.model.name} {name}": partial(self._edges, reading) for name, reading in readings.items()}
 
-    def _edges(self, features: tuple[str, ...], translator: str, adata: AnnData) -> pd.DataFrame:
+    def _edges(self, reading: Reading, adata: AnnData) -> pd.DataFrame:
+        features = reading.features
         found = self._of(adata)
         names = found.genes
         wanted = np.isin(names, adata.var_names[adata.var["is_regulator"].to_numpy(dtype=bool)])
@@ -64,8 +67,8 @@ class Readings:
         cubes = {name: self._cube(found, name, rows) for name in features}
         effect = self._slope(features, cubes)
         signed = features != ("embedding",)
-        if translator:
-            chosen = translators_for(self.model, translator, features)
+        if reading.translator is not None:
+            chosen = shipped_translators(reading, self.model)
             strength = logistic(np.mean([chosen[name].logits(cubes[name]) for name in features], axis=0))
             effect = np.where(effect < 0, -1.0, 1.0) * strength if signed else strength
         effect = np.array(effect, dtype=np.float64)

@@ -14,11 +14,10 @@ from grn._core.errors import NetworkError, ParameterError
 from grn._core.rng import child
 from grn._kernels.rewire import rewire
 from grn.bench import floors
-from grn.bench._backbone_features import READERS
 from grn.bench._board import Board
+from grn.bench._competitors import TRAINED, Competitor
 from grn.bench._figures import Figures, evaluate, gain_rows
 from grn.bench._published_figures import published
-from grn.bench._recipes import Recipe
 from grn.bench.audit import Audit, audit
 from grn.bench.metrics import auprc
 from grn.bench.negatives import Sample, sample
@@ -61,8 +60,8 @@ class Contest:
 
     Parameters
     ----------
-    recipes
-        Readings of the backbone.
+    competitors
+        Methods with their parameters.
     scorers
         Functions of the caller: ``score(adata, pairs) -> array``.
     seeds
@@ -75,7 +74,7 @@ class Contest:
         Name -> function of a reference that gives scores (regulators, genes).
     """
 
-    recipes: tuple[Recipe, ...]
+    competitors: tuple[Competitor, ...]
     scorers: Mapping[str, Scorer]
     seeds: int
     n_boot: int
@@ -90,15 +89,15 @@ class Trainer:
         self.board, self.protocol = board, protocol
         self._fitted: dict[tuple[str, str, int], Translator] = {}
 
-    def get(self, recipe: Recipe, seed: int) -> dict[tuple[str, str], Translator]:
-        """The translators a recipe needs, by variant and feature."""
+    def get(self, entered: Competitor, seed: int) -> dict[str, Translator]:
+        """The translators of a competitor by feature."""
         found = {}
-        for feature in recipe.features:
-            key = (recipe.variant, feature, seed)
+        for feature in entered.features:
+            key = (entered.variant, feature, seed)
             if key not in self._fitted:
                 drawn = sample(self.board.reference, negatives=self.protocol.negatives, mask=self.board.mask, rng=seed)
-                self._fitted[key] = self.board.fit(feature, recipe.variant, drawn, seed=seed)
-            found[recipe.variant, feature] = self._fitted[key]
+                self._fitted[key] = self.board.fit(feature, entered.variant, drawn, seed=seed)
+            found[feature] = self._fitted[key]
         return found
 
 
@@ -122,7 +121,7 @@ def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
     for name, found in figures.items():
         found.values["auprc_rewired"] = _mean_auprc(nulls, grids[name])
         found.values["direction"] = _direction(test.reference, grids[name], one_way)
-    rows = _rows(figures, kinds, notes, _seen(contest.recipes, test))
+    rows = _rows(figures, kinds, notes, _seen(contest.competitors, test))
     facts = _facts(train.board, test, protocol, audit(made), samples, contest)
     return pd.DataFrame([{**facts, **row} for row in rows]).assign(
         published=lambda t: [
@@ -146,16 +145,16 @@ def _grids(
     grids: dict[str, list[np.ndarray]] = {}
     kinds: dict[str, str] = {}
     notes: dict[str, str] = {}
-    for recipe in contest.recipes:
-        if test.missing(recipe) or (recipe.translated and train.board.missing(recipe)):
+    for entered in contest.competitors:
+        if test.missing(entered) or (entered.trained and train.board.missing(entered)):
             continue
-        if recipe.translated:
-            grids[recipe.name] = [test.translated(recipe, train.get(recipe, seed)) for seed in seeds]
+        if entered.trained:
+            grids[entered.name] = [test.translated(entered, train.get(entered, seed)) for seed in seeds]
         else:
-            grids[recipe.name] = [test.untranslated(recipe)] * len(seeds)
-        kinds[recipe.name] = recipe.kind
-        if any(READERS[f][1] for f in recipe.features if f in READERS) and test.cells_are != "own":
-            notes[recipe.name] = "read at the mean cell of the corpus"
+            grids[entered.name] = [test.fixed(entered, contest.seed)] * len(seeds)
+        kinds[entered.name] = entered.kind
+        if entered.reads_cells and test.cells_are != "own":
+            notes[entered.name] = "read at the mean cell of the corpus"
     learned = floors.transfer(made)
     own = [floors.own_degree(test.reference, mask=mask, rng=seed) for seed in seeds]
     fixed = {**floors.expression(test.reference), **{k: f(test.reference) for k, f in contest.extra_floors.items()}}
@@ -195,7 +194,7 @@ def _of_user(name: str, score: Scorer, test: Board, asked: np.ndarray) -> np.nda
     reference = test.reference
     rows, columns = np.nonzero(asked)
     pairs = pd.DataFrame({"source": reference.regulators[rows], "target": reference.genes[columns]})
-    values = np.asarray(score(_object(test), pairs.copy()))
+    values = np.asarray(score(test.object, pairs.copy()))
     real = np.issubdtype(values.dtype, np.number) and not np.iscomplexobj(values)
     if values.shape != (len(pairs),) or not real:
         raise ParameterError(
@@ -210,17 +209,6 @@ def _of_user(name: str, score: Scorer, test: Board, asked: np.ndarray) -> np.nda
     table = np.full(asked.shape, np.nan)
     table[rows, columns] = values
     return table
-
-
-def _object(test: Board) -> AnnData:
-    """What a function of the user sees: all genes, cells where they cover these, and which genes are regulators."""
-    genes = test.reference.genes
-    if test.cells is not None and test.cells_are == "own":
-        adata = test.cells[:, genes].copy()
-    else:
-        adata = AnnData(np.zeros((0, len(genes)), dtype=np.float32), var=pd.DataFrame(index=genes))
-    adata.var["is_regulator"] = np.isin(genes, test.reference.regulators)
-    return adata
 
 
 def _rewired(reference: Reference, mask: np.ndarray, protocol: Protocol, seed: int) -> Sample | None:
@@ -273,16 +261,24 @@ def _rows(
     ]
 
 
-def _seen(recipes: Sequence[Recipe], test: Board) -> dict[str, str]:
+def _seen(competitors: Sequence[Competitor], test: Board) -> dict[str, str]:
     """What every floor and reading has read, for who compares methods that know different things."""
     told = dict(floors.SEEN)
     learned = getattr(test.setting.model, "seen", "pretraining cells")
-    for recipe in recipes:
-        parts = [] if recipe.variant == "shuffled weights" else [learned]
-        if test.cells_are == "own" and any(READERS[f][1] for f in recipe.features if f in READERS):
+    for entered in competitors:
+        parts = [] if entered.variant == "shuffled weights" or not entered.record.reads_model else [learned]
+        if test.cells_are == "own" and entered.reads_cells:
             parts.append("test cells")
-        told[recipe.name] = ", ".join([*parts, *(["training labels"] if recipe.translated else [])]) or "nothing"
+        told[entered.name] = ", ".join([*parts, *_labels_read(entered)]) or "nothing"
     return told
+
+
+def _labels_read(entered: Competitor) -> list[str]:
+    """Labels and prior networks behind a competitor."""
+    translator = entered.params.get("translator") if entered.reading is None else entered.reading.translator
+    named = translator if isinstance(translator, str) else "of its own"
+    labels = [] if translator is None else ["training labels" if translator == TRAINED else f"labels ({named})"]
+    return [*labels, *(["a base GRN"] if entered.params.get("base_grn") is not None else [])]
 
 
 def _facts(

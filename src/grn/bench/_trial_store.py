@@ -17,7 +17,7 @@ from grn.bench._board import BoardSetting, cells_of
 from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
-_VERSION = "5"
+_VERSION = "6"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class TrialGroup:
 
 def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, contest: Contest) -> Path | None:
     """Where a finished trial is kept; functions of the user have no name to keep them by."""
-    if contest.scorers:
+    keys = [entered.key for entered in contest.competitors]
+    if contest.scorers or None in keys:
         return None
     told = [
         _VERSION,
@@ -42,7 +43,7 @@ def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, c
         "" if setting.model is None else setting.model.sha256,
         str(setting.max_regulators),
         str(setting.epochs),
-        repr(contest.recipes),
+        repr(keys),
         f"{contest.seeds} {contest.n_boot} {contest.seed}",
         *sorted(f"{name} {getattr(floor, 'sha256', '')}" for name, floor in contest.extra_floors.items()),
     ]

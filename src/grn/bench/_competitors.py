@@ -1,0 +1,244 @@
+"""Entries with the records they name: what a trial needs to know of each, and who cannot take part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grn._core import checks
+from grn._core.errors import CapabilityError, ParameterError
+from grn.bench._backbone_features import READERS
+from grn.bench._entries import READINGS, VARIANTS, Entry
+from grn.methods import METHODS, Method
+from grn.methods.probes.score import check_grid, translators_for
+from grn.models import FoundationModel, load
+from grn.models.translator import Translator
+
+TRAINED = "train"
+_BOTH = ("vvp", "gradient_trajectory")
+# method -> features that are kept on disk and translated
+_PROBES = {
+    "vvp": ("vvp",),
+    "gradient_trajectory": ("gradient_trajectory",),
+    "pert": ("pert",),
+    "attention": ("attention",),
+    "embedding": ("embedding",),
+    "ugrn": _BOTH,
+}
+# methods that are given without a translator where none is asked for
+_RAW = ("pert", "attention")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Features of a model and what makes scores of them.
+
+    Parameters
+    ----------
+    features
+        Features, as ``READERS`` names them; with several, their logits are averaged.
+    probes
+        The probe behind each feature, whose translators it takes.
+    translator
+        ``"train"``, ``None`` for the feature itself, or what ``translators_for`` takes.
+    """
+
+    features: tuple[str, ...]
+    probes: tuple[str, ...]
+    translator: Any
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """An entry and its record.
+
+    Parameters
+    ----------
+    name
+        Name in the table.
+    kind
+        ``"method"`` or ``"ablation"``.
+    record
+        The method.
+    params
+        Parameters of the record.
+    variant
+        What is done to the model.
+    reading
+        Features to score by; ``None`` where the record itself is fitted.
+    key
+        All that its scores depend on beside the data, for the cache; ``None`` if that cannot be told.
+    """
+
+    name: str
+    kind: str
+    record: Method
+    params: Mapping[str, Any]
+    variant: str
+    reading: Reading | None
+    key: str | None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Features to read; none where the record itself is fitted."""
+        return () if self.reading is None else self.reading.features
+
+    @property
+    def trained(self) -> bool:
+        """Whether a translator is fitted on the training set."""
+        return self.reading is not None and self.reading.translator == TRAINED
+
+    @property
+    def reads_cells(self) -> bool:
+        """Whether it reads cells of the data set."""
+        if self.reading is not None:
+            return any(READERS[feature][1] for feature in self.features if feature in READERS)
+        # attention is computed on cells though the record can do without
+        return "cells" in self.record.needs or "attention" == self.record.name or self.params.get("context") == "mean"
+
+
+def competitor(entry: Entry) -> Competitor:
+    """An entry with its record; an error if there is none, or if it has no such parameter."""
+    record = _record(entry.method)
+    if entry.variant not in VARIANTS:
+        raise ParameterError(f"variant={entry.variant!r}; use one of {', '.join(map(repr, VARIANTS))}.")
+    if entry.variant and not record.reads_model:
+        raise ParameterError(f"variant={entry.variant!r} is done to a model, and method {entry.method!r} reads none.")
+    params: dict[str, Any] = checks.mapping("params", entry.params, example="{'translator': None}")
+    reading = None
+    if entry.method in _PROBES:
+        translator = params.pop("translator", None if entry.method in _RAW else TRAINED)
+        record.check(params)
+        reading = _reading(entry.method, params, translator)
+        if reading is None and isinstance(translator, str) and translator == TRAINED:
+            raise ParameterError(
+                f"{entry.name!r} cannot be trained on the training set: that is offered with context= and background= "
+                "alone. Pass translator=None or a shipped one such as 'string'."
+            )
+        if translator is not None or "translator" in record.parameters():
+            params["translator"] = translator
+    if reading is None:
+        record.check(params)
+    kind = entry.kind or ("ablation" if entry.variant else "method")
+    return Competitor(entry.name, kind, record, params, entry.variant, reading, _key(entry, record))
+
+
+def _record(method: str) -> Method:
+    if method in READINGS and method not in METHODS:
+        raise ParameterError(
+            f"{method!r} is a label of the published tables, not a method; pass grn.bench.READINGS[{method!r}]."
+        )
+    return METHODS[method]
+
+
+def _reading(method: str, params: Mapping[str, Any], translator: Any) -> Reading | None:
+    """The features that say the same as the record, if such are kept."""
+    if method == "ugrn" and translator is None:
+        raise ParameterError(
+            "method 'ugrn' averages translated features; pass translator='train' or a shipped one, or enter 'vvp' and "
+            "'gradient_trajectory' with translator=None."
+        )
+    if method == "embedding" and translator is None:
+        return None
+    asked = dict(params)
+    context, background = asked.pop("context", None), asked.pop("background", "fixed")
+    if asked or context not in (None, "virtual", "mean") or background not in ("fixed", "moving"):
+        return None
+    probes = _PROBES[method]
+    if context == "mean":
+        return None if background == "moving" else Reading(tuple(f"mean_cell_{p}" for p in probes), probes, translator)
+    return Reading(("gradient_moving",) if background == "moving" else probes, probes, translator)
+
+
+def obstacle(record: Method, model: FoundationModel | None) -> str:
+    """Why a record cannot be scored in the benchmark with a model; an empty string if it can."""
+    more = [need for need in record.needs if need not in ("cells", "model")]
+    if more:
+        return f"it reads {' and '.join(more)}, which data sets of the benchmark do not have"
+    family = getattr(model, "family", None)
+    if record.family and family != record.family:
+        name = "no model" if model is None else f"{model.name!r}"
+        return f"it reads models of the family {record.family}, and {name} is {family or 'another'}"
+    return ""
+
+
+def check_record(record: Method, model: FoundationModel | None) -> None:
+    """Refuse a record that cannot be scored with a model, whatever the data."""
+    reason = obstacle(record, model)
+    if reason:
+        able = [name for name in METHODS if not obstacle(METHODS[name], model)]
+        raise CapabilityError(f"method {record.name!r} cannot be scored: {reason}. Those that can: {', '.join(able)}.")
+
+
+def shipped_translators(reading: Reading, model: FoundationModel) -> dict[str, Translator]:
+    """Translators that were not fitted here, by feature; none where the feature itself is the score."""
+    if reading.translator is None or reading.translator == TRAINED:
+        return {}
+    of_probe = translators_for(model, reading.translator, reading.probes)
+    grids = {"vvp": model.value_scale.perturbation_grid, "gradient_trajectory": model.value_scale.gradient_grid}
+    for probe, translator in of_probe.items():
+        if probe in grids:
+            check_grid(translator, np.asarray(grids[probe]))
+    return {feature: of_probe[probe] for feature, probe in zip(reading.features, reading.probes, strict=True)}
+
+
+def chosen(
+    methods: Iterable[str | Entry] | None, model: str | FoundationModel
+) -> tuple[list[Competitor], FoundationModel | None]:
+    """Who competes, the readings of the published tables by default; and the model, loaded if any of them reads it."""
+    if isinstance(methods, str | Entry):
+        raise ParameterError(f"methods={methods!r} is a single method; pass a list such as [{methods!r}].")
+    entries = [_entry(given) for given in (READINGS.values() if methods is None else methods)]
+    entered = [competitor(entry) for entry in entries]
+    names = [one.name for one in entered]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ParameterError(f"{twice[0]!r} is the name of several methods; tell them apart by Entry(label=...).")
+    loaded = load(model) if any(one.record.reads_model for one in entered) else None
+    for one in entered:
+        check_record(one.record, loaded)
+        if one.reading is not None and loaded is not None:
+            shipped_translators(one.reading, loaded)  # refused before anything is read
+    return entered, loaded
+
+
+def _entry(given: object) -> Entry:
+    if isinstance(given, str):
+        return Entry(given)
+    if isinstance(given, Entry):
+        return given
+    raise ParameterError(
+        f"methods has an entry {given!r}; pass names of grn.tl.methods() or grn.bench.Entry('vvp', {{'translator': "
+        "None}})."
+    )
+
+
+def _key(entry: Entry, record: Method) -> str | None:
+    """All that an entry depends on; nothing is known of what a function of the user does."""
+    if not record.fit.__module__.startswith("grn."):
+        return None
+    told = _content({**record.parameters(), **entry.params})
+    return None if told is None else repr((entry.method, told, entry.variant, entry.name, entry.kind))
+
+
+def _content(value: Any) -> str | None:
+    """What a parameter holds, as text; ``None`` if that cannot be told."""
+    if value is None or isinstance(value, str | bool | int | float | np.generic):
+        return repr(value)
+    if isinstance(value, Translator):
+        return value.sha256
+    if isinstance(value, pd.DataFrame):
+        return hashlib.sha256(value.to_csv().encode()).hexdigest()
+    if isinstance(value, Mapping):
+        value = [item for name in sorted(value, key=str) for item in (str(name), value[name])]
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, list | tuple):
+        return None
+    parts = [_content(item) for item in value]
+    return None if None in parts else repr(parts)

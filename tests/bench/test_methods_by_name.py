@@ -1,0 +1,121 @@
+"""The benchmark scores the methods of the package by their names."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import grn
+from grn.bench import READINGS, Entry
+from grn.bench._competitors import competitor, obstacle
+from grn.errors import CapabilityError
+from grn.methods import METHODS, Method
+
+QUICK = {
+    "genie3": {"n_trees": 5},
+    "grnboost2": {"max_rounds": 5},
+    "celloracle": {"n_bags": 2},
+    "scrank": {"n_resamples": 2},
+}
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    """A method of a user: correlation with the first source for all."""
+    monkeypatch.setattr(METHODS, "_records", dict(METHODS._records))
+
+    def fit(group):
+        values = group.values()
+        return np.abs(np.corrcoef(values.T)[np.ix_(group.targets, group.sources)])
+
+    record = Method("mine", fit, "mine", signed=False, probability=False, reference="none", needs=("cells",))
+    return METHODS.add("mine", record)
+
+
+def figures(table):
+    rows = table[(table["metric"] == "auprc") & table["kind"].isin(["method", "ablation"])]
+    return rows.set_index(["method", "test"])["value"]
+
+
+def test_every_method_that_can_be_scored_is(quick, runs, model, mine):
+    able = [name for name in METHODS if not obstacle(METHODS[name], model)]
+    assert {*QUICK, "correlation", "ridge", "vvp", "pert", "ugrn", "mine"} <= set(able) and "renge" not in able
+    entries = [Entry(name, QUICK.get(name, {}), label=name) for name in able]
+    train, test = runs.with_cells(runs.ONE), runs.with_cells(runs.TWO)
+    table = quick(methods=entries, train=train, test=[test, runs.THREE])
+    found = figures(table)
+    assert set(found.loc[:, "two"].index) == set(able) and found.between(0, 1).all()
+    cells = {name for name in able if competitor(Entry(name)).reads_cells}
+    assert set(found.loc[:, "three"].index) == set(able) - cells and {"ridge", "mine", "pert"} <= cells
+    seen = table.groupby("method")["seen"].first()
+    assert seen["ridge"] == seen["mine"] == "test cells" and seen["ugrn"] == "pretraining cells, training labels"
+
+
+def test_methods_of_cells_give_the_figures_of_their_scorer(quick, runs, mine, caplog):
+    test = [runs.with_cells(runs.TWO)]
+    by_name = figures(quick(methods=["ridge", "correlation", "mine"], test=test))
+    scorers = {f"{name} again": grn.bench.scorer(name) for name in ("ridge", "correlation", "mine")}
+    again = figures(quick(methods=[], scorers=scorers, test=test))
+    for name in ("correlation", "mine"):
+        assert by_name[name, "two"] == pytest.approx(again[f"{name} again", "two"], abs=1e-12)
+    assert 0 < by_name["ridge", "two"] < 1
+    with caplog.at_level("WARNING", logger="grn"):
+        table = quick(methods=["ridge"])
+    assert "two/N: left out are ridge, as there are no cells of its own" in caplog.text
+    assert "ridge" not in set(table["method"]) and (table["backbone"] == "").all()
+
+
+def test_translators_and_backgrounds_are_parameters(quick, runs):
+    entries = [
+        Entry("vvp", {"translator": None}),
+        Entry("vvp", {"translator": None, "order": list(runs.TWO.genes)}),
+        Entry("vvp"),
+        Entry("gradient_trajectory", {"background": "moving"}),
+        Entry("embedding", {"translator": None}),
+        Entry("embedding", {"translator": None}, "shuffled names"),
+        Entry("embedding", {"translator": None}, "shuffled weights"),
+    ]
+    found = figures(quick(methods=entries)).droplevel("test")
+    old = figures(quick(methods=[READINGS[x] for x in ("VVP (raw)", "VVP", "GDT, moving background")])).droplevel(
+        "test"
+    )
+    assert found["vvp(translator=None)"] == old["VVP (raw)"] and found["vvp"] == old["VVP"]
+    assert found["gradient_trajectory(background=moving)"] == old["GDT, moving background"]
+    ordered = next(name for name in found.index if "order=" in name)
+    assert 0 < found[ordered] < 1
+    names = ["embedding(translator=None)" + what for what in ("", ", shuffled names", ", shuffled weights")]
+    assert len({found[name] for name in names}) == 3
+
+
+def test_shipped_translators(quick, runs):
+    test = [runs.TWO]
+    entries = [Entry("ugrn", {"translator": name}) for name in ("string", "chip")]
+    table = quick(methods=entries, model="mini", test=test, max_regulators=4)
+    assert figures(table).nunique() == 2
+    assert table.groupby("method")["seen"].first()["ugrn(translator=string)"] == "pretraining cells, labels (string)"
+    with pytest.raises(CapabilityError, match="small"):
+        quick(methods=entries)
+
+
+def test_who_cannot_be_scored_is_refused_at_the_start(quick):
+    with pytest.raises(CapabilityError, match=r"'renge' cannot be scored: it reads perturbation and time.*ridge.*vvp"):
+        quick(methods=["ridge", "renge"])
+    with pytest.raises(CapabilityError, match=r"'scgpt_attention'.*family scgpt, and 'small' is .*celloracle"):
+        quick(methods=["scgpt_attention"])
+
+
+def test_a_function_of_a_user_is_fitted_again(quick, runs, mine, tmp_path):
+    """Nothing tells whether it has changed, so its trials are not kept."""
+    arguments = {"methods": ["mine"], "test": [runs.with_cells(runs.TWO)], "cache": tmp_path}
+    quick(**arguments)
+    assert not list(tmp_path.glob("trials/*"))
+    quick(**{**arguments, "methods": ["ridge"]})
+    assert len(list(tmp_path.glob("trials/*"))) == 1
+
+
+@pytest.mark.parametrize("base", [None, pd.DataFrame({"source": ["A"], "target": ["B"]})])
+def test_what_a_parameter_holds_is_part_of_the_key(base):
+    keys = {competitor(Entry("ridge", {"base_grn": base, "alpha": alpha})).key for alpha in (1.0, 2.0)}
+    assert len(keys) == 2 and None not in keys
+    other = pd.DataFrame({"source": ["A"], "target": ["C"]})
+    assert competitor(Entry("ridge", {"base_grn": other, "alpha": 1.0})).key not in keys
+    assert competitor(Entry("ridge", {"base_grn": object()})).key is None

@@ -24,7 +24,8 @@ class Entry:
         Parameters of the method. Probes of a model (``vvp``, ``gradient_trajectory``, ``pert``, ``attention``,
         ``embedding``, ``ugrn``) take ``translator`` too: ``"train"``, one that is fitted on the training set of the
         trial (for ``pert`` and ``attention`` none is the default, for the others this); ``None``, the raw strength;
-        ``"string"`` or ``"chip"``, a shipped one; or one of your own.
+        ``"string"`` or ``"chip"``, a shipped one; or one of your own. All edges of a method are scored: parameters that
+        only choose which of them are listed, such as ``top`` of ``celloracle``, change nothing.
     variant
         What is done to the model: ``"shuffled weights"``, ``"shuffled names"`` of genes, or nothing.
     label

@@ -66,7 +66,7 @@ def test_a_trial_of_other_inputs_is_another_trial(quick, tmp_path, monkeypatch, 
 
 
 def test_an_interrupted_run_goes_on(quick, tmp_path, monkeypatch, runs):
-    arguments = {"test": [runs.TWO, runs.THREE], "protocols": ["paper", "strict"], "methods": ["VVP"]}
+    arguments = {"test": [runs.TWO, runs.THREE], "protocols": ["paper", "strict"], "methods": ["vvp"]}
     whole = quick(**arguments)
     first = count_trials(monkeypatch, fail_at=3)
     with pytest.raises(RuntimeError, match="light"):
@@ -119,7 +119,7 @@ def test_trials_are_kept_whichever_others_are_asked_for(quick, tmp_path, monkeyp
     monkeypatch.setattr(_corpus_sets, "training_sets", lambda: ("a",))
     done = count_trials(monkeypatch)
     path = outside(tmp_path / "data", runs)
-    arguments = {"outside": True, "methods": ["Pert (origin)"], "cache": tmp_path / "cache", "path": path}
+    arguments = {"outside": True, "methods": ["pert"], "cache": tmp_path / "cache", "path": path}
     quick(**arguments)
     quick(**arguments, test=[runs.TWO, runs.THREE])
     assert done == [("two", "paper"), ("three", "paper")]

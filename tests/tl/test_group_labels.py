@@ -80,7 +80,7 @@ def test_labels_are_checked_before_anything_is_computed(cells, monkeypatch, labe
     def refuse(*args, **kwargs):
         raise AssertionError("the values were read")
 
-    for module in ("methods.cells", "methods.probes.base_cells", "trust.frozen", "_object.smoothing"):
+    for module in ("methods.cells", "methods.inputs", "trust.frozen", "_object.smoothing"):
         monkeypatch.setattr(f"grn.{module}.expression", refuse)
     for method in ("correlation", "ridge", "grnboost2", "genie3", "celloracle", "scrank", "pert", "ugrn"):
         with pytest.raises(GroupError, match=message):

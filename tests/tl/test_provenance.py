@@ -129,8 +129,8 @@ class TestAnswersOutsideTheQuestion:
         toy.layers["other"] = toy.X.copy()
 
         def reads_x(inputs):
-            other = Inputs(inputs.adata, Task(sources=inputs.task.sources))
-            return pairs(other.cells, inputs.adata.to_df().corr())
+            other = Inputs(inputs._adata, Task(sources=inputs.task.sources))
+            return pairs(other.cells, inputs._adata.to_df().corr())
 
         assert "layer" in self.refused(refuses, toy, reads_x, layer="other")
 
@@ -138,8 +138,8 @@ class TestAnswersOutsideTheQuestion:
         toy.raw = toy
 
         def reads_x(inputs):
-            other = Inputs(inputs.adata, Task(sources=inputs.task.sources))
-            return pairs(other.cells, inputs.adata.to_df().corr())
+            other = Inputs(inputs._adata, Task(sources=inputs.task.sources))
+            return pairs(other.cells, inputs._adata.to_df().corr())
 
         assert "use_raw" in self.refused(refuses, toy, reads_x, use_raw=True)
 

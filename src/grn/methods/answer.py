@@ -11,7 +11,6 @@ import pandas as pd
 from grn._core.errors import NetworkError
 from grn._core.logging import logger
 from grn._object.expression import argument_of
-from grn._object.groups import group_codes
 from grn.methods.inputs import Inputs
 from grn.methods.record import Method, Result, Task
 from grn.network import Network
@@ -47,7 +46,7 @@ def _check_groups(network: Network, record: Method, inputs: Inputs) -> None:
                 f"method {record.name!r} returned groups ({', '.join(there[:5])}), but groupby= was not given."
             )
         return
-    known = group_codes(inputs.adata, task.groupby, min_cells=0)[0]
+    known = inputs.group_names
     strange = [group for group in there if group not in known]
     if strange or (len(network) and not there):
         told = f"groups {', '.join(map(repr, strange[:5]))}" if strange else "one network without groups"

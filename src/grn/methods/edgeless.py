@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from grn._core.logging import logger, some
-from grn.methods.genes import pair_genes
-from grn.methods.record import Task
+from grn.methods.inputs import Inputs
 from grn.network import Network
 
 
-def tell_without_edges(adata, network: Network, task: Task) -> None:
+def tell_without_edges(network: Network, inputs: Inputs) -> None:
     """Warn of sources and targets asked for that have no edge, unless it was said that the model lacks them.
 
     Parameters
     ----------
-    adata
-        The object.
     network
         What was made.
-    task
+    inputs
         What was asked: names in ``sources`` and ``targets``; ``None`` and all genes of the object name none.
     """
-    edges = network._edges
+    edges, task = network._edges, inputs.task
     sides = {"sources": (edges["source"], task.sources), "targets": (edges["target"], task.targets)}
     lost = {
-        what: [] if len(set(asked or ())) == adata.n_vars else _absent(set(column.unique()), asked)
+        what: [] if len(set(asked or ())) == len(inputs.names) else _absent(set(column.unique()), asked)
         for what, (column, asked) in sides.items()
     }
     if task.model is not None and any(lost.values()):
-        genes = pair_genes(adata, task.model, task.sources, task.targets)
+        genes = inputs.pairs
         lost["sources"] = [name for name in lost["sources"] if name not in set(genes.lost_sources)]
         lost["targets"] = [name for name in lost["targets"] if name not in set(genes.lost_targets)]
     # a gene has no edge to itself

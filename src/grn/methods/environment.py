@@ -1,19 +1,25 @@
-"""Where a method runs and what made its result: device, budgets, threads, model, version."""
+"""Where a method runs and what made its result: device, budgets, threads, model, version; and its inputs from there."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grn._core import checks
 from grn._core.device import resolve_device
 from grn._core.settings import settings
+from grn._object.container import validate
+from grn.methods.inputs import Inputs
+from grn.methods.record import Task
 from grn.models import FoundationModel, load
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 def environment(model: FoundationModel | str | Any, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
     """The model, if any, on its device, the budgets and whether to show progress: arguments first, then settings."""
-    found = resolve_device(settings.device if device == "auto" else device)
-    loaded = None if model is None else load(model).to(found)
+    resolved = resolve_device(settings.device if device == "auto" else device)
+    loaded = None if model is None else load(model).to(resolved)
     show = settings.progress if progress is None else progress
     return {
         "model": loaded,
@@ -21,6 +27,24 @@ def environment(model: FoundationModel | str | Any, device: str, progress: bool 
         "feature_budget": settings.feature_budget,
         "show": show,
     }
+
+
+def inputs_of(
+    adata: AnnData,
+    *,
+    model: FoundationModel | str,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    **asked: Any,
+) -> Inputs:
+    """An object as functions of foundation models see it, with the model on its device.
+
+    ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``
+    and ``client`` of the task.
+    """
+    validate(adata)
+    return Inputs(adata, Task(**environment(model, device, progress), n_jobs=jobs(n_jobs), **asked))
 
 
 def jobs(n_jobs: int | None) -> int | None:

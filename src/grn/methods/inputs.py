@@ -12,14 +12,20 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from grn._core.errors import ParameterError
-from grn._object.genes import genes_of, spelled
-from grn._object.groups import MIN_CELLS, cell_names
+from grn._core.errors import GroupError, ParameterError
+from grn._kernels.matrix_parts import Source
+from grn._object.container import check_target, target
+from grn._object.expression import Expression, select
+from grn._object.genes import column, gene_rows, genes_of, spelled
+from grn._object.groups import MIN_CELLS, cell_names, group_codes, label_codes
 from grn._object.smoothed import stored_weights
 from grn._object.smoothing import KEY as SMOOTHED
 from grn._object.smoothing import neighbour_weights
+from grn._object.values import expression
+from grn._object.vocabulary import model_genes
 from grn.methods.cells import Cells, cells_of
 from grn.methods.draw import draw_cells
+from grn.methods.genes import PairGenes, pair_genes
 from grn.methods.group import Group
 from grn.methods.pairs import allowed_pairs
 from grn.methods.record import MIN_CELLS_SEEN, Task
@@ -39,7 +45,7 @@ class Inputs:
     """
 
     def __init__(self, adata: AnnData, task: Task) -> None:
-        self.adata, self.task = adata, named(adata, task)
+        self._adata, self.task = adata, named(adata, task)
         self.names = np.asarray(adata.var_names, dtype=str)
         self.min_cells = 0
         self._cells: Cells | None = None
@@ -57,7 +63,87 @@ class Inputs:
     @property
     def genes(self) -> list[str]:
         """Names of the features that are genes."""
-        return self.names[genes_of(self.adata)].tolist()
+        return self.names[genes_of(self._adata)].tolist()
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self._adata.n_obs)
+
+    def positions(self, names: Sequence[str] | None, what: str) -> np.ndarray:
+        """Positions of genes by name, or by a symbol beside it; of all genes by default. ``what`` is the argument."""
+        return genes_of(self._adata) if names is None else gene_rows(self._adata, names, what)
+
+    def spelled(self, names: Sequence[str]) -> list[str]:
+        """Names as in ``names`` where a symbol beside them was given; unknown ones as they are."""
+        return spelled(self._adata, names)
+
+    @cached_property
+    def model_ids(self) -> np.ndarray:
+        """Name in the model of every feature (n_vars,), ``""`` when the model does not know it."""
+        model = self.task.model
+        vocabulary = dict.fromkeys((*model.source_genes, *model.target_genes))
+        organism = getattr(model, "organism", "human")
+        return model_genes(self._adata, model.gene_id_kind, vocabulary=vocabulary, organism=organism)
+
+    @cached_property
+    def pairs(self) -> PairGenes:
+        """Sources and targets that the model knows, in its names."""
+        task = self.task
+        return pair_genes(self._adata, task.model, task.sources, task.targets)
+
+    def pairs_in(self, order: Sequence[str] | None) -> PairGenes:
+        """Sources and targets, shown to the model in an order of names; ``None`` for that of its vocabulary."""
+        task = self.task
+        if order is None:
+            return self.pairs
+        return pair_genes(self._adata, task.model, task.sources, task.targets, order)
+
+    @cached_property
+    def expression(self) -> Expression:
+        """Log-normalised values (n_cells, n_vars) of the matrix asked for; cells are read when rows are asked for."""
+        if self._cells is not None:
+            return self._cells.expression
+        task = self.task
+        return expression(self._adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+
+    def stored_values(self) -> Source:
+        """The matrix asked for (n_cells, n_vars) as it is stored, not normalised."""
+        if self.task.use_raw and not self._adata.raw.var_names.equals(self._adata.var_names):
+            raise ParameterError("adata.raw holds other genes; values as they are stored are read by layer=.")
+        return select(self._adata, self.task.layer, use_raw=self.task.use_raw)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], np.ndarray]:
+        """Names of the groups, one empty name without grouping, and the group of every cell (n_cells,)."""
+        if self.task.groupby is None:
+            return ("",), np.zeros(self.n_cells, dtype=np.int64)
+        return group_codes(self._adata, self.task.groupby)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the groups asked for, also of those with few cells; none without grouping."""
+        return () if self.task.groupby is None else group_codes(self._adata, self.task.groupby, min_cells=0)[0]
+
+    def labels(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+        """Labels of a column of ``obs``, and that of every cell (n_cells,)."""
+        return label_codes(self._adata.obs, name)
+
+    def column(self, name: str, what: str) -> pd.Series:
+        """A column of ``obs`` with a value for every cell; ``what`` is the argument that names it."""
+        obs = self._adata.obs
+        if not isinstance(name, str) or not name:
+            raise ParameterError(f"{what}={name!r}; pass the name of a column of adata.obs.")
+        if name not in obs:
+            there = ", ".join(map(str, obs.columns)) or "none"
+            raise GroupError(f"adata.obs has no column {name!r} ({what}=); columns: {there}.")
+        values = column(obs, name)
+        if values.isna().any():
+            raise GroupError(
+                f"{int(values.isna().sum())} of {self.n_cells} cells have no value in obs[{name!r}]; "
+                f"drop them: adata = adata[adata.obs[{name!r}].notna()].copy()."
+            )
+        return values
 
     @property
     def is_read(self) -> bool:
@@ -78,14 +164,19 @@ class Inputs:
     ) -> Cells:
         """Read the cells; a method calls it in ``prepare`` to ask for other limits, or for other default sources."""
         task = self.task if sources is None or self.task.sources is not None else replace(self.task, sources=sources)
-        self._cells = cells_of(self.adata, task, min_cells=min_cells, min_group_cells=min_group_cells)
+        self._cells = cells_of(self._adata, task, min_cells=min_cells, min_group_cells=min_group_cells)
         self.min_cells = min_cells
         return self._cells
 
     @cached_property
+    def barcodes(self) -> np.ndarray:
+        """Names of the cells (n_cells,), which need not be unique where no cell is drawn."""
+        return np.asarray(self._adata.obs_names, dtype=str)
+
+    @cached_property
     def cell_names(self) -> np.ndarray:
         """Names of the cells (n_cells,), by which they are drawn; an error if they are not unique."""
-        return cell_names(self.adata)
+        return cell_names(self._adata)
 
     def group(self, name: str = "", *, base_grn: pd.DataFrame | None = None) -> Group:
         """One group as a method is given it."""
@@ -95,7 +186,7 @@ class Inputs:
 
     def need_cell_names(self) -> None:
         """Refuse an object in which two cells have one name."""
-        cell_names(self.adata)
+        cell_names(self._adata)
 
     def prior(self, base_grn: pd.DataFrame | None) -> pd.DataFrame | None:
         """A base GRN in the names of the object, read once."""
@@ -103,7 +194,7 @@ class Inputs:
             return None
         if id(base_grn) not in self._priors:
             # the table itself is kept, so that no other gets its id
-            self._priors[id(base_grn)] = base_grn, read_prior(base_grn, adata=self.adata)
+            self._priors[id(base_grn)] = base_grn, read_prior(base_grn, adata=self._adata)
         return self._priors[id(base_grn)][1]
 
     def allowed(self, base_grn: pd.DataFrame | None) -> np.ndarray:
@@ -112,7 +203,15 @@ class Inputs:
 
     def drawn(self, max_cells: int | None, *, among: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Rows of at most ``max_cells`` cells per group, drawn by their names; see ``draw``."""
-        return draw_cells(self.adata, self.task.groupby, max_cells, self.task.seed, among=among)
+        return draw_cells(self._adata, self.task.groupby, max_cells, self.task.seed, among=among)
+
+    def check_target(self, *, copy: bool, key: str | None = None) -> None:
+        """Refuse an object or a key that results cannot be written to, before a long computation."""
+        check_target(self._adata, copy=copy, key=key)
+
+    def target(self, *, copy: bool) -> AnnData:
+        """The object, or a copy, that results are written to."""
+        return target(self._adata, copy=copy)
 
     def neighbours(
         self,
@@ -130,14 +229,14 @@ class Inputs:
         key = SMOOTHED if smooth is True else smooth
         if not isinstance(key, str):
             raise ParameterError(f"smooth={smooth!r}; pass True, False or a key of obsp that grn.pp.smooth wrote.")
-        if smooth is not True or key in self.adata.obsp:
-            return stored_weights(self.adata, key), None
+        if smooth is not True or key in self._adata.obsp:
+            return stored_weights(self._adata, key), None
         read = {"layer": self.task.layer, "use_raw": self.task.use_raw, "values": self.task.values}
-        return neighbour_weights(self.adata, **read)
+        return neighbour_weights(self._adata, **read)
 
     def stored_network(self, key: str) -> Network:
         """A network that the object holds."""
-        return Network.from_anndata(self.adata, key)
+        return Network.from_anndata(self._adata, key)
 
 
 def named(adata: AnnData, task: Task) -> Task:

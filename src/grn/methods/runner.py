@@ -71,7 +71,7 @@ def run(
         result = _result(inputs, record, own, handed or {}, report=report)
     check_answer(result, record, inputs)
     used = values_read(record, inputs.task, reads)
-    tell_without_edges(adata, result.network, inputs.task)
+    tell_without_edges(result.network, inputs)
     given = {name: recordable(value) for name, value in own.items()}
     read = {"layer": used.layer, "use_raw": used.use_raw, "values": inputs.task.values, **reads.told}
     return replace(result, network=with_params(result.network, {**given, **result.network.params, **read}))

@@ -1,5 +1,6 @@
 """Everything that computes: probes, translators, networks, regulons."""
 
+from grn.methods.probes.cost import Cost
 from grn.tl._activity import activity
 from grn.tl._attention import attention
 from grn.tl._celloracle import celloracle
@@ -9,7 +10,7 @@ from grn.tl._denoise import denoise
 from grn.tl._differential import differential
 from grn.tl._embed_cells import embed_cells
 from grn.tl._embedding import embedding
-from grn.tl._estimate_cost import Cost, estimate_cost
+from grn.tl._estimate_cost import estimate_cost
 from grn.tl._fit_translator import fit_translator
 from grn.tl._gene_programs import gene_programs
 from grn.tl._gradient import gradient_trajectory

@@ -8,12 +8,9 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
-from grn._object.container import validate
-from grn.methods.environment import environment
+from grn.methods.environment import inputs_of
 from grn.methods.probes.attention import attention as read_attention
-from grn.methods.probes.features import Request
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
@@ -95,21 +92,22 @@ def attention(
     >>> adata.varm["attention"].shape
     (4, 1, 8)
     """
-    validate(adata)
-    check_key(key_added)
-    request = Request(
-        **environment(model, device, progress),
+    seed = seed_of(rng)
+    inputs = inputs_of(
+        adata,
+        model=model,
         sources=sources,
         targets=targets,
-        order=order,
-        context="mean",
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
         batch_size=batch_size,
+        seed=seed,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    seed = seed_of(rng)
-    read = lambda: {key_added: read_attention(adata, request, max_cells=max_cells, seed=seed)}  # noqa: E731
-    params = {"max_cells": max_cells, "seed": seed}
-    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params=params)
+    arguments, params = {"max_cells": max_cells, "order": order}, {"context": "mean", "seed": seed}
+    slots = {"attention": key_added}
+    return run_probe(inputs, read_attention, slots, arguments=arguments, copy=copy, params=params)

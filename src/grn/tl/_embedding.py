@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.errors import GeneOverlapError
 from grn._core.logging import one_voice
-from grn._object.container import check_target, target, validate
-from grn.methods.environment import provenance
-from grn.methods.probes.embedding import gene_embeddings, pairing
+from grn._object.container import validate
+from grn.methods import Inputs, Task
+from grn.methods.probes.writing import write_gene_embeddings
 from grn.models import FoundationModel, load
-from grn.network.schema import storable
 from grn.tl._snippets import SNIPPETS
 
 
@@ -70,20 +67,4 @@ def embedding(
     (1, 128)
     """
     validate(adata)
-    check_target(adata, copy=copy, key=key_added)
-    loaded = load(model)
-    values = gene_embeddings(adata, loaded)
-    known = ~np.isnan(values).all(axis=1)
-    if not known.any():
-        raise GeneOverlapError(
-            f"{loaded.name!r} knows none of the {adata.n_vars} genes; call grn.pp.align_genes(adata) to map the names."
-        )
-    out = target(adata, copy=copy)
-    key = f"X_{loaded.name}" if key_added is None else key_added
-    out.varm[key] = values
-    out.uns[key] = {
-        "unknown": np.asarray(adata.var_names[~known], dtype=str),
-        "pair": pairing(loaded),
-        "params": storable({"function": "embedding", **provenance(loaded), "n_unknown": int((~known).sum())}),
-    }
-    return out if copy else None
+    return write_gene_embeddings(Inputs(adata, Task(model=load(model))), key=key_added, copy=copy)

@@ -11,6 +11,7 @@ from grn._core.logging import one_voice
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._object.container import validate
+from grn.methods import Inputs, Task
 from grn.methods.foundation.gene_programs import write_programs
 from grn.models import FoundationModel, load
 from grn.tl._snippets import SNIPPETS
@@ -103,8 +104,7 @@ def gene_programs(
     validate(adata)
     check_key(key_added)
     return write_programs(
-        adata,
-        load(model),
+        Inputs(adata, Task(model=load(model))),
         genes=genes,
         n_neighbors=n_neighbors,
         resolution=resolution,

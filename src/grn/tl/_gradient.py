@@ -9,11 +9,8 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.files import output_folder
 from grn._core.logging import one_voice
-from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
+from grn.methods.environment import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
@@ -105,25 +102,23 @@ def gradient_trajectory(
     >>> adata.varm["gradient_trajectory"].shape
     (4, 1, 8)
     """
-    validate(adata)
-    folder = None if store is None else output_folder(store, name="store")
-    check_key(key_added)
-    request = features.Request(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         sources=sources,
         targets=targets,
-        order=order,
-        context=context,
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
         batch_size=batch_size,
-        store=folder,
         client=client,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    params = {"background": background, "gradient_kind": request.model.gradient_kind}
-    read = lambda: {  # noqa: E731
-        key_added: features.gradient_trajectory(adata, request, grid=grid, background=background)
-    }
-    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params=params)
+    arguments = {"grid": grid, "background": background, "context": context, "order": order}
+    params = {"gradient_kind": inputs.task.model.gradient_kind}
+    slots = {"gradient_trajectory": key_added}
+    probe = features.gradient_trajectory
+    return run_probe(inputs, probe, slots, arguments=arguments, store=store, copy=copy, params=params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,8 @@ from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
-from grn._object.values import expression
-from grn.methods.environment import environment, jobs, provenance
-from grn.methods.probes.features import Request
-from grn.methods.probes.plan import check_batch
+from grn.methods.environment import inputs_of, provenance
+from grn.methods.probes.plan import cells_per_pass, check_batch
 from grn.models import FoundationModel
 from grn.models.protocol import need
 from grn.network.schema import storable
@@ -174,42 +173,53 @@ def in_silico_perturbation(
         _without_cells(
             {"goal_state": goal_state, "readout": readout, "max_genes": max_genes, "cells_added": cells_added}
         )
-    how = environment(model, device, progress)
-    asked = Request(**how, groupby=groupby, layer=layer, use_raw=use_raw, values=values, batch_size=batch_size)
+    inputs = inputs_of(
+        adata,
+        model=model,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        values=values,
+        batch_size=batch_size,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
+    task = inputs.task
     if mode != "flag":
-        need(asked.model, "cells", f"in_silico_perturbation(mode={mode!r})")
-    sets = sets_of(adata, asked.model, genes)
+        need(task.model, "cells", f"in_silico_perturbation(mode={mode!r})")
+    sets = sets_of(adata, task.model, genes)
     cells = start_cells(adata, states, groupby, max_cells, seed)
-    with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        matrix = expression(adata, layer=layer, use_raw=use_raw, values=values)
+    with torch_threads(task.n_jobs), reads_of() as reads:
         if mode == "flag":
-            found = flagged(asked.model, matrix, sets, cells, asked.batch, show=asked.show)
+            size = partial(cells_per_pass, task)
+            outcome = flagged(task.model, inputs.expression, sets, cells, size, show=task.show)
         else:
-            reader = CellReader(asked.model, matrix, sets.genes, readout, max_genes, _batch(batch_size))
-            found = embedded(reader, sets, cells, states, mode, show=asked.show)
+            reader = CellReader(task.model, inputs.expression, sets.genes, readout, max_genes, _batch(batch_size))
+            outcome = embedded(reader, sets, cells, states, mode, show=task.show)
     out = target(adata, copy=copy)
-    told = {**params, **reads.told, **provenance(asked.model), "rng": seed}
+    told = {**params, **reads.told, **provenance(task.model), "rng": seed}
     told["genes"] = None if genes is None else sets.names
-    _write(out, found, sets.names, told, key_added, cells_added)
+    _write(out, outcome, sets.names, told, key_added, cells_added)
     return out if copy else None
 
 
 def _write(
-    adata: AnnData, found: Outcome, names: list[str], params: Mapping[str, Any], key: str, cells_added: str | None
+    adata: AnnData, outcome: Outcome, names: list[str], params: Mapping[str, Any], key: str, cells_added: str | None
 ) -> None:
     """Store everything, replacing what an earlier call left under the key."""
     earlier = adata.uns.get(key)
     if isinstance(earlier, Mapping) and earlier.get("kind") == KIND and key in adata.varm:
         del adata.varm[key]
     entry: dict[str, Any] = {"kind": KIND, "perturbations": np.array(names, dtype=str), "params": storable(params)}
-    if found.groups:
-        entry["groups"] = np.array(found.groups, dtype=str)
-    if found.genes is not None:
-        adata.varm[key] = found.genes
+    if outcome.groups:
+        entry["groups"] = np.array(outcome.groups, dtype=str)
+    if outcome.genes is not None:
+        adata.varm[key] = outcome.genes
     if cells_added is not None:
-        for ending, numbers in zip(("", "_goal"), found.cells, strict=False):
+        for ending, numbers in zip(("", "_goal"), outcome.cells, strict=False):
             adata.obsm[f"{cells_added}{ending}"] = numbers
-    adata.uns[key] = entry | found.tables
+    adata.uns[key] = entry | outcome.tables
 
 
 def _without_cells(given: dict[str, object]) -> None:

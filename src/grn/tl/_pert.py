@@ -9,11 +9,8 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.files import output_folder
 from grn._core.logging import one_voice
-from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
+from grn.methods.environment import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
@@ -97,22 +94,22 @@ def pert(
     >>> adata.varm["pert"].shape[-1] == adata.obs["bulk_labels"].nunique()
     True
     """
-    validate(adata)
-    folder = None if store is None else output_folder(store, name="store")
-    check_key(key_added)
-    request = features.Request(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         sources=sources,
         targets=targets,
-        order=order,
-        context="mean",
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
         batch_size=batch_size,
-        store=folder,
         client=client,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    read = lambda: {key_added: features.pert(adata, request)}  # noqa: E731
-    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})
+    arguments, params = {"order": order}, {"context": "mean"}
+    return run_probe(
+        inputs, features.pert, {"pert": key_added}, arguments=arguments, store=store, copy=copy, params=params
+    )

@@ -9,12 +9,8 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.files import output_folder
 from grn._core.logging import one_voice
-from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
-from grn.methods.probes.features import Request
+from grn.methods.environment import inputs_of
 from grn.methods.probes.response import perturbation_response as read_response
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
@@ -95,21 +91,20 @@ def perturbation_response(
     >>> adata.varm["perturbation_response"].shape
     (4, 1, 1)
     """
-    validate(adata)
-    folder = None if store is None else output_folder(store, name="store")
-    check_key(key_added)
-    request = Request(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         sources=sources,
         targets=targets,
-        context=context,
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
         batch_size=batch_size,
-        store=folder,
         client=client,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    read = lambda: {key_added: read_response(adata, request)}  # noqa: E731
-    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})
+    slots, arguments = {"perturbation_response": key_added}, {"context": context}
+    return run_probe(inputs, read_response, slots, arguments=arguments, store=store, copy=copy)

@@ -9,11 +9,9 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.files import output_folder
 from grn._core.logging import one_voice
 from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
+from grn.methods.environment import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
@@ -92,25 +90,24 @@ def probe(
     >>> sorted(adata.varm)
     ['gradient_trajectory', 'vvp']
     """
-    validate(adata)
-    folder = None if store is None else output_folder(store, name="store")
     if key_added != "":
         check_key(key_added)
-    request = features.Request(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         sources=sources,
         targets=targets,
-        order=order,
-        context=context,
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
         batch_size=batch_size,
-        store=folder,
         client=client,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    names = [key_added + name for name in ("vvp", "gradient_trajectory")]
-    read = lambda: dict(zip(names, features.both(adata, request, grid=grid), strict=True))  # noqa: E731
-    params = {"background": "fixed", "gradient_kind": request.model.gradient_kind}
-    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params=params)
+    slots = {name: key_added + name for name in ("vvp", "gradient_trajectory")}
+    arguments = {"grid": grid, "context": context, "order": order}
+    params = {"background": "fixed", "gradient_kind": inputs.task.model.gradient_kind}
+    return run_probe(inputs, features.both, slots, arguments=arguments, store=store, copy=copy, params=params)

@@ -9,11 +9,8 @@ from typing import Any
 from anndata import AnnData
 
 from grn._core.docs import document
-from grn._core.files import output_folder
 from grn._core.logging import one_voice
-from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
+from grn.methods.environment import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
@@ -104,22 +101,20 @@ def vvp(
     >>> adata.varm["vvp"].shape
     (4, 1, 8)
     """
-    validate(adata)
-    folder = None if store is None else output_folder(store, name="store")
-    check_key(key_added)
-    request = features.Request(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         sources=sources,
         targets=targets,
-        order=order,
-        context=context,
         groupby=groupby,
         layer=layer,
         use_raw=use_raw,
         values=values,
         batch_size=batch_size,
-        store=folder,
         client=client,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    read = lambda: {key_added: features.vvp(adata, request, grid=grid)}  # noqa: E731
-    return run_probe(adata, read, request, n_jobs=n_jobs, copy=copy, params={})
+    arguments = {"grid": grid, "context": context, "order": order}
+    return run_probe(inputs, features.vvp, {"vvp": key_added}, arguments=arguments, store=store, copy=copy)

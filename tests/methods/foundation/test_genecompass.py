@@ -8,7 +8,7 @@ import torch
 import grn
 from grn import genes
 from grn.errors import CapabilityError
-from grn.methods import Task
+from grn.methods import Inputs, Task
 from grn.methods.foundation.genecompass import fit
 
 SYMBOLS = ["SPI1", "GATA1", "LYZ", "CD14", "CST3", "KLF1"]
@@ -60,7 +60,7 @@ def edges(network):
 
 
 def test_deletion_is_what_it_says(model, cells):
-    network = fit(cells, Task(model, sources=SOURCES, show=False))
+    network = fit(Inputs(cells, Task(model, sources=SOURCES, show=False)))
     found, wanted = edges(network), by_hand(model, cells)
     assert not network.signed and found.keys() == wanted.keys()
     np.testing.assert_allclose([found[pair] for pair in wanted], list(wanted.values()), atol=1e-6)
@@ -68,18 +68,18 @@ def test_deletion_is_what_it_says(model, cells):
 
 def test_groups_and_orders(model, cells):
     task = Task(model, sources=SOURCES, groupby="type", show=False)
-    grouped = fit(cells, task)
+    grouped = fit(Inputs(cells, task))
     assert grouped.groups == ["a", "b"]
     part = cells[cells.obs["type"] == "b", ::-1].copy()
-    alone, table = edges(fit(part, Task(model, sources=SOURCES, show=False))), grouped.edges
+    alone, table = edges(fit(Inputs(part, Task(model, sources=SOURCES, show=False)))), grouped.edges
     table = table[table["group"] == "b"]
     for source, target, weight in zip(table["source"], table["target"], table["weight"], strict=True):
         assert weight == pytest.approx(alone[source, target], abs=1e-6)
 
 
 def test_overexpression_puts_the_gene_first(model, cells):
-    network = fit(cells, Task(model, sources=SOURCES, show=False), mode="overexpress")
-    found, deleted = edges(network), edges(fit(cells, Task(model, sources=SOURCES, show=False)))
+    network = fit(Inputs(cells, Task(model, sources=SOURCES, show=False)), mode="overexpress")
+    found, deleted = edges(network), edges(fit(Inputs(cells, Task(model, sources=SOURCES, show=False))))
     assert found.keys() >= deleted.keys() and min(found.values()) >= 0
     assert any(abs(found[pair] - deleted[pair]) > 1e-6 for pair in deleted)
 

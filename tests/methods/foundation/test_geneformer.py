@@ -10,8 +10,8 @@ import torch
 import grn
 import grn.methods.foundation.geneformer
 from grn.errors import CapabilityError, ExpressionError, ParameterError
+from grn.methods import Inputs, Task
 from grn.methods.foundation.deletion import deletion
-from grn.methods.record import Task
 from grn.models import Moments
 from grn.models.geneformer import untrained
 
@@ -182,7 +182,7 @@ def test_values_go_with_their_tokens():
     task = Task(model=Valued(), sources=[NAMES[1], NAMES[3]], show=False)
 
     def by_target(mode):
-        edges = deletion(adata, task, max_cells=1, mode=mode, name="x").edges
+        edges = deletion(Inputs(adata, task), max_cells=1, mode=mode, name="x").edges
         return {(NAMES.index(s), NAMES.index(t)): w for s, t, w in edges[["source", "target", "weight"]].values}
 
     def angle(*pair):

@@ -5,7 +5,7 @@ import pytest
 
 import grn
 from grn._core.errors import CapabilityError, ParameterError
-from grn.methods import Task
+from grn.methods import Inputs, Task
 from grn.methods.foundation.lpm import fit_lpm_response
 from grn.models._lpm_network import LPMNetwork, Symbols
 from grn.models._published_model import About
@@ -33,7 +33,7 @@ def adata():
 
 
 def table(adata, *, model=None, sources=("SPI1", "GATA1"), **given):
-    network = fit_lpm_response(adata, Task(model=model or make(), sources=list(sources)), **given)
+    network = fit_lpm_response(Inputs(adata, Task(model=model or make(), sources=list(sources))), **given)
     index = ["source", "target", *(["group"] if "group" in network.edges else [])]
     return network, network.edges.set_index(index)
 
@@ -92,7 +92,7 @@ def test_what_is_refused(adata):
     with pytest.raises(ParameterError, match="'drug' does to its gene is not known"):
         table(adata, model=make("drug"))
     with pytest.raises(ParameterError, match="groupby"):
-        fit_lpm_response(adata, Task(model=make(), sources=["SPI1"], groupby="group"))
+        fit_lpm_response(Inputs(adata, Task(model=make(), sources=["SPI1"], groupby="group")))
 
 
 def test_a_fitted_model_finds_the_planted_edge():

@@ -8,7 +8,7 @@ import torch
 
 import grn
 from grn.errors import CapabilityError, NetworkError, ParameterError
-from grn.methods import Task
+from grn.methods import Inputs, Task
 from grn.methods.foundation.scprint import fit
 from grn.methods.foundation.scprint_heads import MeanProjections, choose_heads, head_maps, mean_map
 from grn.methods.probes.training_pairs import LabelledPairs
@@ -78,7 +78,7 @@ def test_the_arithmetic_of_the_real_class(shared_dir, version):
 
 
 def test_weight_is_the_attention_of_the_target_to_the_source(model, cells):
-    network = fit(cells, Task(model, sources=SOURCES), threshold=0)
+    network = fit(Inputs(cells, Task(model, sources=SOURCES)), threshold=0)
     wanted = by_hand(model, cells, range(14), IDS[:24]).loc[:, list(SOURCES)]
     found = table(network).loc[wanted.index, wanted.columns]
     own = np.equal.outer(wanted.index, wanted.columns)
@@ -88,19 +88,19 @@ def test_weight_is_the_attention_of_the_target_to_the_source(model, cells):
 
 
 def test_weak_attention_counts_as_none(model, cells, caplog):
-    all_pairs = fit(cells, Task(model, sources=SOURCES), threshold=0).edges["weight"]
+    all_pairs = fit(Inputs(cells, Task(model, sources=SOURCES)), threshold=0).edges["weight"]
     level = float(all_pairs.median())
-    weights = fit(cells, Task(model, sources=SOURCES), threshold=level).edges["weight"]
+    weights = fit(Inputs(cells, Task(model, sources=SOURCES)), threshold=level).edges["weight"]
     assert np.array_equal(weights, np.where(all_pairs < level, 0.0, all_pairs))
     assert (weights == 0).sum() == 46 and len(weights) == 4 * 23
     assert "threshold" not in caplog.text
-    network = fit(cells, Task(model, sources=SOURCES))  # eight cell tokens leave 24 genes less than 1 / 24 each
+    network = fit(Inputs(cells, Task(model, sources=SOURCES)))  # eight cell tokens leave 24 genes less than 1 / 24 each
     assert network.params["threshold"] == 1 / 24 and (network.edges["weight"] == 0).all()
     assert "{'threshold': 0}" in caplog.text
 
 
 def test_groups_are_read_apart(model, cells):
-    network = fit(cells, Task(model, sources=SOURCES, targets=IDS[:9], groupby="type"), threshold=0)
+    network = fit(Inputs(cells, Task(model, sources=SOURCES, targets=IDS[:9], groupby="type")), threshold=0)
     for group, rows in (("a", range(7)), ("b/c", range(7, 14))):
         wanted = by_hand(model, cells, rows, IDS[:9])
         found = table(network, group)
@@ -110,41 +110,41 @@ def test_groups_are_read_apart(model, cells):
 
 
 def test_order_and_batches_do_not_matter(model, cells):
-    wanted = fit(cells, Task(model, sources=SOURCES), max_cells=9)
+    wanted = fit(Inputs(cells, Task(model, sources=SOURCES)), max_cells=9)
     rng = np.random.default_rng(1)
     mixed = cells[rng.permutation(14)][:, rng.permutation(25)].copy()
     for adata, size in ((mixed, None), (cells, 1), (mixed, 4)):
-        found = fit(adata, Task(model, sources=SOURCES[::-1], batch_size=size), max_cells=9)
+        found = fit(Inputs(adata, Task(model, sources=SOURCES[::-1], batch_size=size)), max_cells=9)
         pd.testing.assert_frame_equal(table(found), table(wanted).loc[table(found).index], atol=1e-6, rtol=0)
-    assert not np.allclose(table(fit(cells, Task(model, sources=SOURCES, seed=1), max_cells=9)), table(wanted))
+    assert not np.allclose(table(fit(Inputs(cells, Task(model, sources=SOURCES, seed=1)), max_cells=9)), table(wanted))
 
 
 def test_without_counts_the_depth_is_the_models_own(model, cells):
     logged = cells.copy()
     logged.X = np.log1p(cells.X / cells.X.sum(1, keepdims=True) * 1e4)
-    found = table(fit(logged, Task(model, sources=SOURCES), threshold=0))
-    assert not np.allclose(found, table(fit(cells, Task(model, sources=SOURCES), threshold=0)), atol=1e-6)
+    found = table(fit(Inputs(logged, Task(model, sources=SOURCES)), threshold=0))
+    assert not np.allclose(found, table(fit(Inputs(cells, Task(model, sources=SOURCES)), threshold=0)), atol=1e-6)
     same = cells.copy()
     same.X = np.round(np.expm1(logged.X) * 100)  # every cell has about 10 000 counts times 100
     deep = grn.models.untrained("scprint", genes=IDS, layers=2, width=16, heads=2, rng=4)
     deep.reading = type(deep.reading)(depth=1e6)
     assert np.allclose(
-        table(fit(logged, Task(deep, sources=SOURCES), threshold=0)),
-        table(fit(same, Task(deep, sources=SOURCES), threshold=0)),
+        table(fit(Inputs(logged, Task(deep, sources=SOURCES)), threshold=0)),
+        table(fit(Inputs(same, Task(deep, sources=SOURCES)), threshold=0)),
         atol=1e-4,
         equal_nan=True,
     )
 
 
 def test_too_many_genes_leave_the_most_expressed(model, cells):
-    network = fit(cells, Task(model, sources=SOURCES), max_genes=10, threshold=0)
+    network = fit(Inputs(cells, Task(model, sources=SOURCES)), max_genes=10, threshold=0)
     logged = np.log1p(cells.X / cells.X.sum(1, keepdims=True) * 1e4).mean(0)
     ranked = [cells.var_names[i] for i in np.argsort(-logged) if cells.var_names[i] in IDS]
     kept = {*SOURCES, *[gene for gene in ranked if gene not in SOURCES][:6]}
     assert set(network.edges["target"]) == kept and network.params["n_presented"] == 10
     for task in (Task(model, sources=SOURCES, targets=IDS[:20]), Task(model, sources=IDS[:12])):
         with pytest.raises(ParameterError, match="at most 10"):
-            fit(cells, task, max_genes=10)
+            fit(Inputs(cells, task), max_genes=10)
 
 
 def test_heads_are_chosen_by_known_edges(model, cells):
@@ -154,14 +154,14 @@ def test_heads_are_chosen_by_known_edges(model, cells):
     best = maps[3]  # layer 1, head 1
     edges = [(j, i) for i in range(n) for j in range(n) if i != j and best[j, i] > np.quantile(best[:, i], 0.75)]
     labels = pd.DataFrame([(genes[i], genes[j]) for j, i in edges], columns=["source", "target"])
-    network = fit(cells, Task(model, sources=genes), heads="select", labels=labels, threshold=0)
+    network = fit(Inputs(cells, Task(model, sources=genes)), heads="select", labels=labels, threshold=0)
     chosen = network.params["selected_heads"]["all"]
     assert [1, 1] in chosen.tolist() and len(chosen) < 4
     wanted = maps[[2 * layer + head for layer, head in chosen]].mean(0)
     found = table(network).loc[list(genes), list(genes)].to_numpy()
     off = ~np.eye(n, dtype=bool)
     np.testing.assert_allclose(found[off], wanted[off], atol=1e-6)
-    grouped = fit(cells, Task(model, sources=genes, groupby="type"), heads="select", labels=labels)
+    grouped = fit(Inputs(cells, Task(model, sources=genes, groupby="type")), heads="select", labels=labels)
     assert set(grouped.params["selected_heads"]) == {"a", "b/c"}
 
 
@@ -196,12 +196,12 @@ def _means(model, cells, genes):
 )
 def test_wrong_parameters_are_told(model, cells, own, told):
     with pytest.raises(ParameterError, match=told):
-        fit(cells, Task(model, sources=SOURCES), **own)
+        fit(Inputs(cells, Task(model, sources=SOURCES)), **own)
 
 
 def test_labels_need_columns_and_the_model_its_family(model, cells):
     with pytest.raises(NetworkError, match="source"):
-        fit(cells, Task(model, sources=SOURCES), heads="select", labels=pd.DataFrame({"a": [1]}))
+        fit(Inputs(cells, Task(model, sources=SOURCES)), heads="select", labels=pd.DataFrame({"a": [1]}))
     other = grn.models.untrained("scgpt", genes=["SPI1", "CD14"])
     with pytest.raises(CapabilityError, match="scprint"):
         grn.tl.infer_network(cells, method="scprint_attention", model=other, sources=SOURCES)

@@ -8,6 +8,7 @@ import pytest
 
 import grn
 from grn._kernels import perturb
+from grn.methods import Inputs, Task
 from grn.methods.genes import pair_genes
 from grn.methods.probes import features
 from grn.methods.probes.base_cells import BaseCells
@@ -40,8 +41,8 @@ def read(model, *, n_sources=30, mode=None, batch_size=None, monkeypatch=None):
     adata = cells(model)
     if mode is not None:
         monkeypatch.setattr(perturb, "reverse_pays", lambda sources, targets: mode == "reverse")
-    request = features.Request(model, sources=list(adata.var_names[:n_sources]), batch_size=batch_size, show=False)
-    return features.gradient_trajectory(adata, request, background="moving").values
+    task = Task(model, sources=list(adata.var_names[:n_sources]), batch_size=batch_size, show=False)
+    return features.gradient_trajectory(Inputs(adata, task), background="moving").values
 
 
 @pytest.fixture

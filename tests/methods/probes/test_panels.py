@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from grn.errors import ParameterError
+from grn.methods import Task
 from grn.methods.genes import PairGenes, panels
 from grn.methods.probes.base_cells import CONTEXTS
-from grn.methods.probes.features import Request, value_grid
+from grn.methods.probes.features import value_grid
+from grn.methods.probes.plan import cells_per_pass
 from grn.models.protocol import resolve_panel
 
 NAMES = np.array([f"g{i:02d}" for i in range(20)])
@@ -60,13 +62,13 @@ def test_neighbours_are_spread(max_genes=10):
 
 def test_batches_fit_the_budget():
     panel = [None] * 100
-    small = Request(model=SimpleNamespace(bytes_per_gene=1000), memory_budget=350_000)
-    assert small.batch(panel) == 3
-    assert Request(model=SimpleNamespace(bytes_per_gene=10**9), memory_budget=1).batch(panel) == 1
-    assert Request(model=SimpleNamespace(), batch_size=5).batch(panel) == 5
+    small = Task(model=SimpleNamespace(bytes_per_gene=1000), memory_budget=350_000)
+    assert cells_per_pass(small, panel) == 3
+    assert cells_per_pass(Task(model=SimpleNamespace(bytes_per_gene=10**9), memory_budget=1), panel) == 1
+    assert cells_per_pass(Task(model=SimpleNamespace(), batch_size=5), panel) == 5
     for wrong in (0, -1, 2.0, True, "4"):
         with pytest.raises(ParameterError, match="batch_size"):
-            Request(model=SimpleNamespace(), batch_size=wrong).batch(panel)
+            cells_per_pass(Task(model=SimpleNamespace(), batch_size=wrong), panel)
     assert CONTEXTS == ("virtual", "mean")
 
 

@@ -7,7 +7,7 @@ from grn.errors import ParameterError
 from grn.methods import Method, Task
 from grn.methods.edges import to_network
 from grn.methods.probes.embedding import pair_sums
-from grn.methods.probes.score import context_of, logistic, request_of, slope
+from grn.methods.probes.score import context_of, logistic, slope
 
 
 def test_slope_of_responses_and_gradients():
@@ -26,11 +26,9 @@ def test_logistic():
 
 
 def test_context():
-    task = Task(model=None, groupby="cluster", layer="counts", sources=["a"], batch_size=3, seed=5)
+    task = Task(model=None, groupby="cluster")
     assert context_of(task, None) == "mean" and context_of(task, "virtual") == "virtual"
     assert context_of(Task(model=None), None) == "virtual"
-    request = request_of(task, "mean")
-    assert (request.groupby, request.layer, request.sources, request.batch_size) == ("cluster", "counts", ["a"], 3)
 
 
 def test_pair_sums():
@@ -70,11 +68,11 @@ def test_parameters_of_a_method():
     def fit(adata, task, *, depth=3, kind="a"):
         return None
 
-    method = Method("mine", fit, "a method", signed=False, probability=False)
+    method = Method("mine", fit, "a method", signed=False, probability=False, reference="")
     assert method.parameters() == {"depth": 3, "kind": "a"}
     method.check({"depth": 4})
     with pytest.raises(ParameterError, match=r"'mine' has no parameter 'dept'; valid are: depth=3, kind='a'\."):
         method.check({"dept": 4})
-    bare = Method("bare", lambda adata, task: None, "none", signed=False, probability=False)
+    bare = Method("bare", lambda adata, task: None, "none", signed=False, probability=False, reference="")
     with pytest.raises(ParameterError, match="valid are: none"):
         bare.check({"x": 1})

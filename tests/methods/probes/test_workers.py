@@ -12,7 +12,7 @@ import pytest
 
 import grn
 from grn.errors import ParameterError
-from grn.methods.genes import pair_genes
+from grn.methods import Inputs, Task
 from grn.methods.probes import execution, workers
 from grn.methods.probes.base_cells import base_cells
 from grn.methods.probes.execution import ArraySink
@@ -40,10 +40,10 @@ def cells():
 
 
 def work(cells, model):
-    genes = pair_genes(cells, model, SOURCES, None)
-    base = base_cells(cells, genes, context="mean", groupby="type", layer=None, use_raw=False, values="auto")
+    inputs = Inputs(cells, Task(model, sources=SOURCES, groupby="type"))
+    base = base_cells(inputs, inputs.pairs, context="mean")
     points = np.array(model.value_scale.gradient_grid[:3], dtype=np.float32)
-    return plan(model, Both(points), base, genes, batch_size=8, memory_budget=2**29)
+    return plan(model, Both(points), base, inputs.pairs, batch_size=8, memory_budget=2**29)
 
 
 @pytest.fixture

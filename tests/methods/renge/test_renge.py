@@ -10,7 +10,7 @@ import pytest
 import grn
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, MissingDependencyError, ParameterError
 from grn.bench import metrics
-from grn.methods import Task
+from grn.methods import Inputs, Task
 from grn.methods.renge.screen import Columns, read_screen
 from grn.methods.renge.search import make_folds, strongest
 
@@ -134,7 +134,7 @@ def test_direct_and_total_effects():
 @pytest.mark.parametrize("folds", ["knockout", "knockout_time"])
 def test_folds_keep_together_what_belongs_together(folds):
     adata = small(n_regulators=4)
-    found = read_screen(adata, Task(None), Columns("perturbation", "time", "control"), None, min_cells=3)
+    found = read_screen(Inputs(adata, Task()), Columns("perturbation", "time", "control"), None, min_cells=3)
     cut = make_folds(found, by_time=folds == "knockout_time", seed=0)
     assert set(cut.ravel()) == set(range(5))
     same = (cut[1:] == cut[1:, :1]).all(axis=1)

@@ -14,7 +14,7 @@ from grn._core.rng import child
 from grn._kernels.dynamics import Parameters, SeriesLoss, explained
 from grn._kernels.renge import doses, elastic_net, moments, random_start, start_of
 from grn._kernels.renge_fit import Setting, fit, penalty, with_control
-from grn.methods import Task
+from grn.methods import Inputs, Task
 from grn.methods.renge.method import significance
 from grn.methods.renge.screen import Columns, read_screen
 
@@ -41,7 +41,7 @@ def reference(shared_dir):
         obs=pd.DataFrame({"gene": labels, "day": X["t"].to_numpy()}, index=E.index),
         var=pd.DataFrame(index=genes),
     )
-    found = read_screen(adata, Task(None), Columns("gene", "day", "none"), None, min_cells=1)
+    found = read_screen(Inputs(adata, Task()), Columns("gene", "day", "none"), None, min_cells=1)
     assert list(found.genes) == list(genes)
     with np.load(folder / "fixed_params.npz") as fixed:
         fixed = dict(fixed)

@@ -98,7 +98,7 @@ def problem(
     drawn: bool,
 ) -> Problem:
     """Read what the task asks for; without ``weights`` cells are taken as they are, ``drawn`` cells need names."""
-    cell_names = inputs.cell_names if drawn else np.asarray(inputs.adata.obs_names, dtype=str)
+    cell_names = inputs.cell_names if drawn else inputs.barcodes
     table = inputs.prior(base_grn)
     listed = None if table is None else sorted(set(table["source"].astype(str)))
     cells = inputs.read_cells(min_cells=min_cells, sources=listed)

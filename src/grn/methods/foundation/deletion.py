@@ -20,13 +20,10 @@ from grn._core import checks
 from grn._core.cluster import each
 from grn._core.errors import ExpressionError
 from grn._core.logging import hint, progress
-from grn._object.expression import Expression
-from grn._object.values import expression
-from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
-from grn.methods.genes import PairGenes, pair_genes
-from grn.methods.probes.score import request_of
-from grn.methods.record import Task
+from grn.methods.genes import PairGenes
+from grn.methods.inputs import Inputs
+from grn.methods.probes.plan import cells_per_pass
 from grn.models import Moments
 from grn.network import Network
 
@@ -57,15 +54,13 @@ class RankModel(Protocol):
         """
 
 
-def deletion(adata, task: Task, *, max_cells: int, mode: str, name: str) -> Network:
+def deletion(inputs: Inputs, *, max_cells: int, mode: str, name: str) -> Network:
     """Infer a network by deleting (or raising) one gene at a time in real cells.
 
     Parameters
     ----------
-    adata
-        The object.
-    task
-        Model (with ``tokenize`` and ``contextual``), genes and cells; one network per group of ``task.groupby``.
+    inputs
+        Model (with ``tokenize`` and ``contextual``), genes and cells; one network per group of ``groupby``.
     max_cells
         Cells read per group, drawn by the hash of their names.
     mode
@@ -81,26 +76,24 @@ def deletion(adata, task: Task, *, max_cells: int, mode: str, name: str) -> Netw
         Unsigned. Pairs that no cell has together are left out and counted in the log.
     """
     checks.word("mode", mode, MODES)
-    genes = pair_genes(adata, task.model, task.sources, task.targets)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
-    reference = Moments(*values.moments())
-    drawn = draw_cells(adata, task.groupby, max_cells, task.seed)
-    totals = {group: _Effects(genes, adata.n_vars) for group in drawn}
+    task, genes = inputs.task, inputs.pairs
+    reference = Moments(*inputs.expression.moments())
+    drawn = inputs.drawn(max_cells)
+    totals = {group: _Effects(genes, len(inputs.names)) for group in drawn}
     cells = (
         cell
         for group, rows in drawn.items()
         for i in range(0, len(rows), _CELLS_AT_A_TIME)
-        for cell in _cells(task, values, rows[i : i + _CELLS_AT_A_TIME], genes, reference, group)
+        for cell in _cells(inputs, rows[i : i + _CELLS_AT_A_TIME], reference, group)
     )
     asked = _Asked(mode, {int(r): task.model.vocabulary[genes.ids[r]] for r in genes.sources})
     effects = each(_effects, task.model, asked, cells, client=task.client)
-    for cell, found in progress(effects, total=sum(map(len, drawn.values())), desc=name, show=task.show):
-        for source, rest, effect in found:
-            totals[cell.group].add(source, rest, effect)
+    for cell, batches in progress(effects, total=sum(map(len, drawn.values())), desc=name, show=task.show):
+        for sources, rest, effect in batches:
+            totals[cell.group].add(sources, rest, effect)
     parts = [(group, {"weight": total.mean()}) for group, total in totals.items()]
     _tell(name, parts, genes, max_cells)
-    names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, genes.sources, parts, params={"max_cells": max_cells, "mode": mode}, signed=False)
+    return to_network(inputs.names, genes.sources, parts, params={"max_cells": max_cells, "mode": mode}, signed=False)
 
 
 @dataclass(frozen=True)
@@ -154,18 +147,16 @@ class _Effects:
         return out
 
 
-def _cells(
-    task: Task, values: Expression, chosen: np.ndarray, genes: PairGenes, reference: Moments, group: str
-) -> Iterator[_Cell]:
-    model, request = task.model, request_of(task, "mean")
+def _cells(inputs: Inputs, chosen: np.ndarray, reference: Moments, group: str) -> Iterator[_Cell]:
+    model, genes, expression = inputs.task.model, inputs.pairs, inputs.expression
     known = np.flatnonzero(genes.ids != "")
     ids = [str(gene) for gene in genes.ids[known]]
     vocabulary = torch.tensor([model.vocabulary[gene] for gene in ids])
-    moments = Moments(reference.mean[known], reference.std[known], values.totals(chosen))
-    for columns, own in model.tokenize(values.rows(chosen)[:, known], ids, reference=moments):
+    moments = Moments(reference.mean[known], reference.std[known], expression.totals(chosen))
+    for columns, values in model.tokenize(expression.rows(chosen)[:, known], ids, reference=moments):
         tokens = vocabulary[columns.cpu()]
-        own = None if own is None else own.cpu()
-        yield _Cell(group, tokens, known[columns.cpu().numpy()], own, request.batch(tokens))
+        values = None if values is None else values.cpu()
+        yield _Cell(group, tokens, known[columns.cpu().numpy()], values, cells_per_pass(inputs.task, tokens))
 
 
 def _effects(model, asked: _Asked, cell: _Cell) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -212,9 +203,9 @@ def _turned(model, cell: _Cell, original: Tensor, rest: np.ndarray, front: Tenso
         if cell.values is not None and values is not None:
             top = cell.values.max().expand(len(tokens), 1)
             values = torch.cat([top, values], dim=1)
-    found = _unit(model.contextual(tokens, values))[:, 0 if front is None else 1 :]
+    after = _unit(model.contextual(tokens, values))[:, 0 if front is None else 1 :]  # (b, r, d)
     # half the squared distance of unit vectors is 1 - cos without the loss of digits near 0
-    turned = 0.5 * (found - original[stay.to(original.device)]).square().sum(-1)
+    turned = 0.5 * (after - original[stay.to(original.device)]).square().sum(-1)
     return turned.cpu().double().numpy()
 
 
@@ -223,14 +214,14 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _tell(name: str, parts: list[tuple[str, dict[str, np.ndarray]]], genes: PairGenes, max_cells: int) -> None:
-    own = len(set(genes.sources.tolist()) & set(genes.targets.tolist()))
-    pairs = len(genes.sources) * len(genes.targets) - own
+    loops = len(set(genes.sources.tolist()) & set(genes.targets.tolist()))
+    pairs = len(genes.sources) * len(genes.targets) - loops
     for group, columns in parts:
         missing = pairs - int(np.isfinite(columns["weight"]).sum())
         if missing:
             where = f" of group {group}" if group else ""
-            told = "%s: %d of %d pairs are in no cell%s together and left out"
-            hint(told, name, missing, pairs, where, of=group)
+            message = "%s: %d of %d pairs are in no cell%s together and left out"
+            hint(message, name, missing, pairs, where, of=group)
     if not any(np.isfinite(columns["weight"]).any() for _, columns in parts):
         raise ExpressionError(
             f"method {name!r}: no source is expressed together with a target in the cells read (up to {max_cells} of a "

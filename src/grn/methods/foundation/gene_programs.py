@@ -19,18 +19,15 @@ from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import hint
 from grn._core.optional import require
 from grn._kernels.neighbours import nearest
-from grn._object.container import check_target, target
-from grn._object.genes import gene_rows, genes_of
 from grn.methods.environment import provenance
+from grn.methods.inputs import Inputs
 from grn.methods.probes.embedding import gene_embeddings
-from grn.models import FoundationModel
 from grn.models.protocol import need
 from grn.network.schema import storable
 
 
 def write_programs(
-    adata: AnnData,
-    model: FoundationModel,
+    inputs: Inputs,
     *,
     genes: Sequence[str] | None,
     n_neighbors: int,
@@ -41,7 +38,7 @@ def write_programs(
     copy: bool,
 ) -> AnnData | None:
     """Find gene programs and write their table into ``uns[key]``, the program of every gene into ``var[key]``."""
-    check_target(adata, copy=copy, key=key)
+    inputs.check_target(copy=copy, key=key)
     asked: dict[str, Any] = {
         "genes": None if genes is None or isinstance(genes, str) else [str(gene) for gene in genes],
         "n_neighbors": n_neighbors,
@@ -49,10 +46,10 @@ def write_programs(
         "min_genes": min_genes,
         "seed": seed,
     }
-    programs = gene_programs(adata, model, **{**asked, "genes": genes})
-    params = {"function": "gene_programs", **asked, **provenance(model), "n_unknown": len(programs.unknown)}
+    programs = gene_programs(inputs, **{**asked, "genes": genes})
+    params = {"function": "gene_programs", **asked, **provenance(inputs.task.model), "n_unknown": len(programs.unknown)}
     stored = storable(params)
-    out = target(adata, copy=copy)
+    out = inputs.target(copy=copy)
     out.var[key] = programs.member
     out.uns[key] = {"programs": programs.table, "unknown": programs.unknown, "params": stored}
     return out if copy else None
@@ -79,8 +76,7 @@ class GenePrograms:
 
 
 def gene_programs(
-    adata: AnnData,
-    model: FoundationModel,
+    inputs: Inputs,
     *,
     genes: Sequence[str] | None,
     n_neighbors: int,
@@ -92,10 +88,8 @@ def gene_programs(
 
     Parameters
     ----------
-    adata
-        The object; only the names of its genes are read.
-    model
-        A model with gene embeddings.
+    inputs
+        A model with gene embeddings, and genes; no cell is read.
     genes
         Names of the genes to cluster; all by default.
     n_neighbors
@@ -108,12 +102,12 @@ def gene_programs(
         Of the search for the best clusters.
     """
     _check(n_neighbors, resolution, min_genes)
+    model, names = inputs.task.model, inputs.names
     need(model, "embedding", "grn.tl.gene_programs")
     require("igraph", extra="export", purpose="gene programs")
-    rows = genes_of(adata) if genes is None else gene_rows(adata, genes, "genes")
-    embeddings = gene_embeddings(adata, model)
+    rows = inputs.positions(genes, "genes")
+    embeddings = gene_embeddings(inputs)  # (n_vars, d)
     known = ~np.isnan(embeddings[rows]).any(axis=1)
-    names = np.asarray(adata.var_names, dtype=str)
     unknown, rows = names[rows[~known]], rows[known]
     if len(rows) <= n_neighbors:
         raise GeneOverlapError(

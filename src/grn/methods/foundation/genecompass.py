@@ -38,8 +38,7 @@ def fit(inputs: Inputs, *, max_cells: int = 64, mode: str = "delete") -> Network
     beyond anything the model was trained on; here the gene gets the largest value of the cell, and is also inserted
     into cells that do not express it.
     """
-    adata, task = inputs.adata, inputs.task
-    return deletion(adata, task, max_cells=max_cells, mode=mode, name=NAME)
+    return deletion(inputs, max_cells=max_cells, mode=mode, name=NAME)
 
 
 METHODS.add(

@@ -32,8 +32,7 @@ def fit(inputs: Inputs, *, max_cells: int = 32, mode: str = "delete") -> Network
     mode
         ``"delete"``, or ``"overexpress"``: the gene is put in front of the cell instead.
     """
-    adata, task = inputs.adata, inputs.task
-    return deletion(adata, task, max_cells=max_cells, mode=mode, name=NAME)
+    return deletion(inputs, max_cells=max_cells, mode=mode, name=NAME)
 
 
 METHODS.add(

@@ -9,7 +9,6 @@ from grn._core.errors import ParameterError
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes.response import perturbation_response
-from grn.methods.probes.score import request_of
 from grn.methods.record import METHODS, Method
 from grn.network import Network
 
@@ -25,22 +24,23 @@ def fit_lpm_response(inputs: Inputs, *, contexts: str = "mean", sign: str = "reg
     activation is not. ``"response"`` keeps the predicted change itself. The change is in the column ``score`` either
     way.
     """
-    adata, task = inputs.adata, inputs.task
+    model = inputs.task.model
     checks.word("contexts", contexts, CONTEXTS)
     checks.word("sign", sign, SIGNS)
-    direction = task.model.direction if sign == "regulation" else 1
+    direction = model.direction if sign == "regulation" else 1
     if direction == 0:
         raise ParameterError(
-            f"what the perturbation {task.model.perturbation_type!r} does to its gene is not known, so its response "
+            f"what the perturbation {model.perturbation_type!r} does to its gene is not known, so its response "
             "has no sign of regulation; pass params={'sign': 'response'} to keep the predicted change."
         )
-    found = perturbation_response(adata, request_of(task, "virtual"))
-    cube = found.values.astype(np.float64)
-    each = [(name, cube[:, :, i]) for i, name in enumerate(found.groups)]
-    named = each if contexts == "each" else [("", cube.mean(axis=-1))]
-    parts = [(name, _columns(direction * effect, effect)) for name, effect in named]
-    params = {"contexts": contexts, "sign": sign, "perturbation_type": task.model.perturbation_type}
-    return to_network(np.asarray(adata.var_names, dtype=str), found.sources, parts, params=params, signed=True)
+    response = perturbation_response(inputs)
+    cube = response.values.astype(np.float64)  # (n_vars, S, contexts)
+    effects = [("", cube.mean(axis=-1))]  # (n_vars, S) each
+    if contexts == "each":
+        effects = [(name, cube[:, :, i]) for i, name in enumerate(response.groups)]
+    parts = [(name, _columns(direction * effect, effect)) for name, effect in effects]
+    params = {"contexts": contexts, "sign": sign, "perturbation_type": model.perturbation_type}
+    return to_network(inputs.names, response.sources, parts, params=params, signed=True)
 
 
 def _columns(weight: np.ndarray, effect: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,15 +16,10 @@ from torch import Tensor
 from grn._core.cluster import each
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import progress
-from grn._object.expression import Expression
-from grn._object.groups import label_codes
-from grn._object.values import expression
-from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
-from grn.methods.genes import PairGenes, pair_genes, panels
+from grn.methods.genes import panels
 from grn.methods.inputs import Inputs
-from grn.methods.probes.plan import SOURCES_PER_UNIT
-from grn.methods.probes.score import request_of
+from grn.methods.probes.plan import SOURCES_PER_UNIT, cells_per_pass
 from grn.methods.record import METHODS, Method, Task
 from grn.models import Panel
 from grn.models.scgenept import ScGenePT
@@ -53,32 +48,28 @@ def fit(inputs: Inputs, *, control: Mapping[str, str] | None = None, max_cells: 
         trained on: after activation (Norman) a positive weight means that the source raises the target, after
         knock-down (Adamson) that it lowers it.
     """
-    adata, task = inputs.adata, inputs.task
-    cells = _drawn(adata, task, control, max_cells)
-    genes = pair_genes(adata, task.model, task.sources, task.targets)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+    task, cells, genes = inputs.task, _drawn(inputs, control, max_cells), inputs.pairs
     slot = {row: i for i, row in enumerate(genes.sources)}
-    found = {group: np.full((adata.n_vars, len(slot)), np.nan, dtype=np.float32) for group in cells}
+    effects = {group: np.full((len(inputs.names), len(slot)), np.nan, dtype=np.float32) for group in cells}
     parts = panels(task.model, genes)
     places = [(tgt, np.array([slot[row] for row in src])) for _, src, tgt in parts]
     for place in places:
-        for effect in found.values():
+        for effect in effects.values():
             effect[np.ix_(*place)] = 0.0
     shown = [panel for panel, *_ in parts]
-    steps = _steps(task, values, genes, shown, cells)
+    steps = _steps(inputs, shown, cells)
     total = sum(1 for _ in _pieces(task, shown, cells))
     results = each(_changes, task.model, shown, steps, client=task.client)
     for step, changes in progress(results, total=total, desc="scgenept_response", show=task.show):
         tgt, slots = places[step.part]
-        found[step.group][np.ix_(tgt, slots[step.sources])] += changes.T
+        effects[step.group][np.ix_(tgt, slots[step.sources])] += changes.T
     columns = []
-    for group, effect in found.items():
+    for group, effect in effects.items():
         effect /= len(cells[group])
         effect[genes.sources, np.arange(len(slot))] = np.nan
         columns.append((group, {"weight": effect, "sign": np.where(effect == 0, np.nan, np.sign(effect))}))
-    names = np.asarray(adata.var_names, dtype=str)
     params = {"max_cells": max_cells, "control": None if control is None else dict(control)}
-    return to_network(names, genes.sources, columns, params=params, signed=True)
+    return to_network(inputs.names, genes.sources, columns, params=params, signed=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,21 +87,19 @@ def _pieces(
 ) -> Iterator[tuple[int, str, slice, slice]]:
     """Number of the panel, group, places of cells and of sources; cells change less often than sources."""
     for i, panel in enumerate(shown):
-        size = request_of(task, "mean").batch(panel)
+        size = cells_per_pass(task, panel)
         for group, rows in cells.items():
             for start in range(0, len(rows), size):
                 for first in range(0, len(panel.src_pos), SOURCES_PER_UNIT):
                     yield i, group, slice(start, start + size), slice(first, first + SOURCES_PER_UNIT)
 
 
-def _steps(
-    task: Task, values: Expression, genes: PairGenes, shown: Sequence[Panel], cells: Mapping[str, np.ndarray]
-) -> Iterator[_Step]:
-    column = {gene: i for i, gene in enumerate(genes.ids) if gene}
+def _steps(inputs: Inputs, shown: Sequence[Panel], cells: Mapping[str, np.ndarray]) -> Iterator[_Step]:
+    task, column = inputs.task, {gene: i for i, gene in enumerate(inputs.pairs.ids) if gene}
     for i, group, part, sources in _pieces(task, shown, cells):
         if sources.start == 0:
             panel = shown[i]
-            X = values.rows(cells[group][part])[:, [column[gene] for gene in panel.genes]]
+            X = inputs.expression.rows(cells[group][part])[:, [column[gene] for gene in panel.genes]]  # (c, n)
             encoded = task.model.encode_cells(X, panel.genes).cpu()
         yield _Step(group, i, sources, encoded)
 
@@ -121,34 +110,34 @@ def _changes(model: ScGenePT, shown: Sequence[Panel], step: _Step) -> np.ndarray
     with torch.no_grad():
         none = torch.zeros_like(values)
         origin = model.respond_flag(panel, values, none)
-        found = []
+        changes = []
         for position in panel.src_pos[step.sources].tolist():
             flags = none.clone()
             flags[:, position] = 1.0
-            found.append((model.respond_flag(panel, values, flags) - origin).sum(0))
-    return torch.stack(found).cpu().numpy()
+            changes.append((model.respond_flag(panel, values, flags) - origin).sum(0))
+    return torch.stack(changes).cpu().numpy()
 
 
-def _drawn(adata, task: Task, control: Mapping[str, str] | None, max_cells: int | None) -> dict[str, np.ndarray]:
+def _drawn(inputs: Inputs, control: Mapping[str, str] | None, max_cells: int | None) -> dict[str, np.ndarray]:
     """Rows of the cells to start from, by group; every group must have some."""
-    drawn = draw_cells(adata, task.groupby, max_cells, task.seed, among=_controls(adata, control))
+    drawn = inputs.drawn(max_cells, among=_controls(inputs, control))
     for name, rows in drawn.items():
         if len(rows) == 0 and control is not None:
-            where = f"group {name!r} of obs[{task.groupby!r}]" if name else "the object"
+            where = f"group {name!r} of obs[{inputs.task.groupby!r}]" if name else "the object"
             raise GroupError(f"{where} has no cell with {control!r}; leave such groups out, or pass control=None.")
     return drawn
 
 
-def _controls(adata, control: Mapping[str, str] | None) -> np.ndarray:
+def _controls(inputs: Inputs, control: Mapping[str, str] | None) -> np.ndarray:
     """Mask of the cells to start from."""
     if control is None:
-        return np.ones(adata.n_obs, dtype=bool)
+        return np.ones(inputs.n_cells, dtype=bool)
     if not isinstance(control, Mapping) or len(control) != 1:
         raise ParameterError(
             f"control={control!r}; pass one column of obs and its value: {{'perturbation': 'control'}}."
         )
     ((column, value),) = control.items()
-    names, codes = label_codes(adata.obs, column)
+    names, codes = inputs.labels(column)
     return np.array([name == str(value) for name in names])[codes]
 
 

@@ -17,15 +17,13 @@ from grn._core.cluster import each
 from grn._core.device import rows_per_batch
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import progress
-from grn._object.values import expression
-from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
 from grn.methods.foundation.scgpt_ranks import mean_ranks
-from grn.methods.genes import PairGenes, pair_genes, panels
+from grn.methods.genes import PairGenes, panels
 from grn.methods.inputs import Inputs
 from grn.methods.probes.base_cells import refuse_groups
 from grn.methods.probes.embedding import gene_embeddings
-from grn.methods.probes.score import request_of
+from grn.methods.probes.plan import cells_per_pass
 from grn.methods.record import METHODS, Method, Task
 from grn.models import Panel
 from grn.models.scgpt import ScGPT
@@ -53,20 +51,18 @@ def fit_embedding(inputs: Inputs, *, threshold: float | None = None) -> Network:
         Undirected and unsigned; ``score`` is the cosine itself, which may be negative. A pair of two sources is
         listed both ways.
     """
-    adata, task = inputs.adata, inputs.task
-    if task.groupby is not None:
-        refuse_groups(task.groupby)
+    if inputs.task.groupby is not None:
+        refuse_groups(inputs.task.groupby)
     _check_threshold(threshold)
-    genes = pair_genes(adata, task.model, task.sources, task.targets)
-    table = gene_embeddings(adata, task.model)
+    genes = inputs.pairs
+    table = gene_embeddings(inputs)  # (n_vars, d)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
-    cosine = _only_pairs(unit @ unit[genes.sources].T, genes)
+    cosine = _only_pairs(unit @ unit[genes.sources].T, genes)  # (n_vars, S)
     if threshold is not None:
         cosine[cosine < threshold] = np.nan
     params = {"threshold": threshold}
-    names = np.asarray(adata.var_names, dtype=str)
     columns = {"weight": np.maximum(cosine, 0.0), "score": cosine}
-    return to_network(names, genes.sources, [("", columns)], params=params, signed=False, directed=False)
+    return to_network(inputs.names, genes.sources, [("", columns)], params=params, signed=False, directed=False)
 
 
 def fit_attention(
@@ -91,11 +87,10 @@ def fit_attention(
     Network
         Directed and unsigned: more attention does not say whether the source activates or represses.
     """
-    adata, task = inputs.adata, inputs.task
-    block = _block(task.model.sizes["layers"], attention_layer)
-    reader = _Reader(adata, task, block, draw_cells(adata, task.groupby, max_cells, task.seed))
+    block = _block(inputs.task.model.sizes["layers"], attention_layer)
+    reader = _Reader(inputs, block, inputs.drawn(max_cells))
     if control is not None:
-        _check_control(control, task, reader.cells)
+        _check_control(control, inputs.task, reader.cells)
     matrices = reader.matrices()
     parts = []
     for group, weight in matrices.items():
@@ -104,18 +99,16 @@ def fit_attention(
         elif group != control:
             change = weight - matrices[control]
             parts.append((group, {"weight": np.maximum(change, 0.0), "score": change}))
-    names = np.asarray(adata.var_names, dtype=str)
     params = {"max_cells": max_cells, "attention_layer": block, "control": control}
-    return to_network(names, reader.genes.sources, parts, params=params, signed=False)
+    return to_network(inputs.names, reader.genes.sources, parts, params=params, signed=False)
 
 
 class _Reader:
     """Reads mean ranks of the pairs asked for, group by group."""
 
-    def __init__(self, adata, task: Task, block: int, cells: dict[str, np.ndarray]) -> None:
-        self.task, self.block, self.cells = task, block, cells
-        self.genes = pair_genes(adata, task.model, task.sources, task.targets)
-        self.values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+    def __init__(self, inputs: Inputs, block: int, cells: dict[str, np.ndarray]) -> None:
+        self.task, self.block, self.cells = inputs.task, block, cells
+        self.genes, self.expression = inputs.pairs, inputs.expression
         self.known = np.flatnonzero(self.genes.ids != "")
         self.names = self.genes.ids[self.known].tolist()
 
@@ -132,8 +125,8 @@ class _Reader:
             for start in range(0, len(self.cells[group]), size)
         ]
         tasks = self._tasks([(parts[i][1][0], rows) for i, rows in work])
-        found = each(_sum_of_ranks, self.task.model, self.block, tasks, client=self.task.client)
-        done = zip(progress(work, desc="scgpt_attention", show=self.task.show), found, strict=True)
+        sums = each(_sum_of_ranks, self.task.model, self.block, tasks, client=self.task.client)
+        done = zip(progress(work, desc="scgpt_attention", show=self.task.show), sums, strict=True)
         for i, batches in groupby(done, key=lambda pair: pair[0][0]):
             group, (_, src, tgt) = parts[i]
             total = sum(ranks.astype(np.float64) for _, (_, ranks) in batches)
@@ -144,31 +137,31 @@ class _Reader:
         """Panels, and the cells (C, n) to read with each."""
         column = {gene: i for i, gene in enumerate(self.names)}
         for panel, rows in work:
-            values = self.task.model.encode_cells(self.values.rows(rows)[:, self.known], self.names)
+            values = self.task.model.encode_cells(self.expression.rows(rows)[:, self.known], self.names)
             yield panel, values[:, [column[gene] for gene in panel.genes]].cpu()
 
     def _batch(self, panel: Panel) -> int:
-        asked = request_of(self.task, "mean").batch(panel)
+        asked = cells_per_pass(self.task, panel)
         if self.task.batch_size is not None:
             return asked
         pair = 40 * (1 + len(panel)) ** 2  # scores of one head, their two orders, the sum over heads
         return rows_per_batch(pair, self.task.memory_budget, limit=asked)
 
 
-def _sum_of_ranks(model: ScGPT, block: int, task: tuple[Panel, Tensor]) -> np.ndarray:
+def _sum_of_ranks(model: ScGPT, block: int, batch: tuple[Panel, Tensor]) -> np.ndarray:
     """Ranks (R, S), summed over cells; the cell token is ranked with the genes and left out afterwards."""
-    panel, values = task
+    panel, values = batch
     with torch.no_grad():
-        ranks = mean_ranks(*model.queries_keys(panel, values, block))[:, 1:, 1:]
-        found: np.ndarray = ranks[:, panel.tgt_pos][:, :, panel.src_pos].sum(0).cpu().numpy()
-    return found
+        ranks = mean_ranks(*model.queries_keys(panel, values, block))[:, 1:, 1:]  # (C, n, n)
+        total: np.ndarray = ranks[:, panel.tgt_pos][:, :, panel.src_pos].sum(0).cpu().numpy()
+    return total
 
 
 def _only_pairs(matrix: np.ndarray, genes: PairGenes) -> np.ndarray:
     """The matrix (n_vars, S) with NaN for rows that are no targets and for self pairs."""
-    keep = np.zeros(len(matrix), dtype=bool)
-    keep[genes.targets] = True
-    matrix[~keep] = np.nan
+    is_target = np.zeros(len(matrix), dtype=bool)
+    is_target[genes.targets] = True
+    matrix[~is_target] = np.nan
     matrix[genes.sources, np.arange(len(genes.sources))] = np.nan
     return matrix
 

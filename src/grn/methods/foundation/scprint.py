@@ -18,14 +18,11 @@ from grn._core import checks
 from grn._core.cluster import each
 from grn._core.errors import ParameterError
 from grn._core.logging import hint, logger, progress
-from grn._object.expression import Expression
-from grn._object.values import expression
-from grn.methods.draw import draw_cells
 from grn.methods.edges import to_network
 from grn.methods.foundation.scprint_heads import MeanProjections, choose_heads, mean_map
-from grn.methods.genes import PairGenes, pair_genes
+from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
-from grn.methods.probes.score import request_of
+from grn.methods.probes.plan import cells_per_pass
 from grn.methods.probes.training_pairs import labelled_pairs
 from grn.methods.record import METHODS, Method, Task
 from grn.models import Moments, Panel
@@ -67,25 +64,29 @@ def fit(
     The genes presented are the sources and targets of the task. If no targets were asked for and all genes are too
     many, the sources stay and the genes of highest mean expression fill the rest, the same for all groups.
     """
-    adata, task = inputs.adata, inputs.task
-    _check(task, heads, labels, max_cells, max_genes, threshold)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
-    shown = _present(adata, task, values, max_genes)
-    found = list(draw_cells(adata, task.groupby, max_cells, task.seed).items())
-    level = 1.0 / len(shown.panel) if threshold is None else float(threshold)
-    params = {"heads": heads, "max_cells": max_cells, "threshold": level, "n_presented": len(shown.panel)}
+    _check(inputs.task, heads, labels, max_cells, max_genes, threshold)
+    shown = _present(inputs, max_genes)
+    drawn = inputs.drawn(max_cells)
+    n_presented = len(shown.panel)
+    level = 1.0 / n_presented if threshold is None else float(threshold)
+    params: dict[str, object] = {
+        "heads": heads,
+        "max_cells": max_cells,
+        "threshold": level,
+        "n_presented": n_presented,
+    }
     chosen: dict[str, np.ndarray] = {}
     parts = []
-    for group, mean in _read(task, values, shown, found):
-        use = None if labels is None else _choose(adata, task, shown, labels, mean)
+    for group, mean in _read(inputs, shown, drawn):
+        use = None if labels is None else _choose(inputs, shown, labels, mean)
         if use is not None:
             n_heads = mean.shape[3]
             chosen[group or "all"] = np.stack([use // n_heads, use % n_heads], axis=1)
         parts.append((group, {"weight": shown.matrix(mean_map(mean, use), level)}))
     _tell(parts, level)
-    names = np.asarray(adata.var_names, dtype=str)
-    told = {**params, "selected_heads": chosen} if chosen else params
-    return to_network(names, shown.sources, parts, params=told, signed=False)
+    if chosen:
+        params["selected_heads"] = chosen
+    return to_network(inputs.names, shown.sources, parts, params=params, signed=False)
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,10 @@ class _Shown:
     n_vars: int
     n_cell: int
 
-    def matrix(self, found: np.ndarray, level: float) -> np.ndarray:
+    def matrix(self, attention: np.ndarray, level: float) -> np.ndarray:
         """Weights (n_vars, S) from attention (n_cell + n, n_cell + n); NaN for pairs that were not read."""
         out = np.full((self.n_vars, len(self.sources)), np.nan)
-        block = found[self.n_cell + self.panel.tgt_pos.numpy()][:, self.n_cell + self.panel.src_pos.numpy()]
+        block = attention[self.n_cell + self.panel.tgt_pos.numpy()][:, self.n_cell + self.panel.src_pos.numpy()]
         out[self.targets] = np.where(block < level, 0.0, block)
         out[self.sources, np.arange(len(self.sources))] = np.nan
         return out
@@ -114,9 +115,9 @@ class _Shown:
         return queries, self.n_cell + self.panel.src_pos.numpy()
 
 
-def _present(adata, task: Task, values: Expression, max_genes: int | None) -> _Shown:
+def _present(inputs: Inputs, max_genes: int | None) -> _Shown:
+    task, genes = inputs.task, inputs.pairs
     model = task.model
-    genes = pair_genes(adata, model, task.sources, task.targets)
     limit = model.max_genes if max_genes is None else max_genes
     targets = genes.targets
     n = len({*genes.sources, *targets})
@@ -127,7 +128,7 @@ def _present(adata, task: Task, values: Expression, max_genes: int | None) -> _S
             "grn.models.load(..., params={'max_genes': ...})."
         )
     if n > limit:
-        targets = _fill(genes, values.moments()[0], limit)
+        targets = _fill(genes, inputs.expression.moments()[0], limit)
         hint(
             "scprint_attention: %d of %d genes are presented, the sources and those of highest mean expression; pass "
             "targets= to choose",
@@ -138,23 +139,22 @@ def _present(adata, task: Task, values: Expression, max_genes: int | None) -> _S
     panel = model.panel([ids[r] for r in genes.sources], [ids[r] for r in targets])
     row = {gene: r for r, gene in enumerate(ids) if gene}
     columns = np.array([row[gene] for gene in panel.genes])
-    return _Shown(panel, columns, genes.sources, targets, adata.n_vars, model.n_cell_tokens)
+    return _Shown(panel, columns, genes.sources, targets, len(inputs.names), model.n_cell_tokens)
 
 
 def _fill(genes: PairGenes, mean: np.ndarray, limit: int) -> np.ndarray:
     """Targets such that no more than ``limit`` genes are presented, those of highest mean first, ties by name."""
     ranked = sorted(genes.targets.tolist(), key=lambda r: (-mean[r], genes.ids[r]))
-    own = set(genes.sources.tolist())
-    others = [r for r in ranked if r not in own][: limit - len(own)]
-    kept = own | set(others)
-    return np.array([r for r in genes.targets.tolist() if r in kept], dtype=np.int64)
+    sources = set(genes.sources.tolist())
+    others = [r for r in ranked if r not in sources][: limit - len(sources)]
+    presented = sources | set(others)
+    return np.array([r for r in genes.targets.tolist() if r in presented], dtype=np.int64)
 
 
-def _read(
-    task: Task, values: Expression, shown: _Shown, found: list[tuple[str, np.ndarray]]
-) -> Iterator[tuple[str, torch.Tensor]]:
+def _read(inputs: Inputs, shown: _Shown, drawn: dict[str, np.ndarray]) -> Iterator[tuple[str, torch.Tensor]]:
     """Mean queries and keys (L, n_cell + n, 2, H, D) of one group after the other."""
-    panel, size = shown.panel, request_of(task, "mean").batch(shown.panel)
+    task, values, panel = inputs.task, inputs.expression, shown.panel
+    size = cells_per_pass(task, panel)
     nothing = np.zeros(len(panel))
 
     def cells_of(rows: np.ndarray) -> list[tuple[Tensor, Tensor | None]]:
@@ -169,8 +169,8 @@ def _read(
 
     # one bar: over the groups on a cluster, over the cells of every group here
     show, inner = (False, task.show) if task.client is None else (task.show, False)
-    results = each(_mean, task.model, (panel, inner), (cells_of(rows) for _, rows in found), client=task.client)
-    names = progress([group for group, _ in found], desc="scprint_attention", show=show)
+    results = each(_mean, task.model, (panel, inner), (cells_of(rows) for rows in drawn.values()), client=task.client)
+    names = progress(list(drawn), desc="scprint_attention", show=show)
     for group, (_, mean) in zip(names, results, strict=True):
         yield group, mean
 
@@ -196,12 +196,12 @@ def _tell(parts: list[tuple[str, dict[str, np.ndarray]]], level: float) -> None:
         )
 
 
-def _choose(adata, task: Task, shown: _Shown, labels: pd.DataFrame, mean: torch.Tensor) -> np.ndarray:
-    names = np.asarray(adata.var_names, dtype=str)
+def _choose(inputs: Inputs, shown: _Shown, labels: pd.DataFrame, mean: torch.Tensor) -> np.ndarray:
+    names = inputs.names
     usable = np.zeros((shown.n_vars, len(shown.sources)), dtype=bool)
     usable[shown.targets] = True
     usable[shown.sources, np.arange(len(shown.sources))] = False
-    pairs = labelled_pairs(labels, names, names[shown.sources], usable, negatives="all", seed=task.seed)
+    pairs = labelled_pairs(labels, names, names[shown.sources], usable, negatives="all", seed=inputs.task.seed)
     return choose_heads(mean, *shown.places(), pairs)
 
 

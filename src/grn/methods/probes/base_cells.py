@@ -10,9 +10,9 @@ from torch import Tensor
 
 from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError
-from grn._object.groups import FEWEST_OF_A_MEAN, group_codes
-from grn._object.values import expression
+from grn._object.groups import FEWEST_OF_A_MEAN
 from grn.methods.genes import PairGenes
+from grn.methods.inputs import Inputs
 from grn.models import FoundationModel, Moments, Panel
 from grn.models.protocol import virtual_cell
 
@@ -56,31 +56,27 @@ class BaseCells:
         return encode(model, nothing, self.reference, self.column, panel)[0]
 
 
-def base_cells(
-    adata, genes: PairGenes, *, context: str, groupby: str | None, layer: str | None, use_raw: bool, values: str
-) -> BaseCells:
-    """The base cells a request asks for; reads the cells twice: to know their scale, and for all means."""
+def base_cells(inputs: Inputs, genes: PairGenes, *, context: str) -> BaseCells:
+    """The base cells of a context; reads the cells twice: to know their scale, and for all means."""
+    groupby = inputs.task.groupby
     checks.word("context", context, CONTEXTS)
     column = {str(gene): i for i, gene in enumerate(genes.ids) if gene}
     if context == "virtual":
         if groupby is not None:
             refuse_groups(groupby)
         return BaseCells(("",), column)
-    read = expression(adata, layer=layer, use_raw=use_raw, values=values)
-    names, codes = ("",), np.zeros(adata.n_obs, dtype=np.int64)
-    if groupby is not None:
-        names, codes = group_codes(adata, groupby)
-    elif read.n_cells < FEWEST_OF_A_MEAN:
+    values, (names, codes) = inputs.expression, inputs.groups
+    if groupby is None and values.n_cells < FEWEST_OF_A_MEAN:
         raise ExpressionError(
-            f"the object has {read.n_cells} cells, too few for a mean cell; pass at least {FEWEST_OF_A_MEAN}, or read "
-            "virtual cells with context='virtual'."
+            f"the object has {values.n_cells} cells, too few for a mean cell; pass at least {FEWEST_OF_A_MEAN}, or "
+            "read virtual cells with context='virtual'."
         )
-    everyone, found = read.group_moments(codes)
-    means, totals = tuple(mean for mean, _ in found), read.totals()
+    everyone, by_group = values.group_moments(codes)
+    means, totals = tuple(mean for mean, _ in by_group), values.totals()
     if totals is None:
         return BaseCells(names, column, Moments(*everyone), means, (None,) * len(names))
-    shares = np.bincount(codes, weights=totals) / np.bincount(codes)
-    return BaseCells(names, column, Moments(*everyone), means, tuple(shares[:, None]))
+    depths = np.bincount(codes, weights=totals) / np.bincount(codes)  # (groups,)
+    return BaseCells(names, column, Moments(*everyone), means, tuple(depths[:, None]))
 
 
 def refuse_groups(groupby: str) -> NoReturn:

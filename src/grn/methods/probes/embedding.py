@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from grn._core.errors import GeneNameError
-from grn._object.vocabulary import model_genes
+from grn.methods.inputs import Inputs
 from grn.models import FoundationModel
 from grn.models.protocol import need
 
 
-def gene_embeddings(adata, model: FoundationModel) -> np.ndarray:
+def gene_embeddings(inputs: Inputs) -> np.ndarray:
     """Embeddings (n_vars, d) float32; NaN rows for genes the model does not know."""
+    model = inputs.task.model
     need(model, "embedding", "the embedding probe")
-    known = list(dict.fromkeys((*model.source_genes, *model.target_genes)))
-    ids = model_genes(adata, model.gene_id_kind, vocabulary=known, organism=getattr(model, "organism", "human"))
+    ids = inputs.model_ids
     rows = np.flatnonzero(ids != "")
     if len(set(ids[rows])) < len(rows):
         raise GeneNameError(
@@ -29,7 +29,7 @@ def gene_embeddings(adata, model: FoundationModel) -> np.ndarray:
         row = {gene: i for i, gene in enumerate(panel.genes)}
         parts.append(model.embed(panel).cpu().numpy()[[row[name] for name in names]])
     width = parts[0].shape[1] if parts else 1
-    out = np.full((adata.n_vars, width), np.nan, dtype=np.float32)
+    out = np.full((len(ids), width), np.nan, dtype=np.float32)
     if parts:
         out[rows] = np.concatenate(parts)
     return out

@@ -15,14 +15,13 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import hint
 from grn._core.store import size
 from grn._core.stored import StoredCube
-from grn._kernels.scan import check_values
-from grn.methods.genes import PairGenes, pair_genes
+from grn.methods.genes import PairGenes
+from grn.methods.inputs import Inputs
 from grn.methods.probes.base_cells import base_cells
 from grn.methods.probes.execution import ArraySink, run
-from grn.methods.probes.plan import Plan, batch_of, check_batch, plan
+from grn.methods.probes.plan import Plan, plan
 from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, ZeroOut
 from grn.methods.probes.store_sink import StoreSink
-from grn.models import FoundationModel, Panel
 from grn.models.protocol import need
 
 
@@ -61,62 +60,8 @@ class PairFeatures:
     def of_group(self, i: int) -> np.ndarray:
         """The cube (n_vars, S, M) of one group."""
         m = len(self.grid)
-        found: np.ndarray = self.values[:, :, i * m : (i + 1) * m]
-        return found
-
-
-@dataclass(frozen=True)
-class Request:
-    """What every probe needs to know.
-
-    Parameters
-    ----------
-    model
-        The frozen model, on its device.
-    sources, targets
-        Names, or ``None`` for regulators and all genes.
-    order
-        Names in the order in which the model is shown them; ``None`` for that of its vocabulary.
-    context
-        ``"virtual"``: all genes at the baseline; ``"mean"``: the mean real cell, per group.
-    groupby, layer, use_raw, values
-        Which cells and values the mean is taken of.
-    batch_size
-        Virtual cells per pass; ``None`` decides from ``memory_budget`` (bytes).
-    show
-        Progress bar.
-    feature_budget
-        Bytes that features may use in memory; ``None`` for any number.
-    store
-        Folder that features go to instead of memory.
-    client
-        dask client whose workers do the work.
-    """
-
-    model: FoundationModel
-    sources: Sequence[str] | None = None
-    targets: Sequence[str] | None = None
-    order: Sequence[str] | None = None
-    context: str = "virtual"
-    groupby: str | None = None
-    layer: str | None = None
-    use_raw: bool = False
-    values: str = "auto"
-    batch_size: int | None = None
-    memory_budget: int = 512 * 2**20
-    show: bool | None = None
-    feature_budget: int | None = None
-    store: Path | None = None
-    client: Any = None
-
-    def __post_init__(self) -> None:
-        """Refuse a scale of values that is none, also where no cells are read."""
-        check_values(self.values)
-
-    def batch(self, panel: Panel) -> int:
-        """Virtual cells per pass."""
-        check_batch(self.batch_size)
-        return batch_of(self.model, panel, self.batch_size, self.memory_budget)
+        cube: np.ndarray = self.values[:, :, i * m : (i + 1) * m]
+        return cube
 
 
 def value_grid(grid: Sequence[float] | None, default: Sequence[float], name: str) -> np.ndarray:
@@ -130,82 +75,112 @@ def value_grid(grid: Sequence[float] | None, default: Sequence[float], name: str
     return values
 
 
-def vvp(adata, request: Request, *, grid: Sequence[float] | None = None) -> PairFeatures:
-    """Virtual value perturbation."""
-    need(request.model, "value", "virtual value perturbation")
-    points = value_grid(grid, request.model.value_scale.perturbation_grid, "grid")
-    return collect(adata, request, Vvp(points))["vvp"]
+def vvp(
+    inputs: Inputs,
+    *,
+    grid: Sequence[float] | None = None,
+    context: str = "virtual",
+    order: Sequence[str] | None = None,
+    store: Path | None = None,
+) -> PairFeatures:
+    """Virtual value perturbation; ``context``, ``order`` and ``store`` are those of :func:`collect`."""
+    model = inputs.task.model
+    need(model, "value", "virtual value perturbation")
+    points = value_grid(grid, model.value_scale.perturbation_grid, "grid")
+    return collect(inputs, Vvp(points), context=context, order=order, store=store)["vvp"]
 
 
 def gradient_trajectory(
-    adata, request: Request, *, grid: Sequence[float] | None = None, background: str = "fixed"
+    inputs: Inputs,
+    *,
+    grid: Sequence[float] | None = None,
+    background: str = "fixed",
+    context: str = "virtual",
+    order: Sequence[str] | None = None,
+    store: Path | None = None,
 ) -> PairFeatures:
-    """Gradient trajectory by forward mode."""
-    need(request.model, "gradient", "gradient trajectory")
-    points = value_grid(grid, request.model.value_scale.gradient_grid, "grid")
+    """Gradient trajectory by forward mode; ``context``, ``order`` and ``store`` are those of :func:`collect`."""
+    model = inputs.task.model
+    need(model, "gradient", "gradient trajectory")
+    points = value_grid(grid, model.value_scale.gradient_grid, "grid")
     checks.word("background", background, ("fixed", "moving"))
-    if background == "moving" and request.model.gradient_kind != "exact":
+    if background == "moving" and model.gradient_kind != "exact":
         raise CapabilityError(
-            f"background='moving' sets all genes to one value, which means nothing to {request.model.name!r} "
-            f"({request.model.value_scale.name}); use background='fixed'."
+            f"background='moving' sets all genes to one value, which means nothing to {model.name!r} "
+            f"({model.value_scale.name}); use background='fixed'."
         )
-    if background == "moving" and request.context != "virtual":
+    if background == "moving" and context != "virtual":
         raise ParameterError("background='moving' sets all genes to the grid value; it needs context='virtual'.")
     reading = Gradient(points, moving=background == "moving")
-    return collect(adata, request, reading)["gradient_trajectory"]
+    return collect(inputs, reading, context=context, order=order, store=store)["gradient_trajectory"]
 
 
-def both(adata, request: Request, *, grid: Sequence[float] | None = None) -> tuple[PairFeatures, PairFeatures]:
-    """Both probes on one grid, for the price of the gradient trajectory."""
-    need(request.model, "gradient", "the joint probe")
-    points = value_grid(grid, request.model.value_scale.gradient_grid, "grid")
-    found = collect(adata, request, Both(points))
-    return found["vvp"], found["gradient_trajectory"]
+def both(
+    inputs: Inputs,
+    *,
+    grid: Sequence[float] | None = None,
+    context: str = "virtual",
+    order: Sequence[str] | None = None,
+    store: Path | None = None,
+) -> dict[str, PairFeatures]:
+    """Both probes on one grid by their names, for the price of the gradient trajectory."""
+    model = inputs.task.model
+    need(model, "gradient", "the joint probe")
+    points = value_grid(grid, model.value_scale.gradient_grid, "grid")
+    return collect(inputs, Both(points), context=context, order=order, store=store)
 
 
-def pert(adata, request: Request) -> PairFeatures:
+def pert(inputs: Inputs, *, order: Sequence[str] | None = None, store: Path | None = None) -> PairFeatures:
     """Zero-out on the real mean cell: M(mean)_j - M(mean, gene i not expressed)_j."""
-    need(request.model, "value", "the zero-out perturbation")
-    return collect(adata, request, ZeroOut(np.zeros(1, dtype=np.float32)))["pert"]
+    need(inputs.task.model, "value", "the zero-out perturbation")
+    nothing = np.zeros(1, dtype=np.float32)
+    return collect(inputs, ZeroOut(nothing), context="mean", order=order, store=store)["pert"]
 
 
-def collect(adata, request: Request, reading: Reading) -> dict[str, PairFeatures]:
-    """Read a probe, unit by unit, into one cube per feature: in memory, or in the store asked for."""
-    check_client(request.client)
-    genes = pair_genes(adata, request.model, request.sources, request.targets, request.order)
-    cells = base_cells(
-        adata,
-        genes,
-        context=request.context,
-        groupby=request.groupby,
-        layer=request.layer,
-        use_raw=request.use_raw,
-        values=request.values,
-    )
-    work = plan(
-        request.model,
-        reading,
-        cells,
-        genes,
-        batch_size=request.batch_size,
-        memory_budget=request.memory_budget,
-    )
-    if request.store is not None:
-        return _stored(adata, request, work)
-    check_features(result_bytes(work), request.feature_budget)
+def collect(
+    inputs: Inputs,
+    reading: Reading,
+    *,
+    context: str,
+    order: Sequence[str] | None = None,
+    store: Path | None = None,
+) -> dict[str, PairFeatures]:
+    """Read a probe, unit by unit, into one cube per feature.
+
+    Parameters
+    ----------
+    inputs
+        Model, genes and cells.
+    reading
+        What is read of the model.
+    context
+        ``"virtual"``: all genes at the baseline; ``"mean"``: the mean real cell, per group.
+    order
+        Names in the order in which the model is shown them; ``None`` for that of its vocabulary.
+    store
+        Folder that features go to instead of memory.
+    """
+    task = inputs.task
+    check_client(task.client)
+    genes = inputs.pairs_in(order)
+    cells = base_cells(inputs, genes, context=context)
+    work = plan(task.model, reading, cells, genes, batch_size=task.batch_size, memory_budget=task.memory_budget)
+    if store is not None:
+        return _stored(inputs, work, store)
+    check_features(result_bytes(work), task.feature_budget)
     sink = ArraySink(work)
-    run(work, sink, client=request.client, show=request.show)
+    run(work, sink, client=task.client, show=task.show)
     for name, values in sink.cubes.items():
         _tell_missing(values, genes, name)
     return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in sink.cubes.items()}
 
 
-def _stored(adata, request: Request, work: Plan) -> dict[str, PairFeatures]:
+def _stored(inputs: Inputs, work: Plan, store: Path) -> dict[str, PairFeatures]:
     from grn import __version__
 
-    identity = {"genes": [str(name) for name in adata.var_names], "grn_version": __version__}
-    sink = StoreSink(request.store, work, identity)
-    run(work, sink, client=request.client, show=request.show)
+    identity = {"genes": inputs.names.tolist(), "grn_version": __version__}
+    sink = StoreSink(store, work, identity)
+    run(work, sink, client=inputs.task.client, show=inputs.task.show)
     sha256 = sink.finish()
     axes = (work.order, work.reading.points, work.cells.names, work.genes)
     return {

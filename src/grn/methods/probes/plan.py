@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from grn._core.device import rows_per_batch
 from grn.methods.genes import PairGenes, strides
 from grn.methods.probes.base_cells import BaseCells
 from grn.methods.probes.readings import Reading, bytes_per_gene
+from grn.methods.record import Task
 from grn.models import FoundationModel, Panel
 
 # enough that the pass without a change, one per unit and panel, costs next to nothing; few enough to divide work
@@ -106,25 +107,31 @@ def plan(
     """Divide a probe into units; how depends on the genes, the model and the probe only."""
     check_batch(batch_size)
     order: list[int] = []
-    found: list[tuple[int, list[tuple[Panel, np.ndarray]]]] = []
+    panel_sets: list[tuple[int, list[tuple[Panel, np.ndarray]]]] = []
     units: list[Unit] = []
     for sources, panels in strides(model, genes):
         first = len(order)
         size = _unit_size(model, reading, [panel for panel, _ in panels], len(sources), len(genes.ids))
         for start in range(first, first + len(sources), size):
             stop = min(start + size, first + len(sources))
-            units += [Unit(len(units) + g, g, len(found), start, stop) for g in range(len(cells.names))]
-        found.append((first, panels))
+            units += [Unit(len(units) + g, g, len(panel_sets), start, stop) for g in range(len(cells.names))]
+        panel_sets.append((first, panels))
         order += sources.tolist()
     rows = np.array(order, dtype=np.int64)
-    return Plan(model, reading, cells, genes, rows, found, units, batch_size, memory_budget)
+    return Plan(model, reading, cells, genes, rows, panel_sets, units, batch_size, memory_budget)
 
 
-def batch_of(model: FoundationModel, panel: Panel, batch_size: int | None, memory_budget: int) -> int:
+def batch_of(model: FoundationModel, panel: Sized, batch_size: int | None, memory_budget: int) -> int:
     """Virtual cells per pass."""
     if batch_size is not None:
         return min(int(batch_size), _MOST)
     return rows_per_batch(bytes_per_gene(model) * len(panel), memory_budget, limit=_CELLS_PER_PASS)
+
+
+def cells_per_pass(task: Task, genes: Sized) -> int:
+    """Cells, real or virtual, that a task reads per pass over some genes."""
+    check_batch(task.batch_size)
+    return batch_of(task.model, genes, task.batch_size, task.memory_budget)
 
 
 # torch counts in 64 bits
@@ -140,6 +147,6 @@ def check_batch(batch_size: int | None) -> None:
 
 def _unit_size(model: FoundationModel, reading: Reading, panels: Sequence[Panel], n_sources: int, n_vars: int) -> int:
     """Sources per unit; a reading may ask for more, where it has all of them from the same passes."""
-    own = getattr(reading, "unit_size", None)
-    size: int | None = None if own is None else own(model, panels, n_sources, n_vars)
+    asked = getattr(reading, "unit_size", None)
+    size: int | None = None if asked is None else asked(model, panels, n_sources, n_vars)
     return SOURCES_PER_UNIT if size is None else size

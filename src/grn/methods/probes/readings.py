@@ -47,14 +47,14 @@ class Vvp:
     ) -> Tensor:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
-        found = perturb.perturb(
+        blocks = perturb.perturb(
             lambda values: model.respond(panel, values),
             base,
             columns.to(base.device),
             _on(self.points, base),
             batch=batch,
         )
-        return torch.cat([block for _, block in found])
+        return torch.cat([block for _, block in blocks])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class Gradient:
                 return self._reverse(model, panel, base, columns, batch)
             except perturb.NoReverse as why:
                 logger.info("moving background: %r is read in forward mode; %s", model.name, why)
-        found = perturb.gradient(
+        blocks = perturb.gradient(
             lambda v, t: model.respond_dual(panel, v, t),
             base,
             columns,
@@ -88,7 +88,7 @@ class Gradient:
             batch=batch,
             moving=self.moving,
         )
-        return torch.cat([block for _, block in found])
+        return torch.cat([block for _, block in blocks])
 
     def unit_size(self, model: FoundationModel, panels: Sequence[Panel], n_sources: int, n_vars: int) -> int | None:
         """Sources of a unit that make reverse mode pay; ``None`` where forward mode is cheaper."""
@@ -127,7 +127,7 @@ class Both:
     ) -> Tensor:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
-        found = perturb.perturb_and_gradient(
+        blocks = perturb.perturb_and_gradient(
             lambda values: model.respond(panel, values),
             lambda v, t: model.respond_dual(panel, v, t),
             base,
@@ -135,7 +135,7 @@ class Both:
             _on(self.points, base),
             batch=batch,
         )
-        return torch.cat([torch.cat([value, slope], dim=-1) for _, value, slope in found])
+        return torch.cat([torch.cat([value, slope], dim=-1) for _, value, slope in blocks])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,11 +152,11 @@ class ZeroOut:
         base, zero = cells.base(model, group, panel), cells.silent(model, panel)
         columns = columns.to(base.device)
         changed = (zero != base)[columns]
-        found = perturb.perturb(
+        blocks = perturb.perturb(
             lambda values: model.respond(panel, values), base, columns, zero[columns][:, None], batch=batch
         )
         # a gene that is silent already loses exactly nothing, not the rounding of another batch
-        return -torch.cat([block for _, block in found]) * changed[:, None, None]
+        return -torch.cat([block for _, block in blocks]) * changed[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +173,11 @@ class Flag:
         base = cells.base(model, group, panel)
         origin = model.respond_flag(panel, base[None], torch.zeros_like(base)[None])[0]  # type: ignore[attr-defined]
         flags = torch.eye(len(panel), device=base.device)[columns.to(base.device)]
-        found = [
+        responses = [
             model.respond_flag(panel, base.expand(len(part), -1), part) - origin  # type: ignore[attr-defined]
             for part in flags.split(batch)
         ]
-        return torch.cat(found).unsqueeze(-1)
+        return torch.cat(responses).unsqueeze(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,13 +193,13 @@ class Contrast:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
         switched = torch.eye(len(panel), device=base.device)[columns.to(base.device)]
-        found = []
+        responses = []
         for i in range(len(self.points)):
             where = torch.tensor([i], device=base.device)
             control = model.respond(panel, base[None], context=where)
             parts = [model.respond(panel, part, context=where) - control for part in switched.split(batch)]
-            found.append(torch.cat(parts))
-        return torch.stack(found, dim=-1)
+            responses.append(torch.cat(parts))
+        return torch.stack(responses, dim=-1)
 
 
 def bytes_per_gene(model: FoundationModel) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from grn._core.errors import CapabilityError, ParameterError
-from grn.methods.probes.features import Request
 from grn.methods.record import Task
 from grn.models import FoundationModel
 from grn.models.translator import Translator
@@ -36,21 +35,21 @@ def translators_for(model: FoundationModel, given: object, features: tuple[str, 
     """
     if isinstance(given, str):
         return {feature: embedded(model, feature, given) for feature in features}
-    found = {given.config.feature: given} if isinstance(given, Translator) else given
-    if not isinstance(found, dict) or not all(isinstance(t, Translator) for t in found.values()):
+    translators = {given.config.feature: given} if isinstance(given, Translator) else given
+    if not isinstance(translators, dict) or not all(isinstance(t, Translator) for t in translators.values()):
         raise ParameterError(
             f"translator={given!r}; pass one of {', '.join(NETWORKS)}, a Translator from grn.tl.fit_translator, or a "
             "dict of them by feature."
         )
-    missing = [feature for feature in features if feature not in found]
+    missing = [feature for feature in features if feature not in translators]
     if missing:
         raise ParameterError(
-            f"no translator for {', '.join(missing)} was given (got: {', '.join(found) or 'none'}); fit one with "
+            f"no translator for {', '.join(missing)} was given (got: {', '.join(translators) or 'none'}); fit one with "
             f"grn.tl.fit_translator(adata, labels, key={missing[0]!r})."
         )
     for feature in features:
-        _check_origin(found[feature], feature, model)
-    return {feature: found[feature] for feature in features}
+        _check_origin(translators[feature], feature, model)
+    return {feature: translators[feature] for feature in features}
 
 
 def _check_origin(translator: Translator, feature: str, model: FoundationModel) -> None:
@@ -80,25 +79,6 @@ def check_grid(translator: Translator, grid: np.ndarray) -> None:
 def logistic(logits: np.ndarray) -> np.ndarray:
     """Probability of a logit."""
     return 1.0 / (1.0 + np.exp(-logits))
-
-
-def request_of(task: Task, context: str) -> Request:
-    """The probe request of a task."""
-    return Request(
-        model=task.model,
-        sources=task.sources,
-        targets=task.targets,
-        context=context,
-        groupby=task.groupby,
-        layer=task.layer,
-        use_raw=task.use_raw,
-        values=task.values,
-        batch_size=task.batch_size,
-        memory_budget=task.memory_budget,
-        feature_budget=task.feature_budget,
-        show=task.show,
-        client=task.client,
-    )
 
 
 def context_of(task: Task, context: str | None) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from grn._core.errors import CapabilityError
 from grn.methods.edges import to_network
-from grn.methods.genes import pair_genes
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.attention import attention
 from grn.methods.probes.base_cells import refuse_groups
 from grn.methods.probes.embedding import gene_embeddings, pair_embeddings, pairing
-from grn.methods.probes.score import check_grid, context_of, logistic, request_of, slope, translators_for
-from grn.methods.record import METHODS, Method, Task
+from grn.methods.probes.score import check_grid, context_of, logistic, slope, translators_for
+from grn.methods.record import METHODS, Method
 from grn.models.translator import Translator
 from grn.network import Network
 
@@ -32,10 +30,9 @@ def fit_vvp(
     order: Sequence[str] | None = None,
 ) -> Network:
     """Virtual value perturbation; without translator the mean response up minus down."""
-    adata, task = inputs.adata, inputs.task
-    context = context_of(task, context)
-    read = partial(features.vvp, adata, replace(request_of(task, context), order=order))
-    return _translated(adata, task, "vvp", read, translator, context)
+    context = context_of(inputs.task, context)
+    read = partial(features.vvp, inputs, context=context, order=order)
+    return _translated(inputs, "vvp", read, translator, context)
 
 
 def fit_gradient(
@@ -47,36 +44,31 @@ def fit_gradient(
     order: Sequence[str] | None = None,
 ) -> Network:
     """Gradient trajectory; without translator the mean derivative."""
-    adata, task = inputs.adata, inputs.task
-    context = context_of(task, context)
-    request = replace(request_of(task, context), order=order)
-    read = partial(features.gradient_trajectory, adata, request, background=background)
-    return _translated(adata, task, "gradient_trajectory", read, translator, context, background=background)
+    context = context_of(inputs.task, context)
+    read = partial(features.gradient_trajectory, inputs, background=background, context=context, order=order)
+    return _translated(inputs, "gradient_trajectory", read, translator, context, background=background)
 
 
 def fit_pert(inputs: Inputs) -> Network:
     """Zero-out on the mean cell: the signed change is the weight."""
-    adata, task = inputs.adata, inputs.task
-    read = partial(features.pert, adata, request_of(task, "mean"))
-    return _translated(adata, task, "pert", read, None, "mean")
+    return _translated(inputs, "pert", partial(features.pert, inputs), None, "mean")
 
 
 def fit_attention(inputs: Inputs, *, max_cells: int = 32) -> Network:
     """Attention from target to source, averaged over layers, heads and cells; unsigned."""
-    adata, task = inputs.adata, inputs.task
-    found = attention(adata, request_of(task, "mean"), max_cells=max_cells, seed=task.seed)
-    parts = [(group, {"weight": found.of_group(i).mean(axis=-1)}) for i, group in enumerate(found.groups)]
-    names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, found.sources, parts, params={"max_cells": max_cells}, signed=False)
+    maps = attention(inputs, max_cells=max_cells)
+    # (n_vars, S, L * H) -> (n_vars, S)
+    parts = [(group, {"weight": maps.of_group(i).mean(axis=-1)}) for i, group in enumerate(maps.groups)]
+    return to_network(inputs.names, maps.sources, parts, params={"max_cells": max_cells}, signed=False)
 
 
 def fit_embedding(inputs: Inputs, *, translator: Given = "string") -> Network:
     """Vocabulary embeddings: E_i + E_j translated, or without translator their absolute cosine; unsigned."""
-    adata, task = inputs.adata, inputs.task
+    task = inputs.task
     if task.groupby is not None:
         refuse_groups(task.groupby)
-    genes = pair_genes(adata, task.model, task.sources, task.targets)
-    table = gene_embeddings(adata, task.model)
+    genes = inputs.pairs
+    table = gene_embeddings(inputs)  # (n_vars, d)
     if translator is None:
         if pairing(task.model) != "sum":
             raise CapabilityError(
@@ -85,51 +77,51 @@ def fit_embedding(inputs: Inputs, *, translator: Given = "string") -> Network:
             )
         chosen = None
         unit = table / np.linalg.norm(table, axis=1, keepdims=True)
-        weight = np.abs(unit @ unit[genes.sources].T)
+        weight = np.abs(unit @ unit[genes.sources].T)  # (n_vars, S)
         columns = {"weight": weight}
     else:
         chosen = translators_for(task.model, translator, ("embedding",))["embedding"]
         probability = logistic(chosen.logits(pair_embeddings(table, genes.sources, pairing(task.model))))
         columns = {"weight": probability, "probability": probability.copy()}
-    keep = np.zeros(adata.n_vars, dtype=bool)
-    keep[genes.targets] = True
+    is_target = np.zeros(len(inputs.names), dtype=bool)
+    is_target[genes.targets] = True
     for matrix in columns.values():
-        matrix[~keep] = np.nan
+        matrix[~is_target] = np.nan
         matrix[genes.sources, np.arange(len(genes.sources))] = np.nan
-    names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, genes.sources, [("", columns)], params=_told(translator, chosen), signed=False)
+    params = _provenance(translator, chosen)
+    return to_network(inputs.names, genes.sources, [("", columns)], params=params, signed=False)
 
 
 def _translated(
-    adata,
-    task: Task,
+    inputs: Inputs,
     feature: str,
     read: Callable[[], features.PairFeatures],
     given: Given,
     context: str,
-    **told: str,
+    **settings: str,
 ) -> Network:
-    chosen = None if given is None else translators_for(task.model, given, (feature,))[feature]
-    found = read()
+    """Network of a feature, translated if a translator is given; it is looked for before the model is read."""
+    model = inputs.task.model
+    chosen = None if given is None else translators_for(model, given, (feature,))[feature]
+    pairs = read()
     if chosen is not None:
-        check_grid(chosen, found.grid)
+        check_grid(chosen, pairs.grid)
     parts = []
-    for i, group in enumerate(found.groups):
-        cube = found.of_group(i)
-        effect = slope(feature, cube, found.grid, task.model.value_scale.baseline)
+    for i, group in enumerate(pairs.groups):
+        cube = pairs.of_group(i)  # (n_vars, S, M)
+        effect = slope(feature, cube, pairs.grid, model.value_scale.baseline)  # (n_vars, S)
         columns = {"weight": effect, "sign": np.where(effect == 0, np.nan, np.sign(effect))}
         if chosen is not None:
             probability = logistic(chosen.logits(cube))
             sign = np.where(np.isnan(columns["sign"]), 1.0, columns["sign"])
             columns |= {"weight": sign * probability, "probability": probability, "score": effect}
         parts.append((group, columns))
-    names = np.asarray(adata.var_names, dtype=str)
-    return to_network(
-        names, found.sources, parts, params={**_told(given, chosen), "context": context, **told}, signed=True
-    )
+    params = {**_provenance(given, chosen), "context": context, **settings}
+    return to_network(inputs.names, pairs.sources, parts, params=params, signed=True)
 
 
-def _told(given: Given, chosen: Translator | None) -> dict[str, str]:
+def _provenance(given: Given, chosen: Translator | None) -> dict[str, str]:
+    """Which translator made probabilities of features."""
     if chosen is None:
         return {"translator": "none"}
     return {"translator": given if isinstance(given, str) else "given", "translator_sha256": chosen.sha256}

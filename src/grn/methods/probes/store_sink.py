@@ -53,12 +53,12 @@ class StoreSink:
 
     def done(self, unit: Unit) -> bool:
         """See ``Sink``; every chunk is read, and what is damaged is told and not done."""
-        found = store.damage(self.path, unit.index, self.manifest, place=(unit.start, unit.stop, unit.group))
-        if found:
+        damage = store.damage(self.path, unit.index, self.manifest, place=(unit.start, unit.stop, unit.group))
+        if damage:
             names = self.manifest["sources"][unit.start : unit.stop]
             of = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-            logger.warning("%s is damaged in unit %d, of %s (%s); made again", self.path, unit.index, of, found)
-        return found is None
+            logger.warning("%s is damaged in unit %d, of %s (%s); made again", self.path, unit.index, of, damage)
+        return damage is None
 
     def write(self, unit: Unit, cubes: Mapping[str, np.ndarray]) -> None:
         """See :class:`~grn.methods.probes.execution.Sink`: the unit counts as done once its numbers are on the disk."""
@@ -119,15 +119,15 @@ def fingerprint(cells: BaseCells) -> str:
     """
     if cells.reference is None:
         return "virtual"
-    found = hashlib.sha256("\n".join(cells.names).encode())
+    digest = hashlib.sha256("\n".join(cells.names).encode())
     parts = (cells.reference.mean, cells.reference.std, cells.reference.total, *cells.means, *cells.totals)
     for part in parts:
-        found.update(b"none" if part is None else np.ascontiguousarray(part, dtype="<f4").tobytes())
-    return found.hexdigest()
+        digest.update(b"none" if part is None else np.ascontiguousarray(part, dtype="<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _work(plan: Plan) -> str:
     """Hash of the units and of the panels every number is read from."""
     units = [(u.index, u.group, u.stride, u.start, u.stop) for u in plan.units]
-    panels = [(first, [(panel.genes, panel.targets) for panel, _ in found]) for first, found in plan.strides]
+    panels = [(first, [(panel.genes, panel.targets) for panel, _ in blocks]) for first, blocks in plan.strides]
     return hashlib.sha256(json.dumps([units, panels]).encode()).hexdigest()

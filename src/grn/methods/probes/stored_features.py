@@ -28,8 +28,8 @@ def stored_features(adata: AnnData, task: Task, context: str | None) -> dict[str
     if context_of(task, context) != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
         return None
     genes = pair_genes(adata, task.model, task.sources, task.targets)
-    found = {name: _stored(adata, name, task, genes) for name in FEATURES}
-    return None if any(item is None for item in found.values()) else {k: v for k, v in found.items() if v is not None}
+    cubes = {name: _stored(adata, name, task, genes) for name in FEATURES}
+    return None if any(item is None for item in cubes.values()) else {k: v for k, v in cubes.items() if v is not None}
 
 
 def _is_there(adata: AnnData, name: str) -> bool:

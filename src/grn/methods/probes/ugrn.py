@@ -10,7 +10,7 @@ import numpy as np
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
-from grn.methods.probes.score import check_grid, context_of, logistic, request_of, slope, translators_for
+from grn.methods.probes.score import check_grid, context_of, logistic, slope, translators_for
 from grn.methods.record import METHODS, Method
 from grn.models import FoundationModel
 from grn.models.translator import Translator
@@ -39,30 +39,29 @@ def fit(
     stored
         Features computed before, used instead of probing again.
     """
-    adata, task = inputs.adata, inputs.task
+    task = inputs.task
     chosen = translators_for(task.model, translator, FEATURES)
     context = context_of(task, context)
     if stored is None:
-        stored = dict(zip(FEATURES, features.both(adata, request_of(task, context)), strict=True))
+        stored = features.both(inputs, context=context)
     for name in FEATURES:
         check_grid(chosen[name], stored[name].grid)
     parts = [(group, score(stored, chosen, i, task.model)) for i, group in enumerate(stored["vvp"].groups)]
     params = {
         "translator": translator if isinstance(translator, str) else "given",
-        "translator_sha256": {name: found.sha256 for name, found in chosen.items()},
+        "translator_sha256": {name: fitted.sha256 for name, fitted in chosen.items()},
         "context": context,
     }
-    names = np.asarray(adata.var_names, dtype=str)
-    return to_network(names, stored["vvp"].sources, parts, params=params, signed=True)
+    return to_network(inputs.names, stored["vvp"].sources, parts, params=params, signed=True)
 
 
 def score(
-    found: dict[str, features.PairFeatures], chosen: dict[str, Translator], group: int, model: FoundationModel
+    pairs: dict[str, features.PairFeatures], chosen: dict[str, Translator], group: int, model: FoundationModel
 ) -> dict[str, np.ndarray]:
     """Matrices (n_vars, S) of one group: probability, sign of the mean gradient, their product, the gradient itself."""
-    cubes = {name: found[name].of_group(group) for name in FEATURES}
-    logits = np.mean([chosen[name].logits(cubes[name]) for name in FEATURES], axis=0)
-    trajectory = found["gradient_trajectory"]
+    cubes = {name: pairs[name].of_group(group) for name in FEATURES}  # (n_vars, S, M) each
+    logits = np.mean([chosen[name].logits(cubes[name]) for name in FEATURES], axis=0)  # (n_vars, S)
+    trajectory = pairs["gradient_trajectory"]
     gradient = slope("gradient_trajectory", cubes["gradient_trajectory"], trajectory.grid, model.value_scale.baseline)
     probability = logistic(logits)
     sign = np.where(gradient == 0, np.nan, np.sign(gradient))

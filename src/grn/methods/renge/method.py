@@ -16,9 +16,8 @@ from grn._core.rng import child
 from grn._kernels.dynamics import Parameters, series_terms
 from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
 from grn._kernels.renge_fit import Fit, Setting, fit, refit
-from grn._object.genes import gene_rows
 from grn.methods.inputs import Inputs
-from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table, Task
+from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.methods.renge.screen import MIN_CELLS, Columns, Named, read_screen
 from grn.methods.renge.search import DEPTHS, Found, choose, map_jobs
 from grn.network import Network
@@ -80,15 +79,15 @@ def fit_renge(
     parity
         Follow the original in every detail.
     """
-    adata, task = inputs.adata, inputs.task
+    task = inputs.task
     columns = Columns(perturbation, time, control)
     seen = 0 if parity else checks.integer("min_cells", min_cells, least=0)
-    found = read_screen(adata, task, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
-    listed = _listed(adata, task, found)
+    named = read_screen(inputs, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
+    listed = _listed(inputs, named)
     n_jobs = task.n_jobs or 1
-    blocks = moments(found.screen)
+    blocks = moments(named.screen)
     chosen = choose(
-        found,
+        named,
         blocks,
         {"C": C, "l1_ratio": l1_ratio, "n_k": n_k},
         n_trials=n_trials,
@@ -98,22 +97,22 @@ def fit_renge(
         n_jobs=n_jobs,
         parity=parity,
     )
-    start = start_of(blocks, found.screen.knocked)
+    start = start_of(blocks, named.screen.knocked)
     if parity:
         start = random_start(start, child(task.seed, "renge", "start"))
-    fitted = fit(blocks, found.screen, chosen.setting, start)
+    fitted = fit(blocks, named.screen, chosen.setting, start)
     if not fitted.converged:
         logger.warning("renge: the fit did not converge; a larger C makes it easier")
     tests = None
     if n_boot:
         everyone = parity or tested == "all"
-        tests = _test(found, fitted, chosen.setting, start, n_boot, task.seed, n_jobs, everyone=everyone)
+        tests = _test(named, fitted, chosen.setting, start, n_boot, task.seed, n_jobs, everyone=everyone)
     params = {
-        **_told(found, chosen, fitted),
+        **_told(named, chosen, fitted),
         "perturbation": perturbation,
         "time": time,
         "control": control,
-        "genes": found.genes,
+        "genes": named.genes,
         "n_boot": n_boot,
         "tested": tested,
         "n_trials": n_trials,
@@ -121,11 +120,11 @@ def fit_renge(
         "min_cells": seen,
         "parity": parity,
     }
-    tables = {"fit": _fitted(found, fitted), "efficiency": found.efficiencies()}
+    tables = {"fit": _fitted(named, fitted), "efficiency": named.efficiencies()}
     if chosen.trials is not None:
         tables["trials"] = chosen.trials
-    edges = _edges(found, fitted, tests, chosen.setting, listed)
-    network = Network(edges, genes=found.genes, signed=True, tested=tests is not None, params=params)
+    edges = _edges(named, fitted, tests, chosen.setting, listed)
+    network = Network(edges, genes=named.genes, signed=True, tested=tests is not None, params=params)
     return Result(network, tables)
 
 
@@ -155,24 +154,24 @@ def significance(
 
 
 def _test(
-    found: Named, fitted: Fit, setting: Setting, start: Start, n_boot: int, seed: int, n_jobs: int, *, everyone: bool
+    named: Named, fitted: Fit, setting: Setting, start: Start, n_boot: int, seed: int, n_jobs: int, *, everyone: bool
 ) -> Tested:
     if n_boot < 10:
         logger.warning("renge: %d refits make a rough standard deviation; 30 are usual", n_boot)
     warm = Start(fitted.at, start.most)
-    runs = [(found.screen, setting, warm, seed, number) for number in range(n_boot)]
+    runs = [(named.screen, setting, warm, seed, number) for number in range(n_boot)]
     refits = np.array(map_jobs(refit, runs, n_jobs, desc="renge refits"))
-    return significance(fitted.at.network, refits, None if everyone else found.screen.knocked, parity=setting.parity)
+    return significance(fitted.at.network, refits, None if everyone else named.screen.knocked, parity=setting.parity)
 
 
-def total_effects(at: Parameters, found: Named, depth: int) -> np.ndarray:
+def total_effects(at: Parameters, named: Named, depth: int) -> np.ndarray:
     """Effect of every gene, held at its value, through paths of up to ``depth`` steps (target, source)."""
-    everyone = np.eye(len(found.genes))
+    everyone = np.eye(len(named.genes))
     return series_terms(at.network, everyone, 1.0 - everyone, depth).sum(axis=1).T
 
 
 def _edges(
-    found: Named, fitted: Fit, tested: Tested | None, setting: Setting, listed: tuple[np.ndarray, np.ndarray]
+    named: Named, fitted: Fit, tested: Tested | None, setting: Setting, listed: tuple[np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
     source, target = (part.ravel() for part in np.meshgrid(*listed, indexing="ij"))
     pairs = source != target
@@ -180,12 +179,12 @@ def _edges(
     weight = fitted.at.network[target, source]
     frame = pd.DataFrame(
         {
-            "source": pd.Categorical.from_codes(source, categories=found.genes),
-            "target": pd.Categorical.from_codes(target, categories=found.genes),
+            "source": pd.Categorical.from_codes(source, categories=named.genes),
+            "target": pd.Categorical.from_codes(target, categories=named.genes),
             "weight": weight,
             "sign": np.where(weight == 0, np.nan, np.sign(weight)),
-            "total": total_effects(fitted.at, found, setting.n_k)[target, source],
-            "knocked_out": np.isin(source, found.screen.knocked),
+            "total": total_effects(fitted.at, named, setting.n_k)[target, source],
+            "knocked_out": np.isin(source, named.screen.knocked),
         }
     )
     if tested is not None:
@@ -194,26 +193,27 @@ def _edges(
     return frame
 
 
-def _listed(adata, task: Task, found: Named) -> tuple[np.ndarray, np.ndarray]:
+def _listed(inputs: Inputs, named: Named) -> tuple[np.ndarray, np.ndarray]:
     """Positions among the genes of the network of the sources and targets asked for."""
-    names = np.asarray(adata.var_names, dtype=str)
+    task = inputs.task
     sides = []
     for what, wanted in (("sources", task.sources), ("targets", task.targets)):
         if wanted is None:
-            sides.append(np.arange(len(found.genes)))
+            sides.append(np.arange(len(named.genes)))
             continue
-        asked = names[gene_rows(adata, wanted, what)]
-        kept = np.flatnonzero(np.isin(found.genes, asked))
-        if len(kept) < len(asked):
-            lost = some(asked[~np.isin(asked, found.genes)])
-            logger.warning("%d of %d %s are not in the network: %s", len(asked) - len(kept), len(asked), what, lost)
-        if not len(kept):
+        asked = inputs.names[inputs.positions(wanted, what)]
+        positions = np.flatnonzero(np.isin(named.genes, asked))
+        if len(positions) < len(asked):
+            lost = some(asked[~np.isin(asked, named.genes)])
+            n_lost = len(asked) - len(positions)
+            logger.warning("%d of %d %s are not in the network: %s", n_lost, len(asked), what, lost)
+        if not len(positions):
             raise ParameterError(f"none of {what}= is in the network; add them to genes=.")
-        sides.append(kept)
+        sides.append(positions)
     return sides[0], sides[1]
 
 
-def _told(found: Named, chosen: Found, fitted: Fit) -> dict[str, object]:
+def _told(named: Named, chosen: Found, fitted: Fit) -> dict[str, object]:
     return {
         "C": chosen.setting.C,
         "l1_ratio": chosen.setting.l1_ratio,
@@ -222,26 +222,26 @@ def _told(found: Named, chosen: Found, fitted: Fit) -> dict[str, object]:
         **({} if chosen.trials is None else {"search_score": chosen.score, "search_floor": chosen.floor}),
         "loss": fitted.loss,
         "converged": fitted.converged,
-        "n_cells_used": len(found.screen.values),
-        "knocked_out": found.knocked,
-        "dropped_genes": found.dropped_genes,
-        "dropped_knockouts": found.dropped_knockouts,
+        "n_cells_used": len(named.screen.values),
+        "knocked_out": named.knocked,
+        "dropped_genes": named.dropped_genes,
+        "dropped_knockouts": named.dropped_knockouts,
     }
 
 
-def _fitted(found: Named, fitted: Fit) -> dict[str, object]:
+def _fitted(named: Named, fitted: Fit) -> dict[str, object]:
     """Everything a prediction needs."""
-    alpha = np.full(len(found.genes), np.nan)
-    alpha[found.screen.knocked] = fitted.at.alpha
+    alpha = np.full(len(named.genes), np.nan)
+    alpha[named.screen.knocked] = fitted.at.alpha
     return {
-        "genes": found.genes,
-        "times": found.screen.times,
+        "genes": named.genes,
+        "times": named.screen.times,
         "network": fitted.at.network,
         "level": fitted.at.level,
         "alpha": alpha,
         "beta": fitted.at.beta,
         "gamma": fitted.at.gamma,
-        "control_level": control_levels(found.screen.values[: found.screen.sizes[0].sum()]),
+        "control_level": control_levels(named.screen.values[: named.screen.sizes[0].sum()]),
     }
 
 

@@ -12,12 +12,9 @@ from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import hint, logger
 from grn._kernels.renge import Screen, control_levels, efficiency
 from grn._object.expression import Expression
-from grn._object.genes import column, gene_rows, genes_of, spelled
-from grn._object.groups import cell_names, label_codes
-from grn._object.values import expression
 from grn.methods.cells import report_constant
+from grn.methods.inputs import Inputs
 from grn.methods.participation import tell_genes
-from grn.methods.record import Task
 
 MOST_GENES = 300
 MIN_CELLS = 3
@@ -67,20 +64,20 @@ class Columns:
 
 
 def read_screen(
-    adata, task: Task, columns: Columns, genes: Sequence[str] | None, *, min_cells: int, seen: int = 0
+    inputs: Inputs, columns: Columns, genes: Sequence[str] | None, *, min_cells: int, seen: int = 0
 ) -> Named:
     """Read the cells of a screen, sorted by knock-out, time and name of the cell; genes sorted by name."""
+    task, names = inputs.task, inputs.names
     if task.groupby is not None:
         raise ParameterError(
             f"groupby={task.groupby!r}: RENGE fits one network to all cells; for one per group call it on "
             f"adata[adata.obs[{task.groupby!r}] == ...].copy()."
         )
-    cell = cell_names(adata)
-    values = expression(adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
-    names = np.asarray(adata.var_names, dtype=str)
-    positions = _network_genes(adata, genes)
+    cell = inputs.cell_names
+    values = inputs.expression
+    positions = _network_genes(inputs, genes)
     positions = positions[np.argsort(names[positions])]
-    labels, times = _labels(adata, columns, names), _times(adata, columns)
+    labels, times = _labels(inputs, columns), _times(inputs, columns)
     used, lost = _used(labels, names[positions], columns)
     used &= _filled(labels, times, used, columns, min_cells)
     cells = np.flatnonzero(used)
@@ -92,8 +89,8 @@ def read_screen(
     return _complete(table, *named, names[positions], lost, columns, seen, task.taking)
 
 
-def _network_genes(adata, genes: Sequence[str] | None) -> np.ndarray:
-    positions = genes_of(adata) if genes is None else gene_rows(adata, genes, "genes")
+def _network_genes(inputs: Inputs, genes: Sequence[str] | None) -> np.ndarray:
+    positions = inputs.positions(genes, "genes")
     if len(positions) > MOST_GENES:
         raise ParameterError(
             f"{len(positions)} genes: RENGE estimates a weight for every pair and takes at most {MOST_GENES}; pass the "
@@ -104,33 +101,18 @@ def _network_genes(adata, genes: Sequence[str] | None) -> np.ndarray:
     return positions
 
 
-def _column(adata, name: str, what: str) -> pd.Series:
-    if not isinstance(name, str) or not name:
-        raise ParameterError(f"{what}={name!r}; pass the name of a column of adata.obs.")
-    if name not in adata.obs:
-        there = ", ".join(map(str, adata.obs.columns)) or "none"
-        raise GroupError(f"adata.obs has no column {name!r} ({what}=); columns: {there}.")
-    found = column(adata.obs, name)
-    if found.isna().any():
-        raise GroupError(
-            f"{int(found.isna().sum())} of {adata.n_obs} cells have no value in obs[{name!r}]; "
-            f"drop them: adata = adata[adata.obs[{name!r}].notna()].copy()."
-        )
-    return found
-
-
-def _labels(adata, columns: Columns, names: np.ndarray) -> np.ndarray:
-    _column(adata, columns.perturbation, "perturbation")
-    found, codes = label_codes(adata.obs, columns.perturbation)
-    named = [name if name == columns.control else spelled(adata, [name])[0] for name in found]
-    labels = np.array(named, dtype=str)[codes]
+def _labels(inputs: Inputs, columns: Columns) -> np.ndarray:
+    inputs.column(columns.perturbation, "perturbation")
+    kinds, codes = inputs.labels(columns.perturbation)
+    knockouts = [name if name == columns.control else inputs.spelled([name])[0] for name in kinds]
+    labels = np.array(knockouts, dtype=str)[codes]  # (n_cells,)
     there = sorted(set(labels))
     if columns.control not in there:
         raise GroupError(
             f"no cell of obs[{columns.perturbation!r}] is labelled control={columns.control!r}; labels: "
             f"{', '.join(there[:6])}{', ...' if len(there) > 6 else ''}. Pass the label of the cells without knock-out."
         )
-    unknown = sorted(set(there) - {columns.control} - set(names.tolist()))
+    unknown = sorted(set(there) - {columns.control} - set(inputs.names.tolist()))
     if unknown:
         raise GroupError(
             f"{len(unknown)} labels of obs[{columns.perturbation!r}] are neither the control nor gene names of the "
@@ -141,15 +123,16 @@ def _labels(adata, columns: Columns, names: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _times(adata, columns: Columns) -> np.ndarray:
-    found = pd.to_numeric(_column(adata, columns.time, "time").astype(object), errors="coerce").to_numpy(np.float64)
-    if not np.isfinite(found).all():
-        example = column(adata.obs, columns.time).to_numpy()[np.flatnonzero(~np.isfinite(found))[0]]
+def _times(inputs: Inputs, columns: Columns) -> np.ndarray:
+    given = inputs.column(columns.time, "time")
+    times = pd.to_numeric(given.astype(object), errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(times).all():
+        example = given.to_numpy()[np.flatnonzero(~np.isfinite(times))[0]]
         raise GroupError(
             f"obs[{columns.time!r}] must hold numbers (days since the knock-out); found {example!r}. Convert it: "
             f"adata.obs['days'] = adata.obs[{columns.time!r}].astype(str).str.extract(r'(\\d+)').astype(float)."
         )
-    return found
+    return times
 
 
 def _used(labels: np.ndarray, genes: np.ndarray, columns: Columns) -> tuple[np.ndarray, list[str]]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
-from grn._object.genes import gene_rows, spelled
+from grn.methods.inputs import Inputs
 
 ACTIONS = ("antagonist", "agonist")
 
@@ -26,20 +24,19 @@ class Drug:
 
 
 def drug_of(
-    adata: AnnData, given: Sequence[str] | pd.DataFrame, action: str, drug: str | None
+    inputs: Inputs, given: Sequence[str] | pd.DataFrame, action: str, drug: str | None
 ) -> tuple[Drug, list[str]]:
     """The drug asked for, and its targets that the object lacks."""
     if action not in ACTIONS:
         raise ParameterError(f"action={action!r}; pass one of {', '.join(ACTIONS)}.")
-    names = np.asarray(adata.var_names, dtype=str)
     if not isinstance(given, pd.DataFrame):
         if drug is not None:
             raise ParameterError(f"drug={drug!r} names a row of a table; pass the table as drug_targets=.")
-        found = names[gene_rows(adata, given, "drug_targets")]
-        return Drug(tuple(map(str, found)), (action,) * len(found)), []
+        targets = tuple(inputs.names[inputs.positions(given, "drug_targets")].tolist())
+        return Drug(targets, (action,) * len(targets)), []
     table = _rows_of_drug(given, drug)
-    table = table.assign(target=spelled(adata, table["target"]))
-    known = table[table["target"].isin(names)].drop_duplicates("target")
+    table = table.assign(target=inputs.spelled(table["target"]))
+    known = table[table["target"].isin(inputs.names)].drop_duplicates("target")
     lost = sorted(set(table["target"]) - set(known["target"]))
     if known.empty:
         raise ParameterError(f"none of the targets of {drug!r} is in adata.var_names: {', '.join(lost[:5])}.")

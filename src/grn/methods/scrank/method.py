@@ -11,11 +11,11 @@ import scipy.sparse as sp
 
 from grn._core import checks
 from grn._core.device import resolve_device
-from grn._core.errors import GroupError, NetworkError, ParameterError
+from grn._core.errors import GroupError, NetworkError
 from grn._core.logging import logger
 from grn._core.settings import settings
 from grn._kernels.scan import scan
-from grn._object.expression import label, select, take
+from grn._object.expression import label, take
 from grn.methods.edges import indexed
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
@@ -99,10 +99,10 @@ def prepare(
     parity: bool = False,
 ) -> Prepared:
     """Find the drug and read the cells; parameters are those of :func:`grn.tl.scrank`."""
-    adata, task = inputs.adata, inputs.task
+    task = inputs.task
     where = resolve_device(settings.device if device == "auto" else device)
-    chosen, lost = (None, ()) if drug_targets is None else drug_of(adata, drug_targets, action, drug)
-    other = None if resistance_target is None else drug_of(adata, [resistance_target], "antagonist", None)[0]
+    chosen, lost = (None, ()) if drug_targets is None else drug_of(inputs, drug_targets, action, drug)
+    other = None if resistance_target is None else drug_of(inputs, [resistance_target], "antagonist", None)[0]
     resampling = Resampling(
         n_resamples=n_resamples,
         n_components=n_components,
@@ -125,7 +125,7 @@ def prepare(
         cells = inputs.read_cells(min_cells=0, min_group_cells=1, sources=inputs.genes)
     stored = None if net is None else _stored(inputs, net, cells.groups, (chosen, other))
     rows = _as_given(inputs) if parity else cells.expression.rows
-    names = inputs.cell_names if net is None else np.asarray(adata.obs_names, dtype=str)
+    names = inputs.cell_names if net is None else inputs.barcodes
     return Prepared(resampling, rows, names, chosen, other, lost, stored)
 
 
@@ -215,10 +215,7 @@ def report(
 
 def _as_given(inputs: Inputs) -> Rows:
     """Values as they are stored, as the authors' program takes them."""
-    adata, task = inputs.adata, inputs.task
-    if task.use_raw and not adata.raw.var_names.equals(adata.var_names):
-        raise ParameterError("parity=True reads values as they are stored, for the genes of adata.raw; use layer=.")
-    matrix = select(adata, task.layer, use_raw=task.use_raw)
+    task, matrix = inputs.task, inputs.stored_values()
     kind = scan(matrix, peek=True).kind
     if kind != "counts":
         where = label(task.layer, use_raw=task.use_raw)

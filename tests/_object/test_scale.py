@@ -268,16 +268,19 @@ def write_in_pieces(path: Path, cells: int, genes: list[str], form: str) -> None
     ad.AnnData(obs=obs, var=pd.DataFrame(index=genes)).write_h5ad(path)
     lines, other = (cells, len(genes)) if form == "csr" else (len(genes), cells)
     with h5py.File(path, "a") as file:
-        for start in range(0, lines, step := 10_000_000 // other):
-            seen = random.integers(25, size=(min(step, lines - start), other), dtype=np.uint8) == 0
-            pointers = np.concatenate([[0], np.cumsum(seen.sum(axis=1))])
-            counts = random.integers(1, 9, size=pointers[-1]).astype(np.float32)
-            block = sparse.csr_matrix((counts, np.flatnonzero(seen) % other, pointers), shape=seen.shape)
-            block = block if form == "csr" else block.T
+        # the same lines again and again: what counts is how many there are
+        step = min(lines, 10_000_000 // other)
+        seen = random.integers(25, size=(step, other), dtype=np.uint8) == 0
+        pointers = np.concatenate([[0], np.cumsum(seen.sum(axis=1))])
+        counts = random.integers(1, 9, size=pointers[-1]).astype(np.float32)
+        block = sparse.csr_matrix((counts, np.flatnonzero(seen) % other, pointers), shape=seen.shape)
+        for start in range(0, lines, step):
+            part = block[: lines - start]
+            part = part if form == "csr" else part.T
             if start:
-                ad.io.sparse_dataset(file["X"]).append(block)
+                ad.io.sparse_dataset(file["X"]).append(part)
             else:
-                ad.io.write_elem(file, "X", block)
+                ad.io.write_elem(file, "X", part)
 
 
 @pytest.mark.slow

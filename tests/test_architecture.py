@@ -1,0 +1,80 @@
+"""The figures of docs/architecture.md are those that the tree gives, and its numbers those that were measured."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+draw = script("draw_architecture")
+trace = script("trace_path")
+
+
+@pytest.mark.parametrize("name", ["packages", "contract", "path_celloracle", "path_vvp"])
+def test_figures_are_up_to_date(name):
+    path = draw.FOLDER / f"{name}.svg"
+    assert path.read_text(encoding="utf-8") == draw.figures()[path], "run python scripts/draw_architecture.py"
+    assert f"architecture/{path.name}" in PAGE
+
+
+def test_imports_between_packages_go_to_the_left():
+    column = {package: number for number, packages in enumerate(draw.layers()) for package in packages}
+    assert [arrow for arrow in draw.imports() if column[arrow[0]] <= column[arrow[1]]] == []
+
+
+def test_an_arrow_that_a_longer_way_stands_for_is_left_out():
+    assert draw.direct([("tl", "methods"), ("methods", "_core"), ("tl", "_core")]) == {
+        ("tl", "methods"),
+        ("methods", "_core"),
+    }
+
+
+def test_the_page_has_the_measured_figures():
+    kept = json.loads(trace.PATHS.read_text(encoding="utf-8"))
+    assert trace.table(kept) in PAGE
+
+
+def test_files_that_the_page_names_are_there():
+    names = re.findall(r"`((?:src|tests|docs|scripts)/[\w./]+)`", PAGE)
+    assert len(names) > 10
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_climbs_are_steps_into_a_higher_layer():
+    known = {"grn.tl": 2, "grn.methods": 1, "grn._object": 0}
+    stops = [("grn.tl._vvp", "vvp"), ("grn._object.genes", "gene_rows"), ("grn.methods.genes", "pair_genes")]
+    assert trace.climbs(stops, known) == 1
+
+
+def test_a_trace_sees_modules_the_object_and_the_answer(tmp_path):
+    import anndata
+    import numpy as np
+
+    folder = tmp_path / "grn" / "_object"
+    folder.mkdir(parents=True)
+    code = "def validate(adata): pass\ndef fit_group(values): return values\ndef later(): pass\n"
+    (folder / "container.py").write_text(code)
+    spec = importlib.util.spec_from_file_location("container_of_a_toy", folder / "container.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    followed = trace.Trace(tmp_path, ("fit_group",))
+    with trace.traced(followed):
+        module.validate(anndata.AnnData(np.zeros((1, 1), dtype="float32")))
+        module.fit_group(1)
+    assert followed.entered == ["grn._object.container"] and followed.answered
+    assert (followed.validated, followed.doorway, followed.stops) == (1, 1, [("grn._object.container", "validate")])

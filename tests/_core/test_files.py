@@ -70,7 +70,7 @@ def folder_writers(cells):
         "vvp": lambda path: grn.tl.vvp(cells, store=path, copy=True, progress=False),
         "probe": lambda path: grn.tl.probe(cells, store=path, copy=True, progress=False),
         "bench": bench,
-        "pairs": lambda path: grn.bench.scored_pairs(method="vvp", cache=path),
+        "pairs": lambda path: grn.bench.scored_pairs(method=grn.bench.READINGS["VVP (raw)"], cache=path),
         "suite": lambda path: grn.bench.perturbation.suite(cache=path),
     }
 

@@ -86,7 +86,8 @@ def scored_pairs(
     >>> genes = ["GATA1", "SPI1", "TAL1", "KLF1", "CD14", "HBB", "CD4", "CSF1R", "LYZ", "MPO"]
     >>> edges = pd.DataFrame({"source": ["GATA1", "SPI1"], "target": ["HBB", "CD14"]})
     >>> one, two = (grn.bench.Reference(edges, genes=genes, dataset=name) for name in "ab")
-    >>> grn.bench.scored_pairs(method="vvp", train=one, test=two).columns.tolist()
+    >>> raw = grn.bench.Entry("vvp", {"translator": None})
+    >>> grn.bench.scored_pairs(method=raw, train=one, test=two).columns.tolist()
     ['source', 'target', 'label', 'score']
     """
     kept = None if cache is None else output_folder(cache, name="cache")

@@ -8,10 +8,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
-from grn.methods.foundation.cell_readings import CellRequest
+from grn.methods.environment import inputs_of
 from grn.methods.foundation.cell_writing import write_denoised
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
@@ -102,11 +99,15 @@ def denoise(
     >>> adata.layers["denoised"].shape == adata.shape
     True
     """
-    validate(adata)
-    check_key(key_added)
-    request = CellRequest(
-        **environment(model, device, progress), layer=layer, use_raw=use_raw, values=values, batch_size=batch_size
+    inputs = inputs_of(
+        adata,
+        model=model,
+        layer=layer,
+        use_raw=use_raw,
+        values=values,
+        batch_size=batch_size,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    return write_denoised(
-        adata, request, genes=genes, depth_factor=depth_factor, key=key_added, n_jobs=n_jobs, copy=copy
-    )
+    return write_denoised(inputs, genes=genes, depth_factor=depth_factor, key=key_added, copy=copy)

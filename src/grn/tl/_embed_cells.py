@@ -6,9 +6,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._object.container import validate
-from grn.methods.environment import environment
-from grn.methods.foundation.cell_readings import CellRequest
+from grn.methods.environment import inputs_of
 from grn.methods.foundation.cell_writing import write_embedding
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
@@ -97,13 +95,15 @@ def embed_cells(
     >>> adata.obsm["X_mini_cells"].shape
     (700, 128)
     """
-    validate(adata)
-    request = CellRequest(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         layer=layer,
         use_raw=use_raw,
         values=values,
-        max_genes=max_genes,
         batch_size=batch_size,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    return write_embedding(adata, request, readout=readout, key=key_added, n_jobs=n_jobs, copy=copy)
+    return write_embedding(inputs, readout=readout, max_genes=max_genes, key=key_added, copy=copy)

@@ -8,10 +8,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._core.names import check_key
-from grn._object.container import validate
-from grn.methods.environment import environment
-from grn.methods.foundation.cell_readings import CellRequest
+from grn.methods.environment import inputs_of
 from grn.methods.foundation.cell_writing import write_labels
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
@@ -104,14 +101,15 @@ def predict_labels(
     >>> adata.obs["pred_sex_ontology_term_id"].cat.categories.tolist()
     ['sex 0', 'sex 1']
     """
-    validate(adata)
-    check_key(key_added)
-    request = CellRequest(
-        **environment(model, device, progress),
+    inputs = inputs_of(
+        adata,
+        model=model,
         layer=layer,
         use_raw=use_raw,
         values=values,
-        max_genes=max_genes,
         batch_size=batch_size,
+        device=device,
+        n_jobs=n_jobs,
+        progress=progress,
     )
-    return write_labels(adata, request, classes=classes, key=key_added, n_jobs=n_jobs, copy=copy)
+    return write_labels(inputs, classes=classes, max_genes=max_genes, key=key_added, copy=copy)

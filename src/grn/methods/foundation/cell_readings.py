@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from grn._core.device import rows_per_batch
 from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, progress, some
 from grn._core.store import size
-from grn._object.expression import Expression, label
-from grn._object.genes import gene_rows
-from grn._object.values import expression
-from grn._object.vocabulary import model_genes
+from grn._object.expression import label
+from grn.methods.inputs import Inputs
 from grn.methods.probes.plan import check_batch
 from grn.methods.probes.readings import bytes_per_gene
+from grn.methods.record import Task
 from grn.models import FoundationModel, Moments
 from grn.models.protocol import need
 
@@ -31,47 +29,16 @@ _WIDE_PASS = 64
 _DEEPEST = 1e6
 
 
-@dataclass(frozen=True)
-class CellRequest:
-    """Which values are read of cells, and how.
-
-    Parameters
-    ----------
-    model
-        The frozen model, on its device.
-    layer, use_raw, values
-        The matrix, and what scale it is on.
-    max_genes
-        Most genes shown of a cell; ``None`` for as many as the authors show.
-    batch_size
-        Cells per pass; ``None`` decides from ``memory_budget`` (bytes).
-    feature_budget
-        Bytes that a result may use in memory; ``None`` for any number.
-    show
-        Progress bar.
-    """
-
-    model: Any
-    layer: str | None = None
-    use_raw: bool = False
-    values: str = "auto"
-    max_genes: int | None = None
-    batch_size: int | None = None
-    memory_budget: int = 512 * 2**20
-    feature_budget: int | None = None
-    show: bool | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class ShownCells:
     """Cells of an object with the genes that a model knows.
 
     Parameters
     ----------
-    request
-        What was asked for.
-    values
-        Log-normalised values of all genes.
+    inputs
+        Model and values.
+    max_genes
+        Most genes shown of a cell; ``None`` for as many as the authors show.
     columns, genes
         Positions of the genes that are shown, and their names in the model.
     unknown
@@ -80,8 +47,8 @@ class ShownCells:
         Mean and deviation of the genes that are shown, over all cells.
     """
 
-    request: CellRequest
-    values: Expression
+    inputs: Inputs
+    max_genes: int | None
     columns: np.ndarray
     genes: list[str]
     unknown: np.ndarray
@@ -90,35 +57,37 @@ class ShownCells:
     @property
     def batch_size(self) -> int:
         """Cells per pass."""
-        check_batch(self.request.batch_size)
-        if self.request.batch_size is not None:
-            return int(self.request.batch_size)
-        model, asked = self.request.model, self.request.max_genes
+        task = self.inputs.task
+        check_batch(task.batch_size)
+        if task.batch_size is not None:
+            return int(task.batch_size)
+        model, asked = task.model, self.max_genes
         usual = getattr(model, "cell_genes", None) if asked is None else asked
         most = min(len(self.genes), usual) if isinstance(usual, Integral) and usual > 0 else len(self.genes)
         kind = getattr(getattr(model, "device", None), "type", "cpu")
         limit = _PASS.get(kind, _WIDE_PASS)
-        return rows_per_batch(bytes_per_gene(model) * most, self.request.memory_budget, limit=limit)
+        return rows_per_batch(bytes_per_gene(model) * most, task.memory_budget, limit=limit)
 
     def blocks(self, desc: str) -> Iterator[tuple[slice, np.ndarray, Moments]]:
         """Where cells stand, their log-normalised values (cells, genes), and what is known of them."""
-        n = self.values.n_cells
-        step = rows_per_batch(64 * self.values.n_vars, self.request.memory_budget, limit=_CELLS)
-        for start in progress(range(0, n, step), desc=desc, show=self.request.show):
+        task, values = self.inputs.task, self.inputs.expression
+        n = values.n_cells
+        step = rows_per_batch(64 * values.n_vars, task.memory_budget, limit=_CELLS)
+        for start in progress(range(0, n, step), desc=desc, show=task.show):
             rows = np.arange(start, min(start + step, n))
-            X = self.values.rows(rows)[:, self.columns]
-            yield slice(start, start + len(rows)), X, Moments(*self.moments, self.values.totals(rows))
+            X = values.rows(rows)[:, self.columns]  # (cells, genes)
+            yield slice(start, start + len(rows)), X, Moments(*self.moments, values.totals(rows))
 
 
-def shown_cells(adata, request: CellRequest, *, genes: np.ndarray | None = None) -> ShownCells:
+def shown_cells(inputs: Inputs, *, max_genes: int | None = None, genes: np.ndarray | None = None) -> ShownCells:
     """Match genes with the vocabulary of a model and open the values.
 
     Parameters
     ----------
-    adata
-        The object.
-    request
+    inputs
         Model and values.
+    max_genes
+        Most genes shown of a cell; ``None`` for as many as the authors show.
     genes
         Positions of the genes to show; all by default.
 
@@ -129,11 +98,9 @@ def shown_cells(adata, request: CellRequest, *, genes: np.ndarray | None = None)
     GeneOverlapError
         If the model knows none of the genes.
     """
-    model = request.model
-    check_batch(request.batch_size)
-    vocabulary = dict.fromkeys((*model.source_genes, *model.target_genes))
-    ids = model_genes(adata, model.gene_id_kind, vocabulary=vocabulary, organism=getattr(model, "organism", "human"))
-    names = np.asarray(adata.var_names, dtype=str)
+    task, model, names = inputs.task, inputs.task.model, inputs.names
+    check_batch(task.batch_size)
+    ids = inputs.model_ids
     known = np.flatnonzero(ids != "") if genes is None else genes[ids[genes] != ""]
     if len(set(ids[known])) < len(known):
         raise GeneNameError(
@@ -141,40 +108,43 @@ def shown_cells(adata, request: CellRequest, *, genes: np.ndarray | None = None)
             "rows as ambiguous."
         )
     if not len(known):
-        n = adata.n_vars if genes is None else len(genes)
+        n = len(names) if genes is None else len(genes)
         raise GeneOverlapError(
             f"{model.name!r} knows none of the {n} genes; call grn.pp.align_genes(adata) to map the names."
         )
-    values = expression(adata, layer=request.layer, use_raw=request.use_raw, values=request.values)
+    values = inputs.expression
     if values.kind != "counts" and getattr(model, "reads_counts", False):
         hint(
             "%s reads counts, and %s holds none: every cell counts as one of 10 000; pass layer= with the counts",
             model.name,
-            label(request.layer, use_raw=request.use_raw),
+            label(task.layer, use_raw=task.use_raw),
         )
     mean, std = values.moments()
-    return ShownCells(request, values, known, ids[known].tolist(), names[ids == ""], (mean[known], std[known]))
+    return ShownCells(inputs, max_genes, known, ids[known].tolist(), names[ids == ""], (mean[known], std[known]))
 
 
-def embed_cells(adata, request: CellRequest, *, readout: str | None = None) -> tuple[np.ndarray, ShownCells]:
+def embed_cells(
+    inputs: Inputs, *, readout: str | None = None, max_genes: int | None = None
+) -> tuple[np.ndarray, ShownCells]:
     """Embeddings (n_obs, d) float32 of all cells, NaN for those that express no gene the model knows."""
-    need(request.model, "cells", "grn.tl.embed_cells")
-    cells = shown_cells(adata, request)
+    model = inputs.task.model
+    need(model, "cells", "grn.tl.embed_cells")
+    cells = shown_cells(inputs, max_genes=max_genes)
 
     def read(X: np.ndarray, reference: Moments) -> np.ndarray:
-        embeddings = request.model.embed_cells(
+        embeddings = model.embed_cells(
             X,
             cells.genes,
             reference=reference,
             readout=readout,
-            max_genes=request.max_genes,
+            max_genes=max_genes,
             batch_size=cells.batch_size,
         )
         array: np.ndarray = embeddings.cpu().numpy()
         return array
 
     (embeddings,) = _gathered(cells, lambda X, reference: [read(X, reference)], desc="embed_cells")
-    _tell_empty(adata, embeddings, request.model)
+    _tell_empty(inputs, embeddings)
     return embeddings, cells
 
 
@@ -202,55 +172,59 @@ class CellLabels:
 
 
 def predict_labels(
-    adata, request: CellRequest, *, classes: Sequence[str] | None = None
+    inputs: Inputs, *, classes: Sequence[str] | None = None, max_genes: int | None = None
 ) -> tuple[dict[str, CellLabels], ShownCells]:
     """Probabilities of the labels of every class asked for, all that the checkpoint has names for by default."""
-    model = request.model
+    model = inputs.task.model
     need(model, "labels", "grn.tl.predict_labels")
     wanted = _classes(model, classes)
-    check_features(4 * adata.n_obs * sum(len(model.labels[name]) for name in wanted), request, "classes=")
-    cells = shown_cells(adata, request)
+    n_bytes = 4 * inputs.n_cells * sum(len(model.labels[name]) for name in wanted)
+    check_features(n_bytes, inputs.task, "classes=")
+    cells = shown_cells(inputs, max_genes=max_genes)
 
     def read(X: np.ndarray, reference: Moments) -> list[np.ndarray]:
         probabilities = model.classify_cells(
-            X, cells.genes, reference=reference, max_genes=request.max_genes, batch_size=cells.batch_size
+            X, cells.genes, reference=reference, max_genes=max_genes, batch_size=cells.batch_size
         )
         return [probabilities[name].cpu().numpy() for name in wanted]
 
     arrays = _gathered(cells, read, desc="predict_labels")
-    _tell_empty(adata, arrays[0], model)
+    _tell_empty(inputs, arrays[0])
     return {name: CellLabels(model.labels[name], array) for name, array in zip(wanted, arrays, strict=True)}, cells
 
 
 def denoise(
-    adata, request: CellRequest, *, genes: Sequence[str] | None = None, depth_factor: float = 4.0
+    inputs: Inputs, *, genes: Sequence[str] | None = None, depth_factor: float = 4.0
 ) -> tuple[np.ndarray, ShownCells]:
     """Expected counts (n_obs, n_vars) float32 of deeper cells; NaN for genes that were not shown."""
-    model = request.model
+    model = inputs.task.model
     need(model, "denoise", "grn.tl.denoise")
     note = ", 1 for the depth of the cell"
     depth_factor = checks.number("depth_factor", depth_factor, above=0, below=_DEEPEST, note=note)
-    check_features(4 * adata.n_obs * adata.n_vars, request, "an object with fewer genes, adata[:, genes].copy()")
-    rows = None if genes is None else gene_rows(adata, genes, "genes")
-    cells = _that_fit(adata, shown_cells(adata, request, genes=rows), named=genes is not None)
-    out = np.full((adata.n_obs, adata.n_vars), np.nan, dtype=np.float32)
+    shape = (inputs.n_cells, len(inputs.names))
+    n_bytes = 4 * inputs.n_cells * len(inputs.names)
+    check_features(n_bytes, inputs.task, "an object with fewer genes, adata[:, genes].copy()")
+    rows = None if genes is None else inputs.positions(genes, "genes")
+    cells = _that_fit(shown_cells(inputs, genes=rows), named=genes is not None)
+    out = np.full(shape, np.nan, dtype=np.float32)
     for where, X, reference in cells.blocks("denoise"):
         means = model.denoise_cells(
             X, cells.genes, reference=reference, depth_factor=float(depth_factor), batch_size=cells.batch_size
         )
         out[where, cells.columns] = means.cpu().numpy()
-    _tell_empty(adata, out[:, cells.columns], model)
+    _tell_empty(inputs, out[:, cells.columns])
     return out, cells
 
 
-def _that_fit(adata, cells: ShownCells, *, named: bool) -> ShownCells:
+def _that_fit(cells: ShownCells, *, named: bool) -> ShownCells:
     """The same cells with no more genes than the model takes: those of highest mean, ties by name."""
-    limit, n = cells.request.model.max_genes, len(cells.genes)
+    model, n = cells.inputs.task.model, len(cells.genes)
+    limit = model.max_genes
     if n <= limit:
         return cells
     if named:
         raise ParameterError(
-            f"genes= are {n} that the model knows; {cells.request.model.name!r} takes {limit} together. Pass fewer, or "
+            f"genes= are {n} that the model knows; {model.name!r} takes {limit} together. Pass fewer, or "
             "load it with params={'max_genes': ...}."
         )
     ranked = sorted(range(n), key=lambda i: (-cells.moments[0][i], cells.genes[i]))[:limit]
@@ -264,7 +238,7 @@ def _that_fit(adata, cells: ShownCells, *, named: bool) -> ShownCells:
     mean, std = cells.moments
     names = [cells.genes[i] for i in chosen]
     moments = (mean[chosen], std[chosen])
-    return ShownCells(cells.request, cells.values, cells.columns[chosen], names, cells.unknown, moments)
+    return ShownCells(cells.inputs, cells.max_genes, cells.columns[chosen], names, cells.unknown, moments)
 
 
 def _gathered(
@@ -275,7 +249,7 @@ def _gathered(
     for where, X, reference in cells.blocks(desc):
         for i, answers in enumerate(read(X, reference)):
             if i == len(out):
-                out.append(np.full((cells.values.n_cells, *answers.shape[1:]), np.nan, dtype=np.float32))
+                out.append(np.full((cells.inputs.n_cells, *answers.shape[1:]), np.nan, dtype=np.float32))
             out[i][where] = answers
     return out
 
@@ -289,18 +263,18 @@ def _classes(model: FoundationModel, classes: Sequence[str] | None) -> list[str]
     return checks.words("classes", classes, there, note=f", of which {model.name!r} names the labels, or None for all")
 
 
-def check_features(n_bytes: int, request: CellRequest, remedy: str) -> None:
+def check_features(n_bytes: int, task: Task, remedy: str) -> None:
     """Refuse a result that is too large for memory."""
-    if request.feature_budget is not None and n_bytes > request.feature_budget:
+    if task.feature_budget is not None and n_bytes > task.feature_budget:
         raise ParameterError(
             f"the result takes {size(n_bytes)}, more than grn.settings.feature_budget "
-            f"({size(request.feature_budget)}); pass {remedy}, fewer cells, or raise the setting."
+            f"({size(task.feature_budget)}); pass {remedy}, fewer cells, or raise the setting."
         )
 
 
-def _tell_empty(adata, readings: np.ndarray, model: FoundationModel) -> None:
+def _tell_empty(inputs: Inputs, readings: np.ndarray) -> None:
     """Say which cells express nothing that the model knows; all of them are an error."""
-    empty = np.isnan(readings).all(axis=1)
+    model, empty = inputs.task.model, np.isnan(readings).all(axis=1)  # (n_cells,)
     if empty.all():
         raise ExpressionError(
             f"no cell expresses a gene that {model.name!r} can read; look at grn.pp.align_genes(adata) for the names, "
@@ -309,5 +283,5 @@ def _tell_empty(adata, readings: np.ndarray, model: FoundationModel) -> None:
     if empty.any():
         logger.warning(
             "%d of %d cells express no gene that %s can read and get NaN: %s",
-            *(empty.sum(), len(empty), model.name, some(np.asarray(adata.obs_names)[empty], 5)),
+            *(empty.sum(), len(empty), model.name, some(inputs.barcodes[empty], 5)),
         )

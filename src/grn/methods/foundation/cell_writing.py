@@ -11,10 +11,10 @@ import pandas as pd
 from grn._core.device import torch_threads
 from grn._core.errors import ParameterError
 from grn._core.names import check_key
-from grn._object.container import check_target, target
 from grn._object.expression import Reads, reads_of
-from grn.methods.environment import jobs, provenance
-from grn.methods.foundation.cell_readings import CellRequest, ShownCells, denoise, embed_cells, predict_labels
+from grn.methods.environment import provenance
+from grn.methods.foundation.cell_readings import ShownCells, denoise, embed_cells, predict_labels
+from grn.methods.inputs import Inputs
 from grn.network.schema import storable
 
 if TYPE_CHECKING:
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
 
 
 def write_embedding(
-    adata: AnnData, request: CellRequest, *, readout: str | None, key: str | None, n_jobs: int | None, copy: bool
+    inputs: Inputs, *, readout: str | None, max_genes: int | None, key: str | None, copy: bool
 ) -> AnnData | None:
     """Embed cells into ``obsm[key]``."""
-    key = f"X_{request.model.name}_cells" if key is None else key  # uns["X_" + name] belongs to gene embeddings
-    check_target(adata, copy=copy, key=key)
-    with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        embeddings, cells = embed_cells(adata, request, readout=readout)
-    params = {"readout": request.model.cell_readouts[0] if readout is None else readout}
-    entry = _entry("embed_cells", request, cells, reads, params)
-    out = target(adata, copy=copy)
+    model = inputs.task.model
+    key = f"X_{model.name}_cells" if key is None else key  # uns["X_" + name] belongs to gene embeddings
+    inputs.check_target(copy=copy, key=key)
+    with torch_threads(inputs.task.n_jobs), reads_of() as reads:
+        embeddings, cells = embed_cells(inputs, readout=readout, max_genes=max_genes)
+    params = {"readout": model.cell_readouts[0] if readout is None else readout}
+    entry = _entry("embed_cells", cells, reads, params)
+    out = inputs.target(copy=copy)
     out.obsm[key] = embeddings
     out.uns[key] = entry
     return out if copy else None
 
 
 def write_labels(
-    adata: AnnData,
-    request: CellRequest,
+    inputs: Inputs,
     *,
     classes: Sequence[str] | None,
+    max_genes: int | None,
     key: str,
-    n_jobs: int | None,
     copy: bool,
 ) -> AnnData | None:
     """Predict labels into ``obs`` and their probabilities into ``obsm``, a slot for every class."""
-    check_target(adata, copy=copy, key=key)
-    with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        by_class, cells = predict_labels(adata, request, classes=classes)
-    slots = {name: _slot(adata, key, name) for name in by_class}
-    entry = _entry("predict_labels", request, cells, reads, {"classes": list(by_class)})
+    inputs.check_target(copy=copy, key=key)
+    with torch_threads(inputs.task.n_jobs), reads_of() as reads:
+        by_class, cells = predict_labels(inputs, classes=classes, max_genes=max_genes)
+    slots = {name: _slot(key, name) for name in by_class}
+    entry = _entry("predict_labels", cells, reads, {"classes": list(by_class)})
     entry["labels"] = {name: np.array(labels.names, dtype=str) for name, labels in by_class.items()}
-    out = target(adata, copy=copy)
+    out = inputs.target(copy=copy)
     for name, labels in by_class.items():
         code, top = labels.best()
         out.obs[slots[name]] = pd.Categorical.from_codes(code, categories=list(labels.names))
@@ -64,48 +64,45 @@ def write_labels(
 
 
 def write_denoised(
-    adata: AnnData,
-    request: CellRequest,
+    inputs: Inputs,
     *,
     genes: Sequence[str] | None,
     depth_factor: float,
     key: str,
-    n_jobs: int | None,
     copy: bool,
 ) -> AnnData | None:
     """Denoise counts into ``layers[key]``."""
-    check_target(adata, copy=copy, key=key)
-    with torch_threads(jobs(n_jobs)), reads_of() as reads:
-        counts, cells = denoise(adata, request, genes=genes, depth_factor=depth_factor)
+    inputs.check_target(copy=copy, key=key)
+    with torch_threads(inputs.task.n_jobs), reads_of() as reads:
+        counts, cells = denoise(inputs, genes=genes, depth_factor=depth_factor)
     asked = None if genes is None else [str(gene) for gene in genes]
-    entry = _entry("denoise", request, cells, reads, {"genes": asked, "depth_factor": float(depth_factor)})
-    entry["genes"] = np.asarray(adata.var_names[cells.columns], dtype=str)
-    out = target(adata, copy=copy)
+    entry = _entry("denoise", cells, reads, {"genes": asked, "depth_factor": float(depth_factor)})
+    entry["genes"] = inputs.names[cells.columns]
+    out = inputs.target(copy=copy)
     out.layers[key] = counts
     out.uns[key] = entry
     return out if copy else None
 
 
-def _entry(
-    function: str, request: CellRequest, cells: ShownCells, reads: Reads, params: dict[str, Any]
-) -> dict[str, Any]:
+def _entry(function: str, cells: ShownCells, reads: Reads, params: dict[str, Any]) -> dict[str, Any]:
     """What ``uns`` says of a reading: genes the model does not know, and provenance."""
+    task = cells.inputs.task
     given = {
         "function": function,
         **params,
-        "layer": request.layer,
-        "use_raw": request.use_raw,
-        "values": request.values,
+        "layer": task.layer,
+        "use_raw": task.use_raw,
+        "values": task.values,
         **reads.told,
-        "max_genes": request.max_genes,
-        **provenance(request.model),
+        "max_genes": cells.max_genes,
+        **provenance(task.model),
         "n_shown": len(cells.genes),
         "n_unknown": len(cells.unknown),
     }
     return {"unknown": cells.unknown, "params": storable(given)}
 
 
-def _slot(adata: AnnData, key: str, name: str) -> str:
+def _slot(key: str, name: str) -> str:
     """Name of the column of a class."""
     slot = f"{key}_{name}"
     try:

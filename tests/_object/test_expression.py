@@ -5,7 +5,9 @@ from scipy import sparse
 
 import grn
 from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerError, ParameterError
+from grn._object import values as values_module
 from grn._object.container import validate
+from grn._object.expression import reads_of
 from grn._object.groups import groups
 from grn._object.regulators import regulator_mask
 from grn._object.values import expression
@@ -229,3 +231,32 @@ def test_advice_names_the_matrix_and_fits_what_the_object_holds():
         expression(adata)
     with pytest.raises(ExpressionError, match="cannot be made from logarithms"):
         grn.pp.check_expression(make(log_values()), expect="counts")
+
+
+def test_a_matrix_is_looked_at_once_within_a_call(monkeypatch):
+    """CellOracle asks for the values twice: for the neighbours of cells and for the regressions."""
+    looks = []
+
+    def counted(*args, **kwargs):
+        looks.append(args)
+        return scan_of_values(*args, **kwargs)
+
+    scan_of_values = values_module.scan
+    monkeypatch.setattr(values_module, "scan", counted)
+    adata = grn.datasets.toy(n_cells=60, n_regulators=3, n_targets=8)
+    grn.tl.celloracle(adata, max_p=None, n_bags=2)
+    assert len(looks) == 1
+    assert adata.uns["grn_smooth"]["params"]["values"] == adata.uns["celloracle"]["params"]["values"] == "log"
+    adata.X = adata.layers["counts"].copy()
+    grn.tl.infer_network(adata, method="correlation")
+    assert len(looks) == 2 and adata.uns["grn"]["params"]["values"] == "counts"
+
+
+def test_other_layers_within_a_call_are_other_matrices():
+    adata = grn.datasets.toy(n_cells=20, n_regulators=3, n_targets=4)
+    with reads_of() as reads:
+        logs, again = expression(adata), expression(adata)
+        counts = expression(adata, layer="counts")
+    assert logs is again and counts is not logs and counts.kind == "counts"
+    assert list(reads) == [(None, False), (None, False), ("counts", False)]
+    assert expression(adata) is not logs

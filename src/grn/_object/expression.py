@@ -26,9 +26,17 @@ _READS: ContextVar[Reads | None] = ContextVar("grn_reads", default=None)
 
 
 class Reads(list[tuple[str | None, bool]]):
-    """Which matrices were asked for, and what scale the last one was read on."""
+    """Which matrices were asked for, what scale the last one was read on, and the views on them.
+
+    Within one call a matrix is looked at once, however many functions ask for it.
+    """
 
     decision: Decision | None = None
+
+    def __init__(self, outer: Reads | None = None) -> None:
+        super().__init__()
+        # by the id of the object, which is kept beside its view so that no other gets that id
+        self.views: dict[tuple[Any, ...], tuple[AnnData, Expression]] = {} if outer is None else outer.views
 
     @property
     def told(self) -> dict[str, str]:
@@ -43,6 +51,23 @@ def note(decision: Decision) -> None:
     reads = _READS.get()
     if reads is not None:
         reads.decision = decision
+
+
+def view_of(
+    adata: AnnData, layer: str | None, make: Callable[[], Expression], *, use_raw: bool, values: str
+) -> Expression:
+    """The view that was made of a matrix within this call, else the one that ``make`` gives, remembered from now on."""
+    reads = _READS.get()
+    if reads is None:
+        return make()
+    key = (id(adata), layer, use_raw, values)
+    if key in reads.views:
+        reads.append((layer, use_raw))
+    else:
+        reads.views[key] = adata, make()
+    view = reads.views[key][1]
+    note(view.decision)
+    return view
 
 
 def values_of(params: Mapping[str, Any]) -> str:
@@ -93,7 +118,7 @@ def label(layer: str | None, *, use_raw: bool) -> str:
 @contextmanager
 def reads_of() -> Iterator[Reads]:
     """List the matrices, as ``(layer, use_raw)``, that are asked for within a ``with`` block."""
-    reads = Reads()
+    reads = Reads(_READS.get())
     token = _READS.set(reads)
     try:
         yield reads

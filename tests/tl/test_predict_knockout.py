@@ -115,7 +115,7 @@ def test_other_times_have_a_change_but_no_level(adata):
         ({"genes": "GATA1", "key": "grn"}, ResultNotFoundError, "no fit of RENGE"),
         ({"genes": "GATA1", "times": "soon"}, ParameterError, "times='soon'"),
         ({"genes": "GATA1", "dose": None}, ParameterError, "dose=None"),
-        ({"genes": "GATA1", "max_steps": 3}, ParameterError, "n_k=2"),
+        ({"genes": "GATA1", "max_steps": 3}, ParameterError, "to 2, n_k of the fit"),
     ],
 )
 def test_what_is_refused(adata, arguments, error, match):

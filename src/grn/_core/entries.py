@@ -12,7 +12,7 @@ from grn._core.errors import GrnError, ParameterError, ResultNotFoundError
 
 
 @dataclass(frozen=True)
-class Entry:
+class UnsEntry:
     """A dict under a key of ``uns``; what does not fit is an error that names the entry and the call that makes it.
 
     Parameters
@@ -36,14 +36,14 @@ class Entry:
         """Build the error for something that does not fit."""
         return self.error(f"{self.where} is damaged: {told}. Make it again with {self.call}.")
 
-    def mapping(self, name: str) -> Entry:
+    def mapping(self, name: str) -> UnsEntry:
         """A dict within the dict; empty where there is none."""
         found = self.record.get(name, {})
         if not isinstance(found, Mapping):
             raise self.damaged(f"{name!r} is {_what(found)} and no dict")
         if not _is_named(found):
             raise self.damaged(f"{name!r} has keys that are no strings")
-        return Entry(found, f"{self.where}[{name!r}]", self.call, self.error)
+        return UnsEntry(found, f"{self.where}[{name!r}]", self.call, self.error)
 
     def names(self, name: str) -> np.ndarray:
         """A list of names, as an array of ``str`` objects (n,)."""
@@ -83,7 +83,7 @@ class Entry:
 
 def entry_of(
     data: Any, key: object, *, what: str, call: str, listed: str = "", error: type[GrnError] = ResultNotFoundError
-) -> Entry:
+) -> UnsEntry:
     """The dict under a key of ``data.uns``.
 
     Parameters
@@ -111,13 +111,13 @@ def entry_of(
     found = uns[key]
     if not isinstance(found, Mapping):
         raise error(f"uns[{key!r}] is {_what(found)} and no {what}.{listed} Make one with {call}.")
-    return Entry(found, f"uns[{key!r}]", call, error)
+    return UnsEntry(found, f"uns[{key!r}]", call, error)
 
 
 PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding", "perturbation_response")
 
 
-def feature_entry(data: Any, key: str, *, listed: str = "") -> Entry:
+def feature_entry(data: Any, key: str, *, listed: str = "") -> UnsEntry:
     """What ``uns[key]`` says of pair features: ``sources``, ``grid``, and of the right kind what else there is."""
     probe = next((name for name in PROBES if str(key).endswith(name)), "vvp")
     added = "" if key == probe else f", key_added={key!r}"

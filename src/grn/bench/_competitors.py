@@ -35,7 +35,7 @@ _RAW = ("pert", "attention")
 
 
 @dataclass(frozen=True)
-class Reading:
+class FeatureScore:
     """Features of a model and what makes scores of them.
 
     Parameters
@@ -80,7 +80,7 @@ class Competitor:
     record: Method
     params: Mapping[str, Any]
     variant: str
-    reading: Reading | None
+    reading: FeatureScore | None
     key: str | None
 
     @property
@@ -136,7 +136,7 @@ def _record(method: str) -> Method:
     return METHODS[method]
 
 
-def _reading(method: str, params: Mapping[str, Any], translator: Any) -> Reading | None:
+def _reading(method: str, params: Mapping[str, Any], translator: Any) -> FeatureScore | None:
     """The features that say the same as the record, if such are kept."""
     if method == "ugrn" and translator is None:
         raise ParameterError(
@@ -151,8 +151,12 @@ def _reading(method: str, params: Mapping[str, Any], translator: Any) -> Reading
         return None
     probes = _PROBES[method]
     if context == "mean":
-        return None if background == "moving" else Reading(tuple(f"mean_cell_{p}" for p in probes), probes, translator)
-    return Reading(("gradient_moving",) if background == "moving" else probes, probes, translator)
+        return (
+            None
+            if background == "moving"
+            else FeatureScore(tuple(f"mean_cell_{p}" for p in probes), probes, translator)
+        )
+    return FeatureScore(("gradient_moving",) if background == "moving" else probes, probes, translator)
 
 
 def obstacle(record: Method, model: FoundationModel | None) -> str:
@@ -175,7 +179,7 @@ def check_record(record: Method, model: FoundationModel | None) -> None:
         raise CapabilityError(f"method {record.name!r} cannot be scored: {reason}. Those that can: {', '.join(able)}.")
 
 
-def shipped_translators(reading: Reading, model: FoundationModel) -> dict[str, Translator]:
+def shipped_translators(reading: FeatureScore, model: FoundationModel) -> dict[str, Translator]:
     """Translators that were not fitted here, by feature; none where the feature itself is the score."""
     if reading.translator is None or reading.translator == TRAINED:
         return {}

@@ -13,7 +13,7 @@ from anndata import AnnData
 from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
 from grn.bench._backbone_features import BackboneFeatures
-from grn.bench._competitors import Reading, competitor, shipped_translators
+from grn.bench._competitors import FeatureScore, competitor, shipped_translators
 from grn.bench._entries import READINGS, Entry
 from grn.genes import tables
 from grn.methods.edges import to_network
@@ -56,7 +56,7 @@ class Readings:
         readings = {one.name: one.reading for one in entered if one.reading is not None}
         return {f"{self.model.name} {name}": partial(self._edges, reading) for name, reading in readings.items()}
 
-    def _edges(self, reading: Reading, adata: AnnData) -> pd.DataFrame:
+    def _edges(self, reading: FeatureScore, adata: AnnData) -> pd.DataFrame:
         features = reading.features
         found = self._of(adata)
         names = found.genes

@@ -50,8 +50,8 @@ def infer(
     check_client(asked["client"])
     if params is not None and not isinstance(params, Mapping):
         raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
-    own = dict(params or {})
-    record.check(own)
+    arguments = dict(params or {})
+    record.check(arguments)
     if asked["groupby"] is not None:
         label_codes(adata.obs, asked["groupby"])
     threads = jobs(n_jobs)
@@ -64,18 +64,18 @@ def infer(
     if task.client is not None and not record.uses_client:
         logger.warning("method %r computes here: it has no use for client=", method)
     with torch_threads(threads):
-        result = run(adata, record, task, own, handed=_features_before(adata, record, task, own))
+        result = run(adata, record, task, arguments, handed=_features_before(adata, record, task, arguments))
     out = target(adata, copy=copy)
     _write(out, key, result, _described(result, out, record, task))
     logger.info("%s: %d edges in uns[%r]", method, len(result.network), key)
     return out if copy else None
 
 
-def _features_before(adata: AnnData, record: Method, task: Task, own: Mapping[str, Any]) -> dict[str, Any]:
+def _features_before(adata: AnnData, record: Method, task: Task, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Features that the object holds already, for methods that can use them."""
     if not record.reuses:
         return {}
-    features = stored_features(adata, task, own.get("context"))
+    features = stored_features(adata, task, arguments.get("context"))
     if features is None:
         return {}
     logger.info("%s: using the features stored before", record.name)

@@ -64,15 +64,15 @@ def run(
         values than it was asked to, or gives tables that it did not declare.
     """
     inputs = Inputs(adata, task)
-    own = {**record.parameters(), **params}
+    arguments = {**record.parameters(), **params}
     if inputs.task.layer is not None or inputs.task.use_raw:
         select(adata, inputs.task.layer, use_raw=inputs.task.use_raw)
     with reads_of() as reads:
-        result = _result(inputs, record, own, handed or {}, report=report)
+        result = _result(inputs, record, arguments, handed or {}, report=report)
     check_answer(result, record, inputs)
     used = values_read(record, inputs.task, reads)
     tell_without_edges(result.network, inputs)
-    given = {name: recordable(value) for name, value in own.items()}
+    given = {name: recordable(value) for name, value in arguments.items()}
     read = {"layer": used.layer, "use_raw": used.use_raw, "values": inputs.task.values, **reads.told}
     return replace(result, network=with_params(result.network, {**given, **result.network.params, **read}))
 
@@ -83,16 +83,16 @@ def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -
 
 
 def _result(
-    inputs: Inputs, record: Method, own: Mapping[str, Any], handed: Mapping[str, Any], *, report: bool
+    inputs: Inputs, record: Method, arguments: Mapping[str, Any], handed: Mapping[str, Any], *, report: bool
 ) -> Result:
     if record.verify is not None:
-        _called(record.verify, own)
-    prepared = None if record.prepare is None else _called(record.prepare, own, inputs)
+        _called(record.verify, arguments)
+    prepared = None if record.prepare is None else _called(record.prepare, arguments, inputs)
     extra = {**handed, "prepared": prepared}
     if record.by_group:
-        answer: Any = _group_by_group(inputs, record, own, extra)
+        answer: Any = _group_by_group(inputs, record, arguments, extra)
     else:
-        answer = _called(record.fit, own, inputs, extra=extra)
+        answer = _called(record.fit, arguments, inputs, extra=extra)
     result = answer if isinstance(answer, Result) else Result(answer)
     if not isinstance(result.network, Network):
         raise NetworkError(
@@ -100,27 +100,27 @@ def _result(
             "grn.methods.Result."
         )
     if report and record.report is not None:
-        return _called(record.report, own, inputs, result.network, extra=extra)
+        return _called(record.report, arguments, inputs, result.network, extra=extra)
     return result
 
 
 def _called(
-    function: Callable[..., Any], own: Mapping[str, Any], *inputs: Any, extra: Mapping[str, Any] | None = None
+    function: Callable[..., Any], arguments: Mapping[str, Any], *inputs: Any, extra: Mapping[str, Any] | None = None
 ) -> Any:
     """Call a function of a record with those of the parameters that it names."""
     takes = inspect.signature(function).parameters
-    return function(*inputs, **{name: value for name, value in {**own, **(extra or {})}.items() if name in takes})
+    return function(*inputs, **{name: value for name, value in {**arguments, **(extra or {})}.items() if name in takes})
 
 
-def _group_by_group(inputs: Inputs, record: Method, own: Mapping[str, Any], extra: Mapping[str, Any]) -> Network:
+def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> Network:
     """Fit every group by itself and put the edges together."""
-    cells = inputs.cells if inputs.is_read else inputs.read_cells(min_cells=own["min_cells"])
-    pairs = cache(lambda: inputs.allowed(own.get("base_grn")))
+    cells = inputs.cells if inputs.is_read else inputs.read_cells(min_cells=arguments["min_cells"])
+    pairs = cache(lambda: inputs.allowed(arguments.get("base_grn")))
     chosen: dict[str, dict[str, Any]] = {}
 
     def fit_group(name: str, members: np.ndarray) -> Any:
-        group = Group(name, members, cells, inputs.task, pairs, restricted=own.get("base_grn") is not None)
-        answer = _called(record.fit, own, group, extra=extra)
+        group = Group(name, members, cells, inputs.task, pairs, restricted=arguments.get("base_grn") is not None)
+        answer = _called(record.fit, arguments, group, extra=extra)
         if isinstance(answer, Fitted):
             for parameter, value in answer.params.items():
                 chosen.setdefault(parameter, {})[name or "all"] = value
@@ -129,10 +129,10 @@ def _group_by_group(inputs: Inputs, record: Method, own: Mapping[str, Any], extr
             return answer
         return checked_matrices(answer, group, record.name)
 
-    parts, told = cells.each(fit_group)
-    params = {**told, **chosen, "min_cells": inputs.min_cells}
+    parts, provenance = cells.each(fit_group)
+    params = {**provenance, **chosen, "min_cells": inputs.min_cells}
     if record.takes_prior:
-        params["base_grn"] = own["base_grn"] is not None
+        params["base_grn"] = arguments["base_grn"] is not None
     kind = {"signed": record.signed, "directed": record.directed}
     if all(isinstance(part, pd.DataFrame) for _, part in parts):
         tested = all("pval" in part for _, part in parts)

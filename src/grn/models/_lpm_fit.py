@@ -101,7 +101,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReadoutTable:
     """Effects as tensors: rows of the three embedding tables for every pair, and what is to be predicted.
 
     Parameters
@@ -119,9 +119,9 @@ class Table:
     weights: Tensor
     values: Tensor
 
-    def to(self, device: torch.device) -> Table:
+    def to(self, device: torch.device) -> ReadoutTable:
         """On a device."""
-        return Table(*(part.to(device) for part in (self.context, self.members, self.weights, self.values)))
+        return ReadoutTable(*(part.to(device) for part in (self.context, self.members, self.weights, self.values)))
 
     def perturbed(self, network: LPMNetwork, pairs: Tensor) -> Tensor:
         """Embeddings (B, d) of the perturbations of some pairs: the mean over a combination."""
@@ -165,7 +165,7 @@ def fit_network(
     return network, symbols, report
 
 
-def tables(effects: Effects, perturbation_type: str) -> tuple[Symbols, Table]:
+def tables(effects: Effects, perturbation_type: str) -> tuple[Symbols, ReadoutTable]:
     """Names of the rows, in alphabetical order behind the control, and the effects by row."""
     genes = sorted({gene for members in effects.members for gene in members})
     contexts = sorted(set(effects.contexts))
@@ -184,7 +184,7 @@ def tables(effects: Effects, perturbation_type: str) -> tuple[Symbols, Table]:
         members[pair, : len(rows)] = torch.tensor(rows)
         weights[pair, : len(rows)] = 1.0 / len(rows)
     where = torch.tensor([at[context] for context in effects.contexts])
-    return symbols, Table(where, members, weights, torch.as_tensor(effects.values))
+    return symbols, ReadoutTable(where, members, weights, torch.as_tensor(effects.values))
 
 
 def hold_out(effects: Effects, fraction: float) -> np.ndarray:
@@ -217,7 +217,9 @@ def hold_out(effects: Effects, fraction: float) -> np.ndarray:
     return held
 
 
-def _train(network: LPMNetwork, table: Table, keep: Tensor, recipe: TrainingRecipe, run: Run, seed: int) -> list[float]:
+def _train(
+    network: LPMNetwork, table: ReadoutTable, keep: Tensor, recipe: TrainingRecipe, run: Run, seed: int
+) -> list[float]:
     """Train in place; return the mean loss of every epoch run in this call."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr)
     given = torch.isfinite(table.values) & keep[:, None]
@@ -240,7 +242,7 @@ def _train(network: LPMNetwork, table: Table, keep: Tensor, recipe: TrainingReci
 def _epoch(
     network: LPMNetwork,
     optimizer: torch.optim.Optimizer,
-    table: Table,
+    table: ReadoutTable,
     entries: Tensor,
     batch_size: int,
     random: np.random.Generator,
@@ -269,7 +271,7 @@ def _shuffled(entries: Tensor, batch_size: int, random: np.random.Generator) -> 
         yield entries[part]
 
 
-def held_out_figures(network: LPMNetwork, table: Table, effects: Effects, held: np.ndarray) -> dict[str, float]:
+def held_out_figures(network: LPMNetwork, table: ReadoutTable, effects: Effects, held: np.ndarray) -> dict[str, float]:
     """How well held-out pairs are predicted, against the mean effect of the trained perturbations of the context.
 
     Returns
@@ -303,7 +305,7 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum()) / norm if norm > 0 else 0.0
 
 
-def _origin(table: Table, keep: Tensor) -> str:
+def _origin(table: ReadoutTable, keep: Tensor) -> str:
     """Hash of the training data."""
     digest = hashlib.sha256()
     for part in (table.context, table.members, table.weights, table.values, keep):

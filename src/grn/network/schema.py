@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grn._core.entries import Entry, entry_of
+from grn._core.entries import UnsEntry, entry_of
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.labels import keyed, labelled
 
@@ -113,7 +113,7 @@ def read_record(data: Any, key: str) -> dict[str, Any]:
     there = [repr(name) for name, record in uns.items() if is_network(record)]
     listed = f" Networks are stored under {', '.join(there)}." if there else " The object holds no network."
     if isinstance(key, str) and isinstance(uns.get(key), pd.DataFrame):
-        entry = Entry({"edges": uns[key]}, f"uns[{key!r}]", _again(key), NetworkError)
+        entry = UnsEntry({"edges": uns[key]}, f"uns[{key!r}]", _again(key), NetworkError)
     else:
         entry = entry_of(data, key, what="network", call=_again(key), listed=listed, error=NetworkError)
     if not isinstance(entry.record.get("edges"), pd.DataFrame):
@@ -135,7 +135,7 @@ def _again(key: object) -> str:
     return "grn.tl.infer_network(adata)" if key == "grn" else f"grn.tl.infer_network(adata, key_added={key!r})"
 
 
-def _check_version(entry: Entry, schema: Mapping[str, Any]) -> None:
+def _check_version(entry: UnsEntry, schema: Mapping[str, Any]) -> None:
     """Layout 0 is a bare edge table, possibly with params and flags; what it does not say is taken as directed."""
     version = schema.get("version", 0)
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.docs import document
-from grn._core.entries import Entry
+from grn._core.entries import UnsEntry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn.pl._colors import RISING, color_map, color_scale, line_colors
 from grn.pl._colors import SNIPPETS as COLORS
@@ -137,7 +137,7 @@ def flow(
     return output.finish(axes[: len(wanted)])
 
 
-def _grid(record: Entry, wanted: list[str], key: str) -> pd.DataFrame:
+def _grid(record: UnsEntry, wanted: list[str], key: str) -> pd.DataFrame:
     """The shown part of the grid, if it has all panels."""
     unknown = [name for name in wanted if name not in _TITLES]
     if unknown or not wanted:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from grn._core import checks
 from grn._core.docs import document
-from grn._core.entries import Entry, entry_of
+from grn._core.entries import UnsEntry, entry_of
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn._object.container import check_type
 from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED, chosen, color_map, color_scale
@@ -122,7 +122,7 @@ _EFFECTS = {"gene": None, "group": None, "dose": "number", "effect": "number", "
             "direct": "truth"}  # fmt: skip
 
 
-def record_of(adata: AnnData, key: str) -> Entry:
+def record_of(adata: AnnData, key: str) -> UnsEntry:
     """The entry of ``uns`` that a simulation wrote."""
     check_type(adata)
     call = f"grn.tl.simulate(adata, perturbation={{...}}, key_added={key!r})"
@@ -133,7 +133,7 @@ def record_of(adata: AnnData, key: str) -> Entry:
     return entry
 
 
-def check_table(entry: Entry, name: str, columns: Mapping[str, str | None]) -> pd.DataFrame:
+def check_table(entry: UnsEntry, name: str, columns: Mapping[str, str | None]) -> pd.DataFrame:
     """A table of an entry, if it has the columns, of the right kind."""
     table = entry.record.get(name)
     if not isinstance(table, pd.DataFrame) or not table.columns.is_unique:
@@ -149,7 +149,7 @@ def check_table(entry: Entry, name: str, columns: Mapping[str, str | None]) -> p
     return table
 
 
-def title_of(entry: Entry, dose: int) -> str:
+def title_of(entry: UnsEntry, dose: int) -> str:
     """What was done in a dose."""
     doses = entry.mapping("params").names("doses")
     if dose >= len(doses):

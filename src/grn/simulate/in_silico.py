@@ -76,7 +76,7 @@ def sets_of(adata: AnnData, model: Any, genes: object) -> GeneSets:
 
 
 @dataclass(frozen=True)
-class CellReader:
+class CellEmbedder:
     """Cells of an object as a model reads them.
 
     Parameters
@@ -167,7 +167,7 @@ class Shifts:
     toward: dict[str, np.ndarray]
 
 
-def shifts_of(reader: CellReader, sets: GeneSets, cells: StartCells, mode: str, *, show: bool | None) -> Shifts:
+def shifts_of(reader: CellEmbedder, sets: GeneSets, cells: StartCells, mode: str, *, show: bool | None) -> Shifts:
     """Read all cells before and after every perturbation.
 
     Raises
@@ -209,7 +209,7 @@ def _parts(groups: dict[str, np.ndarray]) -> Iterator[tuple[str, slice]]:
             yield group, slice(start, start + _CELLS_AT_A_TIME)
 
 
-def _mean(reader: CellReader, state: str, rows: np.ndarray) -> np.ndarray:
+def _mean(reader: CellEmbedder, state: str, rows: np.ndarray) -> np.ndarray:
     """Mean embedding (d,) of the cells of a state that the model can read."""
     parts = [reader.embed(rows[i : i + _CELLS_AT_A_TIME]) for i in range(0, len(rows), _CELLS_AT_A_TIME)]
     embedded = np.concatenate(parts)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn.simulate.flagged import Responses, responses
-from grn.simulate.in_silico import CellReader, GeneSets, Shifts, shifts_of
+from grn.simulate.in_silico import CellEmbedder, GeneSets, Shifts, shifts_of
 from grn.simulate.start_cells import StartCells, States
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def embedded(
-    reader: CellReader, sets: GeneSets, cells: StartCells, states: States, mode: str, *, show: bool | None
+    reader: CellEmbedder, sets: GeneSets, cells: StartCells, states: States, mode: str, *, show: bool | None
 ) -> Outcome:
     """How far embeddings of cells move; see :func:`grn.tl.in_silico_perturbation`."""
     shifts = shifts_of(reader, sets, cells, mode, show=show)

@@ -207,7 +207,7 @@ _PART = "_grn_part"
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Differences:
     """Weights of both conditions and null differences, all by number of edge: (group, source, target)."""
 
     keys: np.ndarray
@@ -244,7 +244,7 @@ def _genes(
 
 def _repeat(
     cells: AnnData, design: Design, labels: list[np.ndarray], rerun: Rerun, axes: Axes, *, show: bool | None
-) -> _Found:
+) -> _Differences:
     """Differences of the real conditions and of every other way to deal them out."""
     n_groups = len(design.groups)
     real = _difference(cells, design, design.second, rerun, axes)
@@ -259,7 +259,7 @@ def _repeat(
         group = axes.shape.group(other.keys)
         for k in np.flatnonzero(other.there & real.there):
             null[k].add(other.keys[group == k], (other.second - other.first)[group == k])
-    return _Found(real.keys, real.first, real.second, null, told)
+    return _Differences(real.keys, real.first, real.second, null, told)
 
 
 def _told(real: _Pair, design: Design, n_genes: int, min_cells: object) -> dict[str, Any]:
@@ -307,7 +307,9 @@ def _difference(cells: AnnData, design: Design, second: np.ndarray, rerun: Rerun
     return _Pair(keys, weights[0], weights[1], there, taken)
 
 
-def _network(found: _Found, design: Design, axes: Axes, pool: str, *, standardise: bool, names: pd.Index) -> Network:
+def _network(
+    found: _Differences, design: Design, axes: Axes, pool: str, *, standardise: bool, names: pd.Index
+) -> Network:
     shape = axes.shape
     source, column = shape.block(found.keys) % shape.sources, found.keys % shape.targets
     group = shape.group(found.keys)

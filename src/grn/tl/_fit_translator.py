@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core import checks, stored
-from grn._core.entries import Entry, entry_of, feature_entry
+from grn._core.entries import UnsEntry, entry_of, feature_entry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
@@ -157,7 +157,7 @@ def _features(adata: AnnData, key: str) -> tuple[np.ndarray, np.ndarray]:
     return cube, np.asarray(adata.var_names[rows], dtype=str)
 
 
-def _embedding(adata: AnnData, key: str) -> Entry:
+def _embedding(adata: AnnData, key: str) -> UnsEntry:
     return entry_of(adata, key, what="embedding", call="grn.tl.embedding(adata)")
 
 

@@ -21,7 +21,7 @@ from grn.methods.probes.plan import cells_per_pass, check_batch
 from grn.models import FoundationModel
 from grn.models.protocol import need
 from grn.network.schema import storable
-from grn.simulate.in_silico import CellReader, sets_of
+from grn.simulate.in_silico import CellEmbedder, sets_of
 from grn.simulate.in_silico_outcome import Outcome, embedded, flagged
 from grn.simulate.start_cells import start_cells, states_of
 from grn.tl._snippets import SNIPPETS
@@ -195,7 +195,7 @@ def in_silico_perturbation(
             size = partial(cells_per_pass, task)
             outcome = flagged(task.model, inputs.expression, sets, cells, size, show=task.show)
         else:
-            reader = CellReader(task.model, inputs.expression, sets.genes, readout, max_genes, _batch(batch_size))
+            reader = CellEmbedder(task.model, inputs.expression, sets.genes, readout, max_genes, _batch(batch_size))
             outcome = embedded(reader, sets, cells, states, mode, show=task.show)
     out = target(adata, copy=copy)
     told = {**params, **reads.told, **provenance(task.model), "rng": seed}

@@ -28,7 +28,7 @@ _MOST_BAGS = 100_000
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RegressionSetup:
     """What all groups share.
 
     Parameters
@@ -56,7 +56,7 @@ def prepare(
     smooth: bool | str | sparse.spmatrix = True,
     min_cells: int = MIN_CELLS_SEEN,
     parity: bool = False,
-) -> Prepared:
+) -> RegressionSetup:
     """Read the cells.
 
     Parameters
@@ -84,7 +84,7 @@ def prepare(
     task = inputs.task
     bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
     graphs = {} if made is None else {KEY: (weights, made)}
-    return Prepared(data, bags if fit == "bagging" else None, graphs)
+    return RegressionSetup(data, bags if fit == "bagging" else None, graphs)
 
 
 def verify(
@@ -109,7 +109,7 @@ def verify(
     need_igraph(centrality)
 
 
-def fit_one(group: Group, *, prepared: Prepared) -> pd.DataFrame | None:
+def fit_one(group: Group, *, prepared: RegressionSetup) -> pd.DataFrame | None:
     """All allowed edges of one group, with the p-value and the variance of their coefficients."""
     data = prepared.problem
     fitted = fit_group(data, group.name, data.members(group.name), prepared.bags)
@@ -130,7 +130,7 @@ def report(
     inputs: Inputs,
     network: Network,
     *,
-    prepared: Prepared,
+    prepared: RegressionSetup,
     base_grn: pd.DataFrame | None = None,
     fit: str = "bagging",
     smooth: bool | str | sparse.spmatrix = True,

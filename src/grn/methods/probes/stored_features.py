@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from grn._core import stored
-from grn._core.entries import Entry, feature_entry
+from grn._core.entries import UnsEntry, feature_entry
 from grn._core.errors import GrnError
 from grn._core.logging import logger
 from grn._core.settings import settings
@@ -55,7 +55,7 @@ def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeat
     return PairFeatures(cube, genes.sources, grid, ("",), genes, name) if agrees else None
 
 
-def _says(entry: Entry, task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes) -> bool:
+def _says(entry: UnsEntry, task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes) -> bool:
     """Whether the record of features names the task; the sources of a store come in its own order."""
     params = entry.mapping("params")
     sources, wanted = entry.names("sources").tolist(), names[genes.sources].tolist()

@@ -19,7 +19,7 @@ from grn._kernels.renge_fit import Fit, Setting, fit, refit
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.methods.renge.screen import MIN_CELLS, Columns, Named, read_screen
-from grn.methods.renge.search import DEPTHS, Found, choose, map_jobs
+from grn.methods.renge.search import DEPTHS, ChosenSetting, choose, map_jobs
 from grn.network import Network
 
 SEARCHES = ("own", "optuna")
@@ -213,7 +213,7 @@ def _listed(inputs: Inputs, named: Named) -> tuple[np.ndarray, np.ndarray]:
     return sides[0], sides[1]
 
 
-def _told(named: Named, chosen: Found, fitted: Fit) -> dict[str, object]:
+def _told(named: Named, chosen: ChosenSetting, fitted: Fit) -> dict[str, object]:
     return {
         "C": chosen.setting.C,
         "l1_ratio": chosen.setting.l1_ratio,

@@ -29,7 +29,7 @@ Tried = list[tuple[Point, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Found:
+class ChosenSetting:
     """Setting that was chosen, how, and every trial (None when everything was given)."""
 
     setting: Setting
@@ -50,12 +50,12 @@ def choose(
     seed: int,
     n_jobs: int,
     parity: bool,
-) -> Found:
+) -> ChosenSetting:
     """The setting given, its missing parts searched for."""
     free = [name for name in ("C", "l1_ratio", "n_k") if given[name] is None]
     fixed = {name: float(value) for name, value in given.items() if value is not None}
     if not free:
-        return Found(_setting(fixed, parity=parity), "given", np.nan, np.nan, None)
+        return ChosenSetting(_setting(fixed, parity=parity), "given", np.nan, np.nan, None)
     folds = make_folds(found, by_time=by_time, seed=seed)
     starts = [start_of(blocks.keep(folds != fold), found.screen.knocked) for fold in range(folds.max() + 1)]
     if parity:
@@ -78,7 +78,7 @@ def choose(
             value,
             least,
         )
-    return Found(setting, engine, value, least, table)
+    return ChosenSetting(setting, engine, value, least, table)
 
 
 def strongest(tried: Tried, *, only_best: bool = False) -> int:

@@ -28,7 +28,7 @@ from grn.network.provenance import with_params
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RankingSetup:
     """What all groups share.
 
     Parameters
@@ -97,7 +97,7 @@ def prepare(
     min_group_cells: int = 26,
     device: str = "auto",
     parity: bool = False,
-) -> Prepared:
+) -> RankingSetup:
     """Find the drug and read the cells; parameters are those of :func:`grn.tl.scrank`."""
     task = inputs.task
     where = resolve_device(settings.device if device == "auto" else device)
@@ -126,10 +126,10 @@ def prepare(
     stored = None if net is None else _stored(inputs, net, cells.groups, (chosen, other))
     rows = _as_given(inputs) if parity else cells.expression.rows
     names = inputs.cell_names if net is None else inputs.barcodes
-    return Prepared(resampling, rows, names, chosen, other, lost, stored)
+    return RankingSetup(resampling, rows, names, chosen, other, lost, stored)
 
 
-def fit(group: Group, *, prepared: Prepared) -> pd.DataFrame | None:
+def fit(group: Group, *, prepared: RankingSetup) -> pd.DataFrame | None:
     """Edges of one group: one network over all genes, of which the sources and targets asked for are listed."""
     weights = _weights(group, prepared)
     if weights is None:
@@ -141,7 +141,7 @@ def fit(group: Group, *, prepared: Prepared) -> pd.DataFrame | None:
     return indexed(group.names, table.row[listed], table.col[listed], weight=weight, sign=np.sign(weight))
 
 
-def _weights(group: Group, prepared: Prepared) -> sp.csr_array | None:
+def _weights(group: Group, prepared: RankingSetup) -> sp.csr_array | None:
     """Network (n_vars, n_vars) of one group, row = regulator; ``None`` if nothing varies."""
     resampling, task = prepared.resampling, group.task
     if prepared.stored is not None:
@@ -181,7 +181,7 @@ def report(
     inputs: Inputs,
     network: Network,
     *,
-    prepared: Prepared,
+    prepared: RankingSetup,
     resistance_target: str | None = None,
     net: str | None = None,
     n_hop: int = 2,

@@ -15,8 +15,8 @@ METHODS = {
     "ridge": {"alpha": 0.5},
     "grnboost2": {"max_rounds": 20},
     "genie3": {"n_trees": 20},
-    "celloracle": {"n_bags": 4, "smooth": False},
-    "bayesian": {"fit": "bayesian", "smooth": False},
+    "celloracle": {"n_bags": 4, "smooth": False, "max_p": None},
+    "bayesian": {"fit": "bayesian", "smooth": False, "max_p": None},
     "scrank": {"n_resamples": 3},
 }
 every = pytest.mark.parametrize("name", METHODS)

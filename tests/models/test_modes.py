@@ -81,6 +81,7 @@ def calls(model):
         "embed": lambda: model.embed(panel),
         "encode_cells": lambda: model.encode_cells(X, genes, reference=moments),
         "embed_cells": lambda: model.embed_cells(X, genes, reference=moments),
+        "perturb_cells": lambda: model.perturb_cells(X, genes, [genes[:1]], reference=moments),
         "classify_cells": lambda: list(model.classify_cells(X, genes, reference=moments).values()),
         "denoise_cells": lambda: model.denoise_cells(X, genes, reference=moments),
         "to": lambda: model.to("cpu").embed(panel),

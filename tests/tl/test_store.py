@@ -325,7 +325,8 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bytes(tmp_path):
 def test_three_processes_on_one_store_leave_each_other_alone(tmp_path):
     found = run_script("crowd", tmp_path, 12)
     assert found["failed"] == 0 and found["different"] == []
-    assert found["kills"] == 18 and len(set(found["finished_at_kill"])) >= 4
+    # a process may have finished before its kill on a fast machine
+    assert 12 <= found["kills"] <= 18 and len(set(found["finished_at_kill"])) >= 4
 
 
 @pytest.mark.slow

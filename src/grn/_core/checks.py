@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import math
 import reprlib
+import sys
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, NoReturn
-
-import numpy as np
 
 from grn._core.errors import ParameterError
 from grn._core.near import did_you_mean
@@ -41,7 +40,7 @@ _SHORT = _Short()
 
 def shown(value: object) -> str:
     """A value for a message, on one line and however large it is."""
-    if isinstance(value, np.generic):
+    if _of_numpy(value, "generic"):
         value = value.item()
     return " ".join(_SHORT.repr(value).split())
 
@@ -126,7 +125,7 @@ def number(
     grn._core.errors.ParameterError: share=2; pass a number from 0 to 1.
     """
     given = _scalar(value)
-    if isinstance(given, Real) and not isinstance(given, bool | np.bool_):
+    if isinstance(given, Real) and not _is_flag(given):
         real = _as_float(given)
         inside = (
             (least is None or real >= least)
@@ -187,7 +186,7 @@ def names(name: str, value: object, *, what: str = "names") -> list[str]:
 
 def flag(name: str, value: object, *, note: str = "") -> bool:
     """``True`` or ``False``, numpy's too."""
-    if not isinstance(value, bool | np.bool_):
+    if not _is_flag(value):
         raise ParameterError(f"{name}={shown(value)}; pass True or False{note}.")
     return bool(value)
 
@@ -211,13 +210,13 @@ def mapping(name: str, value: object, *, example: str) -> dict[str, Any]:
 
 def _scalar(value: object) -> object:
     """What an array without axes holds; everything else as it is."""
-    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    return value[()] if _of_numpy(value, "ndarray") and value.ndim == 0 else value
 
 
 def _whole(value: object) -> int | None:
     """An integer as Python's, ``None`` for everything else."""
     given = _scalar(value)
-    return int(given) if isinstance(given, Integral) and not isinstance(given, bool | np.bool_) else None
+    return int(given) if isinstance(given, Integral) and not _is_flag(given) else None
 
 
 def _as_float(value: Any) -> float:
@@ -260,3 +259,13 @@ def _numbers(least: float | None, above: float | None, most: float | None, below
 
 def _refuse(name: str, value: object, expected: str, note: str) -> NoReturn:
     raise ParameterError(f"{name}={shown(value)}; pass {expected}{note}.")
+
+
+def _of_numpy(value: object, kind: str) -> bool:
+    """Whether a value is numpy's; without loading numpy, which importing the package does not need."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, getattr(numpy, kind))
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool) or _of_numpy(value, "bool_")

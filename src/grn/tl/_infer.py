@@ -240,8 +240,8 @@ def methods() -> pd.DataFrame:
     --------
     >>> import grn
     >>> table = grn.tl.methods()
-    >>> table.loc["celloracle", ["system", "year", "output", "confidence"]].tolist()
-    ['CellOracle', 2023, 'edges, scores, entropy, simulation', 'pval']
+    >>> table.loc["celloracle", ["system", "output", "confidence"]].tolist()
+    ['CellOracle', 'edges, scores, entropy, simulation', 'pval']
     """
     rows = {name: _row(METHODS[name]) for name in METHODS}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"year": "Int64"}).rename_axis("method")

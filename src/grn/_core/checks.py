@@ -38,7 +38,7 @@ class _Short(reprlib.Repr):
 _SHORT = _Short()
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """A value for a message, on one line and however large it is."""
     if _of_numpy(value, "generic"):
         value = value.item()
@@ -208,7 +208,7 @@ def mapping(name: str, value: object, *, example: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _scalar(value: object) -> object:
+def _scalar(value: Any) -> Any:
     """What an array without axes holds; everything else as it is."""
     return value[()] if _of_numpy(value, "ndarray") and value.ndim == 0 else value
 
@@ -261,7 +261,7 @@ def _refuse(name: str, value: object, expected: str, note: str) -> NoReturn:
     raise ParameterError(f"{name}={shown(value)}; pass {expected}{note}.")
 
 
-def _of_numpy(value: object, kind: str) -> bool:
+def _of_numpy(value: Any, kind: str) -> bool:
     """Whether a value is numpy's; without loading numpy, which importing the package does not need."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, getattr(numpy, kind))

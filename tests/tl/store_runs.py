@@ -158,26 +158,37 @@ def crowd(folder, repetitions):
     told = {"repetitions": repetitions, "kills": 0, "different": [], "failed": 0, "finished_at_kill": []}
     for repetition in range(repetitions):
         store = folder / str(repetition)
-        children = [start(adata, model, store) for _ in range(3)]
         kills = repetition % 4  # none at first: whoever is first to finish leaves the others alone
-        while children:
-            if kills:
-                time.sleep(random.uniform(0, taken / 4))
-                child = children.pop(random.randrange(len(children)))
-                os.kill(child, signal.SIGKILL)
-                status = os.waitpid(child, 0)[1]
-                told["finished_at_kill"].append(len(list((store / "finished").glob("[0-9]*"))))
-                if os.WIFSIGNALED(status):
-                    kills -= 1
-                    told["kills"] += 1
-                    children.append(start(adata, model, store))
-            else:
-                status = os.waitpid(children.pop(), 0)[1]
-            told["failed"] += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
-        if content(store) != expected:
-            told["different"].append(repetition)
-        shutil.rmtree(store)
+        while True:
+            finished, failed = crowd_once(adata, model, store, taken, kills)
+            told["failed"] += failed
+            if content(store) != expected:
+                told["different"].append(repetition)
+            shutil.rmtree(store)
+            if len(finished) == kills:
+                break
+            taken *= 0.8  # all three were through before the last kill: again, and sooner
+        told["kills"] += kills
+        told["finished_at_kill"] += finished
     return told
+
+
+def crowd_once(adata, model, store, taken, kills):
+    """Three processes until all are through: parts that were finished at every kill, and how many processes failed."""
+    children, finished, failed = [start(adata, model, store) for _ in range(3)], [], 0
+    while children:
+        if len(finished) < kills:
+            time.sleep(random.uniform(0, taken / 4))
+            child = children.pop(random.randrange(len(children)))
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
+            if os.WIFSIGNALED(status):
+                finished.append(len(list((store / "finished").glob("[0-9]*"))))
+                children.append(start(adata, model, store))
+        else:
+            status = os.waitpid(children.pop(), 0)[1]
+        failed += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
+    return finished, failed
 
 
 def memory(folder, n_sources):

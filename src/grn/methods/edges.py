@@ -42,10 +42,10 @@ def to_network(
     directed
         Whether a pair has a direction.
     """
-    frames = []
+    tables = []
     for group, columns in parts:
         target, source = np.nonzero(~np.isnan(columns["weight"]))
-        frame = pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "source": pd.Categorical.from_codes(source, categories=names[sources]),
                 "target": pd.Categorical.from_codes(target, categories=names),
@@ -53,15 +53,9 @@ def to_network(
         )
         for column in COLUMNS:
             if column in columns:
-                frame[column] = columns[column][target, source].astype(np.float64)
-        if group:
-            frame["group"] = group
-        frames.append(frame)
-    edges = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    if "group" in edges:
-        order = [group for group, _ in parts]
-        edges["group"] = pd.Categorical(edges["group"], categories=order)
-    return Network(edges, genes=names, directed=directed, signed=signed, params=dict(params))
+                table[column] = columns[column][target, source].astype(np.float64)
+        tables.append((group, table))
+    return stacked(names, tables, params=params, signed=signed, directed=directed)
 
 
 def checked_matrices(answer: Any, group: Group, method: str) -> dict[str, np.ndarray]:
@@ -74,12 +68,11 @@ def checked_matrices(answer: Any, group: Group, method: str) -> dict[str, np.nda
             f"method {method!r} returned {', '.join(map(str, matrices)) or 'nothing'}; fit returns 'weight' and any of "
             f"{', '.join(COLUMNS[1:])}."
         )
-    spread_out = {}
-    keep = group.listed & ~np.isnan(_numbers(matrices["weight"], "weight", shape, method))
-    for name, matrix in matrices.items():
-        full = np.full((len(group.names), shape[1]), np.nan)  # (n_vars, S)
-        full[group.targets] = np.where(keep, _numbers(matrix, name, shape, method), np.nan)
-        spread_out[name] = full
+    checked = {name: _numbers(matrix, name, shape, method) for name, matrix in matrices.items()}
+    keep = group.listed & ~np.isnan(checked["weight"])
+    spread_out = {name: np.full((len(group.names), shape[1]), np.nan) for name in checked}  # (n_vars, S)
+    for name, matrix in checked.items():
+        spread_out[name][group.targets] = np.where(keep, matrix, np.nan)
     return spread_out
 
 
@@ -90,9 +83,10 @@ def _numbers(matrix: Any, name: str, shape: tuple[int, int], method: str) -> np.
             f"method {method!r} returned {name} of shape {values.shape} and type {values.dtype}; fit returns numbers "
             f"of shape {shape}, one row per target and one column per source of the group."
         )
-    if np.isinf(values.astype(np.float64)).any():
+    numbers = values.astype(np.float64)
+    if np.isinf(numbers).any():
         raise NetworkError(f"method {method!r} returned infinite {name}; NaN stands for a pair without an edge.")
-    return values.astype(np.float64)
+    return numbers
 
 
 def stacked(

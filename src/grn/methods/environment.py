@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def environment(model: FoundationModel | str | Any, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
+def environment(model: FoundationModel | str | None, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
     """The model, if any, on its device, the budgets and whether to show progress: arguments first, then settings."""
     resolved = resolve_device(settings.device if device == "auto" else device)
     loaded = None if model is None else load(model).to(resolved)
@@ -32,13 +32,13 @@ def environment(model: FoundationModel | str | Any, device: str, progress: bool 
 def inputs_of(
     adata: AnnData,
     *,
-    model: FoundationModel | str,
+    model: FoundationModel | str | None,
     device: str = "auto",
     n_jobs: int | None = None,
     progress: bool | None = None,
     **asked: Any,
 ) -> Inputs:
-    """An object as functions of foundation models see it, with the model on its device.
+    """An object as methods see it, with the model on its device; ``None`` for no model.
 
     ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``
     and ``client`` of the task.

@@ -8,21 +8,17 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.cluster import check_client
 from grn._core.device import torch_threads
-from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
+from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
 from grn._core.logging import logger
-from grn._object.container import check_target, target, validate
-from grn._object.groups import label_codes
-from grn.methods.environment import environment, jobs, provenance
-from grn.methods.family import need_family
-from grn.methods.genes import pair_genes
-from grn.methods.inputs import named
+from grn.methods.environment import inputs_of, provenance
+from grn.methods.inputs import Inputs
 from grn.methods.probes.stored_features import stored_features
-from grn.methods.record import METHODS, Method, Result, Task
+from grn.methods.record import METHODS, Method, Result
 from grn.methods.runner import run
 from grn.models import FoundationModel
-from grn.network.provenance import with_params
 from grn.network.schema import storable
 
 
@@ -44,38 +40,43 @@ def infer(
     ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``
     and ``client`` of the task.
     """
-    validate(adata)
-    check_target(adata, copy=copy, key=key)
     record = METHODS[method]
     check_client(asked["client"])
-    if params is not None and not isinstance(params, Mapping):
-        raise ParameterError(f"params={params!r}; pass a dict by name, such as {{'translator': 'chip'}}.")
-    arguments = dict(params or {})
+    arguments = checks.mapping("params", params, example="{'translator': 'chip'}")
     record.check(arguments)
-    if asked["groupby"] is not None:
-        label_codes(adata.obs, asked["groupby"])
-    threads = jobs(n_jobs)
-    task = Task(**environment(model if record.reads_model else None, device, progress), n_jobs=threads, **asked)
-    task = named(adata, task)
-    if record.family:
-        need_family(task.model, record.family, method)
-    if not record.reads_model and model != "mini":
-        logger.warning("method %r reads the cells alone: it has no use for model=", method)
-    if task.client is not None and not record.uses_client:
+    asked_model = model if record.reads_model else None
+    inputs = inputs_of(adata, model=asked_model, device=device, n_jobs=n_jobs, progress=progress, **asked)
+    inputs.check_target(copy=copy, key=key)
+    if inputs.task.groupby is not None:
+        inputs.labels(inputs.task.groupby)
+    _check_model(record, inputs.task.model, model)
+    if inputs.task.client is not None and not record.uses_client:
         logger.warning("method %r computes here: it has no use for client=", method)
-    with torch_threads(threads):
-        result = run(adata, record, task, arguments, handed=_features_before(adata, record, task, arguments))
-    out = target(adata, copy=copy)
-    _write(out, key, result, _described(result, out, record, task))
+    with torch_threads(inputs.task.n_jobs):
+        handed = _features_before(adata, record, inputs, arguments)
+        result = run(inputs, record, arguments, handed=handed)
+    out = inputs.target(copy=copy)
+    _write(out, key, result, _described(result, inputs, record))
     logger.info("%s: %d edges in uns[%r]", method, len(result.network), key)
     return out if copy else None
 
 
-def _features_before(adata: AnnData, record: Method, task: Task, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _check_model(record: Method, loaded: FoundationModel | None, asked: str | FoundationModel) -> None:
+    """Refuse a model of another family than the recipe reads; say where a model is not read at all."""
+    if not record.reads_model and asked != "mini":
+        logger.warning("method %r reads the cells alone: it has no use for model=", record.name)
+    family = getattr(loaded, "family", None)
+    if record.family and family != record.family:
+        raise CapabilityError(
+            f"method {record.name!r} reads models of the family {record.family}; {loaded.name!r} is "
+            f"{family or 'another'}. Pass model=grn.models.load(PATH) with a checkpoint of {record.family}; see "
+            "grn.models.available()."
+        )
+
+
+def _features_before(adata: AnnData, record: Method, inputs: Inputs, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Features that the object holds already, for methods that can use them."""
-    if not record.reuses:
-        return {}
-    features = stored_features(adata, task, arguments.get("context"))
+    features = stored_features(adata, inputs, arguments.get("context")) if record.reuses else None
     if features is None:
         return {}
     logger.info("%s: using the features stored before", record.name)
@@ -87,7 +88,7 @@ def _write(adata: AnnData, key: str, result: Result, params: Mapping[str, Any]) 
     for name, (weights, made) in result.graphs.items():
         adata.obsp[name] = weights
         adata.uns[name] = {"params": storable(dict(made))}
-    with_params(result.network, params).write(adata, key)
+    result.network.replace(params=params).write(adata, key)
     adata.uns[key].update({name: _stored(table) for name, table in result.tables.items()})
 
 
@@ -95,35 +96,37 @@ def _stored(table: Any) -> Any:
     return storable(table) if isinstance(table, Mapping) else table
 
 
-def _matched(adata: AnnData, task: Task) -> dict[str, Any]:
+def _matched(inputs: Inputs) -> dict[str, Any]:
     """The genes asked for, and what the model knows of them where the method reads one."""
-    if task.model is None:
-        return {"sources": task.sources, "targets": task.targets}
+    asked = {"sources": inputs.task.sources, "targets": inputs.task.targets}
+    if inputs.task.model is None:
+        return asked
     try:
-        genes = pair_genes(adata, task.model, task.sources, task.targets)
+        genes = inputs.pairs
     except (GeneNameError, GeneOverlapError):
-        return {"sources": task.sources, "targets": task.targets}
+        return asked
     return {
-        "targets": task.targets,
-        "sources": np.asarray(adata.var_names, dtype=str)[genes.sources],
+        **asked,
+        "sources": inputs.names[genes.sources],
         "n_unknown": len(genes.unknown),
         "unknown": genes.unknown,
         "lost_sources": genes.lost_sources,
     }
 
 
-def _described(result: Result, adata: AnnData, record: Method, task: Task) -> dict[str, Any]:
+def _described(result: Result, inputs: Inputs, record: Method) -> dict[str, Any]:
     """Everything that is told of a network."""
+    task = inputs.task
     params = {
         **result.network.params,
         "method": record.name,
         **provenance(task.model),
         "groupby": task.groupby,
         "seed": task.seed,
-        "n_genes": adata.n_vars,
-        **_matched(adata, task),
+        "n_genes": len(inputs.names),
+        **_matched(inputs),
     }
     if task.groupby is not None:
-        groups, codes = label_codes(adata.obs, task.groupby)
+        groups, codes = inputs.labels(task.groupby)
         params["n_cells"] = dict(zip(groups, np.bincount(codes).tolist(), strict=True))
     return params

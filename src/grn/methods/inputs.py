@@ -107,6 +107,11 @@ class Inputs:
         task = self.task
         return expression(self._adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
 
+    def need_matrix(self) -> None:
+        """Refuse a layer that does not exist, and ``.raw`` where there is none, also where no cells are read."""
+        if self.task.layer is not None or self.task.use_raw:
+            select(self._adata, self.task.layer, use_raw=self.task.use_raw)
+
     def stored_values(self) -> Source:
         """The matrix asked for (n_cells, n_vars) as it is stored, not normalised."""
         if self.task.use_raw and not self._adata.raw.var_names.equals(self._adata.var_names):

@@ -13,7 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core.errors import NetworkError
-from grn._object.expression import reads_of, select
+from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, values_read
 from grn.methods.edgeless import tell_without_edges
 from grn.methods.edges import checked_matrices, stacked, to_network
@@ -22,13 +22,11 @@ from grn.methods.inputs import Inputs
 from grn.methods.provenance import recordable
 from grn.methods.record import Method, Result, Task
 from grn.network import Network
-from grn.network.provenance import with_params
 
 
 def run(
-    adata: AnnData,
+    inputs: Inputs,
     record: Method,
-    task: Task,
     params: Mapping[str, Any],
     *,
     report: bool = True,
@@ -38,12 +36,10 @@ def run(
 
     Parameters
     ----------
-    adata
-        The object.
+    inputs
+        The object and what is asked of every method.
     record
         The method.
-    task
-        What is asked of every method.
     params
         The method's own parameters that the user gave.
     report
@@ -63,10 +59,8 @@ def run(
         If the method returns no network, or edges between other genes or groups than those asked for, or reads other
         values than it was asked to, or gives tables that it did not declare.
     """
-    inputs = Inputs(adata, task)
     arguments = {**record.parameters(), **params}
-    if inputs.task.layer is not None or inputs.task.use_raw:
-        select(adata, inputs.task.layer, use_raw=inputs.task.use_raw)
+    inputs.need_matrix()
     with reads_of() as reads:
         result = _result(inputs, record, arguments, handed or {}, report=report)
     check_answer(result, record, inputs)
@@ -74,7 +68,7 @@ def run(
     tell_without_edges(result.network, inputs)
     given = {name: recordable(value) for name, value in arguments.items()}
     read = {"layer": used.layer, "use_raw": used.use_raw, "values": inputs.task.values, **reads.told}
-    return replace(result, network=with_params(result.network, {**given, **result.network.params, **read}))
+    return replace(result, network=result.network.replace(params={**given, **result.network.params, **read}))
 
 
 def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> Network:

@@ -151,14 +151,15 @@ class EdgeTable:
         >>> net.replace(genes=["A", "B", "C"], signed=True)
         Network: 1 edges, 1 regulators -> 1 targets, 3 genes; directed, signed, tested
         """
-        changed = type(self)(
-            self._edges if edges is None else edges,
-            genes=self._genes if genes is None else genes,
-            directed=self.directed if directed is None else directed,
-            signed=self.signed if signed is None else signed,
-            tested=self.tested if tested is None else tested,
-            params=params,
-        )
-        if params is None:
-            changed._params = self._params
+        if all(given is None for given in (edges, genes, directed, signed, tested)):
+            changed = self._with_edges(self._edges)  # nothing to check again
+        else:
+            changed = type(self)(
+                self._edges if edges is None else edges,
+                genes=self._genes if genes is None else genes,
+                directed=self.directed if directed is None else directed,
+                signed=self.signed if signed is None else signed,
+                tested=self.tested if tested is None else tested,
+            )
+        changed._params = self._params if params is None else schema.plain(schema.restored(params))
         return changed

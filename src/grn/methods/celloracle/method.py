@@ -21,7 +21,6 @@ from grn.methods.inputs import Inputs
 from grn.methods.penalty import OF_SUMS, check_penalty
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.network import Network
-from grn.network.provenance import with_params
 
 FITS = ("bagging", "bayesian")
 _MOST_BAGS = 100_000
@@ -131,7 +130,6 @@ def report(
     network: Network,
     *,
     prepared: RegressionSetup,
-    base_grn: pd.DataFrame | None = None,
     fit: str = "bagging",
     smooth: bool | str | sparse.spmatrix = True,
     max_p: float | None = 0.001,
@@ -146,7 +144,7 @@ def report(
     ----------
     inputs, network, prepared
         The task, all edges, and what they were fitted on.
-    base_grn, fit, smooth, parity
+    fit, smooth, parity
         See :func:`prepare`.
     max_p
         Largest p-value of an edge; ``None`` for any.
@@ -169,7 +167,7 @@ def report(
         "entropy": network_entropy(network.edges),
         "simulation": simulated.pipe(lambda table: table.set_axis(table.index.astype(str), axis=0)),
     }
-    return Result(with_params(listed, {**network.params, **told}), tables, prepared.graphs)
+    return Result(listed.replace(params={**network.params, **told}), tables, prepared.graphs)
 
 
 def _filtered(network: Network, max_p: float | None, top: int | None) -> Network:
@@ -186,7 +184,7 @@ def _filtered(network: Network, max_p: float | None, top: int | None) -> Network
     lost = sorted(set(network.groups) - set(edges["group"].unique())) if network.groups else []
     if lost:
         logger.warning("no edge of group %s has a p-value of at most %s", ", ".join(lost), max_p)
-    return Network(edges, genes=network.genes, directed=True, signed=True, tested=True).filter(top=top)
+    return network.replace(edges=edges).filter(top=top)
 
 
 def simulation(data: Problem, edges: pd.DataFrame, *, alpha: float, memory: int) -> pd.DataFrame:

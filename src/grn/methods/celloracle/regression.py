@@ -21,6 +21,8 @@ from grn.methods.inputs import Inputs
 UPSTREAM_SEED = 123
 # share of the regulators of a target that a bag draws, as published
 SHARE = 0.8
+# of an edge while it is in a table and in the network made of it
+_EDGE_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,10 @@ def problem(
     table = inputs.prior(base_grn)
     listed = None if table is None else sorted(set(table["source"].astype(str)))
     cells = inputs.read_cells(min_cells=min_cells, sources=listed)
-    # smoothed cells are made anew at every look but for those that fit here; groups and the whole share one look
-    memory = inputs.task.memory_budget // 2
+    regulators = candidates(table, cells.names, cells.sources, cells.targets)
+    # smoothed cells are made anew at every look but for those that fit beside the edges of all groups
+    edges = _EDGE_BYTES * len(cells.groups) * sum(map(len, regulators))
+    memory = max(0, inputs.task.memory_budget // 2 - edges)
     values = (
         cells.expression if weights is None else Smoothed(cells.expression, weights, genes=cells.genes, memory=memory)
     )
@@ -111,7 +115,6 @@ def problem(
     place = values.place if isinstance(values, Smoothed) and not parity else None
     moments = {group: moments_of(values.rows, members, values.n_vars) for group, members in _groups(cells, place)}
     scale = _overall(moments, np.bincount(cells.codes))
-    regulators = candidates(table, cells.names, cells.sources, cells.targets)
     given = _order(base_grn) if parity and isinstance(base_grn, pd.DataFrame) else {}
     names = cells.names
     ordered = [

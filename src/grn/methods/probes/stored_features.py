@@ -12,23 +12,23 @@ from grn._core.entries import UnsEntry, feature_entry
 from grn._core.errors import GrnError
 from grn._core.logging import logger
 from grn._core.settings import settings
-from grn.methods.genes import PairGenes, pair_genes
+from grn.methods.genes import PairGenes
+from grn.methods.inputs import Inputs
 from grn.methods.probes.features import PairFeatures
 from grn.methods.probes.score import context_of
 from grn.methods.probes.ugrn import FEATURES
 from grn.methods.record import Task
 
 
-def stored_features(adata: AnnData, task: Task, context: str | None) -> dict[str, PairFeatures] | None:
+def stored_features(adata: AnnData, inputs: Inputs, context: str | None) -> dict[str, PairFeatures] | None:
     """Both probes as :func:`grn.tl.probe` stored them, or ``None`` unless everything agrees.
 
     Model weights, sources, known genes, grid, context, groups and the values read must be those of the task; the
     cells behind ``context="mean"`` cannot be compared, so only virtual cells are ever reused.
     """
-    if context_of(task, context) != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
+    if context_of(inputs.task, context) != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
         return None
-    genes = pair_genes(adata, task.model, task.sources, task.targets)
-    cubes = {name: _stored(adata, name, task, genes) for name in FEATURES}
+    cubes = {name: _stored(adata, name, inputs) for name in FEATURES}
     return None if any(item is None for item in cubes.values()) else {k: v for k, v in cubes.items() if v is not None}
 
 
@@ -37,8 +37,8 @@ def _is_there(adata: AnnData, name: str) -> bool:
     return name in adata.varm or (isinstance(entry, Mapping) and "store" in entry)
 
 
-def _stored(adata: AnnData, name: str, task: Task, genes: PairGenes) -> PairFeatures | None:
-    names = np.asarray(adata.var_names, dtype=str)
+def _stored(adata: AnnData, name: str, inputs: Inputs) -> PairFeatures | None:
+    task, genes, names = inputs.task, inputs.pairs, inputs.names
     grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
     try:
         if not _says(feature_entry(adata, name), task, grid, names, genes):

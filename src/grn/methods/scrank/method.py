@@ -24,7 +24,6 @@ from grn.methods.scrank.drug import Drug, drug_of
 from grn.methods.scrank.effects import ranked, with_baselines
 from grn.methods.scrank.networks import Resampling, Rows, check_size, drawn, network_of, placed, starts_of
 from grn.network import Network
-from grn.network.provenance import with_params
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def report(
     """Rank the groups by what the drug does to their networks; without a drug the network alone."""
     drug, cells = prepared.drug, inputs.cells
     before = {"decimals": prepared.resampling.rounding} if prepared.stored is None else prepared.stored.params
-    base = with_params(network, {**network.params, **before})
+    base = network.replace(params={**network.params, **before})
     if drug is None:
         return Result(base)
     groups = tuple(name for name in cells.groups if name in prepared.weights)
@@ -210,7 +209,7 @@ def report(
         "aligned": "directed" if parity else "symmetric",
     }
     logger.info("scrank: %s moves most for %s", ranks["group"].iloc[0], ", ".join(drug.targets))
-    return Result(with_params(base, {**base.params, **told}), {"ranks": ranks, "effects": effects})
+    return Result(base.replace(params={**base.params, **told}), {"ranks": ranks, "effects": effects})
 
 
 def _as_given(inputs: Inputs) -> Rows:

@@ -184,6 +184,44 @@ def test_layers_and_readouts_are_obeyed():
     assert few["n_cells"][0] < wanted["n_cells"][0]
 
 
+def test_values_without_counts_are_told(caplog):
+    adata = cells()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = np.log1p(adata.X / adata.X.sum(axis=1, keepdims=True) * 1e4)
+    run(adata, model=tiny("scprint"))
+    assert "adata.X holds none: every cell counts as one of 10 000" in caplog.text
+    caplog.clear()
+    run(adata, model=tiny("scprint"), layer="counts")
+    assert "10 000" not in caplog.text
+
+
+def test_the_memory_budget_decides_how_many_cells_a_pass_takes(monkeypatch):
+    sizes = []
+    embed = Values.embed_cells
+    monkeypatch.setattr(
+        Values, "embed_cells", lambda self, *args, **how: sizes.append(how["batch_size"]) or embed(self, *args, **how)
+    )
+    for budget, size in ((2**40, 8), (3 * 30 * 16384, 3), (1, 1)):
+        with grn.settings.override(memory_budget=budget):
+            run(cells(), model=Values())
+        assert set(sizes) == {size}
+        sizes.clear()
+    run(cells(), model=Values(), batch_size=5)
+    assert set(sizes) == {5}
+
+
+def test_an_unknown_mode_is_told_before_anything_is_loaded():
+    with pytest.raises(ParameterError, match=r"mode='delet'; use one of delete, overexpress, flag.*'delete'"):
+        run(cells(), mode="delet", model="no such model")
+
+
+def test_what_to_do_where_no_cell_can_be_given_the_genes(monkeypatch):
+    monkeypatch.setattr(Values, "embed_cells", lambda self, X, genes, **how: torch.full((len(X), 4), np.nan))
+    with pytest.raises(ExpressionError, match="are raised; look at layer=") as told:
+        run(cells(), model=Values(), mode="overexpress")
+    assert "overexpress" not in str(told.value)
+
+
 def test_genes_of_a_set_that_no_cell_has_together_stay_in_the_table():
     adata = cells()
     adata.X[::2, 5], adata.X[1::2, 6] = 0, 0

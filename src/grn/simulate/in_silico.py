@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn._core.errors import ExpressionError, GeneOverlapError
 from grn._core.logging import logger, progress, some
-from grn._object.expression import Expression
 from grn._object.gene_sets import gene_sets
 from grn._object.genes import gene_rows, spelled
+from grn.methods.foundation.cell_readings import ShownCells
 from grn.methods.genes import PairGenes, pair_genes
-from grn.models import Moments
 from grn.simulate.start_cells import StartCells
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class GeneSets:
         """Names of the sets, ``"GATA1+SPI1"``."""
         return list(self.rows)
 
-    @property
+    @cached_property
     def ids(self) -> list[list[str]]:
         """Names of their genes in the model."""
         return [[str(self.genes.ids[row]) for row in rows] for rows in self.rows.values()]
@@ -67,7 +66,10 @@ def sets_of(adata: AnnData, model: Any, genes: object) -> GeneSets:
     sets = {"+".join(t): tuple(place[gene] for gene in t) for t in wanted if all(gene in place for gene in t)}
     lost = ["+".join(together) for together in wanted if not all(gene in place for gene in together)]
     if not sets:
-        raise GeneOverlapError(f"{model.name!r} knows no set of genes= as a whole: {some(lost)}.")
+        raise GeneOverlapError(
+            f"{model.name!r} knows no set of genes= as a whole: {some(lost)}; pass sets of genes that it knows, or "
+            "call grn.pp.align_genes(adata) to map the names."
+        )
     if lost:
         logger.warning(
             "%d of %d sets hold genes that the model lacks and are left out: %s", len(lost), len(wanted), some(lost)
@@ -77,67 +79,52 @@ def sets_of(adata: AnnData, model: Any, genes: object) -> GeneSets:
 
 @dataclass(frozen=True)
 class CellEmbedder:
-    """Cells of an object as a model reads them.
+    """Embeddings of cells, as they are and perturbed.
 
     Parameters
     ----------
-    model
-        Model with ``embed_cells``.
-    values
-        Log-normalised values.
-    genes
-        Genes of the object that the model knows.
-    readout, max_genes, batch_size
+    cells
+        The cells with the genes that the model knows.
+    readout
         See :class:`grn.models.protocol.CellModel`.
     """
 
-    model: Any
-    values: Expression
-    genes: PairGenes
+    cells: ShownCells
     readout: str | None
-    max_genes: int | None
-    batch_size: int
 
     @cached_property
-    def columns(self) -> np.ndarray:
-        """Columns of the genes that the model knows (G,)."""
-        return np.flatnonzero(self.genes.ids != "")
+    def _model(self) -> Any:
+        return self.cells.inputs.task.model
 
     @cached_property
-    def ids(self) -> list[str]:
-        """Their names in the model (G,)."""
-        return [str(gene) for gene in self.genes.ids[self.columns]]
+    def _column(self) -> dict[str, int]:
+        return {gene: i for i, gene in enumerate(self.cells.genes)}
 
-    @cached_property
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        mean, std = self.values.moments()
-        return mean[self.columns], std[self.columns]
-
-    def _cells(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    def _read(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         """Values (cells, G), and how they are to be read."""
-        reference = Moments(*self._moments, self.values.totals(rows))
-        how = {"readout": self.readout, "max_genes": self.max_genes, "batch_size": self.batch_size}
-        return self.values.rows(rows)[:, self.columns], {"reference": reference, **how}
+        X, reference = self.cells.read(rows)
+        shown = {"max_genes": self.cells.max_genes, "batch_size": self.cells.batch_size}
+        return X, {"reference": reference, "readout": self.readout, **shown}
 
     def embed(self, rows: np.ndarray) -> np.ndarray:
         """Embeddings (cells, d), float64; NaN for cells that the model cannot read."""
-        X, how = self._cells(rows)
-        return _numbers(self.model.embed_cells(X, self.ids, **how))
+        X, how = self._read(rows)
+        return _numbers(self._model.embed_cells(X, self.cells.genes, **how))
 
     def perturb(self, rows: np.ndarray, sets: Sequence[Sequence[str]], mode: str) -> np.ndarray:
         """Embeddings (sets, cells, d) after a perturbation, float64; NaN for cells that have none."""
-        X, how = self._cells(rows)
-        own = getattr(self.model, "perturb_cells", None)
-        if own is not None:
-            return _numbers(own(X, self.ids, sets, mode=mode, **how))
+        X, how = self._read(rows)
+        perturb_cells = getattr(self._model, "perturb_cells", None)
+        if perturb_cells is not None:
+            return _numbers(perturb_cells(X, self.cells.genes, sets, mode=mode, **how))
         return np.stack([self._by_values(X, how, together, mode) for together in sets])
 
     def _by_values(self, X: np.ndarray, how: dict[str, Any], together: Sequence[str], mode: str) -> np.ndarray:
         """Embeddings (cells, d) of a model without ``perturb_cells``: genes at 0, or at the cell's largest value."""
-        columns = [self.ids.index(gene) for gene in together]
+        columns = [self._column[gene] for gene in together]
         changed = X.copy()
         changed[:, columns] = 0.0 if mode == "delete" else X.max(axis=1, keepdims=True)
-        after = _numbers(self.model.embed_cells(changed, self.ids, **how))
+        after = _numbers(self._model.embed_cells(changed, self.cells.genes, **how))
         if mode == "delete":
             after[(X[:, columns] <= 0).any(axis=1)] = np.nan
         return after
@@ -172,13 +159,9 @@ def shifts_of(reader: CellEmbedder, sets: GeneSets, cells: StartCells, mode: str
 
     Raises
     ------
-    ParameterError
-        If the mode is unknown.
     ExpressionError
         If no cell read can lose, or be given, any of the sets, or a state has no cell that the model can read.
     """
-    if mode not in MODES:
-        raise ParameterError(f"mode={mode!r}; use one of {', '.join(map(repr, MODES))}.")
     landmarks = np.array([_mean(reader, state, rows) for state, rows in cells.states.items()])  # (states, d)
     counts = (len(sets.rows), len(cells.states))
     moved = {group: np.empty((counts[0], len(rows))) for group, rows in cells.groups.items()}
@@ -196,11 +179,20 @@ def shifts_of(reader: CellEmbedder, sets: GeneSets, cells: StartCells, mode: str
                 change = _turned(before, landmark) - _turned(after, landmark)
                 toward[group][i, some_sets, part] = change
     if not any(np.isfinite(values).any() for values in moved.values()):
-        raise ExpressionError(
+        raise ExpressionError(_none_moved(sets, mode))
+    return Shifts(cells.groups, moved, toward)
+
+
+def _none_moved(sets: GeneSets, mode: str) -> str:
+    if mode == "delete":
+        return (
             f"no cell read (up to max_cells of a group) expresses all genes of {some(sets.names)}; pass genes that are "
             "expressed together, a larger max_cells, or mode='overexpress'."
         )
-    return Shifts(cells.groups, moved, toward)
+    return (
+        f"no cell read (up to max_cells of a group) has an embedding once {some(sets.names)} are raised; look at "
+        "layer= for the values, and at grn.pp.align_genes(adata) for the names."
+    )
 
 
 def _parts(groups: dict[str, np.ndarray]) -> Iterator[tuple[str, slice]]:
@@ -215,7 +207,10 @@ def _mean(reader: CellEmbedder, state: str, rows: np.ndarray) -> np.ndarray:
     embedded = np.concatenate(parts)
     readable = np.isfinite(embedded).all(axis=1)
     if not readable.any():
-        raise ExpressionError(f"no cell of state {state!r} expresses a gene that the model knows.")
+        raise ExpressionError(
+            f"no cell of state {state!r} expresses a gene that the model knows; look at "
+            "layer= for the values, and at grn.pp.align_genes(adata) for the names."
+        )
     mean: np.ndarray = embedded[readable].mean(axis=0)
     return mean
 

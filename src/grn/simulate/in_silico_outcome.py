@@ -46,11 +46,12 @@ def embedded(
     """How far embeddings of cells move; see :func:`grn.tl.in_silico_perturbation`."""
     shifts = shifts_of(reader, sets, cells, mode, show=show)
     tables = {"effects": _effects(shifts, sets, states)}
-    numbers = [_per_cell(shifts.moved, shifts.rows, reader.values.n_cells)]
+    n_cells = reader.cells.inputs.n_cells
+    numbers = [_per_cell(shifts.moved, shifts.rows, n_cells)]
     if states.goal is not None:
         tables["states"] = _states(shifts, sets, cells)
         goal = {group: toward[0] for group, toward in shifts.toward.items()}
-        numbers.append(_per_cell(goal, shifts.rows, reader.values.n_cells))
+        numbers.append(_per_cell(goal, shifts.rows, n_cells))
     return Outcome(tables, numbers, groups=_named(cells))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.device import torch_threads
 from grn._core.docs import document
 from grn._core.errors import ParameterError
@@ -17,11 +18,12 @@ from grn._core.rng import RNGLike, seed_of
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
 from grn.methods.environment import inputs_of, provenance
-from grn.methods.probes.plan import cells_per_pass, check_batch
+from grn.methods.foundation.cell_readings import shown_cells
+from grn.methods.probes.plan import cells_per_pass
 from grn.models import FoundationModel
 from grn.models.protocol import need
 from grn.network.schema import storable
-from grn.simulate.in_silico import CellEmbedder, sets_of
+from grn.simulate.in_silico import MODES, CellEmbedder, sets_of
 from grn.simulate.in_silico_outcome import Outcome, embedded, flagged
 from grn.simulate.start_cells import start_cells, states_of
 from grn.tl._snippets import SNIPPETS
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 KIND = "in_silico_perturbation"
-_CELLS_A_PASS = 8
 
 
 @one_voice
@@ -108,7 +109,7 @@ def in_silico_perturbation(
         Slot of the result.
     rng
         Seed of the draw of cells.
-    %(run)s
+    %(run_cells)s
 
     Returns
     -------
@@ -164,6 +165,7 @@ def in_silico_perturbation(
     """
     seed = seed_of(rng)
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "seed", "model"}}
+    checks.word("mode", mode, (*MODES, "flag"))
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
     if cells_added is not None:
@@ -195,7 +197,7 @@ def in_silico_perturbation(
             size = partial(cells_per_pass, task)
             outcome = flagged(task.model, inputs.expression, sets, cells, size, show=task.show)
         else:
-            reader = CellEmbedder(task.model, inputs.expression, sets.genes, readout, max_genes, _batch(batch_size))
+            reader = CellEmbedder(shown_cells(inputs, max_genes=max_genes), readout)
             outcome = embedded(reader, sets, cells, states, mode, show=task.show)
     out = target(adata, copy=copy)
     told = {**params, **reads.told, **provenance(task.model), "rng": seed}
@@ -229,8 +231,3 @@ def _without_cells(given: dict[str, object]) -> None:
         raise ParameterError(
             f"mode='flag' predicts genes and reads no embedding of cells, so {', '.join(named)} means nothing to it."
         )
-
-
-def _batch(batch_size: int | None) -> int:
-    check_batch(batch_size)
-    return _CELLS_A_PASS if batch_size is None else int(batch_size)

@@ -15,8 +15,7 @@ from grn._core.logging import hint, logger, progress, some
 from grn._core.store import size
 from grn._object.expression import label
 from grn.methods.inputs import Inputs
-from grn.methods.probes.plan import check_batch
-from grn.methods.probes.readings import bytes_per_gene
+from grn.methods.probes.plan import batch_of, check_batch
 from grn.methods.record import Task
 from grn.models import FoundationModel, Moments
 from grn.models.protocol import need
@@ -58,15 +57,17 @@ class ShownCells:
     def batch_size(self) -> int:
         """Cells per pass."""
         task = self.inputs.task
-        check_batch(task.batch_size)
-        if task.batch_size is not None:
-            return int(task.batch_size)
         model, asked = task.model, self.max_genes
         usual = getattr(model, "cell_genes", None) if asked is None else asked
         most = min(len(self.genes), usual) if isinstance(usual, Integral) and usual > 0 else len(self.genes)
         kind = getattr(getattr(model, "device", None), "type", "cpu")
         limit = _PASS.get(kind, _WIDE_PASS)
-        return rows_per_batch(bytes_per_gene(model) * most, task.memory_budget, limit=limit)
+        return batch_of(model, range(most), task.batch_size, task.memory_budget, limit=limit)
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, Moments]:
+        """Log-normalised values (cells, genes) of some cells, and what is known of them."""
+        values = self.inputs.expression
+        return values.rows(rows)[:, self.columns], Moments(*self.moments, values.totals(rows))
 
     def blocks(self, desc: str) -> Iterator[tuple[slice, np.ndarray, Moments]]:
         """Where cells stand, their log-normalised values (cells, genes), and what is known of them."""
@@ -75,8 +76,7 @@ class ShownCells:
         step = rows_per_batch(64 * values.n_vars, task.memory_budget, limit=_CELLS)
         for start in progress(range(0, n, step), desc=desc, show=task.show):
             rows = np.arange(start, min(start + step, n))
-            X = values.rows(rows)[:, self.columns]  # (cells, genes)
-            yield slice(start, start + len(rows)), X, Moments(*self.moments, values.totals(rows))
+            yield slice(start, start + len(rows)), *self.read(rows)
 
 
 def shown_cells(inputs: Inputs, *, max_genes: int | None = None, genes: np.ndarray | None = None) -> ShownCells:

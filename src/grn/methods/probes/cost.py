@@ -21,7 +21,7 @@ from grn.methods.probes.base_cells import CONTEXTS, BaseCells, refuse_groups
 from grn.methods.probes.execution import duration
 from grn.methods.probes.features import result_bytes, value_grid
 from grn.methods.probes.plan import Plan, batch_of, plan
-from grn.methods.probes.readings import Both, Gradient, Reading, Vvp
+from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, bytes_per_gene
 from grn.methods.probes.store_sink import sources_per_chunk
 from grn.models import FoundationModel, Panel
 from grn.models.protocol import need, virtual_cell
@@ -192,7 +192,7 @@ def _work_bytes(work: Plan) -> int:
     for _, panels in work.strides:
         for panel, _ in panels:
             batch = batch_of(work.model, panel, work.batch_size, work.memory_budget)
-            sizes.append(batch * getattr(work.model, "bytes_per_gene", 16384) * len(panel))
+            sizes.append(batch * bytes_per_gene(work.model) * len(panel))
     most = max(unit.stop - unit.start for unit in work.units)
     unit = 4 * len(work.genes.ids) * most * work.n_points * len(work.reading.features)
     return max(sizes) + 3 * unit

@@ -121,11 +121,13 @@ def plan(
     return Plan(model, reading, cells, genes, rows, panel_sets, units, batch_size, memory_budget)
 
 
-def batch_of(model: FoundationModel, panel: Sized, batch_size: int | None, memory_budget: int) -> int:
-    """Virtual cells per pass."""
+def batch_of(
+    model: FoundationModel, genes: Sized, batch_size: int | None, memory_budget: int, *, limit: int = _CELLS_PER_PASS
+) -> int:
+    """Cells, real or virtual, per pass over some genes."""
     if batch_size is not None:
         return min(int(batch_size), _MOST)
-    return rows_per_batch(bytes_per_gene(model) * len(panel), memory_budget, limit=_CELLS_PER_PASS)
+    return rows_per_batch(bytes_per_gene(model) * len(genes), memory_budget, limit=limit)
 
 
 def cells_per_pass(task: Task, genes: Sized) -> int:

@@ -156,8 +156,8 @@ def test_two_outputs_are_two_files(file, tmp_path, computed, capsys):
 @pytest.mark.parametrize(
     ("option", "name", "told"),
     [
-        ("--out", "net.xyz", "end it in .csv or .tsv or .txt"),
-        ("--out", "net", "end it in .csv"),
+        ("--out", "net.xyz", "ends in '.xyz', a format that is not written; end it in .csv or .tsv or .txt"),
+        ("--out", "net", "has no ending; end it in .csv"),
         ("--out", "net.h5ad", "end it in .csv"),
         ("--h5ad", "net.csv", "end it in .h5ad"),
     ],

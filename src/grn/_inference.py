@@ -129,7 +129,8 @@ def _check_files(args: argparse.Namespace) -> None:
 def _check_ending(name: str, path: Path | None, known: tuple[str, ...]) -> None:
     """Refuse the name of a file that says another format than what is written; pipes and devices have no ending."""
     if path is not None and (path.is_file() or not path.exists()) and path.suffix.lower() not in known:
-        raise ParameterError(f"{name} {path}: the name of the file says no format; end it in {' or '.join(known)}.")
+        ending = f"ends in {path.suffix!r}, a format that is not written" if path.suffix else "has no ending"
+        raise ParameterError(f"{name} {path} {ending}; end it in {' or '.join(known)}.")
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

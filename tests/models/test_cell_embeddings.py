@@ -159,6 +159,11 @@ def test_mini_gives_factor_scores():
     ridge = np.diag(model.network.log_ridge.double().exp().numpy())
     wanted = np.linalg.solve(E.T @ E + ridge, E.T @ z.T).T
     np.testing.assert_allclose(model.embed_cells(X, genes, reference=moments), wanted, atol=1e-4)
+    assert torch.equal(
+        model.embed_cells(X, genes, reference=moments, max_genes=301), model.embed_cells(X, genes, reference=moments)
+    )
+    with pytest.raises(ParameterError, match=r"^max_genes=0; pass a positive integer\.$"):
+        model.embed_cells(X, genes, reference=moments, max_genes=0)
     order = rng.permutation(300)
     shuffled = Moments(moments.mean[order], moments.std[order])
     found = model.embed_cells(X[:, order], [genes[i] for i in order], reference=shuffled)

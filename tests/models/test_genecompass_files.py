@@ -282,7 +282,8 @@ def test_damaged_files_are_refused(saved, tmp_path, monkeypatch):
     [
         ({"organism": "rat"}, "human, mouse"),
         ({"readout": "mean"}, "value, logit"),
-        ({"max_genes": 2049}, "from 1 to 2048, the positions"),
+        ({"max_genes": 2049}, "from 2 to 2048, the positions"),
+        ({"max_genes": 1}, "from 2 to 2048, the positions"),
         ({"max_genes": True}, "max_genes=True"),
         ({"rerank": "yes"}, "rerank='yes'"),
     ],

@@ -316,8 +316,8 @@ def test_shards_are_refused(saved):
         ({"layer": -3}, "from -2 to 0, from the input"),
         ({"layer": True}, "layer=True"),
         ({"readout": "value"}, "use one of logit, log_prob, masked, shift"),
-        ({"max_genes": 19}, "max_genes=19; pass an integer from 1 to 18"),
-        ({"max_genes": 0}, "from 1 to 18"),
+        ({"max_genes": 19}, "max_genes=19; pass an integer from 2 to 18"),
+        ({"max_genes": 1}, "from 2 to 18"),
         ({"median": 1}, "has no parameter 'median'"),
     ],
 )

@@ -8,6 +8,7 @@ from grn.errors import CapabilityError, ParameterError
 from grn.models import Moments, load, untrained
 from grn.models._perturbed_sentences import SentenceLayout, perturbed
 from grn.models._sentences import Sentence
+from grn.models.protocol import PerturbModel
 
 SYMBOLS = [f"G{i:02d}" for i in range(40)]
 ENSEMBL = [f"ENSG{i:011d}" for i in range(40)]
@@ -135,10 +136,18 @@ def test_values_of_raised_and_silenced_genes():
 def test_what_is_refused():
     model, genes = tiny("geneformer")
     X, moments = cells()
-    with pytest.raises(ParameterError, match="mode='inhibit'"):
+    with pytest.raises(ParameterError, match=r"^mode='inhibit'; use one of delete, overexpress\."):
         model.perturb_cells(X, genes, [[genes[0]]], mode="inhibit", reference=moments)
-    with pytest.raises(ParameterError, match="readout='mode'"):
+    with pytest.raises(
+        ParameterError, match=r"^readout='mode'; use one of mean, cls, the cell embeddings of 'geneformer"
+    ):
         model.perturb_cells(X, genes, [[genes[0]]], readout="mode", reference=moments)
     other = untrained("scgenept", genes=SYMBOLS, layers=1, width=16, heads=2)
     with pytest.raises(CapabilityError, match="embedding of cells"):
         other.perturb_cells(X, SYMBOLS, [["G00"]])
+
+
+def test_what_a_model_can_do_is_seen_by_its_members():
+    assert isinstance(tiny("scgpt")[0], PerturbModel) and not isinstance(load("mini"), PerturbModel)
+    reading = {family: tiny(family)[0].reads_counts for family in FAMILIES}
+    assert reading == {"scgpt": False, "geneformer": False, "genecompass": True, "scprint": True}

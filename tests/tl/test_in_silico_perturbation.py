@@ -327,7 +327,7 @@ def test_a_later_call_leaves_no_old_genes_behind():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"mode": "knock-out"}, ParameterError, "mode='knock-out'"),
+        ({"mode": "deleted", "genes": ["ENSG9"]}, ParameterError, "use one of delete, overexpress, flag. Did you mean"),
         ({"mode": "flag"}, CapabilityError, "flag"),
         ({"mode": "flag", "readout": "cls"}, ParameterError, "readout means nothing"),
         ({"model": "scgenept"}, CapabilityError, "cells"),

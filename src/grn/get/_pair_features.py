@@ -225,7 +225,7 @@ def embedding(
     adata
         AnnData with gene embeddings in ``varm[key]``.
     key
-        UnsEntry of ``varm``.
+        Entry of ``varm``.
     pairs
         Pairs (source, target) of names, or a DataFrame with these columns; ``None`` returns one row per gene.
 

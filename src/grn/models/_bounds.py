@@ -79,6 +79,13 @@ def check_panel(max_genes: int) -> int:
     return checks.integer("max_genes", max_genes, least=2, most=MOST_GENES, note=", of genes shown together")
 
 
+def panel_size(max_genes: int | None, most: int) -> int:
+    """As many genes as the positions of a checkpoint hold, or fewer if asked for."""
+    if max_genes is None:
+        return most
+    return checks.integer("max_genes", max_genes, least=2, most=most, note=", the positions of the checkpoint")
+
+
 @contextmanager
 def outline() -> Iterator[None]:
     """Networks made inside have shapes and take no memory, until parameters that fit are put into them."""

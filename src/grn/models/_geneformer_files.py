@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grn._core import checks
 from grn._core.errors import ParameterError, WeightsError
 from grn._core.logging import hint
 from grn.models._blocks import BlockConfig
-from grn.models._bounds import number
+from grn.models._bounds import number, panel_size
 from grn.models._checkpoint import Checkpoint, Names, published
 from grn.models._geneformer_network import GeneformerNetwork
 from grn.models._model_file import save_tensors
@@ -157,9 +156,8 @@ def has_head(checkpoint: Checkpoint, readout: str) -> bool:
 
 
 def room(vocabulary: Mapping[str, int], positions: int, asked: int | None) -> int:
-    """Genes that fit the positions, or fewer if asked for."""
-    most = positions - len(ENDS) * (ENDS[0] in vocabulary)
-    return most if asked is None else checks.integer("max_genes", asked, least=1, most=most)
+    """Genes that fit the positions beside the special tokens, or fewer if asked for."""
+    return panel_size(asked, positions - len(ENDS) * (ENDS[0] in vocabulary))
 
 
 def write_folder(

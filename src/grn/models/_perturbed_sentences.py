@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from grn._core.errors import ParameterError
 from grn.models._sentences import Sentence
-
-MODES = ("delete", "overexpress")
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,6 @@ class SentenceLayout:
     shows_silent: bool = False
 
 
-def check_mode(mode: object) -> str:
-    """Refuse what is no way to perturb a sentence."""
-    if mode not in MODES:
-        raise ParameterError(f"mode={mode!r}; use one of {', '.join(map(repr, MODES))}.")
-    return str(mode)
-
-
 def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: SentenceLayout, most: int) -> Sentence | None:
     """The sentence in which some genes are taken out or raised.
 
@@ -48,8 +38,9 @@ def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: SentenceLayo
         Tokens of the genes (p,).
     mode
         ``"delete"``: the genes are taken out, or silenced where silent genes are shown; only if the cell expresses all
-        of them. ``"overexpress"``: they are put first, in the order in which the cell has them and then by token, with
-        the largest value of the cell; the last ones of a full sentence are dropped.
+        of them. ``"overexpress"``: they are put first with the largest value of the cell, those that it expresses in
+        the order in which it has them, then the others by token. What a full sentence has no room for is dropped from
+        its end, where silent genes come last.
     layout
         How the sentence is written.
     most
@@ -64,8 +55,10 @@ def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: SentenceLayo
     ids = sentence.ids[layout.before : stop]
     values = torch.ones(len(ids)) if sentence.values is None else sentence.values[layout.before : stop]
     expressed = ids[values > 0] if layout.shows_silent else ids
-    change = _deleted if mode == "delete" else _raised
-    changed = change(ids, values, expressed, genes, layout, most)
+    if mode == "delete":
+        changed = _deleted(ids, values, expressed, genes, layout)
+    else:
+        changed = _raised(ids, values, expressed, genes, layout, most)
     if changed is None:
         return None
     inner, value = changed
@@ -77,7 +70,7 @@ def perturbed(sentence: Sentence, genes: Tensor, mode: str, layout: SentenceLayo
 
 
 def _deleted(
-    ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: SentenceLayout, most: int
+    ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: SentenceLayout
 ) -> tuple[Tensor, Tensor] | None:
     if not bool(torch.isin(genes, expressed).all()) or len(expressed) == len(genes):
         return None
@@ -89,8 +82,8 @@ def _deleted(
 
 def _raised(
     ids: Tensor, values: Tensor, expressed: Tensor, genes: Tensor, layout: SentenceLayout, most: int
-) -> tuple[Tensor, Tensor] | None:
-    there = ids[torch.isin(ids, genes) & torch.isin(ids, expressed)]
+) -> tuple[Tensor, Tensor]:
+    there = expressed[torch.isin(expressed, genes)]
     first = torch.cat([there, genes[~torch.isin(genes, there)].sort().values])[:most]
     rest = ~torch.isin(ids, first)
     # the ones that go if there is no room for all are those that the cell does not express

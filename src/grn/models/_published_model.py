@@ -16,9 +16,9 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn.models._blocks import Stack
 from grn.models._bounds import check_panel
-from grn.models._perturbed_sentences import SentenceLayout, check_mode, perturbed
+from grn.models._perturbed_sentences import SentenceLayout, perturbed
 from grn.models._sentences import Batch, Sentence, genes_shown, read_sentences, readout_of
-from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models.protocol import PERTURBATIONS, Moments, Panel, ValueScale, resolve_panel
 from grn.models.steady import Steady
 
 DTYPES = ("float32", "bfloat16")
@@ -77,15 +77,14 @@ class Published(Steady, ABC):
     # embeddings of a cell, the default first, and how many genes of a cell the authors show; None for all that fit
     cell_readouts: tuple[str, ...] = ()
     cell_genes: int | None = None
+    reads_counts: bool = False
     sentence_layout: SentenceLayout = SentenceLayout()
 
     def __init__(self, network: nn.Module, vocabulary: Mapping[str, int], about: About) -> None:
         checks.word("dtype", about.dtype, DTYPES)
         max_genes = check_panel(about.max_genes)
-        if self.readouts and about.readout not in self.readouts:
-            raise ParameterError(
-                f"readout={about.readout!r} is unknown to {about.name!r}; use one of {', '.join(self.readouts)}."
-            )
+        if self.readouts:
+            checks.word("readout", about.readout, self.readouts, note=f", the read-outs of {about.name!r}")
         self.network = network.eval().requires_grad_(requires_grad=False)
         if about.dtype == "bfloat16":
             self._lower()
@@ -176,16 +175,8 @@ class Published(Steady, ABC):
         batch_size: int = 8,
     ) -> Tensor:
         """Embeddings (cells, d) float32 of log-normalised expression (cells, genes); NaN where no gene is expressed."""
-        if not self.cell_readouts:
-            raise self.lacks("embedding of cells")
-        chosen = readout_of(readout, self.cell_readouts, self.name)
-        most = genes_shown(max_genes, self.cell_genes, self.max_genes, self.name)
-        return self._read_cells(
-            self._sentences(X, genes, reference, most),
-            lambda batch: self._cell(batch, chosen),
-            shape=(self.sizes["width"],),
-            batch_size=batch_size,
-        )
+        chosen, most = self._checked_readout(readout), self._most(max_genes)
+        return self._embedded(self._sentences(X, genes, reference, most), chosen, batch_size)
 
     def perturb_cells(
         self,
@@ -204,10 +195,8 @@ class Published(Steady, ABC):
         Arguments as of :meth:`embed_cells`; ``mode`` is ``"delete"`` or ``"overexpress"``. Only cells that express all
         genes of a set, among the ``max_genes`` that are shown, can lose them.
         """
-        if not self.cell_readouts:
-            raise self.lacks("embedding of cells")
-        chosen, mode = readout_of(readout, self.cell_readouts, self.name), check_mode(mode)
-        most = genes_shown(max_genes, self.cell_genes, self.max_genes, self.name)
+        chosen, most = self._checked_readout(readout), self._most(max_genes)
+        mode = checks.word("mode", mode, PERTURBATIONS)
         cells = self._sentences(X, genes, reference, most)
         tokens = [torch.tensor([self.vocabulary[gene] for gene in together]) for together in sets]
         changed = [
@@ -215,11 +204,23 @@ class Published(Steady, ABC):
             for ids in tokens
             for cell in cells
         ]
-        width = self.sizes["width"]
-        read = self._read_cells(
-            changed, lambda batch: self._cell(batch, chosen), shape=(width,), batch_size=batch_size
-        )  # (sets * cells, d)
-        return read.reshape(len(sets), len(cells), width)
+        embedded = self._embedded(changed, chosen, batch_size)  # (sets * cells, d)
+        return embedded.reshape(len(sets), len(cells), self.sizes["width"])
+
+    def _checked_readout(self, readout: str | None) -> str:
+        """Which embedding of a cell is read."""
+        if not self.cell_readouts:
+            raise self.lacks("embedding of cells")
+        return readout_of(readout, self.cell_readouts, self.name)
+
+    def _most(self, max_genes: int | None) -> int:
+        """Most genes of a cell that are shown."""
+        return genes_shown(max_genes, self.cell_genes, self.max_genes, self.name)
+
+    def _embedded(self, sentences: Sequence[Sentence | None], readout: str, batch_size: int) -> Tensor:
+        """Embeddings (cells, d) of sentences, NaN where there is none."""
+        shape = (self.sizes["width"],)
+        return self._read_cells(sentences, lambda batch: self._cell(batch, readout), shape=shape, batch_size=batch_size)
 
     def _read_cells(
         self,

@@ -15,7 +15,7 @@ from grn._core.errors import ParameterError
 from grn.models._perturbed_sentences import SentenceLayout
 from grn.models._published_model import Published, counts_of
 from grn.models._scprint_network import Layout, ScPRINTNetwork
-from grn.models._sentences import Batch, Sentence, genes_shown, shown
+from grn.models._sentences import Batch, Sentence, shown
 from grn.models.protocol import Moments
 
 PREFIXES = {"human": "ENSG", "mouse": "ENSMUSG"}
@@ -94,7 +94,7 @@ class CellReader(Published):
         """Probabilities (cells, labels) of the labels of every class in ``labels``; NaN where no gene is expressed."""
         if not self.labels:
             raise self.lacks("labels with names")
-        most = genes_shown(max_genes, self.cell_genes, self.max_genes, self.name)
+        most = self._most(max_genes)
         sentences = self._sentences(X, genes, reference, most)
         shape = (self.network.n_cell, self.sizes["width"])
         cells = self._read_cells(sentences, self._tokens_of_cells, shape=shape, batch_size=batch_size)

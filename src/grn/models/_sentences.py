@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from grn._core import checks
-from grn._core.errors import ParameterError
 from grn._core.rng import sample_names
 
 # lengths are rounded up to multiples of this: a sentence is padded by its own length alone, never by its neighbours
@@ -185,6 +184,4 @@ def readout_of(readout: object, readouts: Sequence[str], name: str) -> str:
     """
     if readout is None:
         return readouts[0]
-    if readout not in readouts:
-        raise ParameterError(f"readout={readout!r}; the cell embeddings of {name!r} are: {', '.join(readouts)}.")
-    return str(readout)
+    return checks.word("readout", readout, readouts, note=f", the cell embeddings of {name!r}")

@@ -24,7 +24,7 @@ from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn.models._blocks import BlockConfig
-from grn.models._bounds import outline
+from grn.models._bounds import outline, panel_size
 from grn.models._checkpoint import Checkpoint, fill, published
 from grn.models._formats import Format
 from grn.models._genecompass_files import (
@@ -257,7 +257,7 @@ def load(
         raise ParameterError(f"{checkpoint.path} has no head for values (cls4value); use readout='logit'.")
     if readout == "logit" and parts.value and not parts.logit:
         raise ParameterError(f"{checkpoint.path} has no head for genes (cls.predictions); use readout='value'.")
-    largest = _panel_size(max_genes, parts.positions)
+    largest = panel_size(max_genes, parts.positions)
     layers = checkpoint.count("bert.encoder.layer.{}.")
     with outline():
         network = GeneCompassNetwork(parts, block, layers, activation=config.get("hidden_act", "gelu"))
@@ -271,12 +271,6 @@ def load(
     medians = read_medians(checkpoint, tokens, organism, gene_medians)
     about = About(name, checkpoint.sha256(), largest, readout, dtype, unused)
     return GeneCompass(network, tokens, about, organism=organism, rerank=rerank, medians=medians)
-
-
-def _panel_size(asked: int | None, positions: int) -> int:
-    if asked is None:
-        return positions
-    return checks.integer("max_genes", asked, least=1, most=positions, note=", the positions of the checkpoint")
 
 
 def save(model: GeneCompass, folder: Path) -> Path:

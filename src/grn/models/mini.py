@@ -31,11 +31,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 from grn.models._bounds import check_panel
-from grn.models._sentences import genes_shown, readout_of, shown
+from grn.models._sentences import readout_of, shown
 from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models.steady import Steady
 
@@ -337,7 +338,7 @@ class Mini(Steady):
         There is no limit to the genes unless ``max_genes`` says one; ``batch_size`` changes nothing.
         """
         readout_of(readout, self.cell_readouts, self.name)
-        most = genes_shown(max_genes, len(genes), len(genes), self.name)
+        most = len(genes) if max_genes is None else checks.integer("max_genes", max_genes, least=1)
         tokens = torch.tensor([self._vocabulary[gene] for gene in genes])
         (columns,) = shown(np.ones((1, len(genes)), dtype=bool), genes, most)
         columns = columns[np.argsort(tokens[columns].numpy())]

@@ -18,6 +18,8 @@ Capability = str
 CAPABILITIES: frozenset[Capability] = frozenset(
     {"value", "gradient", "attention", "embedding", "flag", "context", "cells", "labels", "denoise"}
 )
+# what can be done to genes of a real cell
+PERTURBATIONS = ("delete", "overexpress")
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,18 @@ class FoundationModel(Protocol):
 class CellModel(Protocol):
     """What the capability ``"cells"`` stands for, beside :class:`FoundationModel`.
 
-    ``cell_readouts`` names the embeddings of a cell that the model has, the default first.
+    ``cell_readouts`` names the embeddings of a cell that the model has, the default first. Two more attributes may be
+    left out: ``cell_genes``, how many genes of a cell are shown unless the user says otherwise (``None``, the default,
+    for all), and ``reads_counts`` (``False`` by default), whether the depth of a cell matters, so that users who pass
+    values without counts are told.
+
+    Two capabilities ask for more than these members, each with ``X``, ``genes``, ``reference`` and ``batch_size`` as of
+    :meth:`embed_cells`:
+
+    - ``"labels"``: ``labels``, the names of the labels of every class (a dict of tuples), and
+      ``classify_cells(X, genes, *, reference, max_genes, batch_size)``, the probabilities (cells, labels) by class;
+    - ``"denoise"``: ``denoise_cells(X, genes, *, reference, depth_factor, batch_size)``, the expected counts
+      (cells, genes) of cells ``depth_factor`` times as deep, at most :attr:`FoundationModel.max_genes` genes together.
     """
 
     cell_readouts: tuple[str, ...]

@@ -15,12 +15,12 @@ from grn._object.gene_sets import gene_sets
 from grn._object.genes import gene_rows, spelled
 from grn.methods.foundation.cell_readings import ShownCells
 from grn.methods.genes import PairGenes, pair_genes
+from grn.models.protocol import PerturbModel
 from grn.simulate.start_cells import StartCells
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-MODES = ("delete", "overexpress")
 _CELLS_AT_A_TIME = 16
 # numbers of the embeddings that are held at a time
 _NUMBERS = 2**24
@@ -114,9 +114,8 @@ class CellEmbedder:
     def perturb(self, rows: np.ndarray, sets: Sequence[Sequence[str]], mode: str) -> np.ndarray:
         """Embeddings (sets, cells, d) after a perturbation, float64; NaN for cells that have none."""
         X, how = self._read(rows)
-        perturb_cells = getattr(self._model, "perturb_cells", None)
-        if perturb_cells is not None:
-            return _numbers(perturb_cells(X, self.cells.genes, sets, mode=mode, **how))
+        if isinstance(self._model, PerturbModel):
+            return _numbers(self._model.perturb_cells(X, self.cells.genes, sets, mode=mode, **how))
         return np.stack([self._by_values(X, how, together, mode) for together in sets])
 
     def _by_values(self, X: np.ndarray, how: dict[str, Any], together: Sequence[str], mode: str) -> np.ndarray:

@@ -21,9 +21,9 @@ from grn.methods.environment import inputs_of, provenance
 from grn.methods.foundation.cell_readings import shown_cells
 from grn.methods.probes.plan import cells_per_pass
 from grn.models import FoundationModel
-from grn.models.protocol import need
+from grn.models.protocol import PERTURBATIONS, need
 from grn.network.schema import storable
-from grn.simulate.in_silico import MODES, CellEmbedder, sets_of
+from grn.simulate.in_silico import CellEmbedder, sets_of
 from grn.simulate.in_silico_outcome import Outcome, embedded, flagged
 from grn.simulate.start_cells import start_cells, states_of
 from grn.tl._snippets import SNIPPETS
@@ -165,7 +165,7 @@ def in_silico_perturbation(
     """
     seed = seed_of(rng)
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "seed", "model"}}
-    checks.word("mode", mode, (*MODES, "flag"))
+    checks.word("mode", mode, (*PERTURBATIONS, "flag"))
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
     if cells_added is not None:

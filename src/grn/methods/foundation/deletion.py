@@ -25,9 +25,9 @@ from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
 from grn.methods.probes.plan import cells_per_pass
 from grn.models import Moments
+from grn.models.protocol import PERTURBATIONS
 from grn.network import Network
 
-MODES = ("delete", "overexpress")
 _CELLS_AT_A_TIME = 16
 
 
@@ -75,7 +75,7 @@ def deletion(inputs: Inputs, *, max_cells: int, mode: str, name: str) -> Network
     Network
         Unsigned. Pairs that no cell has together are left out and counted in the log.
     """
-    checks.word("mode", mode, MODES)
+    checks.word("mode", mode, PERTURBATIONS)
     task, genes = inputs.task, inputs.pairs
     reference = Moments(*inputs.expression.moments())
     drawn = inputs.drawn(max_cells)

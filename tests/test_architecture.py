@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -25,10 +26,15 @@ draw = script("draw_architecture")
 trace = script("trace_path")
 
 
+@cache
+def figures() -> dict[Path, str]:
+    return draw.figures()
+
+
 @pytest.mark.parametrize("name", ["packages", "contract", "path_celloracle", "path_vvp"])
 def test_figures_are_up_to_date(name):
     path = draw.FOLDER / f"{name}.svg"
-    assert path.read_text(encoding="utf-8") == draw.figures()[path], "run python scripts/draw_architecture.py"
+    assert path.read_text(encoding="utf-8") == figures()[path], "run python scripts/draw_architecture.py"
     assert f"architecture/{path.name}" in PAGE
 
 
@@ -47,6 +53,19 @@ def test_an_arrow_that_a_longer_way_stands_for_is_left_out():
 def test_the_page_has_the_measured_figures():
     kept = json.loads(trace.PATHS.read_text(encoding="utf-8"))
     assert trace.table(kept) in PAGE
+
+
+def test_modules_on_the_paths_of_this_tree_are_there():
+    kept = json.loads(trace.PATHS.read_text(encoding="utf-8"))["after"]
+    named = {name for call in kept.values() for name in [*call["entered"], *(stop[0] for stop in call["path"])]}
+    assert len(named) > 40
+    folders = {name: ROOT / "src" / Path(*name.split(".")) for name in named}
+    gone = {
+        name
+        for name, folder in folders.items()
+        if not folder.with_suffix(".py").is_file() and not (folder / "__init__.py").is_file()
+    }
+    assert gone == set(), "run python scripts/trace_path.py --write after"
 
 
 def test_files_that_the_page_names_are_there():

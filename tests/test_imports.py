@@ -94,13 +94,16 @@ def imported_modules(path: Path) -> set[str]:
 
 
 def private_reaches(root: Path) -> list[str]:
-    """Imports of another package's underscore modules or names; packages such as ``_core`` are open to all."""
+    """Imports of another package's underscore modules or names; packages such as ``_core`` are open to all.
+
+    Only the package's own ``__init__.py`` may make what others hide public.
+    """
     found = []
     for path in sorted(root.rglob("*.py")):
         inside = path.relative_to(root).parts
         for module in sorted(imported_modules(path)):
             package, *within = module.split(".")[1:] or [""]
-            at_home = len(inside) == 1 or package == inside[0]
+            at_home = inside == ("__init__.py",) or package == inside[0]
             if not at_home and any(part.startswith("_") and not part.startswith("__") for part in within):
                 found.append(f"{'/'.join(inside)} imports {module}")
     return found
@@ -114,7 +117,9 @@ def test_a_private_reach_is_seen(tmp_path):
     (tmp_path / "tl").mkdir()
     (tmp_path / "tl" / "_vvp.py").write_text("from grn._core.rng import child\nfrom grn.pp import _smooth\n")
     (tmp_path / "tl" / "_pert.py").write_text("from grn.tl import _vvp\nimport grn.models._model_file\n")
+    (tmp_path / "_inference.py").write_text("from grn._typed import typed\nfrom grn.tl import _infer\n")
     assert private_reaches(tmp_path) == [
+        "_inference.py imports grn.tl._infer",
         "tl/_pert.py imports grn.models._model_file",
         "tl/_vvp.py imports grn.pp._smooth",
     ]

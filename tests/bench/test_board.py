@@ -1,5 +1,7 @@
 """A reference as a backbone sees it: pairs in question, readings, ablations, translators, one trial."""
 
+from functools import cache
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -19,24 +21,40 @@ from grn.genes import regulators
 from grn.models import load
 from grn.models.mini import Mini, MiniConfig, MiniNetwork
 
-KNOWN = load("mini").genes
-TFS = [gene for gene in KNOWN if gene in set(regulators("human"))]
-OTHERS = [gene for gene in KNOWN if gene not in set(TFS)]
 UNKNOWN = ["OR4F5", "OR1A1"]  # real genes, which the small model is not given
-SEEN = tuple(sorted({*TFS[:40], *OTHERS[:80]}))
+
+
+@cache
+def known_genes():
+    """Genes of ``mini``: regulators, and all others."""
+    able, genes = set(regulators("human")), load("mini").genes
+    return [gene for gene in genes if gene in able], [gene for gene in genes if gene not in able]
+
+
+@cache
+def seen():
+    regulating, regulated = known_genes()
+    return tuple(sorted({*regulating[:40], *regulated[:80]}))
 
 
 def make(tfs, others, *, extra=(), seed=0, n_edges=120, **arguments):
-    genes = sorted([*TFS[tfs], *OTHERS[others], *extra])
-    pairs = [(source, target) for source in TFS[tfs] for target in genes if source != target]
+    tfs, others = known_genes()[0][tfs], known_genes()[1][others]
+    genes = sorted([*tfs, *others, *extra])
+    pairs = [(source, target) for source in tfs for target in genes if source != target]
     rows = np.random.default_rng(seed).choice(len(pairs), n_edges, replace=False)
     edges = pd.DataFrame([pairs[i] for i in rows], columns=["source", "target"])
-    given = {"genes": genes, "regulators": [*TFS[tfs], *extra], "dataset": f"set{seed}", **arguments}
+    given = {"genes": genes, "regulators": [*tfs, *extra], "dataset": f"set{seed}", **arguments}
     return Reference(edges, **given)
 
 
-REFERENCE = make(slice(0, 14), slice(0, 40))
-OTHER = make(slice(14, 28), slice(40, 80), seed=1)
+@cache
+def usual():
+    return make(slice(0, 14), slice(0, 40))
+
+
+@cache
+def second():
+    return make(slice(14, 28), slice(40, 80), seed=1)
 
 
 def reading(label):
@@ -52,8 +70,9 @@ def with_cells(reference, names=None):
     )
 
 
-def small(genes=SEEN, **changes):
+def small(genes=None, **changes):
     """A small random network of the architecture of ``mini``."""
+    genes = seen() if genes is None else genes
     config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -78,16 +97,16 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def board(model, folder):
-    def call(reference=REFERENCE, **arguments):
+    def call(reference=None, **arguments):
         given = {"model": model, "cache": folder, "show": False, "epochs": 5, **arguments}
-        return Board(reference, BoardSetting(**given))
+        return Board(usual() if reference is None else reference, BoardSetting(**given))
 
     return call
 
 
 def test_pairs_in_question(board):
     """Regulators with evidence that can be perturbed, genes that can be read, no gene with itself."""
-    genes = [gene for gene in SEEN if gene not in (TFS[0], OTHERS[0])]
+    genes = [gene for gene in seen() if gene not in (known_genes()[0][0], known_genes()[1][0])]
     reference = make(slice(0, 14), slice(0, 40), extra=UNKNOWN)
     found = board(reference, model=small(tuple(genes)))
     mask = found.mask
@@ -106,12 +125,12 @@ def test_most_regulators_are_drawn_by_name(board):
     assert len(found.regulators) == 5 and found.regulators == sorted(found.regulators)
     assert set(found.regulators) < set(board(max_regulators=6).regulators), "more is a superset"
     assert found.mask.any(axis=1).sum() == 5
-    fewer = Reference(REFERENCE.edges.sample(frac=1, random_state=0), genes=REFERENCE.genes[::-1])
+    fewer = Reference(usual().edges.sample(frac=1, random_state=0), genes=usual().genes[::-1])
     assert board(fewer, max_regulators=5).regulators == found.regulators
 
 
 def test_a_model_that_knows_no_regulator(board):
-    stranger = small(tuple(sorted(OTHERS[:40])))
+    stranger = small(tuple(sorted(known_genes()[1][:40])))
     with pytest.raises(GeneOverlapError, match="none of the"):
         board(model=stranger)
     with pytest.raises(GeneOverlapError, match="human"):
@@ -121,7 +140,7 @@ def test_a_model_that_knows_no_regulator(board):
 
 def test_raw_readings_are_the_weights_of_the_methods(board, model):
     """What the table calls raw is what infer_network gives without a translator."""
-    reference = with_cells(REFERENCE)
+    reference = with_cells(usual())
     found = board(reference)
     for name, method in (
         ("VVP (raw)", "vvp"),
@@ -142,7 +161,7 @@ def test_raw_readings_are_the_weights_of_the_methods(board, model):
 
 
 def test_a_translator_and_its_ensemble(board):
-    train, test = board(), board(OTHER)
+    train, test = board(), board(second())
     for protocol in PROTOCOLS.values():
         trainer = Trainer(train, protocol)
         grids = {name: test.translated(reading(name), trainer.get(reading(name), 3)) for name in ("VVP", "GDT", "Ens")}
@@ -165,8 +184,8 @@ def test_translators_are_fitted_once(board, monkeypatch):
 def test_a_translator_is_that_of_fit_translator(board, model):
     """The same features, pairs and seed give the same probabilities."""
     found = board()
-    drawn = sample(REFERENCE, mask=found.mask, rng=4)
-    adata = ad.AnnData(np.zeros((0, len(REFERENCE.genes)), dtype=np.float32), var=pd.DataFrame(index=REFERENCE.genes))
+    drawn = sample(usual(), mask=found.mask, rng=4)
+    adata = ad.AnnData(np.zeros((0, len(usual().genes)), dtype=np.float32), var=pd.DataFrame(index=usual().genes))
     grn.tl.vvp(adata, model=model, sources=found.regulators)
     adata.varm["vvp"] = found.cube("vvp", "")  # equal up to rounding, see test_features
     mine = found.fit("vvp", "", drawn, seed=4)
@@ -191,7 +210,7 @@ def test_shuffled_weights_keep_what_tensors_hold_and_nothing_else(model):
         assert torch.equal(after[name], again[name])
         if len(tensor.unique()) > 2:
             assert not torch.equal(tensor, after[name]) and not torch.equal(after[name], third[name])
-    panel = model.panel(SEEN[:3], SEEN[:30])
+    panel = model.panel(seen()[:3], seen()[:30])
     values = torch.zeros(1, len(panel))
     values[0, 0] = 2.0
     assert not torch.allclose(model.respond(panel, values), other.respond(panel, values), atol=1e-3)
@@ -230,7 +249,7 @@ def test_features_under_shuffled_names_are_those_of_other_pairs(board, feature):
     order = found._other_names()
     place = {gene: i for i, gene in enumerate(found.regulators)}
     for i, source in enumerate(found.regulators):
-        other = place[REFERENCE.genes[order[np.searchsorted(REFERENCE.genes, source)]]]
+        other = place[usual().genes[order[np.searchsorted(usual().genes, source)]]]
         assert np.array_equal(shuffled[:, i], cube[order, other], equal_nan=True)
     if feature == "vvp":
         own = np.isnan(shuffled).any(axis=-1)
@@ -238,7 +257,7 @@ def test_features_under_shuffled_names_are_those_of_other_pairs(board, feature):
 
 
 def test_shuffled_weights_are_read_from_the_shuffled_model(board, model):
-    found, adata = board(), ad.AnnData(np.zeros((0, len(REFERENCE.genes))), var=pd.DataFrame(index=REFERENCE.genes))
+    found, adata = board(), ad.AnnData(np.zeros((0, len(usual().genes))), var=pd.DataFrame(index=usual().genes))
     grn.tl.vvp(adata, model=shuffled_weights(model), sources=found.regulators)
     cube = found.cube("vvp", "shuffled weights")
     np.testing.assert_allclose(cube, adata.varm["vvp"], atol=1e-5)
@@ -249,12 +268,12 @@ def test_shuffled_weights_are_read_from_the_shuffled_model(board, model):
 
 
 def test_cells_are_used_when_they_cover_the_genes(board):
-    stand_in = with_cells(REFERENCE).expression[:, 5:].copy()
-    own, part = with_cells(REFERENCE), with_cells(REFERENCE, REFERENCE.genes[:9])
+    stand_in = with_cells(usual()).expression[:, 5:].copy()
+    own, part = with_cells(usual()), with_cells(usual(), usual().genes[:9])
     assert board(own).cells_are == board(own, stand_in=stand_in).cells_are == "own"
     assert board(part).cells_are == board().cells_are == "none"
     found = board(part, stand_in=stand_in)
-    assert found.cells_are == "stand-in" and list(found.cells.var_names) == list(REFERENCE.genes)
+    assert found.cells_are == "stand-in" and list(found.cells.var_names) == list(usual().genes)
     assert np.array_equal(found.cells.X[:, 5:], stand_in.X) and not found.cells.X[:, :5].any()
     assert found.missing(reading("Ens, real mean cell")) == found.missing(reading("Pert")) == ""
     assert "no cells" in board().missing(reading("Pert"))
@@ -303,11 +322,11 @@ def test_defaults_are_those_of_the_published_readings():
 
 def test_one_trial(board):
     """Sampled pairs lie in the mask, and figures of a floor are those of its own table."""
-    train, test = board(), board(OTHER)
+    train, test = board(), board(second())
     contest = Contest((reading("VVP (raw)"), reading("Emb")), {}, 2, 10, 0, {})
     table = run_trial(Trainer(train, PROTOCOLS["strict"]), test, contest)
     of = table[table["metric"] == "auprc"].set_index("method")["value"]
-    drawn = [sample(OTHER, negatives="degree_matched", mask=test.mask, rng=seed) for seed in (0, 1)]
+    drawn = [sample(second(), negatives="degree_matched", mask=test.mask, rng=seed) for seed in (0, 1)]
     grid = test.untranslated(reading("VVP (raw)"))
     areas = [grn.bench.metrics.auprc(part.labels, part.take(grid)) for part in drawn]
     assert of["VVP (raw)"] == pytest.approx(np.mean(areas), abs=1e-12)

@@ -94,9 +94,10 @@ def test_without_filter_all_edges_stay(adata):
     assert sorted(found["entropy"]["n_regulators"]) == [3] * 4 + [4] * 12
 
 
-def test_by_name_it_is_the_same_call(adata):
-    grn.tl.celloracle(adata, groupby="group", rng=3, max_p=0.2)
-    grn.tl.infer_network(adata, method="celloracle", groupby="group", rng=3, params={"max_p": 0.2})
+@pytest.mark.parametrize("edges", [{"max_p": 0.2}, {"max_p": None, "top": None}], ids=["filtered", "all"])
+def test_by_name_it_is_the_same_call(adata, edges):
+    grn.tl.celloracle(adata, groupby="group", rng=3, **edges)
+    grn.tl.infer_network(adata, method="celloracle", groupby="group", rng=3, params=edges)
     one, two = adata.uns["celloracle"], adata.uns["grn"]
     assert set(one) == set(two) >= {"edges", "scores", "entropy", "simulation"}
     for name in ("edges", "scores", "entropy", "simulation"):

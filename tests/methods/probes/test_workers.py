@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from dataclasses import replace
+from functools import cache
 
 import anndata as ad
 import numpy as np
@@ -19,28 +20,34 @@ from grn.methods.probes.execution import ArraySink
 from grn.methods.probes.plan import plan
 from grn.methods.probes.readings import Both
 
-GENES = sorted(grn.models.load("mini").genes)[:140:2]
-SOURCES = GENES[::2]
+
+@cache
+def known_genes():
+    return sorted(grn.models.load("mini").genes)[:140:2]
+
+
+def regulators():
+    return known_genes()[::2]
 
 
 @pytest.fixture(scope="module")
 def model():
     """More sources than a unit holds, and more genes than the model takes at a time."""
-    made = grn.models.untrained("scgpt", genes=GENES, layers=1, width=16, heads=2)
+    made = grn.models.untrained("scgpt", genes=known_genes(), layers=1, width=16, heads=2)
     made.max_genes = 50
     return made
 
 
 @pytest.fixture
 def cells():
-    counts = np.random.default_rng(0).poisson(2.0, (40, len(GENES))).astype(np.float32)
-    adata = ad.AnnData(counts, var=pd.DataFrame(index=GENES))
+    counts = np.random.default_rng(0).poisson(2.0, (40, len(known_genes()))).astype(np.float32)
+    adata = ad.AnnData(counts, var=pd.DataFrame(index=known_genes()))
     adata.obs["type"] = np.repeat(["a", "b"], 20)
     return adata
 
 
 def work(cells, model):
-    inputs = Inputs(cells, Task(model, sources=SOURCES, groupby="type"))
+    inputs = Inputs(cells, Task(model, sources=regulators(), groupby="type"))
     base = base_cells(inputs, inputs.pairs, context="mean")
     points = np.array(model.value_scale.gradient_grid[:3], dtype=np.float32)
     return plan(model, Both(points), base, inputs.pairs, batch_size=8, memory_budget=2**29)
@@ -51,7 +58,7 @@ def probe(cells, model):
     """Both probes at the mean cells of two groups, here unless told otherwise."""
 
     def call(**given):
-        usual = {"sources": SOURCES, "grid": [1.0, 5.0, 9.0], "context": "mean", "groupby": "type", "n_jobs": 1}
+        usual = {"sources": regulators(), "grid": [1.0, 5.0, 9.0], "context": "mean", "groupby": "type", "n_jobs": 1}
         return grn.tl.probe(cells, model=model, copy=True, **{**usual, **given})
 
     return call
@@ -127,8 +134,8 @@ def test_workers_write_the_store_themselves(probe, client, killing, tmp_path, mo
     monkeypatch.undo()
     for key in ("vvp", "gradient_trajectory"):
         assert key not in there.varm
-        found = grn.get.features(there, key=key, sources=SOURCES)
-        np.testing.assert_array_equal(found.values, grn.get.features(here, key=key, sources=SOURCES).values)
+        found = grn.get.features(there, key=key, sources=regulators())
+        np.testing.assert_array_equal(found.values, grn.get.features(here, key=key, sources=regulators()).values)
     client.wait_for_workers(2)
 
 
@@ -148,7 +155,7 @@ def test_what_is_no_client_is_refused_before_anything_is_read(cells, model):
     cells.X = None
     for call in (grn.tl.probe, grn.tl.pert, grn.tl.infer_network):
         with pytest.raises(ParameterError, match="client has type str"):
-            call(cells, model=model, sources=SOURCES, client="tcp://10.0.0.1:8786")
+            call(cells, model=model, sources=regulators(), client="tcp://10.0.0.1:8786")
 
 
 RECIPES = {
@@ -167,7 +174,9 @@ RECIPES = {
 @pytest.mark.parametrize("method", RECIPES)
 def test_recipes_give_the_same_network_on_a_cluster(cells, client, method):
     family, params = RECIPES[method]
-    genes = GENES if family in ("scgpt", "scgenept", "lpm") else [f"ENSG{i:011d}" for i in range(len(GENES))]
+    genes = known_genes()
+    if family not in ("scgpt", "scgenept", "lpm"):
+        genes = [f"ENSG{i:011d}" for i in range(len(genes))]
     cells.var_names = genes
     model = grn.models.untrained(family, genes=genes, layers=1, width=16, heads=2)
     groupby = None if family == "lpm" else "type"
@@ -194,5 +203,5 @@ def test_a_method_without_use_for_workers_says_so(cells, model, near_client, cap
     for method in ("embedding", "scgpt_embedding"):
         params = {"translator": None} if method == "embedding" else {}
         caplog.clear()
-        grn.tl.infer_network(cells, method=method, model=model, sources=SOURCES, params=params, client=near_client)
+        grn.tl.infer_network(cells, method=method, model=model, sources=regulators(), params=params, client=near_client)
         assert f"method '{method}' computes here" in caplog.text

@@ -72,15 +72,69 @@ def test_confidence_benchmark_differential_and_the_table_come_with_it(mine, adat
     assert len(adata.uns["differential"]["edges"])
 
 
-def test_rare_genes_and_self_pairs_are_taken_out_by_the_runner(mine, adata):
-    mine(lambda group: np.ones((len(group.targets), len(group.sources))))
+def matrix_of_ones(group):
+    return np.ones((len(group.targets), len(group.sources)))
+
+
+def table_of_ones(group):
+    sources, targets = group.names[group.sources], group.names[group.targets]
+    return pd.DataFrame([(s, t, 1.0) for t in targets for s in sources], columns=["source", "target", "weight"])
+
+
+def categorical_table_of_ones(group):
+    return table_of_ones(group).astype({"source": "category", "target": "category"})
+
+
+ANSWERS = (matrix_of_ones, table_of_ones, categorical_table_of_ones)
+
+
+@pytest.mark.parametrize("fit", ANSWERS)
+@pytest.mark.parametrize("groupby", [None, "group"])
+@pytest.mark.parametrize("restricted", [False, True])
+def test_only_pairs_that_may_be_edges_are_left_of_matrices_and_of_tables(mine, adata, fit, groupby, restricted):
+    mine(fit, takes_prior=True)
+    sources, targets, rare = list(adata.var_names[:3]), list(adata.var_names[2:9]), adata.var_names[6]
     silenced = adata.X.tolil()
     silenced[4:, 6] = 0
     adata.X = silenced.tocsr()
-    grn.tl.infer_network(adata, method="mine")
+    every_pair = [(s, t) for s in sources for t in targets if s != t and t != rare]
+    allowed = every_pair[::2] if restricted else every_pair
+    base_grn = pd.DataFrame([*allowed, (sources[0], rare), (sources[2], sources[2])], columns=["source", "target"])
+    params = {"base_grn": base_grn} if restricted else {}
+    grn.tl.infer_network(
+        adata, method="mine", params=params, groupby=groupby, sources=sources, targets=targets, values="log"
+    )
     edges = grn.get.edges(adata)
-    edges = edges.astype({"source": str, "target": str})
-    assert adata.var_names[6] not in set(edges["target"]) and (edges["source"] != edges["target"]).all()
+    groups = [None] if groupby is None else sorted(set(adata.obs["group"]))
+    assert groupby is None or sorted(set(edges["group"])) == groups
+    for group in groups:
+        part = edges if group is None else edges[edges["group"] == group]
+        assert sorted(zip(part["source"], part["target"], strict=True)) == sorted(allowed)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_table_keeps_to_the_sources_and_targets_of_the_group(mine, adata, refuses, side, named):
+    regulators, others = (list(adata.var_names[adata.var["is_regulator"] == is_one]) for is_one in (True, False))
+    pairs = {"source": [regulators[0]], "target": [others[0]]}
+    strange = others[1] if side == "source" else others[2]
+    mine(lambda group: pd.DataFrame({**pairs, side: [strange], "weight": [1.0]}))
+    asked = {"sources": regulators if named else None, "targets": others[:2]}
+    told = refuses(NetworkError, grn.tl.infer_network, adata, method="mine", **asked)
+    assert f"not among the {side}s" in told and strange in told
+
+
+def test_nan_is_no_edge_in_a_table_too(mine, adata):
+    mine(lambda group: table_of_ones(group).assign(weight=lambda table: np.where(table.index % 2, np.nan, 1.0)))
+    grn.tl.infer_network(adata, method="mine")
+    assert np.isfinite(grn.get.edges(adata)["weight"]).all()
+
+
+def test_columns_differ_between_groups(mine, adata, refuses):
+    mine(lambda group: matrix_of_ones(group) if group.name == "a" else table_of_ones(group).assign(pval=0.5))
+    adata.obs["group"] = ["a", "b"] * 60
+    told = refuses(NetworkError, grn.tl.infer_network, adata, method="mine", groupby="group")
+    assert "pval" in told and "'b'" in told
 
 
 def test_it_works_on_arrays():
@@ -100,6 +154,7 @@ def test_it_works_on_arrays():
         (lambda group: pd.DataFrame({"source": ["A"], "target": ["B"], "weight": [1.0]}), "A"),
         (lambda group: pd.DataFrame({"source": ["A"]}), "lacks target"),
         (lambda group: np.full((len(group.targets), len(group.sources)), np.inf), "infinite"),
+        (lambda group: pd.DataFrame({"source": [None], "target": [group.names[0]], "weight": [1.0]}), "missing"),
     ],
 )
 def test_other_answers_are_refused(mine, adata, refuses, fit, message):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import NetworkError
+from grn._core.logging import some
 from grn.methods.group import Group
 from grn.network import Network
 
@@ -58,22 +59,64 @@ def to_network(
     return stacked(names, tables, params=params, signed=signed, directed=directed)
 
 
-def checked_matrices(answer: Any, group: Group, method: str) -> dict[str, np.ndarray]:
-    """Matrices (n_vars, S) of what a method returned as matrices (T, S), NaN for pairs that may be no edges."""
+def edges_of(answer: Any, group: Group, method: str) -> pd.DataFrame:
+    """Edges of a group in what a method returned for it: the pairs that may be edges and have a weight.
+
+    Matrices (T, S) and tables are held to the same question: pairs that are no edges by :attr:`Group.listed`, or whose
+    weight is NaN, are left out.
+
+    Raises
+    ------
+    NetworkError
+        If matrices have another shape, or a table names other genes than the sources and targets of the group.
+    """
+    if isinstance(answer, pd.DataFrame):
+        lacking = [column for column in ("source", "target", "weight") if column not in answer]
+        if lacking:
+            raise NetworkError(
+                f"method {method!r} returned a table that lacks {', '.join(lacking)}; fit returns source, target and "
+                "weight."
+            )
+        s = _places(answer["source"], group.sources, group, method)
+        t = _places(answer["target"], group.targets, group, method)
+        keep = group.listed[t, s] & ~answer["weight"].isna().to_numpy()
+        columns = answer.drop(columns=["source", "target"])[keep]
+        s, t = s[keep], t[keep]
+    else:
+        matrices = _matrices(answer, (len(group.targets), len(group.sources)), method)
+        t, s = np.nonzero(group.listed & ~np.isnan(matrices["weight"]))
+        columns = {name: matrices[name][t, s] for name in COLUMNS if name in matrices}
+    return indexed(group.names, group.sources[s], group.targets[t], **columns)
+
+
+def _places(column: pd.Series, genes: np.ndarray, group: Group, method: str) -> np.ndarray:
+    """Places in ``genes``, the sources or the targets of a group, of the names in a column."""
+    names = pd.Categorical(column)
+    if (names.codes < 0).any():
+        raise NetworkError(
+            f"method {method!r} returned {(names.codes < 0).sum()} edges with a missing {column.name}; name every gene."
+        )
+    place = pd.Index(group.names[genes], dtype=object).get_indexer(names.categories)
+    strange = np.unique(names.codes[place[names.codes] < 0])
+    if len(strange):
+        raise NetworkError(
+            f"method {method!r} returned {len(strange)} genes that are not among the {column.name}s of the group: "
+            f"{some(names.categories[strange])}. A method keeps to group.names[group.{column.name}s]."
+        )
+    places: np.ndarray = place[names.codes]
+    return places
+
+
+def _matrices(answer: Any, shape: tuple[int, int], method: str) -> dict[str, np.ndarray]:
+    """Matrices (T, S) that a method returned, as numbers."""
     matrices = answer if isinstance(answer, Mapping) else {"weight": answer}
-    shape = (len(group.targets), len(group.sources))
     unknown = sorted(set(map(str, matrices)) - set(COLUMNS))
     if "weight" not in matrices or unknown:
         raise NetworkError(
             f"method {method!r} returned {', '.join(map(str, matrices)) or 'nothing'}; fit returns 'weight' and any of "
             f"{', '.join(COLUMNS[1:])}."
         )
-    checked = {name: _numbers(matrix, name, shape, method) for name, matrix in matrices.items()}
-    keep = group.listed & ~np.isnan(checked["weight"])
-    spread_out = {name: np.full((len(group.names), shape[1]), np.nan) for name in checked}  # (n_vars, S)
-    for name, matrix in checked.items():
-        spread_out[name][group.targets] = np.where(keep, matrix, np.nan)
-    return spread_out
+    return {name: _numbers(matrix, name, shape, method) for name, matrix in matrices.items()}
 
 
 def _numbers(matrix: Any, name: str, shape: tuple[int, int], method: str) -> np.ndarray:
@@ -98,7 +141,7 @@ def stacked(
     directed: bool = True,
     tested: bool = False,
 ) -> Network:
-    """Build a network from one edge table per group."""
+    """Build a network from one edge table per group; the tables have the same columns."""
     frames = []
     for group, table in parts:
         frame = table.reset_index(drop=True)
@@ -109,8 +152,8 @@ def stacked(
     return Network(edges, genes=names, directed=directed, signed=signed, tested=tested, params=dict(params))
 
 
-def indexed(names: np.ndarray, source: np.ndarray, target: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
+def indexed(names: np.ndarray, source: np.ndarray, target: np.ndarray, **columns: Any) -> pd.DataFrame:
     """Edge table of genes given by their positions in ``names``."""
     ends = {"source": source, "target": target}
     sides = {side: pd.Categorical.from_codes(rows, categories=names) for side, rows in ends.items()}
-    return pd.DataFrame({**sides, **columns})
+    return pd.DataFrame({**sides, **{name: np.asarray(column) for name, column in columns.items()}})

@@ -116,9 +116,10 @@ class Method:
         Makes edges. A method that needs ``("cells",)`` is called once per group of cells: ``fit(group, *, ...)`` takes
         a :class:`grn.methods.Group` and returns weights (T, S) of its targets and sources, NaN for no edge; or a dict
         of such matrices, ``"weight"`` and any of ``"sign"``, ``"score"``, ``"probability"``; or a DataFrame ``source,
-        target, weight``; or ``None`` where nothing varies. Others are called once: ``fit(inputs, *, ...)`` takes
-        :class:`grn.methods.Inputs` and returns a :class:`grn.Network` or a :class:`grn.methods.Result`. Keyword-only
-        parameters are the method's own.
+        target, weight``; or ``None`` where nothing varies. The runner takes out pairs of a gene with itself, of genes
+        below ``min_cells``, outside a base GRN or of weight NaN, and refuses genes that the group does not have. Others
+        are called once: ``fit(inputs, *, ...)`` takes :class:`grn.methods.Inputs` and returns a :class:`grn.Network` or
+        a :class:`grn.methods.Result`. Keyword-only parameters are the method's own.
     description
         One line for people.
     signed, probability

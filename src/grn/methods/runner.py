@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ from grn._core.errors import NetworkError
 from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, values_read
 from grn.methods.edgeless import tell_without_edges
-from grn.methods.edges import checked_matrices, stacked, to_network
+from grn.methods.edges import edges_of, stacked
 from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
 from grn.methods.provenance import recordable
@@ -119,18 +119,24 @@ def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any]
             for parameter, value in answer.params.items():
                 chosen.setdefault(parameter, {})[name or "all"] = value
             answer = answer.edges
-        if answer is None or isinstance(answer, pd.DataFrame):
-            return answer
-        return checked_matrices(answer, group, record.name)
+        return None if answer is None else edges_of(answer, group, record.name)
 
     parts, provenance = cells.each(fit_group)
+    _check_columns(parts, record)
     params = {**provenance, **chosen, "min_cells": inputs.min_cells}
     if record.takes_prior:
         params["base_grn"] = arguments["base_grn"] is not None
-    kind = {"signed": record.signed, "directed": record.directed}
-    if all(isinstance(part, pd.DataFrame) for _, part in parts):
-        tested = all("pval" in part for _, part in parts)
-        return stacked(inputs.names, parts, params=params, tested=tested, **kind)
-    if any(isinstance(part, pd.DataFrame) for _, part in parts):
-        raise NetworkError(f"method {record.name!r} returned a table for some groups and matrices for others.")
-    return to_network(cells.names, cells.sources, parts, params=params, **kind)
+    tested = "pval" in parts[0][1]
+    return stacked(inputs.names, parts, params=params, signed=record.signed, directed=record.directed, tested=tested)
+
+
+def _check_columns(parts: Sequence[tuple[str, pd.DataFrame]], record: Method) -> None:
+    """Refuse tables of groups that say different things of an edge."""
+    first, columns = parts[0][0], set(parts[0][1])
+    for group, table in parts:
+        odd = sorted(map(str, columns ^ set(table)))
+        if odd:
+            raise NetworkError(
+                f"method {record.name!r} returned {', '.join(odd)} for one of the groups {first!r} and {group!r} "
+                "alone; fit returns the same columns for all groups."
+            )

@@ -33,6 +33,11 @@ def test_import_of_the_command_line_loads_nothing_heavy():
     assert in_new_process(code).stdout.split() == []
 
 
+def test_the_embedded_model_loads_no_compiler():
+    code = "import sys, grn; grn.models.load('mini'); print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    assert in_new_process(code).stdout.split() == ["True", "False"]
+
+
 def import_time(code: str) -> dict[str, tuple[int, int]]:
     """Microseconds per module: its own, and with all it imports."""
     lines = in_new_process(code, "-X", "importtime").stderr.splitlines()[1:]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from grn._core import checks
 from grn._core.errors import WeightsError
@@ -86,10 +87,23 @@ def panel_size(max_genes: int | None, most: int) -> int:
     return checks.integer("max_genes", max_genes, least=2, most=most, note=", the positions of the checkpoint")
 
 
+class _Undrawn(TorchFunctionMode):
+    """Networks made inside draw no first values, which without memory would only load the compiler of torch."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Calls of ``torch.nn.init`` return their tensor as it is."""
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == torch.nn.init.__name__:
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
+
+
 @contextmanager
 def outline() -> Iterator[None]:
     """Networks made inside have shapes and take no memory, until parameters that fit are put into them."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         yield
 
 

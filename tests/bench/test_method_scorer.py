@@ -7,7 +7,7 @@ import pytest
 
 import grn
 from grn.bench import Reference, run, scorer
-from grn.errors import CapabilityError, ExpressionError, ParameterError
+from grn.errors import CapabilityError, ExpressionError, GrnError, ParameterError
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,37 @@ def test_a_method_that_reads_a_model_needs_no_cells():
     grn.tl.infer_network(bare, method="vvp", params={"translator": None}, sources=names[:2])
     weight = grn.get.edges(bare).set_index(["source", "target"])["weight"].abs()
     assert found.tolist() == [weight["STAT1", "CD14"], weight["SPI1", "LYZ"], 0.0]
+
+
+def test_genes_are_aligned_as_in_a_run():
+    """Mouse genes reach a human model through orthologs, those of several by their place, and by what uns says."""
+    names = ["Gata1", "Spi1", "Myc", "Klf1"]
+    model = grn.models.untrained("scgpt", genes=sorted(map(str.upper, names)), layers=1, width=8, heads=2, rng=0)
+    mouse = ad.AnnData(np.zeros((0, 4), dtype=np.float32), var=pd.DataFrame(index=names), uns={"organism": "mouse"})
+    asked = pd.DataFrame({"source": ["Gata1", "Gata1", "Spi1"], "target": ["Myc", "Klf1", "Myc"]})
+    score = scorer("embedding", params={"translator": None}, model=model)
+    found = score(mouse, asked)
+    assert (found > 0).all() and list(mouse.var.columns) == [], "the object stays as it was"
+    aligned = grn.pp.align_genes(mouse, organism="mouse", orthologs="syntenic", copy=True)
+    assert np.array_equal(found, score(aligned, asked))
+    strange = ad.AnnData(np.zeros((0, 2), dtype=np.float32), var=pd.DataFrame(index=["nothing", "known"]))
+    with pytest.raises(GrnError):
+        score(strange, pd.DataFrame({"source": ["nothing"], "target": ["known"]}))
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "message"),
+    [
+        ("ridge", {"alpha": -1.0}, "alpha=-1.0"),
+        ("vvp", {"context": "men"}, "context='men'"),
+        ("vvp", {"translator": "strng"}, "strng"),
+        ("vvp", {"translator": pd.DataFrame({"a": [1]})}, "Translator from"),
+    ],
+    ids=repr,
+)
+def test_values_are_refused_when_it_is_made(method, params, message):
+    with pytest.raises(ParameterError, match=message):
+        scorer(method, params=params)
 
 
 def test_unknown_methods_and_parameters_are_refused():

@@ -50,6 +50,52 @@ def test_every_method_that_can_be_scored_is(quick, runs, model, mine):
     assert seen["ridge"] == seen["mine"] == "test cells" and seen["ugrn"] == "pretraining cells, training labels"
 
 
+@pytest.fixture(scope="module")
+def scgpt(runs):
+    """A random network of a family with recipes of its own."""
+    genes = sorted({*runs.ONE.genes, *runs.TWO.genes})
+    return grn.models.untrained("scgpt", genes=genes, layers=1, width=16, heads=2, rng=0)
+
+
+def test_recipes_of_a_family_are_scored_by_name(quick, runs, scgpt):
+    names, test = ["scgpt_attention", "scgpt_embedding"], [runs.with_cells(runs.TWO)]
+    table = quick(methods=names, model=scgpt, test=test)
+    by_name = figures(table).droplevel("test")
+    assert by_name.between(0, 1).all() and by_name.nunique() == 2
+    seen = table.groupby("method")["seen"].first()
+    assert seen.loc[names].tolist() == ["pretraining cells, test cells", "pretraining cells"]
+    scorers = {f"{name} again": grn.bench.scorer(name, model=scgpt) for name in names}
+    again = figures(quick(methods=["embedding"], scorers=scorers, model=scgpt, test=test)).droplevel("test")
+    assert by_name.tolist() == pytest.approx([again[f"{name} again"] for name in names], abs=1e-12)
+
+
+def test_published_figures_go_by_what_was_scored(quick, runs):
+    """Not by what it is called."""
+    train, test = (
+        runs.with_cells(reference, expression=None, dataset=name, network="STRING")
+        for reference, name in ((runs.ONE, "hESC"), (runs.TWO, "hHEP"))
+    )
+    methods = [Entry("vvp", label="mine"), Entry("embedding", {"translator": None}, label="VVP"), READINGS["GDT (raw)"]]
+    table = quick(methods=[*methods, READINGS["Emb, shuffled names"]], train=train, test=[test])
+    published = table[table["metric"] == "auprc"].set_index("method")["published"]
+    assert published["mine"] == 0.609, "what the paper gives for VVP"
+    assert published.drop("mine").isna().all()
+
+
+def test_methods_run_in_the_surroundings_of_the_call(quick, runs, mine, monkeypatch):
+    budgets = []
+
+    def fit(inputs):
+        budgets.append((inputs.task.memory_budget, inputs.task.feature_budget))
+        return grn.Network(pd.DataFrame({"source": ["A"], "target": ["B"], "weight": [1.0]}))
+
+    record = Method("whole", fit, "whole", signed=False, probability=False, reference="none")
+    METHODS.add("whole", record)
+    with grn.settings.override(memory_budget=12345, feature_budget=678):
+        quick(methods=["whole"], scorers={"again": grn.bench.scorer("whole")}, test=[runs.with_cells(runs.TWO)])
+    assert budgets == [(12345, 678)] * 2
+
+
 def test_methods_of_cells_give_the_figures_of_their_scorer(quick, runs, mine, caplog):
     test = [runs.with_cells(runs.TWO)]
     by_name = figures(quick(methods=["ridge", "correlation", "mine"], test=test))

@@ -55,6 +55,14 @@ CHANGES = {
 }
 
 
+def test_a_trial_of_another_version_is_another_trial(quick, tmp_path, monkeypatch):
+    done = count_trials(monkeypatch)
+    quick(cache=tmp_path)
+    monkeypatch.setattr(grn, "__version__", "0.0.1")
+    table = quick(cache=tmp_path)
+    assert len(done) == 2 and (table["version"] == "0.0.1").all()
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_trial_of_other_inputs_is_another_trial(quick, tmp_path, monkeypatch, change, runs):
     done = count_trials(monkeypatch)

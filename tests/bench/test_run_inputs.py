@@ -99,9 +99,10 @@ def test_stand_in_cells_are_noted(quick, monkeypatch, runs):
     stand_in = ad.AnnData(values, var=pd.DataFrame(index=genes))
     monkeypatch.setattr(_run, "stand_in_cells", lambda *_, **__: stand_in)
     monkeypatch.setattr(_run, "outside_floors", lambda *_, **__: {"of names": _lengths})
-    found = quick(methods=readings("Pert (origin)", "Pert", "VVP (raw)"), outside=True)
+    found = quick(methods=readings("Pert (origin)", "Pert", "Attn (origin)", "VVP (raw)"), outside=True)
     notes = found.groupby("method")["note"].unique().map(list)
     assert notes["Pert (origin)"] == notes["Pert"] == ["read at the mean cell of the corpus"]
+    assert notes["Attn (origin)"] == ["read in cells of the corpus"], "attention is read cell by cell"
     assert notes["VVP (raw)"] == [""] and found.set_index("method").loc["of names", "kind"].unique() == ["floor"]
     assert not {"|correlation|", "mean expression"} & set(found["method"]), "these are not the cells of the data set"
 
@@ -127,6 +128,7 @@ def test_a_floor_that_knows_few_of_the_genes_is_left_out(quick, monkeypatch):
 # arguments
 
 TRAINED_ON = "what the run trains on"
+MOVING_MEAN = {"context": "mean", "background": "moving"}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,17 @@ TRAINED_ON = "what the run trains on"
         ({"methods": [Entry("vvp", {"translater": None})]}, "translater"),
         ({"methods": [Entry("vvp", {"translator": "strng"})]}, "strng"),
         ({"methods": [Entry("pert", {"translator": 3})]}, "translator=3"),
-        ({"methods": [Entry("vvp", {"order": ["GATA1"]})]}, "cannot be trained"),
+        ({"methods": [Entry("vvp", {"order": ["GATA1"]})]}, "cannot be trained.*with order="),
+        ({"methods": [Entry("attention", {"max_cells": 3, "translator": "train"})]}, "cannot be trained.*max_cells="),
+        ({"methods": [Entry("attention", {"max_cells": 0})]}, "max_cells=0"),
+        ({"methods": [Entry("vvp", {"context": "men"})]}, "context='men'; use one of virtual, mean"),
+        ({"methods": [Entry("gradient_trajectory", {"background": "movng"})]}, "background='movng'"),
+        ({"methods": [Entry("gradient_trajectory", MOVING_MEAN)]}, "needs context='virtual'"),
+        ({"methods": [Entry("vvp", {"order": ["GATA1"], "translator": "strng"})]}, "strng"),
+        ({"methods": [Entry("vvp", {"translator": pd.DataFrame({"a": [1]})})]}, "Translator from"),
+        ({"methods": [Entry("ridge", {"alpha": -1.0})]}, "alpha=-1.0"),
+        ({"methods": 5}, "methods=5; pass a list"),
+        ({"methods": {"ridge": {}}}, "pass a list"),
         ({"methods": [Entry("ugrn", {"translator": None})]}, "averages"),
         ({"methods": [Entry("ridge", {"translator": None})]}, "no parameter 'translator'"),
         ({"methods": [Entry("ridge", "alpha")]}, "dict"),
@@ -149,6 +161,9 @@ TRAINED_ON = "what the run trains on"
         ({"methods": ["vvp", Entry("vvp")]}, "label"),
         ({"methods": [Entry("vvp", label="random")]}, "floor"),
         ({"protocols": "paper"}, "list"),
+        ({"protocols": 5}, "protocols=5; pass a list"),
+        ({"train": 5}, "train=5; pass a list"),
+        ({"test": 5}, "test=5; pass a list"),
         ({"protocols": []}, "paper"),
         ({"protocols": ["papers"]}, "papers"),
         ({"seeds": 0}, "seeds"),
@@ -160,7 +175,7 @@ TRAINED_ON = "what the run trains on"
         ({"rng": -1}, "rng"),
         ({"train": []}, "train"),
         ({"train": ("hESC", "STRING", 500)}, "pair"),
-        ({"train": "hESC"}, "pair"),
+        ({"train": "hESC"}, "'hESC' is no .*pair"),
         ({"test": "hHEP"}, "list"),
         ({"test": []}, "test"),
         ({"test": [3]}, "pair"),

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -56,16 +57,22 @@ def _attention(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -
     tl.attention(adata, model=model, sources=sources, progress=False)
 
 
-Reader = Callable[[AnnData, FoundationModel, Sequence[str]], None]
-# feature -> how it is read, whether it needs cells, the capability of the model it needs
-READERS: dict[str, tuple[Reader, bool, str]] = {
-    "vvp": (_both, False, "value"),
-    "gradient_trajectory": (_both, False, "gradient"),
-    "gradient_moving": (_moving, False, "gradient"),
-    "mean_cell_vvp": (_mean_cell, True, "gradient"),
-    "mean_cell_gradient_trajectory": (_mean_cell, True, "gradient"),
-    "pert": (_pert, True, "value"),
-    "attention": (_attention, True, "attention"),
+class Reader(NamedTuple):
+    """How a feature is read: the call, what of the cells it needs (``""`` for nothing), the capability of the model."""
+
+    read: Callable[[AnnData, FoundationModel, Sequence[str]], None]
+    cells: str
+    capability: str
+
+
+READERS = {
+    "vvp": Reader(_both, "", "value"),
+    "gradient_trajectory": Reader(_both, "", "gradient"),
+    "gradient_moving": Reader(_moving, "", "gradient"),
+    "mean_cell_vvp": Reader(_mean_cell, "mean cell", "gradient"),
+    "mean_cell_gradient_trajectory": Reader(_mean_cell, "mean cell", "gradient"),
+    "pert": Reader(_pert, "mean cell", "value"),
+    "attention": Reader(_attention, "cells", "attention"),
 }
 
 
@@ -125,10 +132,10 @@ class BackboneFeatures:
 
     def can(self, feature: str) -> str:
         """Say why a feature cannot be read; an empty string if it can."""
-        _, needs_cells, capability = READERS[feature]
-        if capability not in self.model.capabilities:
-            return f"{self.model.name} lacks the capability {capability!r}"
-        return "there are no cells" if needs_cells and self.cells is None else ""
+        reader = READERS[feature]
+        if reader.capability not in self.model.capabilities:
+            return f"{self.model.name} lacks the capability {reader.capability!r}"
+        return "there are no cells" if reader.cells and self.cells is None else ""
 
     def cube(self, feature: str, sources: Sequence[str]) -> np.ndarray:
         """Features (G, S, K) of all pairs of some sources, reading what is not kept yet.
@@ -179,11 +186,11 @@ class BackboneFeatures:
         return bool(np.allclose(cell.cpu().numpy(), self.model.value_scale.baseline, atol=1e-5))
 
     def _read(self, feature: str, sources: Sequence[str]) -> None:
-        reader, needs_cells, _ = READERS[feature]
-        adata = self._bare.copy() if not needs_cells else self._with_cells()
-        reader(adata, self.model, sources)
+        reader = READERS[feature]
+        adata = self._with_cells() if reader.cells else self._bare.copy()
+        reader.read(adata, self.model, sources)
         for name in READERS:
-            if name not in adata.varm or READERS[name][0] is not reader:
+            if name not in adata.varm or READERS[name].read is not reader.read:
                 continue
             values = np.asarray(adata.varm[name], dtype=np.float32)
             for i, source in enumerate(np.asarray(adata.uns[name]["sources"], dtype=str)):
@@ -203,7 +210,7 @@ class BackboneFeatures:
     def _path(self, feature: str, source: str) -> Path | None:
         if self._cache is None:
             return None
-        cells = f"-{self._cells_key}" if READERS[feature][1] and self._cells_key else ""
+        cells = f"-{self._cells_key}" if READERS[feature].cells and self._cells_key else ""
         return self._cache / "features" / f"{feature}-{self._key}{cells}" / f"{quote(source, safe='')}.sealed"
 
     def _kept(self, feature: str, source: str) -> np.ndarray | None:

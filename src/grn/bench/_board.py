@@ -21,6 +21,7 @@ from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
 from grn.datasets.reference import Reference
 from grn.methods import Task
+from grn.methods.environment import environment
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import slope
 from grn.methods.probes.translator_fit import fit_on_pairs
@@ -224,9 +225,9 @@ class Board:
         """Absolute weights (genes, regulators in use) that the record gives all pairs; 0 for those it does not list."""
         model, adata = None, self.object
         if entered.record.reads_model:
-            found = self.features(entered.variant)
-            model, adata = found.model, found.object(cells=entered.reads_cells)
-        task = Task(model, sources=self.regulators, seed=seed, show=False)
+            features = self.features(entered.variant)
+            model, adata = features.model, features.object(cells=entered.reads_cells)
+        task = Task(**environment(model, "auto", progress=False), sources=self.regulators, seed=seed)
         genes = pd.MultiIndex.from_product([self.regulators, self.reference.genes])
         weights = strengths(adata, entered.record, task, entered.params).reindex(genes).fillna(0.0).to_numpy()
         values = weights.reshape(len(self.regulators), -1).T  # (G, S)
@@ -241,6 +242,7 @@ class Board:
         else:
             adata = AnnData(np.zeros((0, len(genes)), dtype=np.float32), var=pd.DataFrame(index=genes))
         adata.var["is_regulator"] = np.isin(genes, self.reference.regulators)
+        adata.uns["organism"] = self.reference.organism
         return adata
 
 

@@ -20,18 +20,10 @@ from grn.models import FoundationModel, load
 from grn.models.translator import Translator
 
 TRAINED = "train"
-_BOTH = ("vvp", "gradient_trajectory")
-# method -> features that are kept on disk and translated
-_PROBES = {
-    "vvp": ("vvp",),
-    "gradient_trajectory": ("gradient_trajectory",),
-    "pert": ("pert",),
-    "attention": ("attention",),
-    "embedding": ("embedding",),
-    "ugrn": _BOTH,
-}
-# methods that are given without a translator where none is asked for
-_RAW = ("pert", "attention")
+# parameters of records with which features are kept on disk and translated
+_OF_A_READING = ("context", "background")
+_KEPT = {*READERS, "embedding"}
+MEAN_CELL = "mean cell"
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,11 @@ class FeatureScore:
     features: tuple[str, ...]
     probes: tuple[str, ...]
     translator: Any
+
+    @property
+    def trained(self) -> bool:
+        """Whether a translator is fitted on the training set."""
+        return is_trained(self.translator)
 
 
 @dataclass(frozen=True)
@@ -91,19 +88,31 @@ class Competitor:
     @property
     def trained(self) -> bool:
         """Whether a translator is fitted on the training set."""
-        return self.reading is not None and self.reading.translator == TRAINED
+        return self.reading is not None and self.reading.trained
+
+    @property
+    def cells(self) -> str:
+        """What it reads of the cells of the data set: ``"cells"``, their ``"mean cell"``, or ``""`` for nothing."""
+        if self.reading is not None:
+            read = {READERS[feature].cells for feature in self.features if feature in READERS} - {""}
+            return min(read, default="")
+        if "cells" in (*self.record.needs, *self.record.optional):
+            return "cells"
+        return MEAN_CELL if self.params.get("context") == "mean" else ""
 
     @property
     def reads_cells(self) -> bool:
         """Whether it reads cells of the data set."""
-        if self.reading is not None:
-            return any(READERS[feature][1] for feature in self.features if feature in READERS)
-        # attention is computed on cells though the record can do without
-        return "cells" in self.record.needs or "attention" == self.record.name or self.params.get("context") == "mean"
+        return self.cells != ""
+
+
+def is_trained(translator: Any) -> bool:
+    """Whether this stands for a translator that is fitted on the training set."""
+    return isinstance(translator, str) and translator == TRAINED
 
 
 def competitor(entry: Entry) -> Competitor:
-    """An entry with its record; an error if there is none, or if it has no such parameter."""
+    """An entry with its record; an error if there is none, or if it refuses a parameter."""
     record = _record(entry.method)
     if entry.variant not in VARIANTS:
         raise ParameterError(f"variant={entry.variant!r}; use one of {', '.join(map(repr, VARIANTS))}.")
@@ -111,19 +120,21 @@ def competitor(entry: Entry) -> Competitor:
         raise ParameterError(f"variant={entry.variant!r} is done to a model, and method {entry.method!r} reads none.")
     params: dict[str, Any] = checks.mapping("params", entry.params, example="{'translator': None}")
     reading = None
-    if entry.method in _PROBES:
-        translator = params.pop("translator", None if entry.method in _RAW else TRAINED)
-        record.check(params)
-        reading = _reading(entry.method, params, translator)
-        if reading is None and isinstance(translator, str) and translator == TRAINED:
+    if record.features and _KEPT.issuperset(record.features):
+        translates = "translator" in record.parameters()
+        translator = params.pop("translator", TRAINED if translates else None)
+        record.verified(params)
+        reading = _reading(record, params, translator)
+        if reading is None and is_trained(translator):
+            asked = ", ".join(f"{name}=" for name in params if name not in _OF_A_READING)
             raise ParameterError(
-                f"{entry.name!r} cannot be trained on the training set: that is offered with context= and background= "
-                "alone. Pass translator=None or a shipped one such as 'string'."
+                f"{entry.name!r} cannot be trained on the training set: features are not kept with {asked}. Leave it "
+                f"out, or pass translator=None{' or a shipped one such as ' + repr('string') if translates else ''}."
             )
-        if translator is not None or "translator" in record.parameters():
+        if translator is not None or translates:
             params["translator"] = translator
     if reading is None:
-        record.check(params)
+        record.verified(params)
     kind = entry.kind or ("ablation" if entry.variant else "method")
     return Competitor(entry.name, kind, record, params, entry.variant, reading, _key(entry, record))
 
@@ -136,27 +147,23 @@ def _record(method: str) -> Method:
     return METHODS[method]
 
 
-def _reading(method: str, params: Mapping[str, Any], translator: Any) -> FeatureScore | None:
+def _reading(record: Method, params: Mapping[str, Any], translator: Any) -> FeatureScore | None:
     """The features that say the same as the record, if such are kept."""
-    if method == "ugrn" and translator is None:
+    if len(record.features) > 1 and translator is None:
         raise ParameterError(
-            "method 'ugrn' averages translated features; pass translator='train' or a shipped one, or enter 'vvp' and "
-            "'gradient_trajectory' with translator=None."
+            f"method {record.name!r} averages translated features; pass translator='train' or a shipped one, or enter "
+            f"{' and '.join(map(repr, record.features))} with translator=None."
         )
-    if method == "embedding" and translator is None:
+    if set(params) - set(_OF_A_READING):
         return None
-    asked = dict(params)
-    context, background = asked.pop("context", None), asked.pop("background", "fixed")
-    if asked or context not in (None, "virtual", "mean") or background not in ("fixed", "moving"):
-        return None
-    probes = _PROBES[method]
-    if context == "mean":
-        return (
-            None
-            if background == "moving"
-            else FeatureScore(tuple(f"mean_cell_{p}" for p in probes), probes, translator)
-        )
-    return FeatureScore(("gradient_moving",) if background == "moving" else probes, probes, translator)
+    features = record.features
+    if params.get("context") == "mean":
+        features = tuple(f"mean_cell_{probe}" for probe in features)
+    if params.get("background") == "moving":
+        features = ("gradient_moving",)
+    if features == ("embedding",) and translator is None:
+        return None  # the record compares them
+    return FeatureScore(features, record.features, translator)
 
 
 def obstacle(record: Method, model: FoundationModel | None) -> str:
@@ -181,7 +188,7 @@ def check_record(record: Method, model: FoundationModel | None) -> None:
 
 def shipped_translators(reading: FeatureScore, model: FoundationModel) -> dict[str, Translator]:
     """Translators that were not fitted here, by feature; none where the feature itself is the score."""
-    if reading.translator is None or reading.translator == TRAINED:
+    if reading.translator is None or reading.trained:
         return {}
     of_probe = translators_for(model, reading.translator, reading.probes)
     grids = {"vvp": model.value_scale.perturbation_grid, "gradient_trajectory": model.value_scale.gradient_grid}
@@ -197,18 +204,28 @@ def chosen(
     """Who competes, the readings of the published tables by default; and the model, loaded if any of them reads it."""
     if isinstance(methods, str | Entry):
         raise ParameterError(f"methods={methods!r} is a single method; pass a list such as [{methods!r}].")
+    if methods is not None and (isinstance(methods, Mapping) or not isinstance(methods, Iterable)):
+        raise ParameterError(f"methods={checks.shown(methods)}; pass a list such as ['ridge', 'vvp'].")
     entries = [_entry(given) for given in (READINGS.values() if methods is None else methods)]
-    entered = [competitor(entry) for entry in entries]
-    names = [one.name for one in entered]
+    competitors = [competitor(entry) for entry in entries]
+    names = [entered.name for entered in competitors]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ParameterError(f"{twice[0]!r} is the name of several methods; tell them apart by Entry(label=...).")
-    loaded = load(model) if any(one.record.reads_model for one in entered) else None
-    for one in entered:
-        check_record(one.record, loaded)
-        if one.reading is not None and loaded is not None:
-            shipped_translators(one.reading, loaded)  # refused before anything is read
-    return entered, loaded
+    loaded = load(model) if any(entered.record.reads_model for entered in competitors) else None
+    for entered in competitors:
+        check_record(entered.record, loaded)
+        if loaded is not None:
+            _check_translators(entered, loaded)
+    return competitors, loaded
+
+
+def _check_translators(entered: Competitor, model: FoundationModel) -> None:
+    """Refuse translators before anything is read."""
+    if entered.reading is not None:
+        shipped_translators(entered.reading, model)
+    elif entered.params.get("translator") is not None and entered.record.features:
+        translators_for(model, entered.params["translator"], entered.record.features)
 
 
 def _entry(given: object) -> Entry:
@@ -226,8 +243,8 @@ def _key(entry: Entry, record: Method) -> str | None:
     """All that an entry depends on; nothing is known of what a function of the user does."""
     if not record.fit.__module__.startswith("grn."):
         return None
-    told = _content({**record.parameters(), **entry.params})
-    return None if told is None else repr((entry.method, told, entry.variant, entry.name, entry.kind))
+    params = _content({**record.parameters(), **entry.params})
+    return None if params is None else repr((entry.method, params, entry.variant, entry.name, entry.kind))
 
 
 def _content(value: Any) -> str | None:

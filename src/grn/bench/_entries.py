@@ -53,8 +53,8 @@ class Entry:
         """Name in the table."""
         if self.label:
             return self.label
-        told = ", ".join(f"{name}={recordable(value)}" for name, value in self.params.items())
-        return f"{self.method}{f'({told})' if told else ''}{f', {self.variant}' if self.variant else ''}"
+        params = ", ".join(f"{name}={recordable(value)}" for name, value in self.params.items())
+        return f"{self.method}{f'({params})' if params else ''}{f', {self.variant}' if self.variant else ''}"
 
 
 def _listed(*entries: Entry) -> Mapping[str, Entry]:
@@ -62,7 +62,7 @@ def _listed(*entries: Entry) -> Mapping[str, Entry]:
 
 
 _RAW, _TRAINED = {"translator": None}, {"translator": "train"}
-_ORDERED, _RENAMED = "shuffled weights", "shuffled names"
+_SHUFFLED, _RENAMED = "shuffled weights", "shuffled names"
 
 READINGS: Mapping[str, Entry] = _listed(
     Entry("pert", _RAW, label="Pert (origin)"),
@@ -75,10 +75,10 @@ READINGS: Mapping[str, Entry] = _listed(
     Entry("vvp", _TRAINED, label="VVP"),
     Entry("gradient_trajectory", _TRAINED, label="GDT"),
     Entry("ugrn", _TRAINED, label="Ens"),
-    Entry("vvp", _TRAINED, _ORDERED, "VVP, shuffled weights"),
-    Entry("gradient_trajectory", _TRAINED, _ORDERED, "GDT, shuffled weights"),
-    Entry("ugrn", _TRAINED, _ORDERED, "Ens, shuffled weights"),
-    Entry("embedding", _TRAINED, _ORDERED, "Emb, shuffled weights"),
+    Entry("vvp", _TRAINED, _SHUFFLED, "VVP, shuffled weights"),
+    Entry("gradient_trajectory", _TRAINED, _SHUFFLED, "GDT, shuffled weights"),
+    Entry("ugrn", _TRAINED, _SHUFFLED, "Ens, shuffled weights"),
+    Entry("embedding", _TRAINED, _SHUFFLED, "Emb, shuffled weights"),
     Entry("ugrn", _TRAINED, _RENAMED, "Ens, shuffled names"),
     Entry("embedding", _TRAINED, _RENAMED, "Emb, shuffled names"),
     Entry("gradient_trajectory", {**_TRAINED, "background": "moving"}, label="GDT, moving background", kind="ablation"),

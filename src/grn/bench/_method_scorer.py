@@ -13,10 +13,14 @@ from anndata import AnnData
 from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError
 from grn._core.rng import RNGLike, seed_of
-from grn.bench._competitors import TRAINED, check_record
+from grn.bench._competitors import check_record, is_trained
+from grn.genes import tables
 from grn.methods import METHODS, Method, Task
+from grn.methods.environment import environment
+from grn.methods.probes.score import translators_for
 from grn.methods.runner import fit
 from grn.models import FoundationModel, load
+from grn.pp import align_genes
 
 
 def strengths(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> pd.Series:
@@ -60,9 +64,18 @@ class MethodScorer:
                 "that have, such as test=[('mDC', 'STRING')], or give the reference expression=..."
             )
         wanted = [str(name) for name in pd.unique(pairs["source"].astype(str))]
-        task = Task(self.model, sources=wanted, seed=self.seed, n_jobs=self.n_jobs, show=False)
+        surroundings = environment(self.model, "auto", progress=False)
+        task = Task(**surroundings, sources=wanted, seed=self.seed, n_jobs=self.n_jobs)
+        adata = adata if self.model is None or "grn_symbol" in adata.var else self._aligned(adata)
         asked = pd.MultiIndex.from_arrays([pairs["source"].astype(str), pairs["target"].astype(str)])
         return strengths(adata, self.record, task, self.params).reindex(asked).fillna(0.0).to_numpy()
+
+    @staticmethod
+    def _aligned(adata: AnnData) -> AnnData:
+        """The object with the genes that stand behind its names, as :func:`grn.bench.run` gives it to methods."""
+        organism = str(adata.uns.get("organism", "auto"))
+        organism = organism if organism in tables.ORGANISMS else "auto"
+        return align_genes(adata, organism=organism, orthologs="syntenic", min_overlap=0.0, copy=True)
 
 
 def scorer(
@@ -85,7 +98,8 @@ def scorer(
     params
         Parameters of the method.
     model
-        Foundation model, for methods that read one; the genes of the object go by its names.
+        Foundation model, for methods that read one. The genes of an object that :func:`grn.pp.align_genes` has not
+        seen are aligned first; ``uns["organism"]`` says whose they are, else their names tell.
     rng
         Seed of its randomness.
     n_jobs
@@ -100,7 +114,7 @@ def scorer(
     Raises
     ------
     ParameterError
-        If there is no such method, or it has no such parameter.
+        If there is no such method, or it refuses a parameter.
     CapabilityError
         If the method reads knock-outs or time, or models of another family.
 
@@ -118,10 +132,12 @@ def scorer(
     >>> bool(grn.bench.scorer("ridge")(toy, pairs).mean() > 0.1)
     True
     """
-    record, own = METHODS[method], checks.mapping("params", params, example="{'alpha': 0.1}")
-    record.check(own)
-    if own.get("translator") == TRAINED:
+    record, given = METHODS[method], checks.mapping("params", params, example="{'alpha': 0.1}")
+    record.verified(given)
+    if is_trained(given.get("translator")):
         raise ParameterError("translator='train' needs a training set; enter the method in grn.bench.run(methods=...).")
     loaded = load(model) if record.reads_model else None
     check_record(record, loaded)
-    return MethodScorer(record, own, loaded, seed_of(rng), checks.jobs(n_jobs))
+    if loaded is not None and record.features and given.get("translator") is not None:
+        translators_for(loaded, given["translator"], record.features)  # refused before anything is read
+    return MethodScorer(record, given, loaded, seed_of(rng), checks.jobs(n_jobs))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from grn.bench._competitors import Competitor, competitor
+from grn.bench._entries import READINGS
+
 _COLUMNS = ("Pert (origin)", "Attn (origin)", "Pert", "Emb", "VVP", "GDT", "Ens")
 _ROWS = {
     ("STRING", "hHEP"): (0.496, 0.507, 0.586, 0.732, 0.609, 0.906, 0.909),
@@ -13,8 +16,21 @@ _ROWS = {
 }
 
 
-def published(method: str, *, train: str, network: str, test: str, protocol: str, metric: str) -> float:
-    """AUPRC the paper reports for a method on another backbone, or NaN."""
+def published_label(entered: Competitor) -> str:
+    """The label in the paper of what a competitor is, whatever it is called here; ``""`` if it is not in there."""
+    identity = _identity(entered)
+    return next((label for label in _COLUMNS if _identity(competitor(READINGS[label])) == identity), "")
+
+
+def _identity(entered: Competitor) -> tuple[str, ...]:
+    """Method, variant, features and where their translator comes from."""
+    translator = None if entered.reading is None else entered.reading.translator
+    origin = "none" if translator is None else "training" if entered.trained else "elsewhere"
+    return (entered.record.name, entered.variant, origin, *entered.features)
+
+
+def published(label: str, *, train: str, network: str, test: str, protocol: str, metric: str) -> float:
+    """AUPRC the paper reports under a label on another backbone, or NaN."""
     row = _ROWS.get((network, test))
-    told = train == f"hESC/{network}" and protocol == "paper" and metric == "auprc" and method in _COLUMNS
-    return row[_COLUMNS.index(method)] if told and row is not None else float("nan")
+    comparable = train == f"hESC/{network}" and protocol == "paper" and metric == "auprc" and label in _COLUMNS
+    return row[_COLUMNS.index(label)] if comparable and row is not None else float("nan")

@@ -70,7 +70,7 @@ def run(
     scorers
         Methods of your own: name -> ``score(adata, pairs)``, which returns one finite number per row of ``pairs``
         (columns ``source`` and ``target``), higher for edges. ``adata`` holds the genes, the cells where the data set
-        has any, and ``var["is_regulator"]``.
+        has any, ``var["is_regulator"]`` and ``uns["organism"]``.
     model
         Backbone: a name from ``grn.models.available()``, a path, or a model.
     train
@@ -120,8 +120,8 @@ def run(
         ``backbone``, ``train``, ``train_dataset``, ``test``, ``unit`` (data sets of one unit are not independent),
         ``network``, ``size``, ``protocol``, ``negatives``, ``metric``, ``value``, ``low``, ``high``,
         ``best_floor``, ``floor`` (its value), ``gain``, ``gain_low``, ``gain_high``, ``published`` (AUPRC of the
-        paper, another backbone), ``seen`` (what it has read; a model that was given known networks or texts says so in
-        an attribute ``seen``), ``note``;
+        paper for the same reading of another backbone), ``seen`` (what it has read; a model that was given known
+        networks or texts says so in an attribute ``seen``), ``note``;
 
         counts ``n_pos``, ``n_neg``, ``prevalence``, ``regulators``, ``edges_with_partner`` (share of the edges that
         degree-matching could keep), ``coverage`` (share of the edges among genes the backbone knows), ``seeds``;
@@ -202,11 +202,19 @@ def run(
 
 
 def _check(protocols: Sequence[str], **numbers: int | None) -> None:
-    if isinstance(protocols, str) or not protocols or any(p not in PROTOCOLS for p in protocols):
+    listed = _listed("protocols", protocols, "['paper', 'strict']")
+    if not listed or any(p not in PROTOCOLS for p in listed):
         raise ParameterError(f"protocols={protocols!r}; pass a list of {', '.join(PROTOCOLS)}.")
     for name, value in numbers.items():
         if value is not None or name != "max_regulators":
             checks.integer(name, value, least=1)
+
+
+def _listed(name: str, value: Any, example: str) -> list[Any]:
+    """What is listed; refuses a single thing."""
+    if isinstance(value, str | Mapping | Reference) or not isinstance(value, Iterable):
+        raise ParameterError(f"{name}={checks.shown(value)}; pass a list such as {example}.")
+    return list(value)
 
 
 def _check_scorers(scorers: Mapping[str, Scorer] | None, entered: Sequence[str]) -> None:
@@ -235,26 +243,24 @@ def _pairings(
     train: Named | Sequence[Named], test: Sequence[str | Named] | None, size: int, path: str | Path | None
 ) -> list[tuple[Reference, tuple[Reference, ...]]]:
     """Training references with the references each is tested on."""
-    single = isinstance(train, Reference) or (isinstance(train, tuple) and all(isinstance(t, str) for t in train))
-    if isinstance(test, str | Reference):
-        raise ParameterError(f"test={test!r} is a single data set; pass a list of it.")
-
-    found = []
-    for one in [train] if single else list(train):  # type: ignore[list-item]
-        learned = as_reference(one, size, path)  # type: ignore[arg-type]
-        wanted: list[str | Named] = list(test) if test is not None else []
-        if test is None:
+    single = isinstance(train, Reference | str) or (isinstance(train, tuple) and all(isinstance(t, str) for t in train))
+    given = None if test is None else _listed("test", test, "['hHEP'] or [('hHEP', 'STRING')]")
+    pairings = []
+    for named in [train] if single else _listed("train", train, "[('hESC', 'STRING'), ('hHEP', 'STRING')]"):
+        learned = as_reference(named, size, path)
+        wanted: list[str | Named] = given or []
+        if given is None:
             others = BEELINE if learned.network != "Lofgof" else ("mESC",)
             wanted = [d for d in others if d != learned.dataset]
-        named = [as_reference((w, learned.network) if isinstance(w, str) else w, size, path) for w in wanted]
+        tests = [as_reference((w, learned.network) if isinstance(w, str) else w, size, path) for w in wanted]
         # nothing is tested on what it was trained on, so that one list of test sets serves several training sets
-        named = [r for r in named if (r.sha256, r.dataset) != (learned.sha256, learned.dataset)]
-        if not named:
+        tests = [r for r in tests if (r.sha256, r.dataset) != (learned.sha256, learned.dataset)]
+        if not tests:
             raise ParameterError(f"there is no other data set to test {learned.name} on; pass test=[...].")
-        found.append((learned, tuple(named)))
-    if not found:
+        pairings.append((learned, tuple(tests)))
+    if not pairings:
         raise ParameterError("train names no data set; pass ('hESC', 'STRING') or a grn.bench.Reference.")
-    return found
+    return pairings
 
 
 def as_reference(named: Named, size: int, path: str | Path | None) -> Reference:

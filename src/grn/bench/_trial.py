@@ -15,9 +15,9 @@ from grn._core.rng import child
 from grn._kernels.rewire import rewire
 from grn.bench import floors
 from grn.bench._board import Board
-from grn.bench._competitors import TRAINED, Competitor
+from grn.bench._competitors import MEAN_CELL, Competitor, is_trained
 from grn.bench._figures import Figures, evaluate, gain_rows
-from grn.bench._published_figures import published
+from grn.bench._published_figures import published, published_label
 from grn.bench.audit import Audit, audit
 from grn.bench.metrics import auprc
 from grn.bench.negatives import Sample, sample
@@ -123,10 +123,11 @@ def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
         found.values["direction"] = _direction(test.reference, grids[name], one_way)
     rows = _rows(figures, kinds, notes, _seen(contest.competitors, test))
     facts = _facts(train.board, test, protocol, audit(made), samples, contest)
+    labels = {entered.name: published_label(entered) for entered in contest.competitors}
     return pd.DataFrame([{**facts, **row} for row in rows]).assign(
         published=lambda t: [
             published(
-                m,
+                labels.get(m, ""),
                 train=facts["train"],
                 network=facts["network"],
                 test=facts["test"],
@@ -154,7 +155,8 @@ def _grids(
             grids[entered.name] = [test.fixed(entered, contest.seed)] * len(seeds)
         kinds[entered.name] = entered.kind
         if entered.reads_cells and test.cells_are != "own":
-            notes[entered.name] = "read at the mean cell of the corpus"
+            where = "at the mean cell" if entered.cells == MEAN_CELL else "in cells"
+            notes[entered.name] = f"read {where} of the corpus"
     learned = floors.transfer(made)
     own = [floors.own_degree(test.reference, mask=mask, rng=seed) for seed in seeds]
     fixed = {**floors.expression(test.reference), **{k: f(test.reference) for k, f in contest.extra_floors.items()}}
@@ -277,7 +279,7 @@ def _labels_read(entered: Competitor) -> list[str]:
     """Labels and prior networks behind a competitor."""
     translator = entered.params.get("translator") if entered.reading is None else entered.reading.translator
     named = translator if isinstance(translator, str) else "of its own"
-    labels = [] if translator is None else ["training labels" if translator == TRAINED else f"labels ({named})"]
+    labels = [] if translator is None else ["training labels" if is_trained(translator) else f"labels ({named})"]
     return [*labels, *(["a base GRN"] if entered.params.get("base_grn") is not None else [])]
 
 

@@ -34,8 +34,11 @@ def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, c
     keys = [entered.key for entered in contest.competitors]
     if contest.scorers or None in keys:
         return None
-    told = [
+    from grn import __version__
+
+    facts = [
         _VERSION,
+        __version__,
         *_described(group.train, setting),
         *_described(reference, setting),
         group.protocol,
@@ -47,17 +50,17 @@ def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, c
         f"{contest.seeds} {contest.n_boot} {contest.seed}",
         *sorted(f"{name} {getattr(floor, 'sha256', '')}" for name, floor in contest.extra_floors.items()),
     ]
-    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return setting.cache / "trials" / f"{key}.sealed"
 
 
 def _described(reference: Reference, setting: BoardSetting) -> list[str]:
     """All of a reference that a trial depends on, the cells that stand in for its own among it."""
-    own = "" if reference.expression is None else fingerprint(reference.expression)
+    measured = "" if reference.expression is None else fingerprint(reference.expression)
     read, kind = cells_of(reference, setting.stand_in)
     stand_in = "" if read is None or kind == "own" else fingerprint(read)
     facts = [reference.sha256, reference.name, reference.organism, reference.unit, str(reference.directed)]
-    return [*facts, own, stand_in]
+    return [*facts, measured, stand_in]
 
 
 def stored_trial(

@@ -43,7 +43,7 @@ def infer(
     record = METHODS[method]
     check_client(asked["client"])
     arguments = checks.mapping("params", params, example="{'translator': 'chip'}")
-    record.check(arguments)
+    record.verified(arguments)  # refused before a model is loaded
     asked_model = model if record.reads_model else None
     inputs = inputs_of(adata, model=asked_model, device=device, n_jobs=n_jobs, progress=progress, **asked)
     inputs.check_target(copy=copy, key=key)

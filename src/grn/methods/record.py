@@ -128,6 +128,11 @@ class Method:
         Citation.
     needs
         What it reads beside the names of genes: ``"cells"``, ``"model"``, ``"perturbation"``, ``"time"``.
+    optional
+        What it reads too where there is some, and else does without.
+    features
+        Features of a pair, by the names that translators know, where its edges are nothing but these: raw, or
+        translated and averaged. ``()`` for all other methods.
     verify
         ``verify(*, ...)``, called first: refuses values of parameters, before anything is read.
     prepare
@@ -162,6 +167,8 @@ class Method:
     probability: bool
     reference: str
     needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     verify: Callable[..., None] | None = None
     prepare: Callable[..., Any] | None = None
     report: Callable[..., Result] | None = None
@@ -181,7 +188,7 @@ class Method:
 
     def __post_init__(self) -> None:
         """Refuse a record that could not be called by name."""
-        unknown = sorted(set(self.needs) - set(NEEDS))
+        unknown = sorted({*self.needs, *self.optional} - set(NEEDS))
         if unknown:
             raise ParameterError(
                 f"method {self.name!r} needs {', '.join(map(repr, unknown))}; a record may need: {', '.join(NEEDS)}."
@@ -193,6 +200,9 @@ class Method:
                     what = "no default" if default is inspect.Parameter.empty else "two defaults"
                     raise ParameterError(f"parameter {name!r} of method {self.name!r} has {what}; give it one.")
                 defaults[name] = default
+        strange = [] if self.verify is None else sorted(set(keywords(self.verify)) - set(defaults))
+        if strange:
+            raise ParameterError(f"verify of method {self.name!r} takes {strange[0]!r}, which is no parameter of it.")
 
     @property
     def reads_model(self) -> bool:
@@ -234,6 +244,14 @@ class Method:
                 f"method {self.name!r} has no parameter {', '.join(map(repr, unknown))}; valid are: "
                 f"{', '.join(f'{k}={v!r}' for k, v in valid.items()) or 'none'}."
             )
+
+    def verified(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, those given beside the defaults; refuses unknown ones, and values that ``verify`` refuses."""
+        self.check(params)
+        arguments = {**self.parameters(), **params}
+        if self.verify is not None:
+            self.verify(**{name: arguments[name] for name in keywords(self.verify)})
+        return arguments
 
 
 def _same(one: Any, other: Any) -> bool:

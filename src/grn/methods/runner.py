@@ -59,7 +59,7 @@ def run(
         If the method returns no network, or edges between other genes or groups than those asked for, or reads other
         values than it was asked to, or gives tables that it did not declare.
     """
-    arguments = {**record.parameters(), **params}
+    arguments = record.verified(params)
     inputs.need_matrix()
     with reads_of() as reads:
         result = _result(inputs, record, arguments, handed or {}, report=report)
@@ -73,14 +73,12 @@ def run(
 
 def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> Network:
     """All edges of a record, neither listed nor checked: for repetitions on changed objects."""
-    return _result(Inputs(adata, task), record, {**record.parameters(), **params}, {}, report=False).network
+    return _result(Inputs(adata, task), record, record.verified(params), {}, report=False).network
 
 
 def _result(
     inputs: Inputs, record: Method, arguments: Mapping[str, Any], handed: Mapping[str, Any], *, report: bool
 ) -> Result:
-    if record.verify is not None:
-        _called(record.verify, arguments)
     prepared = None if record.prepare is None else _called(record.prepare, arguments, inputs)
     extra = {**handed, "prepared": prepared}
     if record.by_group:

@@ -269,7 +269,7 @@ def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | No
     """Parameters of a method as a dict, a base GRN in names of the object; or an error."""
     if given is not None and not isinstance(given, Mapping):
         raise ParameterError(f"params={given!r}; pass a dict by name, such as {{'alpha': 0.1}}.")
-    record.check(given or {})
+    record.verified(given or {})
     found = dict(given or {})
     if isinstance(found.get("base_grn"), pd.DataFrame):
         found["base_grn"] = base_grn(found["base_grn"], adata=adata)

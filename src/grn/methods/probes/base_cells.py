@@ -56,10 +56,16 @@ class BaseCells:
         return encode(model, nothing, self.reference, self.column, panel)[0]
 
 
+def verify_context(*, context: str | None) -> None:
+    """Refuse what is no context; ``None`` is decided later, by the groups."""
+    if context is not None:
+        checks.word("context", context, CONTEXTS)
+
+
 def base_cells(inputs: Inputs, genes: PairGenes, *, context: str) -> BaseCells:
     """The base cells of a context; reads the cells twice: to know their scale, and for all means."""
     groupby = inputs.task.groupby
-    checks.word("context", context, CONTEXTS)
+    verify_context(context=context)
     column = {str(gene): i for i, gene in enumerate(genes.ids) if gene}
     if context == "virtual":
         if groupby is not None:

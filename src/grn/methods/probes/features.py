@@ -103,16 +103,21 @@ def gradient_trajectory(
     model = inputs.task.model
     need(model, "gradient", "gradient trajectory")
     points = value_grid(grid, model.value_scale.gradient_grid, "grid")
-    checks.word("background", background, ("fixed", "moving"))
+    check_background(background, context)
     if background == "moving" and model.gradient_kind != "exact":
         raise CapabilityError(
             f"background='moving' sets all genes to one value, which means nothing to {model.name!r} "
             f"({model.value_scale.name}); use background='fixed'."
         )
-    if background == "moving" and context != "virtual":
-        raise ParameterError("background='moving' sets all genes to the grid value; it needs context='virtual'.")
     reading = Gradient(points, moving=background == "moving")
     return collect(inputs, reading, context=context, order=order, store=store)["gradient_trajectory"]
+
+
+def check_background(background: str, context: str | None) -> None:
+    """Refuse a background there is none of, or that leaves nothing of the context; ``None`` is not decided yet."""
+    checks.word("background", background, ("fixed", "moving"))
+    if background == "moving" and context not in (None, "virtual"):
+        raise ParameterError("background='moving' sets all genes to the grid value; it needs context='virtual'.")
 
 
 def both(

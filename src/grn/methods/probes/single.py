@@ -7,12 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.errors import CapabilityError
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.attention import attention
-from grn.methods.probes.base_cells import refuse_groups
+from grn.methods.probes.base_cells import refuse_groups, verify_context
 from grn.methods.probes.embedding import gene_embeddings, pair_embeddings, pairing
 from grn.methods.probes.score import check_grid, context_of, logistic, slope, translators_for
 from grn.methods.record import METHODS, Method
@@ -35,6 +36,12 @@ def fit_vvp(
     return _translated(inputs, "vvp", read, translator, context)
 
 
+def verify_trajectory(*, context: str | None, background: str) -> None:
+    """Refuse what is no context or background, and the two that exclude each other."""
+    verify_context(context=context)
+    features.check_background(background, context)
+
+
 def fit_gradient(
     inputs: Inputs,
     *,
@@ -52,6 +59,12 @@ def fit_gradient(
 def fit_pert(inputs: Inputs) -> Network:
     """Zero-out on the mean cell: the signed change is the weight."""
     return _translated(inputs, "pert", partial(features.pert, inputs), None, "mean")
+
+
+def verify_attention(*, max_cells: int | None) -> None:
+    """Refuse what is no number of cells."""
+    if max_cells is not None:
+        checks.integer("max_cells", max_cells, least=1, note=", or None for all cells")
 
 
 def fit_attention(inputs: Inputs, *, max_cells: int = 32) -> Network:
@@ -143,6 +156,8 @@ _PROBES = (
         signed=True,
         probability=True,
         needs=("model",),
+        features=("vvp",),
+        verify=verify_context,
         uses_client=True,
         confidence="probability",
         cost="8 passes per source",
@@ -154,6 +169,8 @@ _PROBES = (
         signed=True,
         probability=True,
         needs=("model",),
+        features=("gradient_trajectory",),
+        verify=verify_trajectory,
         uses_client=True,
         confidence="probability",
         cost="8 dual passes per source",
@@ -165,6 +182,7 @@ _PROBES = (
         signed=True,
         probability=False,
         needs=("model", "cells"),
+        features=("pert",),
         uses_client=True,
         inputs="foundation model, RNA",
         cost="a pass per source and group",
@@ -176,6 +194,9 @@ _PROBES = (
         signed=False,
         probability=False,
         needs=("model",),
+        optional=("cells",),
+        features=("attention",),
+        verify=verify_attention,
         uses_client=True,
         inputs="foundation model, RNA",
         cost="a pass per cell",
@@ -187,6 +208,7 @@ _PROBES = (
         signed=False,
         probability=True,
         needs=("model",),
+        features=("embedding",),
         confidence="probability",
         cost="none",
     ),

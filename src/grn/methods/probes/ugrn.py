@@ -10,6 +10,7 @@ import numpy as np
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
+from grn.methods.probes.base_cells import verify_context
 from grn.methods.probes.score import check_grid, context_of, logistic, slope, translators_for
 from grn.methods.record import METHODS, Method
 from grn.models import FoundationModel
@@ -78,6 +79,8 @@ METHODS.add(
         signed=True,
         probability=True,
         needs=("model",),
+        features=FEATURES,
+        verify=verify_context,
         uses_client=True,
         confidence="probability",
         reference="arXiv 2605.08128",

@@ -14,11 +14,34 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--runslow"):
+        items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
         return
     skip = pytest.mark.skip(reason="slow: run with --runslow")
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+def dealt(items, n_workers):
+    """Items in one share per worker, files with slow tests first: what is left to steal at the end is quick.
+
+    ``--dist worksteal`` gives every worker as many items as any other, in order, and steals from the end of a share.
+    """
+    if n_workers < 2:
+        return list(items)
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    slow = [tests for tests in files.values() if any("slow" in test.keywords for test in tests)]
+    first = [[test for tests in slow[worker::n_workers] for test in tests] for worker in range(n_workers)]
+    rest = [test for tests in files.values() if tests not in slow for test in tests]
+    order = []
+    for worker, share in enumerate(first):
+        size = (len(items) - len(order)) // (n_workers - worker)
+        filling = max(0, size - len(share))
+        order += share[:size] + rest[:filling]
+        rest = share[size:] + rest[filling:]
+    return order
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 """The benchmark scores the methods of the package by their names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import grn
 from grn.bench import READINGS, Entry
+from grn.bench._board import Board
 from grn.bench._competitors import competitor, obstacle
-from grn.errors import CapabilityError
+from grn.errors import CapabilityError, ParameterError
 from grn.methods import METHODS, Method
 
 QUICK = {
@@ -94,6 +97,47 @@ def test_methods_run_in_the_surroundings_of_the_call(quick, runs, mine, monkeypa
     with grn.settings.override(memory_budget=12345, feature_budget=678):
         quick(methods=["whole"], scorers={"again": grn.bench.scorer("whole")}, test=[runs.with_cells(runs.TWO)])
     assert budgets == [(12345, 678)] * 2
+
+    def tell(inputs):
+        raise ParameterError(f"a budget of {inputs.task.memory_budget}")
+
+    METHODS.add("whole", replace(record, fit=tell), replace=True)
+    with grn.settings.override(memory_budget=12345), pytest.raises(ParameterError, match="a budget of 12345"):
+        quick(methods=["whole"], test=[runs.with_cells(runs.TWO)], n_jobs=2)
+
+
+def test_a_method_of_cells_is_fitted_once_in_a_run(quick, runs, monkeypatch):
+    """Neither a protocol nor a training set changes its fit; a board is formed once for all of them."""
+    monkeypatch.setattr(METHODS, "_records", dict(METHODS._records))
+    fits, boards = [], []
+
+    def fit(group):
+        fits.append(group.task.seed)
+        return np.abs(np.random.default_rng(0).normal(size=(len(group.targets), len(group.sources))))
+
+    METHODS.add(
+        "counted", Method("counted", fit, "x", signed=False, probability=False, reference="x", needs=("cells",))
+    )
+    form = Board.__init__
+    monkeypatch.setattr(Board, "__init__", lambda self, *given: (boards.append(given), form(self, *given))[1])
+    test = [runs.with_cells(runs.TWO)]
+    arguments = {"methods": ["counted"], "train": [runs.ONE, runs.THREE], "protocols": ["paper", "strict"]}
+    table = quick(**arguments, test=test)
+    assert len(fits) == 1 and len(boards) == 3
+    assert table.query("method == 'counted' and metric == 'auprc'").shape[0] == 4
+    again = pd.concat([quick(**{**arguments, "protocols": [protocol]}, test=test) for protocol in ("paper", "strict")])
+    assert len(fits) == 3 and runs.same(table, again)
+
+
+def test_references_of_the_same_edges_are_told_apart_by_their_cells(quick, runs, caplog):
+    bare, measured = (
+        runs.with_cells(runs.TWO, dataset=name, **more)
+        for name, more in (("bare", {"expression": None}), ("measured", {}))
+    )
+    with caplog.at_level("WARNING", logger="grn"):
+        table = quick(methods=["ridge"], test=[measured, bare])
+    assert set(table.loc[table["method"] == "ridge", "test"]) == {"measured"}
+    assert "bare/N: left out are ridge" in caplog.text and "measured/N: left out" not in caplog.text
 
 
 def test_methods_of_cells_give_the_figures_of_their_scorer(quick, runs, mine, caplog):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import grn
-from grn.bench import READINGS, Reference, _run, run
+from grn.bench import READINGS, Reference, _evaluation, run
 from grn.bench._backbone_features import BackboneFeatures
 
 METHODS = ["VVP (raw)", "VVP", "Emb", "Ens, shuffled names", "Emb, shuffled weights"]
@@ -116,7 +116,7 @@ def test_the_same_table_without_a_cache_and_with_shuffled_rows(table, model, run
 
 
 def test_the_same_table_from_the_cache(table, model, cache, monkeypatch, runs, full):
-    monkeypatch.setattr(_run, "run_trial", None)
+    monkeypatch.setattr(_evaluation, "run_trial", None)
     monkeypatch.setattr(BackboneFeatures, "_read", None)
     assert runs.same(table, run(**full, model=model, cache=cache))
 

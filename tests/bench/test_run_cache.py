@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.bench import READINGS, _corpus_sets, _run, _trial
+from grn.bench import READINGS, _corpus_sets, _evaluation, _trial
 
 
 def count_trials(monkeypatch, *, fail_at=None):
@@ -26,7 +26,7 @@ def count_trials(monkeypatch, *, fail_at=None):
         done.append((board.reference.dataset, trainer.protocol.name))
         return _trial.run_trial(trainer, board, contest)
 
-    monkeypatch.setattr(_run, "run_trial", counted)
+    monkeypatch.setattr(_evaluation, "run_trial", counted)
     return done
 
 

@@ -73,7 +73,7 @@ def test_workers_make_the_same_table(arguments, client, tmp_path, monkeypatch):
         path.name for path in tmp_path.glob("here/features/*/*")
     }
     # finished trials are found again, and tables are in the order asked for
-    monkeypatch.setattr("grn.bench._run.run_trial", None)
+    monkeypatch.setattr("grn.bench._evaluation.run_trial", None)
     again = run(**arguments, cache=tmp_path / "here", client=client)
     assert again[IDENTITY].equals(run(**arguments, cache=tmp_path / "here")[IDENTITY])
     pairs = there.drop_duplicates(["train", "test"])

@@ -14,7 +14,7 @@ from anndata import AnnData
 from grn._core.errors import GeneOverlapError
 from grn._core.rng import child, sample_names
 from grn.bench._ablate import modules, shuffled_weights
-from grn.bench._backbone_features import READERS, BackboneFeatures
+from grn.bench._backbone_features import READERS, BackboneFeatures, fingerprint
 from grn.bench._competitors import Competitor, shipped_translators
 from grn.bench._method_scorer import strengths
 from grn.bench.negatives import Sample
@@ -73,6 +73,7 @@ class Board:
         self.cells, self.cells_are = cells_of(reference, setting.stand_in)
         self._features: dict[str, BackboneFeatures] = {}
         self._cubes: dict[tuple[str, str], np.ndarray] = {}
+        self._weights: dict[tuple[str, int], np.ndarray] = {}
         rows = np.searchsorted(reference.genes, reference.evidence)
         known = np.ones(len(rows), dtype=bool) if setting.model is None else self.features("").sources[rows]
         able = [str(name) for name in reference.evidence[known]]
@@ -216,12 +217,16 @@ class Board:
     def fixed(self, entered: Competitor, seed: int) -> np.ndarray:
         """Scores (regulators, genes) of a competitor that learns nothing from a training set."""
         if entered.reading is None:
-            return self.grid(self._weights(entered, seed), np.float64)
+            # no protocol and no training set changes these; names are unique within a run
+            key = (entered.name, seed)
+            if key not in self._weights:
+                self._weights[key] = self._fitted_weights(entered, seed)
+            return self.grid(self._weights[key], np.float64)
         if entered.reading.translator is None:
             return self.untranslated(entered)
         return self.translated(entered, shipped_translators(entered.reading, self.setting.model))
 
-    def _weights(self, entered: Competitor, seed: int) -> np.ndarray:
+    def _fitted_weights(self, entered: Competitor, seed: int) -> np.ndarray:
         """Absolute weights (genes, regulators in use) that the record gives all pairs; 0 for those it does not list."""
         model, adata = None, self.object
         if entered.record.reads_model:
@@ -232,6 +237,17 @@ class Board:
         weights = strengths(adata, entered.record, task, entered.params).reindex(genes).fillna(0.0).to_numpy()
         values = weights.reshape(len(self.regulators), -1).T  # (G, S)
         return self._renamed(values) if entered.variant == "shuffled names" else values
+
+    @cached_property
+    def facts(self) -> list[str]:
+        """All of the reference that a trial depends on, the cells that stand in for its own among it."""
+        stand_in = self.cells if self.cells_are == "stand-in" else None
+        return [*_facts(self.reference), "" if stand_in is None else fingerprint(stand_in)]
+
+    def release(self) -> None:
+        """Let go of what is large and quickly read or formed anew."""
+        self._cubes.clear()
+        self._features.pop("shuffled weights", None)
 
     @property
     def object(self) -> AnnData:
@@ -244,6 +260,43 @@ class Board:
         adata.var["is_regulator"] = np.isin(genes, self.reference.regulators)
         adata.uns["organism"] = self.reference.organism
         return adata
+
+
+class Boards:
+    """The boards of a run within one process, each formed once.
+
+    Parameters
+    ----------
+    setting
+        What they have in common.
+    """
+
+    def __init__(self, setting: BoardSetting) -> None:
+        self.setting = setting
+        self._boards: dict[tuple[str, ...], Board] = {}
+        # references are kept, so that no other is at their place in memory
+        self._known: dict[int, tuple[Reference, Board]] = {}
+
+    def __call__(self, reference: Reference) -> Board:
+        """The board of a reference; one for all references of the same content."""
+        if id(reference) not in self._known:
+            key = tuple(_facts(reference))
+            if key not in self._boards:
+                self._boards[key] = Board(reference, self.setting)
+            self._known[id(reference)] = reference, self._boards[key]
+        return self._known[id(reference)][1]
+
+    def release(self) -> None:
+        """Let go of what is large and quickly read or formed anew."""
+        for board in self._boards.values():
+            board.release()
+
+
+def _facts(reference: Reference) -> list[str]:
+    """What tells a reference from others."""
+    names = [reference.dataset, reference.network, reference.size, reference.organism, reference.unit]
+    measured = "" if reference.expression is None else fingerprint(reference.expression)
+    return [reference.sha256, *names, str(reference.directed), measured]
 
 
 def cells_of(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:

@@ -66,7 +66,7 @@ def stand_in_cells(references: Iterable[Reference], data: str | Path | None, *, 
     """Cells of the corpus over the human genes of some references, or ``None`` without a corpus."""
     place = root(data)
     wanted: set[str] = set()
-    for reference in references:
+    for reference in {reference.sha256: reference for reference in references}.values():
         wanted |= set(_symbols(reference).tolist())
     try:
         return _corpus.cells(sorted(wanted - {""}), path=place, show=show)

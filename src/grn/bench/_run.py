@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 
 from grn._core import checks, sealed
-from grn._core.cluster import check_client, each
-from grn._core.device import torch_threads
+from grn._core.cluster import check_client
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.files import file_errors, output_folder
-from grn._core.logging import AsHere, logger, one_voice
-from grn._core.logging import progress as progress_bar
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
-from grn.bench._board import Board, BoardSetting
+from grn.bench._board import Boards, BoardSetting
 from grn.bench._competitors import chosen
 from grn.bench._entries import READINGS, Entry
+from grn.bench._evaluation import evaluate, read_features, report_left_out, unfinished
 from grn.bench._evidence import outside_floors, stand_in_cells
-from grn.bench._trial import PROTOCOLS, Contest, Scorer, Trainer, run_trial
-from grn.bench._trial_store import TrialGroup, store_trial, stored_trial, trial_path
+from grn.bench._trial import PROTOCOLS, Contest, Scorer
+from grn.bench._trial_store import TrialGroup
 from grn.bench.floors import NAMES
 from grn.datasets import beeline
 from grn.datasets.reference import BEELINE, Reference
@@ -177,25 +175,24 @@ def run(
     _check_scorers(scorers, [entered.name for entered in competitors])
     n_jobs = checks.jobs(settings.n_jobs if n_jobs is None else n_jobs)
     _check_far(client, cache)
-    kept = None if cache is None else output_folder(cache, name="cache")
-    groups = [
-        TrialGroup(one, tests, protocol) for one, tests in _pairings(train, test, size, path) for protocol in protocols
-    ]
-    references = {r.sha256: r for group in groups for r in (group.train, *group.tests)}
+    lasting = None if cache is None else output_folder(cache, name="cache")
+    pairings = _pairings(train, test, size, path)
+    groups = [TrialGroup(learned, tests, protocol) for learned, tests in pairings for protocol in protocols]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if lasting is None else lasting
         with file_errors(folder, "write"):
             sealed.sweep(folder)
         show = settings.progress if progress is None else progress
         setting = BoardSetting(loaded, folder, max_regulators, show=show)
         contest = Contest(tuple(competitors), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
         if outside:
-            setting = replace(setting, stand_in=stand_in_cells(references.values(), path, show=show))
+            references = [reference for learned, tests in pairings for reference in (learned, *tests)]
+            setting = replace(setting, stand_in=stand_in_cells(references, path, show=show))
             contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
-        _report_left_out(groups, setting, contest)
-        work = [group for group in groups if any(stored_trial(group, t, setting, contest) is None for t in group.tests)]
-        _read_features(work, setting, contest, client)
-        tables = list(_evaluate(groups, setting, contest, n_jobs=n_jobs, client=client))
+        boards = Boards(setting)
+        report_left_out(groups, boards, contest)
+        read_features(unfinished(groups, boards, contest), boards, contest, client)
+        tables = list(evaluate(groups, boards, contest, n_jobs=n_jobs, client=client))
     if not tables:
         raise NetworkError("no trial could be evaluated; the warnings above say why for each.")
     return pd.concat(tables, ignore_index=True)
@@ -270,125 +267,3 @@ def as_reference(named: Named, size: int, path: str | Path | None) -> Reference:
     if not isinstance(named, tuple) or len(named) != 2:
         raise ParameterError(f"{named!r} is no (data set, network) pair and no grn.bench.Reference.")
     return beeline(named[0], network=named[1], size=size, path=path)
-
-
-def _read_features(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest, client: Any) -> None:
-    """Read what the trials need into the cache, once per data set and with all threads."""
-    if client is None:
-        for board, variant, feature in _wanted(groups, setting, contest):
-            logger.info("%s: %s of %d regulators", board.reference.name, feature, len(board.regulators))
-            board.features(variant).cube(feature, board.regulators)
-        return
-    # features that are read together stay together
-    found: dict[tuple[str, str], tuple[Reference, str, list[str]]] = {}
-    for board, variant, feature in _wanted(groups, setting, contest):
-        found.setdefault((board.reference.sha256, variant), (board.reference, variant, []))[2].append(feature)
-    shared = (_without_model(setting), list(found.values()))
-    for _ in progress_bar(
-        each(_read_there, setting.model, shared, range(len(found)), client=client, ordered=False),
-        total=len(found),
-        desc="features",
-        show=setting.show,
-    ):
-        pass
-
-
-def _read_there(model: Any, shared: tuple[BoardSetting, list[tuple[Reference, str, list[str]]]], number: int) -> None:
-    """Read features of one data set on a worker."""
-    setting, found = shared
-    reference, variant, features = found[number]
-    board = Board(reference, replace(setting, model=model))
-    for feature in features:
-        board.features(variant).cube(feature, board.regulators)
-
-
-def _without_model(setting: BoardSetting) -> BoardSetting:
-    """The setting as it travels, beside the model."""
-    return replace(setting, model=None, show=False)
-
-
-def _report_left_out(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest) -> None:
-    """Say which methods a data set does not allow, and why."""
-    trained = {group.train.sha256 for group in groups}
-    tested = {reference.sha256 for group in groups for reference in group.tests}
-    for reference in {r.sha256: r for group in groups for r in (group.train, *group.tests)}.values():
-        board, reasons = Board(reference, setting), {}
-        for entered in contest.competitors:
-            asked = reference.sha256 in tested or (entered.trained and reference.sha256 in trained)
-            reason = board.missing(entered) if asked else ""
-            if reason:
-                reasons.setdefault(reason, []).append(entered.name)
-        for reason, names in reasons.items():
-            logger.warning("%s: left out are %s, as %s", reference.name, ", ".join(names), reason)
-
-
-def _wanted(groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest) -> Iterator[tuple[Board, str, str]]:
-    """Boards, the weights and the features to read of them; none twice."""
-    seen: set[tuple[str, ...]] = set()
-    tested = {reference.sha256 for group in groups for reference in group.tests}
-    for reference in {r.sha256: r for group in groups for r in (group.train, *group.tests)}.values():
-        board = Board(reference, setting)
-        for entered in contest.competitors:
-            # without a translator to train, nothing is learned
-            if board.missing(entered) or not (entered.trained or reference.sha256 in tested):
-                continue
-            for feature in entered.features:
-                variant = entered.variant if entered.variant == "shuffled weights" else ""
-                key = (reference.dataset, feature, variant, *board.regulators)
-                if feature == "embedding" or key in seen:
-                    continue
-                seen.add(key)
-                yield board, variant, feature
-
-
-def _evaluate(
-    groups: Sequence[TrialGroup], setting: BoardSetting, contest: Contest, *, n_jobs: int | None, client: Any
-) -> Iterator[pd.DataFrame]:
-    total = sum(len(group.tests) for group in groups)
-    found: Iterable[list[pd.DataFrame | str]]
-    if client is not None:
-        shared = (_without_model(setting), contest, list(groups))
-        results = each(_group_there, setting.model, shared, range(len(groups)), client=client)
-        found = (tables for _, tables in results)
-    elif n_jobs in (None, 1):
-        found = (_group(group, setting, contest) for group in groups)
-    else:
-        quiet = replace(setting, show=False)
-        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-        found = parallel(joblib.delayed(AsHere(_group))(group, quiet, contest) for group in groups)
-    bar = progress_bar(range(total), desc="trials", show=setting.show)
-    for tables in found:
-        for table in tables:
-            next(bar, None)
-            if isinstance(table, str):
-                logger.warning("%s", table)
-            else:
-                yield table
-
-
-def _group_there(
-    model: Any, shared: tuple[BoardSetting, Contest, list[TrialGroup]], number: int
-) -> list[pd.DataFrame | str]:
-    """:func:`_group` on a worker."""
-    setting, contest, groups = shared
-    return _group(groups[number], replace(setting, model=model), contest)
-
-
-def _group(group: TrialGroup, setting: BoardSetting, contest: Contest) -> list[pd.DataFrame | str]:
-    """All trials of a group, finished ones from the cache; instead of one that cannot be evaluated, why."""
-    trainer: Trainer | None = None
-    tables: list[pd.DataFrame | str] = []
-    with torch_threads(1):
-        for reference in group.tests:
-            stored = stored_trial(group, reference, setting, contest)
-            if stored is None:
-                if trainer is None:
-                    trainer = Trainer(Board(group.train, setting), PROTOCOLS[group.protocol])
-                try:
-                    stored = run_trial(trainer, Board(reference, setting), contest)
-                except NetworkError as error:
-                    tables.append(f"{group.train.name} -> {reference.name}, {group.protocol}: {error}")
-                    continue
-                store_trial(stored, trial_path(group, reference, setting, contest))
-            tables.append(stored)
-    return tables

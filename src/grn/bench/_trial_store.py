@@ -12,8 +12,7 @@ import pandas as pd
 
 from grn import genes as gene_tables
 from grn._core import sealed
-from grn.bench._backbone_features import fingerprint
-from grn.bench._board import BoardSetting, cells_of
+from grn.bench._board import Boards
 from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
@@ -29,18 +28,19 @@ class TrialGroup:
     protocol: str
 
 
-def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, contest: Contest) -> Path | None:
+def trial_path(group: TrialGroup, reference: Reference, boards: Boards, contest: Contest) -> Path | None:
     """Where a finished trial is kept; functions of the user have no name to keep them by."""
     keys = [entered.key for entered in contest.competitors]
     if contest.scorers or None in keys:
         return None
     from grn import __version__
 
+    setting = boards.setting
     facts = [
         _VERSION,
         __version__,
-        *_described(group.train, setting),
-        *_described(reference, setting),
+        *boards(group.train).facts,
+        *boards(reference).facts,
         group.protocol,
         *gene_tables.versions().values(),
         "" if setting.model is None else setting.model.sha256,
@@ -54,20 +54,9 @@ def trial_path(group: TrialGroup, reference: Reference, setting: BoardSetting, c
     return setting.cache / "trials" / f"{key}.sealed"
 
 
-def _described(reference: Reference, setting: BoardSetting) -> list[str]:
-    """All of a reference that a trial depends on, the cells that stand in for its own among it."""
-    measured = "" if reference.expression is None else fingerprint(reference.expression)
-    read, kind = cells_of(reference, setting.stand_in)
-    stand_in = "" if read is None or kind == "own" else fingerprint(read)
-    facts = [reference.sha256, reference.name, reference.organism, reference.unit, str(reference.directed)]
-    return [*facts, measured, stand_in]
-
-
-def stored_trial(
-    group: TrialGroup, reference: Reference, setting: BoardSetting, contest: Contest
-) -> pd.DataFrame | None:
+def stored_trial(group: TrialGroup, reference: Reference, boards: Boards, contest: Contest) -> pd.DataFrame | None:
     """A finished trial, if there is one."""
-    path = trial_path(group, reference, setting, contest)
+    path = trial_path(group, reference, boards, contest)
     return None if path is None else sealed.kept(path, lambda content: pd.read_parquet(io.BytesIO(content)))
 
 

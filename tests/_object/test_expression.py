@@ -8,8 +8,8 @@ from grn._core.errors import ExpressionError, GeneNameError, GroupError, LayerEr
 from grn._object import values as values_module
 from grn._object.container import validate
 from grn._object.expression import reads_of
+from grn._object.genes import regulator_mask
 from grn._object.groups import groups
-from grn._object.regulators import regulator_mask
 from grn._object.values import expression
 from grn._object.vocabulary import model_genes
 

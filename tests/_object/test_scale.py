@@ -16,8 +16,8 @@ import grn
 from grn._core.errors import ParameterError
 from grn._kernels import matrix
 from grn._kernels.matrix import open_matrix
+from grn._object.genes import regulator_mask
 from grn._object.groups import group_codes, groups
-from grn._object.regulators import regulator_mask
 from grn._object.values import expression
 from grn._object.vocabulary import model_genes
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 import grn
 from grn._kernels.neighbours import nearest
 from grn._object import smoothing
-from grn._object.smoothed import Smoothed, stored_weights
+from grn._object.smoothing import Smoothed, stored_weights
 from grn._object.values import expression
 from grn.errors import ExpressionError, ParameterError, ResultNotFoundError
 
@@ -101,7 +101,7 @@ def test_given_coordinates_are_used(adata):
 def test_smoothed_values_are_read_in_blocks(monkeypatch, adata):
     weights = weights_of(adata, k=6)
     expected = weights @ adata.X.toarray()
-    monkeypatch.setattr("grn._object.smoothed.BLOCK", 7)
+    monkeypatch.setattr("grn._object.smoothing.BLOCK", 7)
     smoothed = Smoothed(expression(adata), weights)
     index = np.array([5, 80, 5, 0])
     found = smoothed.rows(index)
@@ -196,7 +196,7 @@ def test_what_is_kept_and_left_out_changes_no_value(adata):
 def test_cells_that_share_neighbours_are_read_together(monkeypatch, adata):
     smoothed = Smoothed(expression(adata), weights_of(adata, k=4))
     assert smoothed.place is None
-    monkeypatch.setattr("grn._object.smoothed.BLOCK", 20)
+    monkeypatch.setattr("grn._object.smoothing.BLOCK", 20)
     place = Smoothed(expression(adata), weights_of(adata, k=4)).place
     np.testing.assert_array_equal(np.sort(place), np.arange(90))
     assert Smoothed(expression(adata), adata.obsp["grn_smooth"][:50]).place is None

@@ -247,7 +247,7 @@ def required(group, *, minimum):
         ({"prepare": lambda inputs, *, minimum=0.1: minimum}, "two defaults"),
         ({"needs": ("cells", "weather")}, "weather"),
         ({"optional": ("weather",)}, "weather"),
-        ({"verify": lambda *, maximum: None}, "verify of method 'mine' takes 'maximum'"),
+        ({"verify": lambda *, maximum: None}, "verify of method 'correlation_example' takes 'maximum'"),
     ],
 )
 def test_records_that_could_not_be_called_by_name_are_refused(promises, message):

@@ -138,6 +138,16 @@ def number(
     _refuse(name, value, _numbers(least, above, most, below, finite=finite), note)
 
 
+# smallest penalties beside correlations of 1, and beside sums of squares over up to some hundred thousand cells
+OF_CORRELATIONS, OF_SUMS = 1e-10, 1e-5
+
+
+def penalty(name: str, value: object, least: float, otherwise: str = "") -> float:
+    """A penalty; one below ``least`` is lost in rounding where regulators depend on each other."""
+    why = f": a smaller penalty is lost in rounding where regulators depend on each other{otherwise}"
+    return number(name, value, least=least, note=why)
+
+
 def word(name: str, value: object, valid: Iterable[str], *, note: str = "") -> str:
     """One of some words.
 

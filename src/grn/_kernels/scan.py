@@ -158,14 +158,9 @@ def detect_kind(matrix: Any, values: str = "auto", *, where: str = "the matrix")
     return settled(found, values, where).kind
 
 
-def check_values(values: object) -> None:
-    """Refuse a word for the scale of values that is none."""
-    checks.word("values", values, VALUES)
-
-
 def settled(found: Scan, values: str, where: str) -> Decision:
     """The scale that values are read on: as the user says, else as it was found; says so where that is in doubt."""
-    check_values(values)
+    checks.word("values", values, VALUES)
     decision = found.decision
     if decision.kind in ("scaled", "empty", "nan"):
         return decision

@@ -1,13 +1,14 @@
-"""Columns of ``var``: which features are genes, and other names of the genes."""
+"""Columns of ``var``: which features are genes, which of these are regulators, and other names of the genes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from grn import genes
 from grn._core import feature_types
 from grn._core.errors import GeneNameError, ParameterError
 from grn._core.near import did_you_mean
@@ -34,6 +35,33 @@ def genes_of(adata: Any) -> np.ndarray:
     """Positions of the features that are genes."""
     mask = gene_mask(adata)
     return np.arange(adata.n_vars) if mask is None else np.flatnonzero(mask)
+
+
+def regulator_mask(adata: Any) -> np.ndarray:
+    """Mark the regulators: ``var["is_regulator"]`` when present, else computed from the gene names."""
+    mask = gene_mask(adata)
+    if "is_regulator" in adata.var:
+        marked = column(adata.var, "is_regulator").fillna(value=False).astype(bool).to_numpy()
+    else:
+        names = adata.var_names if mask is None else adata.var_names[mask]
+        organism = organism_of(adata, "auto")
+        organism = genes.detect_organism(names) if organism == "auto" else organism
+        marked = known_regulators(adata.var_names, organism)
+    return marked if mask is None else marked & mask
+
+
+def known_regulators(names: Iterable[str], organism: str) -> np.ndarray:
+    """Mark the names that stand for a gene of the regulator list of their organism."""
+    native = genes.resolve(names, organism=organism)["native"]
+    return native.isin(genes.regulators(organism)).to_numpy()
+
+
+def organism_of(adata: Any, organism: str) -> str:
+    """Resolve ``"auto"`` to what :func:`grn.pp.align_genes` found earlier, else leave it to the names."""
+    stored = adata.uns.get("grn_genes")
+    if organism == "auto" and isinstance(stored, dict) and "organism" in stored:
+        return str(stored["organism"])
+    return organism
 
 
 def spelled(adata: Any, wanted: Sequence[str]) -> list[str]:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.errors import GroupError
 from grn._core.labels import texts, unique_cells
+from grn._core.rng import sample_names
 from grn._object.container import check_type
 from grn._object.genes import column
 
@@ -100,3 +102,24 @@ def label_codes(obs: Any, name: str, *, gaps: bool = False) -> tuple[tuple[str, 
 def cell_names(adata: AnnData) -> np.ndarray:
     """Names of the cells for what draws by them; raises :class:`grn.errors.CellNameError` for duplicates."""
     return np.array(unique_cells(adata.obs_names), dtype=str)
+
+
+def draw_cells(
+    adata, groupby: str | None, max_cells: int | None, seed: int, *, among: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Rows of the cells to read, by group; one group ``""`` without grouping.
+
+    At most ``max_cells`` per group (``None``: all), drawn by the hash of their names, in the order of the hashes, so
+    that the order of the cells does not matter; with ``among`` only cells of that mask.
+    """
+    if max_cells is not None:
+        max_cells = checks.integer("max_cells", max_cells, least=1, note=", or None for all cells")
+    masks = [("", np.ones(adata.n_obs, dtype=bool))] if groupby is None else groups(adata, groupby)
+    places = [(name, np.flatnonzero(mask if among is None else mask & among)) for name, mask in masks]
+    if max_cells is not None and any(len(rows) > max_cells for _, rows in places):
+        cell_names(adata)
+    drawn = {}
+    for name, rows in places:
+        size = len(rows) if max_cells is None else max_cells
+        drawn[name] = rows[sample_names([str(adata.obs_names[r]) for r in rows], size, seed)]
+    return drawn

@@ -10,7 +10,6 @@ from grn._core.errors import ExpressionError, GeneNameError, LayerError
 from grn._core.logging import logger
 from grn._kernels.matrix_parts import clipped, only
 from grn._kernels.scan import Scan, scan, settled
-from grn._object.container import validate
 from grn._object.expression import Expression, label, note, select, view_of
 from grn._object.genes import gene_mask
 from grn._object.remedy import remedy
@@ -37,7 +36,6 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
     LayerError
         If the layer or ``.raw`` does not exist, or ``.raw`` lacks genes of the object.
     """
-    validate(adata)
     return view_of(
         adata, layer, lambda: _read(adata, layer, use_raw=use_raw, values=values), use_raw=use_raw, values=values
     )

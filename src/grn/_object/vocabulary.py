@@ -12,19 +12,10 @@ from grn import genes
 from grn._core import checks
 from grn._core.errors import GeneNameError
 from grn._core.logging import logger
-from grn._object.container import validate
-from grn._object.genes import column, gene_mask
+from grn._object.genes import column, gene_mask, organism_of
 from grn.genes.tables import symbols as symbol_table
 
 KINDS = ("symbol", "ensembl")
-
-
-def organism_of(adata: AnnData, organism: str) -> str:
-    """Resolve ``"auto"`` to what :func:`grn.pp.align_genes` found earlier, else leave it to the names."""
-    stored = adata.uns.get("grn_genes")
-    if organism == "auto" and isinstance(stored, dict) and "organism" in stored:
-        return str(stored["organism"])
-    return organism
 
 
 def model_genes(
@@ -50,7 +41,6 @@ def model_genes(
     ndarray of str
         Shape (n_vars,).
     """
-    validate(adata)
     mask = gene_mask(adata)
     if mask is None:
         return _every_id(adata, kind, vocabulary, organism)

@@ -21,7 +21,7 @@ from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
 from grn.datasets.reference import Reference
 from grn.methods import Task
-from grn.methods.environment import environment
+from grn.methods.inputs import environment
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import slope
 from grn.methods.probes.translator_fit import fit_on_pairs

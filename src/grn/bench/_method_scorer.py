@@ -16,7 +16,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn.bench._competitors import check_record, is_trained
 from grn.genes import tables
 from grn.methods import METHODS, Method, Task
-from grn.methods.environment import environment
+from grn.methods.inputs import environment
 from grn.methods.probes.score import translators_for
 from grn.methods.runner import fit
 from grn.models import FoundationModel, load

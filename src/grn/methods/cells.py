@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from grn._core import checks
 from grn._core.errors import ExpressionError, GeneOverlapError
 from grn._core.logging import hint, logger, progress, some
 from grn._object.expression import Expression
-from grn._object.genes import gene_rows, genes_of
+from grn._object.genes import gene_rows, genes_of, regulator_mask
 from grn._object.groups import MIN_CELLS, group_codes
-from grn._object.regulators import regulator_mask
 from grn._object.values import expression
-from grn.methods.participation import NothingVariesError, tell_genes, tell_skipped
 from grn.methods.record import MIN_CELLS_SEEN, Task
 
 T = TypeVar("T")
+
+
+class NothingVariesError(ExpressionError):
+    """No regulator or no target varies in any group."""
 
 
 @dataclass(frozen=True)
@@ -200,3 +205,90 @@ def _report_rare(cells: Cells, min_cells: int) -> None:
         shown = ", ".join(f"{count} in {group}" for group, count in list(counts.items())[:8])
         told = f"of {size} genes {shown}{', ...' if len(counts) > 8 else ''}"
     hint("%s are seen in fewer than min_cells=%d cells and get no edges there", told, min_cells)
+
+
+def allowed_pairs(cells: Cells, prior: pd.DataFrame | None) -> np.ndarray:
+    """Mask (T, S) of the pairs of a target and another gene that may regulate it.
+
+    Parameters
+    ----------
+    cells
+        Sources and targets.
+    prior
+        Table ``source, target`` of the pairs to look at, in names of the object; ``None`` for all.
+
+    Raises
+    ------
+    GeneOverlapError
+        If the table lists no pair of a source and a target.
+    """
+    other: np.ndarray = cells.targets[:, None] != cells.sources  # (T, S)
+    if prior is None:
+        return other
+    names = pd.Index(cells.names)
+    rows = pd.Index(cells.targets).get_indexer(names.get_indexer(prior["target"].astype(str)))
+    columns = pd.Index(cells.sources).get_indexer(names.get_indexer(prior["source"].astype(str)))
+    inside = (rows >= 0) & (columns >= 0)
+    if not inside.any():
+        raise GeneOverlapError(
+            f"none of the {len(prior)} edges of the base GRN joins one of {len(cells.sources)} sources and one of "
+            f"{len(cells.targets)} targets; pass sources=sorted(set(base_grn['source'])) or another table."
+        )
+    if not inside.all():
+        logger.info("%d edges of the base GRN lie outside the sources and targets asked for", (~inside).sum())
+    listed = np.zeros(other.shape, dtype=bool)
+    listed[rows[inside], columns[inside]] = True
+    listed &= other
+    without = cells.names[cells.targets[~listed.any(axis=1)]]
+    if len(without):
+        hint("%d targets have no regulator in the base GRN: %s", len(without), some(without))
+    return listed
+
+
+@dataclass
+class Taken:
+    """What methods found while somebody listened.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes that may have edges, by group.
+    skipped
+        Groups in which nothing varies.
+    """
+
+    genes: dict[str, Sequence[str]] = field(default_factory=dict)
+    skipped: set[str] = field(default_factory=set)
+
+
+_LISTENER: ContextVar[Taken | None] = ContextVar("grn_taken", default=None)
+
+
+@contextmanager
+def listening() -> Iterator[Taken]:
+    """Hear what the methods called within tell."""
+    found = Taken()
+    token = _LISTENER.set(found)
+    try:
+        yield found
+    finally:
+        _LISTENER.reset(token)
+
+
+def tell_genes(group: str, names: Sequence[str]) -> None:
+    """Say which genes may have edges in a group."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener.genes[group] = names
+
+
+def tell_skipped(group: str) -> None:
+    """Say that nothing varies in a group."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener.skipped.add(group)
+
+
+def with_copies(taking: Mapping[str, Sequence[str]], aliases: Mapping[str, str]) -> dict[str, list[str]]:
+    """The genes of every group and the copies of those that have one."""
+    return {group: [*names, *(aliases[name] for name in names if name in aliases)] for group, names in taking.items()}

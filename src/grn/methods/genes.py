@@ -10,8 +10,7 @@ import numpy as np
 from grn._core.errors import GeneNameError, GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, some
 from grn._core.near import did_you_mean
-from grn._object.genes import gene_rows, genes_of
-from grn._object.regulators import regulator_mask
+from grn._object.genes import gene_rows, genes_of, regulator_mask
 from grn._object.vocabulary import model_genes
 from grn.models import FoundationModel, Panel
 from grn.models.protocol import panel_of

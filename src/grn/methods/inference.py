@@ -13,9 +13,9 @@ from grn._core.cluster import check_client
 from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
 from grn._core.logging import logger
-from grn.methods.environment import inputs_of, provenance
-from grn.methods.inputs import Inputs
+from grn.methods.inputs import Inputs, inputs_of
 from grn.methods.probes.stored_features import stored_features
+from grn.methods.provenance import provenance
 from grn.methods.record import METHODS, Method, Result
 from grn.methods.runner import run
 from grn.models import FoundationModel
@@ -26,31 +26,33 @@ def infer(
     adata: AnnData,
     method: str,
     *,
-    model: str | FoundationModel,
     params: Mapping[str, Any] | None,
     key: str,
-    device: str,
     n_jobs: int | None,
     progress: bool | None,
     copy: bool,
+    model: str | FoundationModel = "mini",
+    client: Any = None,
+    device: str = "auto",
     **asked: Any,
 ) -> AnnData | None:
     """Run a method on an object and write what it gives; see :func:`grn.tl.infer_network`.
 
-    ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``
-    and ``client`` of the task.
+    ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed`` and
+    ``batch_size`` of the task.
     """
     record = METHODS[method]
-    check_client(asked["client"])
+    if client is not None:
+        check_client(client)
     arguments = checks.mapping("params", params, example="{'translator': 'chip'}")
     record.verified(arguments)  # refused before a model is loaded
-    asked_model = model if record.reads_model else None
-    inputs = inputs_of(adata, model=asked_model, device=device, n_jobs=n_jobs, progress=progress, **asked)
+    where = {"model": model if record.reads_model else None, "device": device, "n_jobs": n_jobs, "client": client}
+    inputs = inputs_of(adata, **where, progress=progress, **asked)
     inputs.check_target(copy=copy, key=key)
     if inputs.task.groupby is not None:
         inputs.labels(inputs.task.groupby)
     _check_model(record, inputs.task.model, model)
-    if inputs.task.client is not None and not record.uses_client:
+    if client is not None and not record.uses_client:
         logger.warning("method %r computes here: it has no use for client=", method)
     with torch_threads(inputs.task.n_jobs):
         handed = _features_before(adata, record, inputs, arguments)

@@ -12,23 +12,24 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from grn._core import checks
+from grn._core.device import resolve_device
 from grn._core.errors import GroupError, ParameterError
+from grn._core.settings import settings
 from grn._kernels.matrix_parts import Source
-from grn._object.container import check_target, target
+from grn._object.container import check_target, target, validate
 from grn._object.expression import Expression, select
 from grn._object.genes import column, gene_rows, genes_of, spelled
-from grn._object.groups import MIN_CELLS, cell_names, group_codes, label_codes
-from grn._object.smoothed import stored_weights
+from grn._object.groups import MIN_CELLS, cell_names, draw_cells, group_codes, label_codes
 from grn._object.smoothing import KEY as SMOOTHED
-from grn._object.smoothing import neighbour_weights
+from grn._object.smoothing import neighbour_weights, stored_weights
 from grn._object.values import expression
 from grn._object.vocabulary import model_genes
-from grn.methods.cells import Cells, cells_of
-from grn.methods.draw import draw_cells
+from grn.methods.cells import Cells, allowed_pairs, cells_of
 from grn.methods.genes import PairGenes, pair_genes
 from grn.methods.group import Group
-from grn.methods.pairs import allowed_pairs
 from grn.methods.record import MIN_CELLS_SEEN, Task
+from grn.models import FoundationModel, load
 from grn.network import Network
 from grn.pp import base_grn as read_prior
 
@@ -45,11 +46,13 @@ class Inputs:
     """
 
     def __init__(self, adata: AnnData, task: Task) -> None:
+        validate(adata)
         self._adata, self.task = adata, named(adata, task)
         self.names = np.asarray(adata.var_names, dtype=str)
         self.min_cells = 0
         self._cells: Cells | None = None
         self._priors: dict[int, tuple[Any, pd.DataFrame]] = {}
+        self._pairs: dict[int, np.ndarray] = {}
 
     @classmethod
     def of_arrays(
@@ -171,6 +174,7 @@ class Inputs:
         task = self.task if sources is None or self.task.sources is not None else replace(self.task, sources=sources)
         self._cells = cells_of(self._adata, task, min_cells=min_cells, min_group_cells=min_group_cells)
         self.min_cells = min_cells
+        self._pairs.clear()
         return self._cells
 
     @cached_property
@@ -204,7 +208,10 @@ class Inputs:
 
     def allowed(self, base_grn: pd.DataFrame | None) -> np.ndarray:
         """Mask (T, S) of the pairs of a target and another gene that may regulate it."""
-        return allowed_pairs(self.cells, self.prior(base_grn))
+        table, cells = self.prior(base_grn), self.cells
+        if id(base_grn) not in self._pairs:
+            self._pairs[id(base_grn)] = allowed_pairs(cells, table)
+        return self._pairs[id(base_grn)]
 
     def drawn(self, max_cells: int | None, *, among: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Rows of at most ``max_cells`` cells per group, drawn by their names; see ``draw``."""
@@ -249,3 +256,38 @@ def named(adata: AnnData, task: Task) -> Task:
     sides = {side: getattr(task, side) for side in ("sources", "targets")}
     listed = {side: wanted for side, wanted in sides.items() if wanted is not None and not isinstance(wanted, str)}
     return replace(task, **{side: spelled(adata, wanted) for side, wanted in listed.items()})
+
+
+def environment(model: FoundationModel | str | None, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """The model, if any, on its device, the budgets and whether to show progress: arguments first, then settings."""
+    resolved = resolve_device(settings.device if device == "auto" else device)
+    loaded = None if model is None else load(model).to(resolved)
+    show = settings.progress if progress is None else progress
+    return {
+        "model": loaded,
+        "memory_budget": settings.memory_budget,
+        "feature_budget": settings.feature_budget,
+        "show": show,
+    }
+
+
+def inputs_of(
+    adata: AnnData,
+    *,
+    model: FoundationModel | str | None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    **asked: Any,
+) -> Inputs:
+    """An object as methods see it, with the model on its device; ``None`` for no model.
+
+    ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``
+    and ``client`` of the task.
+    """
+    return Inputs(adata, Task(**environment(model, device, progress), n_jobs=jobs(n_jobs), **asked))
+
+
+def jobs(n_jobs: int | None) -> int | None:
+    """The number of threads asked for, else the setting."""
+    return checks.jobs(settings.n_jobs if n_jobs is None else n_jobs)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from grn.models import FoundationModel
+
 # what stands for a parameter that ``uns`` cannot keep
 GIVEN = "given"
 
@@ -26,3 +28,12 @@ def recordable(value: Any) -> Any:
         if any(all(isinstance(item, kind) for item in items) for kind in (str, bool, Real)):
             return items
     return GIVEN
+
+
+def provenance(model: FoundationModel | None) -> dict[str, str]:
+    """What made a result: model and weights, if any, and the package."""
+    from grn import __version__
+
+    if model is None:
+        return {"grn_version": __version__}
+    return {"model": model.name, "model_sha256": model.sha256, "grn_version": __version__}

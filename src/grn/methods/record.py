@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.registry import Registry
-from grn._kernels.scan import check_values
+from grn._kernels.scan import VALUES
 from grn.network import Network
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Task:
 
     def __post_init__(self) -> None:
         """Refuse a scale of values that is none, also where no cells are read."""
-        check_values(self.values)
+        checks.word("values", self.values, VALUES)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ from anndata import AnnData
 
 from grn._core.errors import NetworkError
 from grn._object.expression import reads_of
-from grn.methods.answer import check_answer, values_read
-from grn.methods.edgeless import tell_without_edges
+from grn.methods.answer import check_answer, tell_without_edges, values_read
 from grn.methods.edges import edges_of, stacked
-from grn.methods.group import Fitted, Group
+from grn.methods.group import Fitted
 from grn.methods.inputs import Inputs
 from grn.methods.provenance import recordable
 from grn.methods.record import Method, Result, Task
@@ -107,11 +105,11 @@ def _called(
 def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> Network:
     """Fit every group by itself and put the edges together."""
     cells = inputs.cells if inputs.is_read else inputs.read_cells(min_cells=arguments["min_cells"])
-    pairs = cache(lambda: inputs.allowed(arguments.get("base_grn")))
+    base_grn = arguments.get("base_grn")
     chosen: dict[str, dict[str, Any]] = {}
 
-    def fit_group(name: str, members: np.ndarray) -> Any:
-        group = Group(name, members, cells, inputs.task, pairs, restricted=arguments.get("base_grn") is not None)
+    def fit_group(name: str, _: np.ndarray) -> Any:
+        group = inputs.group(name, base_grn=base_grn)
         answer = _called(record.fit, arguments, group, extra=extra)
         if isinstance(answer, Fitted):
             for parameter, value in answer.params.items():
@@ -123,7 +121,7 @@ def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any]
     _check_columns(parts, record)
     params = {**provenance, **chosen, "min_cells": inputs.min_cells}
     if record.takes_prior:
-        params["base_grn"] = arguments["base_grn"] is not None
+        params["base_grn"] = base_grn is not None
     tested = "pval" in parts[0][1]
     return stacked(inputs.names, parts, params=params, signed=record.signed, directed=record.directed, tested=tested)
 

@@ -15,7 +15,7 @@ from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError,
 from grn._core.files import as_path, check_access, is_file
 from grn._core.logging import hint, logger, one_voice
 from grn._object.container import validate
-from grn._object.vocabulary import organism_of
+from grn._object.genes import organism_of
 
 _KEYS = ("source", "target", "region")
 _GENE, _PEAK = "gene_short_name", "peak_id"

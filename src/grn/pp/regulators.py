@@ -15,9 +15,7 @@ from grn._core.files import as_path, file_errors, is_file
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._object.container import target, validate
-from grn._object.genes import genes_of
-from grn._object.regulators import known_regulators
-from grn._object.vocabulary import organism_of
+from grn._object.genes import genes_of, known_regulators, organism_of
 
 
 @dataclass(frozen=True)

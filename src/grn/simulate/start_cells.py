@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from grn._core.errors import GroupError, ParameterError
-from grn._object.groups import FEWEST_OF_A_MEAN, label_codes
-from grn.methods.draw import draw_cells
+from grn._object.groups import FEWEST_OF_A_MEAN, draw_cells, label_codes
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,9 +9,9 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._core.rng import RNGLike
+from grn._core.rng import RNGLike, seed_of
+from grn.methods.inference import infer
 from grn.methods.record import MIN_CELLS_SEEN
-from grn.tl._infer import infer_network
 from grn.tl._snippets import SNIPPETS
 
 
@@ -179,9 +179,9 @@ def celloracle(
         "min_cells": min_cells,
         "parity": parity,
     }
-    return infer_network(
+    return infer(
         adata,
-        method="celloracle",
+        "celloracle",
         params=params,
         sources=sources,
         targets=targets,
@@ -189,8 +189,8 @@ def celloracle(
         layer=layer,
         use_raw=use_raw,
         values=values,
-        key_added=key_added,
-        rng=rng,
+        key=key_added,
+        seed=seed_of(rng),
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

@@ -18,7 +18,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import discovery_rates, edge_pvalues, pooled_pvalues
 from grn._object.container import check_target, target, validate
 from grn._object.groups import cell_names
-from grn.methods.environment import jobs
+from grn.methods.inputs import jobs
 from grn.models import FoundationModel
 from grn.network import Network
 from grn.tl._snippets import SNIPPETS

@@ -18,12 +18,10 @@ from grn._core.rng import RNGLike, seed_of
 from grn._kernels.null import Draws, discovery_rates, edge_pvalues, pooled_pvalues
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
-from grn._object.genes import gene_rows, genes_of
-from grn._object.regulators import regulator_mask
+from grn._object.genes import gene_rows, genes_of, regulator_mask
 from grn.methods import METHODS, Task
-from grn.methods.cells import none_varies
-from grn.methods.environment import jobs
-from grn.methods.participation import Taken, listening
+from grn.methods.cells import Taken, listening, none_varies
+from grn.methods.inputs import jobs
 from grn.methods.provenance import recordable
 from grn.methods.record import MIN_CELLS_SEEN
 from grn.network import Network

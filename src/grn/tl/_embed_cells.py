@@ -6,8 +6,8 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn.methods.environment import inputs_of
 from grn.methods.foundation.cell_writing import write_embedding
+from grn.methods.inputs import inputs_of
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 

@@ -15,8 +15,7 @@ from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._core.settings import settings
 from grn._object.container import validate
-from grn._object.genes import edges_in_names
-from grn._object.regulators import regulator_mask
+from grn._object.genes import edges_in_names, regulator_mask
 from grn.methods.probes.embedding import pair_embeddings
 from grn.methods.probes.translator_fit import fit_on_pairs
 from grn.models.steady import undisturbed

@@ -17,9 +17,10 @@ from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
-from grn.methods.environment import inputs_of, provenance
 from grn.methods.foundation.cell_readings import shown_cells
+from grn.methods.inputs import inputs_of
 from grn.methods.probes.plan import cells_per_pass
+from grn.methods.provenance import provenance
 from grn.models import FoundationModel
 from grn.models.protocol import PERTURBATIONS, need
 from grn.network.schema import storable

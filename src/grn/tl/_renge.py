@@ -9,10 +9,10 @@ import pandas as pd
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._core.rng import RNGLike
+from grn._core.rng import RNGLike, seed_of
+from grn.methods.inference import infer
 from grn.methods.record import MIN_CELLS_SEEN
 from grn.methods.renge.prediction import knockouts
-from grn.tl._infer import infer_network
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
@@ -179,15 +179,15 @@ def renge(
         "min_cells": min_cells,
         "parity": parity,
     }
-    return infer_network(
+    return infer(
         adata,
-        method="renge",
+        "renge",
         params=params,
         layer=layer,
         use_raw=use_raw,
         values=values,
-        key_added=key_added,
-        rng=rng,
+        key=key_added,
+        seed=seed_of(rng),
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

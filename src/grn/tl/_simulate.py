@@ -21,10 +21,8 @@ from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
 from grn._object.genes import gene_rows, in_names
 from grn._object.groups import cell_names, group_codes
-from grn._object.smoothed import Smoothed, stored_weights
-from grn._object.smoothing import KEY
+from grn._object.smoothing import KEY, Smoothed, stored_weights
 from grn._object.values import expression
-from grn.methods.penalty import OF_SUMS, check_penalty
 from grn.network.schema import storable
 from grn.simulate.coefficients import (
     by_group,
@@ -293,7 +291,7 @@ def _check(
 ) -> None:
     checks.word("mode", mode, MODES)
     checks.integer("n_propagation", n_propagation, least=1, most=_MOST_STEPS, note=": mode='steady' takes all steps")
-    check_penalty("alpha", alpha, OF_SUMS)
+    checks.penalty("alpha", alpha, checks.OF_SUMS)
     if pseudotime is not None and basis is None:
         raise ParameterError(f"pseudotime={pseudotime!r} needs an embedding; pass basis='X_umap' too.")
     if transitions_added is not None and basis is None:

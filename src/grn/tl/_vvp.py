@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn.methods.environment import inputs_of
+from grn.methods.inputs import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel

@@ -12,9 +12,8 @@ from grn._core.errors import ParameterError
 from grn._core.logging import progress
 from grn._core.rng import child
 from grn._kernels.null import Draws, Means
-from grn._object.genes import genes_of
-from grn._object.regulators import regulator_mask
-from grn.methods.participation import listening
+from grn._object.genes import genes_of, regulator_mask
+from grn.methods.cells import listening
 from grn.network import Network
 from grn.trust.frozen import ExchangeableSets, Frozen, blocks_of, freeze
 from grn.trust.repetition_store import kept

@@ -16,8 +16,8 @@ from grn._core.logging import logger, silently
 from grn._kernels.null import Shape
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
-from grn.methods.environment import environment
-from grn.methods.participation import NothingVariesError, with_copies
+from grn.methods.cells import NothingVariesError, with_copies
+from grn.methods.inputs import environment
 from grn.methods.provenance import GIVEN
 from grn.methods.runner import fit
 from grn.models import FoundationModel

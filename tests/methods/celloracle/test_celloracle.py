@@ -63,7 +63,7 @@ def test_reading_cells_that_share_neighbours_together_changes_no_edge(monkeypatc
     for arguments in ({"groupby": None}, {"targets": list(adata.var_names[5:9])}, {"parity": True}):
         before = infer(adata, **arguments)
         with monkeypatch.context() as patch:
-            patch.setattr("grn._object.smoothed.BLOCK", 7)
+            patch.setattr("grn._object.smoothing.BLOCK", 7)
             after = infer(adata, **arguments)
         np.testing.assert_allclose(after["weight"], before["weight"], rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(after.index, before.index)
@@ -131,7 +131,7 @@ def test_order_blocks_and_threads_do_not_matter(monkeypatch, adata, fit):
     moved = adata[random.permutation(adata.n_obs), random.permutation(adata.n_vars)].copy()
     pd.testing.assert_frame_equal(infer(moved, fit=fit, n_jobs=2), first, rtol=1e-3, atol=1e-5)
     monkeypatch.setattr("grn._kernels.ridge.BLOCK", 17)
-    monkeypatch.setattr("grn._object.smoothed.BLOCK", 17)
+    monkeypatch.setattr("grn._object.smoothing.BLOCK", 17)
     monkeypatch.setattr(regression, "BLOCK", 17)
     pd.testing.assert_frame_equal(infer(adata, fit=fit), first, rtol=1e-3, atol=1e-5)
 

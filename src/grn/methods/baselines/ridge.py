@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from grn._core import checks
 from grn._core.logging import logger
 from grn._kernels.correlate import Cross, cross
 from grn._kernels.multi_ridge import choose_alpha, masked_ridge, multi_ridge
 from grn.methods.group import Fitted, Group
-from grn.methods.penalty import OF_CORRELATIONS, check_penalty
 from grn.methods.record import METHODS, Method
 
 
 def verify(*, alpha: float | None) -> None:
     """Refuse what is no penalty."""
     if alpha is not None:
-        check_penalty("alpha", alpha, OF_CORRELATIONS, "; None chooses one by cross-validation")
+        checks.penalty("alpha", alpha, checks.OF_CORRELATIONS, "; None chooses one by cross-validation")
 
 
 def fit(group: Group, *, alpha: float | None = None) -> Fitted | None:

@@ -12,13 +12,13 @@ from scipy import sparse
 from grn._core import checks
 from grn._core.errors import NetworkError
 from grn._core.logging import logger
+from grn._core.optional import require
 from grn._object.smoothing import KEY
 from grn.methods.celloracle.regression import Bags, Problem, fit_group, fit_plain, problem
-from grn.methods.celloracle.scores import need_igraph, network_entropy, network_scores
+from grn.methods.celloracle.scores import network_entropy, network_scores
 from grn.methods.edges import indexed
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
-from grn.methods.penalty import OF_SUMS, check_penalty
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.network import Network
 
@@ -98,14 +98,15 @@ def verify(
 ) -> None:
     """Refuse values out of range, and centralities without igraph."""
     checks.word("fit", fit, FITS)
-    check_penalty("alpha", alpha, OF_SUMS)
+    checks.penalty("alpha", alpha, checks.OF_SUMS)
     checks.integer("n_bags", n_bags, least=2, most=_MOST_BAGS, note=", as a t-test needs two bags")
     if max_p is not None:
         checks.number("max_p", max_p, above=0, most=1, note=", or None")
     if top is not None:
         checks.integer("top", top, least=1, note=", or None")
-    check_penalty("simulation_alpha", simulation_alpha, OF_SUMS)
-    need_igraph(centrality)
+    checks.penalty("simulation_alpha", simulation_alpha, checks.OF_SUMS)
+    if centrality:
+        require("igraph", extra="export", purpose="centralities of a network")
 
 
 def fit_one(group: Group, *, prepared: RegressionSetup) -> pd.DataFrame | None:

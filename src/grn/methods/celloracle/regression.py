@@ -13,8 +13,7 @@ from grn._core.rng import child
 from grn._kernels import ridge
 from grn._kernels.edge_ridge import edge_ridge, products_of_targets
 from grn._kernels.scatter import BLOCK, Rows
-from grn._object.smoothed import Pair, Smoothed, moments_of
-from grn.methods.celloracle.candidates import candidates
+from grn._object.smoothing import Pair, Smoothed, moments_of
 from grn.methods.cells import Cells, report_constant
 from grn.methods.inputs import Inputs
 
@@ -104,7 +103,7 @@ def problem(
     table = inputs.prior(base_grn)
     listed = None if table is None else sorted(set(table["source"].astype(str)))
     cells = inputs.read_cells(min_cells=min_cells, sources=listed)
-    regulators = candidates(table, cells.names, cells.sources, cells.targets)
+    regulators = [cells.sources[may_regulate] for may_regulate in inputs.allowed(base_grn)]
     # smoothed cells are made anew at every look but for those that fit beside the edges of all groups
     edges = _EDGE_BYTES * len(cells.groups) * sum(map(len, regulators))
     memory = max(0, inputs.task.memory_budget // 2 - edges)

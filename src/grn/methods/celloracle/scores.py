@@ -40,12 +40,6 @@ def network_scores(edges: pd.DataFrame, *, centrality: bool | None, strong_is_lo
     return _named(pd.concat(frames, ignore_index=True), edges)
 
 
-def need_igraph(centrality: bool | None) -> None:  # noqa: FBT001
-    """Refuse centralities that cannot be computed, before anything long is done."""
-    if centrality:
-        require("igraph", extra="export", purpose="centralities of a network")
-
-
 def network_entropy(edges: pd.DataFrame) -> pd.DataFrame:
     """Shannon entropy of the shares of the regulators of every target.
 

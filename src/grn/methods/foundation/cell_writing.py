@@ -12,9 +12,9 @@ from grn._core.device import torch_threads
 from grn._core.errors import ParameterError
 from grn._core.names import check_key
 from grn._object.expression import Reads, reads_of
-from grn.methods.environment import provenance
 from grn.methods.foundation.cell_readings import ShownCells, denoise, embed_cells, predict_labels
 from grn.methods.inputs import Inputs
+from grn.methods.provenance import provenance
 from grn.network.schema import storable
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import hint
 from grn._core.optional import require
 from grn._kernels.neighbours import nearest
-from grn.methods.environment import provenance
 from grn.methods.inputs import Inputs
 from grn.methods.probes.embedding import gene_embeddings
+from grn.methods.provenance import provenance
 from grn.models.protocol import need
 from grn.network.schema import storable
 

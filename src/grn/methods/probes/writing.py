@@ -12,10 +12,10 @@ from grn._core.device import torch_threads
 from grn._core.errors import GeneOverlapError
 from grn._core.files import output_folder
 from grn._object.expression import reads_of
-from grn.methods.environment import provenance
 from grn.methods.inputs import Inputs
 from grn.methods.probes.embedding import gene_embeddings, pairing
 from grn.methods.probes.features import PairFeatures
+from grn.methods.provenance import provenance
 from grn.models import FoundationModel
 from grn.network.schema import storable
 

@@ -12,9 +12,8 @@ from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import hint, logger
 from grn._kernels.renge import Screen, control_levels, efficiency
 from grn._object.expression import Expression
-from grn.methods.cells import report_constant
+from grn.methods.cells import report_constant, tell_genes
 from grn.methods.inputs import Inputs
-from grn.methods.participation import tell_genes
 
 MOST_GENES = 300
 MIN_CELLS = 3

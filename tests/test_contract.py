@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 
 import anndata as ad
@@ -224,10 +225,12 @@ def scaled() -> ad.AnnData:
     return adata
 
 
+@cache
 def screened() -> grn.models.FoundationModel:
     return grn.models.untrained("scgenept", genes=list(cells().var_names), layers=1, width=8, heads=2)
 
 
+@cache
 def counting() -> grn.models.FoundationModel:
     ids = list(grn.genes.resolve(cells().var_names)["ensembl"])
     return grn.models.untrained("scprint", genes=ids, layers=1, width=8, heads=2)
@@ -240,7 +243,7 @@ NEEDED = {
     "get.agreement": {"keys": ["a", "b"]},
     "pl.compare_models": {"keys": ["a", "b"]},
     "tl.activity": {"min_targets": 1},
-    "tl.perturbation_response": {"model": screened()},
+    "tl.perturbation_response": {"model": screened},
     "pl.activity": {"groupby": "group"},
     "pl.regulon": {"source": "SPI1"},
     "pl.response": {"pairs": ("SPI1", "GATA1")},
@@ -249,10 +252,10 @@ NEEDED = {
     "bench.perturbation.deviations": {"top": 1},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
-    "tl.denoise": {"model": counting()},
+    "tl.denoise": {"model": counting},
     "tl.differential": {"condition": "group", "n_permutations": 2},
     "tl.gene_programs": {"n_neighbors": 3, "resolution": 1.0, "min_genes": 1},
-    "tl.predict_labels": {"model": counting()},
+    "tl.predict_labels": {"model": counting},
     "tl.predict_knockout": {"genes": "GATA1"},
     "tl.renge": {
         "perturbation": "perturbation",
@@ -266,6 +269,13 @@ NEEDED = {
     "tl.scrank": {"groupby": "group", "drug_targets": ["GATA1"]},
     "tl.simulate": {"perturbation": {"GATA1": 0}},
 }
+
+
+def needed(name):
+    """Arguments of a function, with its model made on the first use."""
+    return {argument: value() if callable(value) else value for argument, value in NEEDED.get(name, {}).items()}
+
+
 # what functions need that a few cells do not have
 MAKE = {
     **dict.fromkeys(("tl.activity", "tl.confidence", "tl.consensus"), with_network),
@@ -279,7 +289,7 @@ MAKE = {
 @pytest.mark.parametrize("thing", [None, 3, "cells.h5ad", {"X": 1}], ids=repr)
 def test_other_objects_are_refused_by_name(name, thing):
     with pytest.raises(GrnError, match=type(thing).__name__):
-        FUNCTIONS[name](thing, **NEEDED.get(name, {}))
+        FUNCTIONS[name](thing, **needed(name))
 
 
 @pytest.mark.parametrize("name", COMPUTING)
@@ -288,7 +298,7 @@ def test_a_failing_call_leaves_the_object_as_it_was(name):
     adata = make()
     before = snapshot(adata)
     with pytest.raises(GrnError):
-        FUNCTIONS[name](adata, **NEEDED.get(name, {}), **arguments)
+        FUNCTIONS[name](adata, **needed(name), **arguments)
     assert snapshot(adata) == before
 
 
@@ -297,7 +307,7 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
     adata = MAKE.get(name, cells)()
     if name == "tl.regulons":
         grn.Network(adata.uns["truth"]).write(adata)
-    arguments = {"min_targets": 1} if name == "tl.regulons" else NEEDED.get(name, {})
+    arguments = {"min_targets": 1} if name == "tl.regulons" else needed(name)
     before = snapshot(adata)
     changed = FUNCTIONS[name](adata, copy=True, **arguments)
     assert isinstance(changed, ad.AnnData) and changed is not adata
@@ -318,7 +328,7 @@ def test_keys_that_no_file_keeps_are_refused_first(name, key):
         grn.Network(adata.uns["truth"]).write(adata)
     before = snapshot(adata)
     with pytest.raises(GrnError, match="key_added"):
-        FUNCTIONS[name](adata, key_added=key, **NEEDED.get(name, {}))
+        FUNCTIONS[name](adata, key_added=key, **needed(name))
     assert snapshot(adata) == before
 
 
@@ -332,7 +342,7 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
     adata = cells()
     adata.var_names = [gene, *adata.var_names[1:]]
     with pytest.raises(GrnError, match="cannot be stored"):
-        FUNCTIONS[name](adata, **NEEDED.get(name, {}))
+        FUNCTIONS[name](adata, **needed(name))
 
 
 # what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long
@@ -362,7 +372,7 @@ SHOWING = [name for name in COMPUTING if "progress" in inspect.signature(FUNCTIO
 
 
 def showing(name: str) -> tuple[ad.AnnData, dict[str, object]]:
-    adata, arguments = MAKE.get(name, cells)(), dict(NEEDED.get(name, {}))
+    adata, arguments = MAKE.get(name, cells)(), needed(name)
     if name == "tl.fit_translator":
         grn.tl.vvp(adata, model=screened())
         pairs = [

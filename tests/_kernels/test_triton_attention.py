@@ -27,7 +27,7 @@ SHAPES = {
     "whole blocks": {"n": 64, "m": 64, "D": 16},
     "one more than blocks": {"n": 65, "m": 33, "D": 17},
     "one less than blocks": {"n": 63, "m": 31, "D": 15},
-    "no power of two": {"B": 2, "H": 3, "n": 70, "m": 50, "D": 20},
+    "no power of two": {"B": 2, "H": 3, "n": 20, "m": 50, "D": 20},
     "the widest head": {"H": 1, "n": 30, "m": 40, "D": 128},
 }
 CASES = (

@@ -6,6 +6,7 @@ Every call gets some odd objects of ``conftest.py``, the same ones in every run.
 import json
 import warnings
 import zlib
+from functools import cache
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -27,7 +28,11 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],
 )
-MODEL = grn.models.load("mini")
+
+
+@cache
+def mini():
+    return grn.models.load("mini")
 
 
 def some(adata):
@@ -59,7 +64,7 @@ def after(method, then, **params):
 def probe(name, **arguments):
     def call(adata, groupby):
         mean = {"context": "mean"} if groupby is not None and name in ("vvp", "probe", "gradient_trajectory") else {}
-        return getattr(grn.tl, name)(adata, model=MODEL, groupby=groupby, **mean, **arguments)
+        return getattr(grn.tl, name)(adata, model=mini(), groupby=groupby, **mean, **arguments)
 
     return call
 
@@ -128,8 +133,8 @@ CALLS = {
     "probe": probe("probe"),
     "pert": probe("pert"),
     "attention": probe("attention", max_cells=3),
-    "embedding": lambda adata, groupby: grn.tl.embedding(adata, model=MODEL),
-    "estimate_cost": lambda adata, groupby: grn.tl.estimate_cost(adata, model=MODEL, calibrate=False) and None,
+    "embedding": lambda adata, groupby: grn.tl.embedding(adata, model=mini()),
+    "estimate_cost": lambda adata, groupby: grn.tl.estimate_cost(adata, model=mini(), calibrate=False) and None,
     "confidence": after("correlation", confidence),
     "differential": differential,
     "consensus": after("correlation", consensus),

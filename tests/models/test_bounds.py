@@ -5,12 +5,14 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
 import textwrap
 import zipfile
 import zlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -151,14 +153,14 @@ def attacks(tmp_path_factory):
     zeros = bytes(2**20)
     with zipfile.ZipFile(folder / "torch-packed.pt", "w", compression=zipfile.ZIP_DEFLATED, compresslevel=1) as made:
         made.writestr("archive/version", "3\n")
-        made.writestr("archive/data.pkl", tensor_pickle(2**28, 2**28))
+        made.writestr("archive/data.pkl", tensor_pickle(BYTES // 2, BYTES // 2))
         with made.open("archive/data/0", "w", force_zip64=True) as record:
-            for _ in range(1024):
+            for _ in range(2 * BYTES >> 20):
                 record.write(zeros)
     with zipfile.ZipFile(folder / "torch-packed-pickle.pt", "w", compression=zipfile.ZIP_DEFLATED) as made:
         made.writestr("archive/version", "3\n")
         with made.open("archive/data.pkl", "w", force_zip64=True) as record:
-            for _ in range(512):
+            for _ in range(2 * BYTES >> 20):
                 record.write(zeros)
     few = [("data/0", bytes(64))]
     torch_archive(folder / "torch-more.pt", tensor_pickle(10**9, 16), few)
@@ -250,6 +252,18 @@ def damage(model, number):
     return model
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Small checkpoints by family, each written once."""
+
+    @cache
+    def path(family):
+        folder = tmp_path_factory.mktemp(family)
+        return grn.models.save(small(family), folder / ("m.ckpt" if family == "scprint" else "m"))
+
+    return path
+
+
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_that_are_no_numbers(family, number, tmp_path):
@@ -292,10 +306,9 @@ def test_large_numbers_are_numbers():
 
 @pytest.mark.parametrize("family", ["scgpt", "geneformer", "genecompass", "scprint", "scgenept"])
 @pytest.mark.parametrize("value", [0, -5, 1, 10**30, 2.5, True, "9", np.nan, np.inf])
-def test_panels_of_no_size(family, value, tmp_path):
-    path = grn.models.save(small(family), tmp_path / ("m.ckpt" if family == "scprint" else "m"))
+def test_panels_of_no_size(family, value, saved):
     with pytest.raises(ParameterError, match="max_genes="):
-        load(path, params={"max_genes": value})
+        load(saved(family), params={"max_genes": value})
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "1", str(10**30), "1e9", "nan", "9" * 10_000])
@@ -329,8 +342,8 @@ NUMBERS = [
 
 @pytest.mark.parametrize("value", [0, -1, 10**30, 1e400, float("nan"), None, "8", [8], True, {}])
 @pytest.mark.parametrize(("family", "file", "key"), NUMBERS)
-def test_numbers_of_a_configuration(family, file, key, value, tmp_path):
-    path = grn.models.save(small(family), tmp_path / "m")
+def test_numbers_of_a_configuration(family, file, key, value, saved, tmp_path):
+    path = shutil.copytree(saved(family), tmp_path / "m")
     config = json.loads((path / file).read_text())
     (path / file).write_text(json.dumps({**config, key: value}))
     with pytest.raises(WeightsError, match=rf"{key}|heads"):

@@ -289,7 +289,7 @@ def test_models_that_cannot_say_what_they_offer(function, capability):
 def test_arguments_and_names(scprint):
     adata = cells()
     for arguments, error, message in (
-        ({"readout": "cls"}, ParameterError, "readout='cls'; the cell embeddings of .* are: mean, classes, cell_type"),
+        ({"readout": "cls"}, ParameterError, "readout='cls'; use one of mean, classes, cell_type.*, the cell"),
         ({"max_genes": 0}, ParameterError, "max_genes=0"),
         ({"max_genes": "all"}, ParameterError, "max_genes='all'"),
         ({"batch_size": 0}, ParameterError, "batch_size=0"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy import sparse, special
+from scipy import special
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg import solve as solve_one
 
@@ -42,34 +42,6 @@ class Coefficients:
     mean: np.ndarray
     variance: np.ndarray
     pvalue: np.ndarray
-
-
-def restricted_ridge(
-    products: np.ndarray, regulators: Sequence[np.ndarray], targets: np.ndarray, alpha: float
-) -> sparse.csr_matrix:
-    """Ridge coefficients of every target on its own regulators.
-
-    Parameters
-    ----------
-    products
-        Centred products of all genes (G, G), as ``Scatter.products``.
-    regulators
-        Positions of the regulators of every target; none of them the target itself.
-    targets
-        Positions of the targets (len(regulators),).
-    alpha
-        Penalty, above 0, on the scale of the products.
-
-    Returns
-    -------
-    csr_matrix
-        Coefficients (G, G) float64, row = regulator, column = target; every allowed pair is stored.
-    """
-    targets = np.asarray(targets, dtype=np.int64)
-    values = plain_ridge(products, products[:, targets], regulators, alpha)
-    source = np.concatenate(regulators).astype(np.int64) if len(regulators) else np.zeros(0, dtype=np.int64)
-    target = np.repeat(targets, [len(one) for one in regulators])
-    return sparse.coo_matrix((values, (source, target)), shape=products.shape).tocsr()
 
 
 def plain_ridge(inner: np.ndarray, cross: np.ndarray, regulators: Sequence[np.ndarray], alpha: float) -> np.ndarray:

@@ -77,7 +77,7 @@ def pair_genes(
     can_source, can_target = set(model.source_genes), set(model.target_genes)
     organism = getattr(model, "organism", "human")
     ids = model_genes(adata, model.gene_id_kind, vocabulary=can_source | can_target, organism=organism)
-    _check_unique(names, ids)
+    check_unique(names, ids)
     src = np.flatnonzero(regulator_mask(adata)) if sources is None else gene_rows(adata, sources, "sources")
     tgt = genes_of(adata) if targets is None else gene_rows(adata, targets, "targets")
     known_src = np.array([r for r in src if ids[r] in can_source], dtype=np.int64)
@@ -168,7 +168,8 @@ def rows_of(names: np.ndarray, wanted: Sequence[str], what: str) -> np.ndarray:
     return np.array([index[name] for name in wanted], dtype=np.int64)
 
 
-def _check_unique(names: np.ndarray, ids: np.ndarray) -> None:
+def check_unique(names: np.ndarray, ids: np.ndarray) -> None:
+    """Refuse two genes of an object (n,) that stand for one of the model (n,), ``""`` for none."""
     first: dict[str, str] = {}
     for name, gene in zip(names.tolist(), ids.tolist(), strict=True):
         if gene and gene in first:

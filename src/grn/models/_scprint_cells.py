@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -121,12 +121,12 @@ class CellReader(Published):
                 f"{len(genes)} genes are to be denoised together; {self.name!r} takes {self.max_genes}. Pass fewer, or "
                 "load it with params={'max_genes': ...}."
             )
-        ids, order = torch.tensor([self.vocabulary[gene] for gene in genes]).sort()
-        sentences = self._sentences(np.asarray(X)[:, order.numpy()], [genes[i] for i in order], reference, len(genes))
+        sentences = self._sentences(X, genes, reference, len(genes))
         means = self._read_cells(
-            sentences, lambda batch: self._means(batch, depth_factor), shape=(len(ids),), batch_size=batch_size
-        )
-        return means[:, order.argsort().to(means.device)]
+            sentences, lambda batch: self._means(batch, depth_factor), shape=(len(genes),), batch_size=batch_size
+        )  # (cells, genes), by token
+        place = torch.tensor([self.vocabulary[gene] for gene in genes]).argsort().argsort()
+        return means[:, place.to(means.device)]
 
     def _sentences(
         self, X: np.ndarray, genes: Sequence[str], reference: Moments | None, most: int
@@ -144,8 +144,7 @@ class CellReader(Published):
         return sentences
 
     def _hidden(self, batch: Batch, depth_factor: float = 1.0) -> Tensor:
-        depth = batch.lengths.new_full((len(batch.ids),), self.reading.depth, dtype=torch.float32)
-        depth = (depth if batch.depth is None else batch.depth) * depth_factor
+        depth = cast(Tensor, batch.depth) * depth_factor
         return self.network.hidden(batch.ids, self.network.encoder_input(batch.values), depth, batch.padding)
 
     def _tokens_of_cells(self, batch: Batch) -> Tensor:

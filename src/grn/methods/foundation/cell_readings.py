@@ -10,10 +10,11 @@ import numpy as np
 
 from grn._core import checks
 from grn._core.device import rows_per_batch
-from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, ParameterError
+from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, progress, some
 from grn._core.store import size
 from grn._object.expression import label
+from grn.methods.genes import check_unique
 from grn.methods.inputs import Inputs
 from grn.methods.probes.plan import batch_of, check_batch
 from grn.methods.record import Task
@@ -102,11 +103,7 @@ def shown_cells(inputs: Inputs, *, max_genes: int | None = None, genes: np.ndarr
     check_batch(task.batch_size)
     ids = inputs.model_ids
     known = np.flatnonzero(ids != "") if genes is None else genes[ids[genes] != ""]
-    if len(set(ids[known])) < len(known):
-        raise GeneNameError(
-            "two genes of the object stand for one gene of the model; call grn.pp.align_genes(adata), which marks such "
-            "rows as ambiguous."
-        )
+    check_unique(names[known], ids[known])
     if not len(known):
         n = len(names) if genes is None else len(genes)
         raise GeneOverlapError(

@@ -7,7 +7,7 @@ cells that express both. Weights are between 0 and 2 and have no sign.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,17 +77,10 @@ def deletion(inputs: Inputs, *, max_cells: int, mode: str, name: str) -> Network
     """
     checks.word("mode", mode, PERTURBATIONS)
     task, genes = inputs.task, inputs.pairs
-    reference = Moments(*inputs.expression.moments())
     drawn = inputs.drawn(max_cells)
     totals = {group: _Effects(genes, len(inputs.names)) for group in drawn}
-    cells = (
-        cell
-        for group, rows in drawn.items()
-        for i in range(0, len(rows), _CELLS_AT_A_TIME)
-        for cell in _cells(inputs, rows[i : i + _CELLS_AT_A_TIME], reference, group)
-    )
     asked = _Asked(mode, {int(r): task.model.vocabulary[genes.ids[r]] for r in genes.sources})
-    effects = each(_effects, task.model, asked, cells, client=task.client)
+    effects = each(_effects, task.model, asked, _cells(inputs, drawn), client=task.client)
     for cell, batches in progress(effects, total=sum(map(len, drawn.values())), desc=name, show=task.show):
         for sources, rest, effect in batches:
             totals[cell.group].add(sources, rest, effect)
@@ -147,16 +140,21 @@ class _Effects:
         return out
 
 
-def _cells(inputs: Inputs, chosen: np.ndarray, reference: Moments, group: str) -> Iterator[_Cell]:
-    model, genes, expression = inputs.task.model, inputs.pairs, inputs.expression
-    known = np.flatnonzero(genes.ids != "")
-    ids = [str(gene) for gene in genes.ids[known]]
+def _cells(inputs: Inputs, drawn: Mapping[str, np.ndarray]) -> Iterator[_Cell]:
+    """The cells drawn of every group (rows of the object), read a few at a time."""
+    model, expression, model_names = inputs.task.model, inputs.expression, inputs.pairs.ids
+    known = np.flatnonzero(model_names != "")
+    ids = [str(gene) for gene in model_names[known]]
     vocabulary = torch.tensor([model.vocabulary[gene] for gene in ids])
-    moments = Moments(reference.mean[known], reference.std[known], expression.totals(chosen))
-    for columns, values in model.tokenize(expression.rows(chosen)[:, known], ids, reference=moments):
-        tokens = vocabulary[columns.cpu()]
-        values = None if values is None else values.cpu()
-        yield _Cell(group, tokens, known[columns.cpu().numpy()], values, cells_per_pass(inputs.task, tokens))
+    mean, std = (moment[known] for moment in expression.moments())
+    for group, rows in drawn.items():
+        for start in range(0, len(rows), _CELLS_AT_A_TIME):
+            part = rows[start : start + _CELLS_AT_A_TIME]
+            X = expression.rows(part)[:, known]  # (cells, known genes)
+            for columns, values in model.tokenize(X, ids, reference=Moments(mean, std, expression.totals(part))):
+                tokens = vocabulary[columns.cpu()]
+                values = None if values is None else values.cpu()
+                yield _Cell(group, tokens, known[columns.cpu().numpy()], values, cells_per_pass(inputs.task, tokens))
 
 
 def _effects(model, asked: _Asked, cell: _Cell) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

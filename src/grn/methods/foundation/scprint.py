@@ -178,7 +178,7 @@ def _read(inputs: Inputs, shown: _Shown, drawn: dict[str, np.ndarray]) -> Iterat
 def _mean(model, shared: tuple[Panel, bool | None], cells: list[tuple[Tensor, Tensor | None]]) -> Tensor:
     """Mean queries and keys of a group, from counts and depths of its cells, batch by batch."""
     panel, show = shared
-    means = MeanProjections(model.n_cell_tokens + len(panel))
+    means = MeanProjections()
     with torch.no_grad():
         for counts, depth in progress(cells, desc="scprint_attention", show=show):
             means.add(model.projections(panel, counts, depth=depth))
@@ -217,7 +217,7 @@ def _check(task: Task, heads: str, labels: object, max_cells: object, max_genes:
     if max_genes is not None:
         most = task.model.max_genes
         more = f": more only if {task.model.name!r} is loaded with params={{'max_genes': ...}}"
-        checks.integer("max_genes", max_genes, least=1, most=most, note=more)
+        checks.integer("max_genes", max_genes, least=2, most=most, note=more)
     if threshold is not None:
         checks.number("threshold", threshold, least=0, below=1, note=", or None for 1 / number of genes")
 

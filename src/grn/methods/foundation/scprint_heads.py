@@ -14,39 +14,31 @@ from grn.methods.probes.training_pairs import LabelledPairs
 
 
 class MeanProjections:
-    """Queries and keys of every token, averaged over the cells that hold it.
+    """Queries and keys of every token, averaged over cells that are shown with the same genes."""
 
-    Parameters
-    ----------
-    n
-        Number of tokens, those of the cell included.
-    """
-
-    def __init__(self, n: int) -> None:
-        self.counts = torch.zeros(n, dtype=torch.float64)
+    def __init__(self) -> None:
+        self.n_cells = 0
         self.sums: list[Tensor] = []
 
-    def add(self, layers: Iterable[tuple[Tensor, Tensor]], places: Tensor | None = None) -> None:
-        """Add cells: per layer queries and keys (B, H, m, D), and the token (B, m) at every place; all, in order."""
+    def add(self, layers: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Add cells: per layer queries and keys (B, H, n, D)."""
         for i, pair in enumerate(layers):
-            both = torch.stack(pair).permute(1, 3, 0, 2, 4)  # (B, m, 2, H, D)
+            both = torch.stack(pair).permute(1, 3, 0, 2, 4)  # (B, n, 2, H, D)
             both = both.cpu() if both.device.type == "mps" else both
-            if i == len(self.sums):
-                self.sums.append(torch.zeros(len(self.counts), *both.shape[2:], dtype=torch.float64))
-            # sums in double precision, so that the batch size leaves no trace
-            if places is None:
-                self.sums[i] += both.sum(0, dtype=torch.float64).cpu()
-            else:
-                self.sums[i].index_add_(0, places.reshape(-1), both.flatten(0, 1).double().cpu())
+            # in double precision, so that the batch size leaves no trace
+            total = both.sum(0, dtype=torch.float64).cpu()
             if i == 0:
-                whole = torch.arange(both.shape[1]).expand(len(both), -1) if places is None else places
-                self.counts += torch.bincount(whole.reshape(-1), minlength=len(self.counts))
+                self.n_cells += len(both)
+            if i == len(self.sums):
+                self.sums.append(total)
+            else:
+                self.sums[i] += total
 
     def mean(self) -> Tensor:
-        """Means (L, n, 2, H, D), the query before the key; NaN for tokens that no cell held."""
+        """Means (L, n, 2, H, D), the query before the key."""
         if not self.sums:
             raise ParameterError("there is no cell to read.")
-        return torch.stack([total / self.counts[:, None, None, None] for total in self.sums])
+        return torch.stack(self.sums) / self.n_cells
 
 
 def head_maps(means: Tensor) -> Iterator[np.ndarray]:

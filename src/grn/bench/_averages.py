@@ -51,11 +51,11 @@ def _subsets(wide: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if wide.empty:
         return {}
     partial = wide.isna().any(axis=0)
-    found = {"all": wide.loc[:, ~partial]}
+    subsets = {"all": wide.loc[:, ~partial]}
     whole = wide.dropna(axis=0)
     if partial.any() and len(whole):
-        found["measured"] = whole
-    return found
+        subsets["measured"] = whole
+    return subsets
 
 
 def _counts(counts: pd.DataFrame) -> dict[str, object]:

@@ -169,11 +169,11 @@ class BackboneFeatures:
         blocks = [missing[i : i + size] for i in range(0, len(missing), size)]
         for block in progress(blocks, desc=feature, show=self.show) if blocks else ():
             self._read(feature, block)
-        found = {name: self._kept(feature, name) for name in sources}
-        lost = [name for name, values in found.items() if values is None]
+        cubes = {name: self._kept(feature, name) for name in sources}
+        lost = [name for name, values in cubes.items() if values is None]
         if lost:
             raise CapabilityError(f"{self.model.name} gave no {feature} for {len(lost)} sources such as {lost[0]}.")
-        return np.stack(list(found.values()), axis=1)
+        return np.stack(list(cubes.values()), axis=1)
 
     @cached_property
     def _mean_is_baseline(self) -> bool:
@@ -181,7 +181,7 @@ class BackboneFeatures:
         adata = self._with_cells()
         known = np.flatnonzero(self.ids != "")
         values = expression(adata)
-        mean, std = (found[known] for found in values.moments())
+        mean, std = (moment[known] for moment in values.moments())  # (genes known,) each
         cell = self.model.encode_cells(mean[None], self.ids[known].tolist(), reference=Moments(mean, std))
         return bool(np.allclose(cell.cpu().numpy(), self.model.value_scale.baseline, atol=1e-5))
 

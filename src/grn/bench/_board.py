@@ -123,14 +123,14 @@ class Board:
         """Why a competitor cannot be scored here; an empty string if it can."""
         if not entered.record.reads_model:
             return "" if self.cells_are == "own" else "there are no cells of its own"
-        found = self.features("")
-        if entered.variant == "shuffled weights" and not modules(found.model):
-            return f"{found.model.name} holds no torch module"
+        features = self.features("")
+        if entered.variant == "shuffled weights" and not modules(features.model):
+            return f"{features.model.name} holds no torch module"
         if entered.reading is None:
             return "there are no cells" if entered.reads_cells and self.cells is None else ""
         for feature in entered.features:
-            lacks = "" if "embedding" in found.model.capabilities else f"{found.model.name} has no embeddings"
-            reason = found.can(feature) if feature in READERS else lacks
+            lacks = "" if "embedding" in features.model.capabilities else f"{features.model.name} has no embeddings"
+            reason = features.can(feature) if feature in READERS else lacks
             if reason:
                 return reason
         return ""
@@ -146,12 +146,12 @@ class Board:
         return self._cubes[key]
 
     def _cube(self, feature: str, variant: str) -> np.ndarray:
-        found = self.features(variant)
+        features = self.features(variant)
         if feature == "embedding":
             rows = np.searchsorted(self.reference.genes, self.regulators)
-            values = pair_embeddings(found.embeddings, rows, pairing(self.setting.model))
+            values = pair_embeddings(features.embeddings, rows, pairing(self.setting.model))
         else:
-            values = found.cube(feature, self.regulators)
+            values = features.cube(feature, self.regulators)
         return self._renamed(values) if variant == "shuffled names" else values
 
     def _renamed(self, values: np.ndarray) -> np.ndarray:
@@ -301,9 +301,13 @@ def _facts(reference: Reference) -> list[str]:
 
 def cells_of(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:
     """Cells of the data set if they cover its genes, else stand-ins, and which they are."""
-    own = reference.expression
-    if own is not None and own.n_obs >= 3 and np.isin(reference.genes, np.asarray(own.var_names, dtype=str)).all():
-        return own, "own"
+    cells = reference.expression
+    if (
+        cells is not None
+        and cells.n_obs >= 3
+        and np.isin(reference.genes, np.asarray(cells.var_names, dtype=str)).all()
+    ):
+        return cells, "own"
     if stand_in is None:
         return None, "none"
     return _stand_in(reference, stand_in), "stand-in"

@@ -88,10 +88,10 @@ class Corpus:
         [[2.0, nan]]
         """
         rows, columns = self._positions(sources, "sources"), self._positions(targets, "targets")
-        found: np.ndarray = self.coexpression[rows[:, None], columns]
-        found[rows < 0] = np.nan
-        found[:, columns < 0] = np.nan
-        return found
+        values: np.ndarray = self.coexpression[rows[:, None], columns]
+        values[rows < 0] = np.nan
+        values[:, columns < 0] = np.nan
+        return values
 
     def mean(self, genes: Iterable[str]) -> np.ndarray:
         """Mean log-normalised expression: per data set over its cells, then over the data sets that list the gene.
@@ -120,15 +120,15 @@ class Corpus:
         [2.0, nan]
         """
         rows = self._positions(genes, "genes")
-        found: np.ndarray = self.expression[rows]
-        found[rows < 0] = np.nan
-        return found
+        values: np.ndarray = self.expression[rows]
+        values[rows < 0] = np.nan
+        return values
 
     def _positions(self, names: Iterable[str], what: str) -> np.ndarray:
         """Position of every name, -1 when unknown."""
         listed = checks.names(what, names, what="gene names")
-        found: np.ndarray = pd.Index(self.genes).get_indexer(pd.Index(listed, dtype=object))
-        return found
+        positions: np.ndarray = pd.Index(self.genes).get_indexer(pd.Index(listed, dtype=object))
+        return positions
 
 
 def build(
@@ -195,22 +195,22 @@ def build(
     wanted, paths = unique(genes, "genes"), find(names, path)
     key = _key(wanted, paths)
     stored = None if cache is None else output_folder(cache, name="cache") / f"corpus-{key[:16]}.sealed"
-    found = None if stored is None else sealed.kept(stored, partial(_load, key=key, genes=wanted, sets=tuple(paths)))
-    if found is None:
+    corpus = None if stored is None else sealed.kept(stored, partial(_load, key=key, genes=wanted, sets=tuple(paths)))
+    if corpus is None:
         pool = Pool(len(wanted))
         for name in progress(list(paths), desc="corpus", show=show):
             pool.add(*listed(*read(name, paths[name]), wanted))
-        found = Corpus(wanted, tuple(paths), key, *pool.result())
+        corpus = Corpus(wanted, tuple(paths), key, *pool.result())
         if stored is not None:
-            _store(stored, found)
-    if not found.n_sets.any():
+            _store(stored, corpus)
+    if not corpus.n_sets.any():
         raise GeneOverlapError(
             f"none of the {len(wanted)} genes ({', '.join(wanted[:3])}) is detected in the {len(paths)} data sets; "
             "pass human symbols, such as var['grn_symbol'] after grn.pp.align_genes(adata)."
         )
-    for table in (found.genes, found.coexpression, found.expression, found.n_sets):
+    for table in (corpus.genes, corpus.coexpression, corpus.expression, corpus.n_sets):
         table.setflags(write=False)
-    return found
+    return corpus
 
 
 def _key(genes: np.ndarray, paths: dict[str, Path]) -> str:
@@ -221,12 +221,12 @@ def _key(genes: np.ndarray, paths: dict[str, Path]) -> str:
 
 def content(paths: Mapping[str, Path]) -> str:
     """Hash of what is in some files, by name of data set."""
-    found = []
+    facts = []
     for name, path in paths.items():
         with file_errors(path, "read"):
-            told = path.stat()
-            found.append(f"{name} {_sha256(path, told.st_size, told.st_mtime_ns)}")
-    return hashlib.sha256("\x1f".join([str(VERSION), *found]).encode()).hexdigest()
+            status = path.stat()
+            facts.append(f"{name} {_sha256(path, status.st_size, status.st_mtime_ns)}")
+    return hashlib.sha256("\x1f".join([str(VERSION), *facts]).encode()).hexdigest()
 
 
 @lru_cache(maxsize=256)
@@ -243,9 +243,9 @@ def _store(path: Path, corpus: Corpus) -> None:
 
 def _load(content: memoryview, *, key: str, genes: np.ndarray, sets: tuple[str, ...]) -> Corpus:
     """What was stored."""
-    n, found = len(genes), sealed.unpacked(content)
-    upper, expression, n_sets = (found[name] for name in ("upper", "expression", "n_sets"))
-    if str(found["key"]) != key or (len(upper), len(expression), len(n_sets)) != (n * (n - 1) // 2, n, n):
+    n, arrays = len(genes), sealed.unpacked(content)
+    upper, expression, n_sets = (arrays[name] for name in ("upper", "expression", "n_sets"))
+    if str(arrays["key"]) != key or (len(upper), len(expression), len(n_sets)) != (n * (n - 1) // 2, n, n):
         raise ValueError("its content belongs to another call")
     z = np.full((n, n), np.nan, dtype=np.float32)
     where = _upper(n)

@@ -42,11 +42,11 @@ def training_sets() -> tuple[str, ...]:
 
 def unique(names: Iterable[str], what: str) -> np.ndarray:
     """Names sorted, each once; at least one."""
-    found: np.ndarray = np.unique(np.asarray(checks.names(what, names), dtype=str))
-    found = found[found != ""]
-    if not len(found):
+    listed: np.ndarray = np.unique(np.asarray(checks.names(what, names), dtype=str))
+    listed = listed[listed != ""]
+    if not len(listed):
         raise ParameterError(f"{what} is empty; pass at least one name.")
-    return found
+    return listed
 
 
 def find(names: Sequence[str] | None, path: str | Path | None) -> dict[str, Path]:

@@ -112,8 +112,8 @@ def score_edges(
     seed = seed_of(rng)
     kinds = progress_bar(negatives, desc="negatives")
     parts = [_figures(grid, reference, kind, name, (seed, seeds, n_boot), pairs=pairs) for kind in kinds]
-    found = pd.concat(parts, ignore_index=True)
-    return found if pairs else found.assign(**counts)
+    figures = pd.concat(parts, ignore_index=True)
+    return figures if pairs else figures.assign(**counts)
 
 
 def _weighted(edges: pd.DataFrame) -> pd.DataFrame:
@@ -170,9 +170,9 @@ def _figures(
     kinds = {name: "method", **dict.fromkeys(plain, "floor")}
     scores = []
     for i, drawn in enumerate(samples):
-        own = floors.own_degree(reference, rng=seed + i)
-        kinds |= dict.fromkeys(own, "oracle")
-        tables = {name: strengths, **plain, **own}
+        degrees = floors.own_degree(reference, rng=seed + i)
+        kinds |= dict.fromkeys(degrees, "oracle")
+        tables = {name: strengths, **plain, **degrees}
         scores.append({k: np.nan_to_num(drawn.take(t), nan=-np.inf).clip(-1e300) for k, t in tables.items()})
     figures = evaluate(samples, scores, n_boot=n_boot, seed=seed)
     facts = {

@@ -260,15 +260,15 @@ class _Grid(NamedTuple):
             "source": pd.Categorical.from_codes(codes[0], categories=self.sources[rows]),
             "target": pd.Categorical.from_codes(codes[1], categories=self.targets[cols]),
         }
-        return pd.DataFrame({**names, **{name: found[np.ix_(rows, cols)][pairs] for name, found in columns.items()}})
+        return pd.DataFrame({**names, **{name: matrix[np.ix_(rows, cols)][pairs] for name, matrix in columns.items()}})
 
 
 class _PlainValues:
     """Values as they are, with the two calls of Expression that :func:`_background` makes."""
 
     def __init__(self, adata: AnnData, layer: str | None) -> None:
-        found = take(select(adata, layer, use_raw=False), slice(None))
-        self.matrix = found.toarray() if sparse.issparse(found) else found
+        values = take(select(adata, layer, use_raw=False), slice(None))
+        self.matrix = values.toarray() if sparse.issparse(values) else values
         if not np.isfinite(self.matrix).all():
             raise ExpressionError("the values hold NaN or infinity; remove those genes or samples.")
 
@@ -284,24 +284,24 @@ def _split(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Control cells, and the cells of every regulator with enough of them, in order of names."""
     check_type(adata)
-    found = dict(groups(adata, column, min_cells=1))
-    if control not in found:
+    cells = dict(groups(adata, column, min_cells=1))
+    if control not in cells:
         raise GroupError(
-            f"obs[{column!r}] has no value {control!r} among its {len(found)} ({', '.join(sorted(found)[:5])}); name "
+            f"obs[{column!r}] has no value {control!r} among its {len(cells)} ({', '.join(sorted(cells)[:5])}); name "
             "the unperturbed cells with control=."
         )
     free = np.ones(adata.n_obs, dtype=bool) if aside is None else ~aside
-    base = found.pop(control)
+    base = cells.pop(control)
     if base.sum() < min_cells:
         raise GroupError(f"there are {base.sum()} control cells; min_cells={min_cells} are needed.")
-    masks = {name: found[name] & free for name in sorted(found)}
+    masks = {name: cells[name] & free for name in sorted(cells)}
     small = [f"{name} ({mask.sum()})" for name, mask in masks.items() if 0 < mask.sum() < min_cells]
     if small:
         hint("%d regulators have fewer than %d cells and are left out: %s", len(small), min_cells, ", ".join(small))
     masks = {name: mask for name, mask in masks.items() if mask.sum() >= min_cells}
     if not masks:
         raise GroupError(
-            f"none of the {len(found)} regulators in obs[{column!r}] has {min_cells} cells; lower min_cells or merge "
+            f"none of the {len(cells)} regulators in obs[{column!r}] has {min_cells} cells; lower min_cells or merge "
             "guides of one gene."
         )
     return base, masks
@@ -332,8 +332,8 @@ def _welch(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) ->
     unbiased = std * np.sqrt(n / (n - 1))
     flat = (std[1:] <= _FLAT) & (std[0] <= _FLAT)  # rounding, not noise: nothing to test against
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = stats.ttest_ind_from_stats(mean[1:], unbiased[1:], n[1:], mean[0], unbiased[0], n[0], equal_var=False)
-    return mean[1:] - mean[0], np.where(flat, 0.0, found.statistic), np.where(flat, 1.0, found.pvalue)
+        test = stats.ttest_ind_from_stats(mean[1:], unbiased[1:], n[1:], mean[0], unbiased[0], n[0], equal_var=False)
+    return mean[1:] - mean[0], np.where(flat, 0.0, test.statistic), np.where(flat, 1.0, test.pvalue)
 
 
 def _wilcoxon(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) -> _Compared:
@@ -343,9 +343,9 @@ def _wilcoxon(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray])
         a = values.rows(mask).astype(np.float64)
         flat = (np.ptp(a, axis=0) == 0) & (np.ptp(b, axis=0) == 0) & (a[0] == b[0])
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = stats.mannwhitneyu(a, b, axis=0, method="asymptotic")
-        biserial = np.where(flat, 0.0, 2 * found.statistic / (len(a) * len(b)) - 1)
-        rows.append((a.mean(axis=0) - b.mean(axis=0), biserial, np.where(flat, 1.0, found.pvalue)))
+            test = stats.mannwhitneyu(a, b, axis=0, method="asymptotic")
+        biserial = np.where(flat, 0.0, 2 * test.statistic / (len(a) * len(b)) - 1)
+        rows.append((a.mean(axis=0) - b.mean(axis=0), biserial, np.where(flat, 1.0, test.pvalue)))
     effect, biserial, pval = (np.stack(part) for part in zip(*rows, strict=True))
     return effect, biserial, pval
 

@@ -45,21 +45,21 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
         Progress bars.
     """
     place = root(data)
-    found: dict[str, Floor] = {}
+    available: dict[str, Floor] = {}
     try:
         content = _corpus.content(_corpus.find(None, place))
         for name, read in (("corpus co-expression", _coexpression), ("corpus mean expression", _mean)):
-            found[name] = Floor(partial(read, folder=folder, data=place, show=show), content)
+            available[name] = Floor(partial(read, folder=folder, data=place, show=show), content)
     except DataNotFoundError as error:
         hint("no corpus floors: %s", error)
     try:
         edges = collectri(path=place).edges
         ends = edges["source"].to_numpy(dtype=str), edges["target"].to_numpy(dtype=str)
         content = hashlib.sha256("\n".join("\t".join(pair) for pair in zip(*ends, strict=True)).encode()).hexdigest()
-        found["prior (CollecTRI)"] = Floor(partial(floors.prior, edges=ends, organism="human"), content)
+        available["prior (CollecTRI)"] = Floor(partial(floors.prior, edges=ends, organism="human"), content)
     except DataNotFoundError as error:
         hint("no prior floor: %s", error)
-    return found
+    return available
 
 
 def stand_in_cells(references: Iterable[Reference], data: str | Path | None, *, show: bool | None) -> AnnData | None:
@@ -88,10 +88,10 @@ def _built(reference: Reference, *, folder: Path, data: Path | None, show: bool 
 def _coexpression(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
     corpus, symbols = _built(reference, folder=folder, data=data, show=show), _symbols(reference)
     rows, columns = np.searchsorted(reference.genes, reference.regulators), np.flatnonzero(symbols != "")
-    found = np.full(reference.labels.shape, np.nan)
+    scores = np.full(reference.labels.shape, np.nan)
     known = np.flatnonzero(symbols[rows] != "")
-    found[np.ix_(known, columns)] = corpus.pairs(symbols[rows[known]], symbols[columns])
-    return found
+    scores[np.ix_(known, columns)] = corpus.pairs(symbols[rows[known]], symbols[columns])
+    return scores
 
 
 def _mean(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:

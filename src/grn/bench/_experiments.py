@@ -101,9 +101,9 @@ def _nkx2_1(path: str | Path | None) -> Iterator[Experiment]:
 
 def _perturbseq(path: str | Path | None) -> Iterator[Experiment]:
     """Two cell lines; only transcription factors are judged, all knock-downs count for the floors."""
-    found = {line: signatures(replogle2022(cell_line=line, path=path)) for line in ("k562", "rpe1")}
+    measured = {line: signatures(replogle2022(cell_line=line, path=path)) for line in ("k562", "rpe1")}
     for line, other in (("k562", "rpe1"), ("rpe1", "k562")):
-        table = found[line]
+        table = measured[line]
         lost = set(table["source"].cat.categories)
         judged = sorted(lost & known_regulators("human"))
         genes = np.union1d(table["target"].cat.categories.to_numpy(dtype=str), judged)
@@ -111,7 +111,7 @@ def _perturbseq(path: str | Path | None) -> Iterator[Experiment]:
         given.var["is_regulator"] = np.isin(genes, judged)
         given.var["measured"] = False
         given.uns["organism"] = "human"
-        rising = found[other]
+        rising = measured[other]
         rising = rising[(rising["source"].isin(judged) & rising["effect"].notna()).to_numpy()]
         again = {f"{other.upper()} knock-down": rising[["source", "target"]].assign(weight=rising["effect"])}
         name = f"Perturb-seq {line.upper()}"
@@ -147,12 +147,12 @@ def unperturbed(adata: AnnData, lost: list[str]) -> AnnData:
     nothing = AnnData(
         sparse.csr_matrix((cells.n_obs, len(absent)), dtype=np.float32), obs=cells.obs, var=pd.DataFrame(index=absent)
     )
-    found = ad.concat([cells, nothing], axis="var", merge="same") if len(absent) else cells.copy()
-    found = found[:, np.sort(found.var_names)].copy()
-    found.var["is_regulator"] = found.var_names.isin(lost)
-    found.var["measured"] = ~found.var_names.isin(absent)
-    found.uns = {key: adata.uns[key] for key in ("organism", "matrix")}
-    return found
+    whole = ad.concat([cells, nothing], axis="var", merge="same") if len(absent) else cells.copy()
+    whole = whole[:, np.sort(whole.var_names)].copy()
+    whole.var["is_regulator"] = whole.var_names.isin(lost)
+    whole.var["measured"] = ~whole.var_names.isin(absent)
+    whole.uns = {key: adata.uns[key] for key in ("organism", "matrix")}
+    return whole
 
 
 def _as_edges(table: pd.DataFrame) -> pd.DataFrame:

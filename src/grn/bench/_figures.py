@@ -67,30 +67,30 @@ def evaluate(
         len(regulators), np.full(len(regulators), 1 / len(regulators)), size=n_boot
     )
     effects = [NodeEffects(sample) for sample in samples]
-    found = {}
+    figures = {}
     for name in scores[0]:
         parts = [_one(known, given[name], regulators, times) for known, given in zip(effects, scores, strict=True)]
         values = {metric: float(np.mean([part.values[metric] for part in parts])) for metric in parts[0].values}
         replicates = {metric: np.mean([part.replicates[metric] for part in parts], axis=0) for metric in INTERVALS}
-        found[name] = Figures(values, replicates)
-    return found
+        figures[name] = Figures(values, replicates)
+    return figures
 
 
 def gain_rows(figures: dict[str, Figures], kinds: dict[str, str], metrics: Sequence[str]) -> list[dict[str, object]]:
     """Tidy rows, each method with its gain over the best floor."""
     rows: list[dict[str, object]] = []
     for metric in metrics:
-        values = {name: found.values[metric] for name, found in figures.items()}
+        values = {name: figure.values[metric] for name, figure in figures.items()}
         known = {n: v for n, v in values.items() if kinds[n] == "floor" and np.isfinite(v)}
         best = max(known, key=known.__getitem__) if known else ""
-        for name, found in figures.items():
-            low, high = found.interval(metric)
+        for name, figure in figures.items():
+            low, high = figure.interval(metric)
             gain = gain_low = gain_high = float("nan")
             # of rewired labels more is not better
             if best and kinds[name] != "floor" and metric != "auprc_rewired":
                 gain = values[name] - values[best]
-                if metric in found.replicates:
-                    gain_low, gain_high = interval(found.replicates[metric] - figures[best].replicates[metric])
+                if metric in figure.replicates:
+                    gain_low, gain_high = interval(figure.replicates[metric] - figures[best].replicates[metric])
             row = {"method": name, "kind": kinds[name], "metric": metric, "value": values[name], "low": low}
             row |= {"high": high, "best_floor": best, "floor": values[best] if best else float("nan")}
             rows.append({**row, "gain": gain, "gain_low": gain_low, "gain_high": gain_high})

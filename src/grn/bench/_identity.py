@@ -46,14 +46,14 @@ def _symbols(names: list[str], organism: str) -> list[str]:
     """Approved symbols in upper case; an approved symbol in any letter case outranks an alias."""
     approved, spellings = _approved(organism), _spellings(organism)
     table = resolve(names, organism=organism)
-    found = []
+    symbols = []
     for name, native, candidates in zip(names, table["native"], table["candidates"], strict=True):
         letters = name.upper()
         # several names of one gene are ambiguous to resolve, which keeps one of them, but here they are that gene
         known = native or ("" if "|" in candidates else candidates)
         # a name that stands for several genes has no approved symbol; its own spelling still tells it from others
-        found.append(letters if letters in approved else (known or spellings.get(letters, letters)).upper())
-    return found
+        symbols.append(letters if letters in approved else (known or spellings.get(letters, letters)).upper())
+    return symbols
 
 
 @cache
@@ -65,11 +65,11 @@ def _approved(organism: str) -> frozenset[str]:
 @cache
 def _spellings(organism: str) -> dict[str, str]:
     """Alias in upper case -> the approved symbol, where there is one only and no organism has a gene of that name."""
-    found: dict[str, set[str]] = {}
+    meanings: dict[str, set[str]] = {}
     for alias, symbols in tables.aliases(organism).items():
-        found.setdefault(alias.upper(), set()).update(symbols)
+        meanings.setdefault(alias.upper(), set()).update(symbols)
     taken = frozenset().union(*(_approved(other) for other in tables.ORGANISMS))
-    return {alias: min(symbols) for alias, symbols in found.items() if len(symbols) == 1 and alias not in taken}
+    return {alias: min(symbols) for alias, symbols in meanings.items() if len(symbols) == 1 and alias not in taken}
 
 
 @cache

@@ -138,10 +138,10 @@ def label_floors(
         references = {name: beeline(name, network=network, size=size, path=path) for name in BEELINE}
         learned = beeline(train, network=network, size=size, path=path)
         for name, reference in progress_bar(references.items(), total=len(references), desc=network):
-            found = [row for i in range(seeds) for row in _within(reference, first + i)]
+            values = [row for i in range(seeds) for row in _within(reference, first + i)]
             if name != learned.dataset:
-                found += [row for i in range(seeds) for row in _transferred(learned, reference, first + i)]
-            mean = pd.DataFrame(found).groupby(["task", "negatives", "floor"], sort=False).mean().reset_index()
+                values += [row for i in range(seeds) for row in _transferred(learned, reference, first + i)]
+            mean = pd.DataFrame(values).groupby(["task", "negatives", "floor"], sort=False).mean().reset_index()
             rows += [{**row, "test": name, "network": network} for row in mean.to_dict("records")]
     columns = ["task", "negatives", "floor", "test", "network", "value", "prevalence", "edges_with_partner"]
     return pd.DataFrame(rows)[columns]

@@ -55,11 +55,11 @@ def leaderboard(
     for column, value in wanted.items():
         if column not in results:
             raise ParameterError(f"results has no column {column!r}; pass the table of grn.bench.run().")
-        kept = rows[rows[column] == value]
-        if kept.empty:
+        matching = rows[rows[column] == value]
+        if matching.empty:
             valid = ", ".join(map(str, rows[column].unique()))
             raise ParameterError(f"no row has {column}={value!r}; there are: {valid}.")
-        rows = kept
+        rows = matching
     for column in ("backbone", "size"):
         if column in rows and rows[column].nunique() > 1:
             valid = ", ".join(map(str, rows[column].unique()))
@@ -73,9 +73,9 @@ def leaderboard(
     table = table.sort_index(level=0, key=lambda k: k.map(_KINDS.index), sort_remaining=False, kind="stable")
     if "published" not in rows:
         return table
-    told = rows[(rows["method"] == "Ens") & rows["published"].notna()].set_index("test")["published"]
-    if len(told):
-        table.loc[("published", "Ens (paper, scGPT)"), told.index] = told
+    published = rows[(rows["method"] == "Ens") & rows["published"].notna()].set_index("test")["published"]
+    if len(published):
+        table.loc[("published", "Ens (paper, scGPT)"), published.index] = published
     return table
 
 
@@ -117,8 +117,8 @@ def overview(results: pd.DataFrame, *, metric: str = "auprc") -> pd.DataFrame:
         means[network, protocol] = table["mean"]
     listed = results[["kind", "method"]].drop_duplicates()
     listed = listed.sort_values("kind", key=lambda kinds: kinds.map(_KINDS.index), kind="stable")
-    found = pd.DataFrame(means).reindex(pd.MultiIndex.from_frame(listed)).dropna(how="all")
-    return found.rename_axis(columns=["network", "protocol"])
+    averages = pd.DataFrame(means).reindex(pd.MultiIndex.from_frame(listed)).dropna(how="all")
+    return averages.rename_axis(columns=["network", "protocol"])
 
 
 def _check_metric(results: pd.DataFrame, metric: str) -> None:

@@ -90,13 +90,13 @@ def scored_pairs(
     >>> grn.bench.scored_pairs(method=raw, train=one, test=two).columns.tolist()
     ['source', 'target', 'label', 'score']
     """
-    kept = None if cache is None else output_folder(cache, name="cache")
+    lasting = None if cache is None else output_folder(cache, name="cache")
     checks.word("protocol", protocol, PROTOCOLS)
     seed = seed_of(rng)
     (entered,), loaded = chosen([method], model)
     learned, tested = (as_reference(named, size, path) for named in (train, test))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if kept is None else kept
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if lasting is None else lasting
         setting = BoardSetting(loaded, folder, max_regulators, show=progress)
         board, trainer = Board(tested, setting), Trainer(Board(learned, setting), PROTOCOLS[protocol])
         reason = board.missing(entered) or (trainer.board.missing(entered) if entered.trained else "")

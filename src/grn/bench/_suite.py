@@ -127,25 +127,27 @@ def _judge(
     judged: Judged, predicted: Mapping[str, pd.DataFrame | Network | GrnError]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Figures of every regulator, and the reasons of methods that have none."""
-    found = _targets.measured(judged.effects)
-    at = _targets.rows(found, judged.regulators)
+    measured = _targets.measured(judged.effects)
+    at = _targets.rows(measured, judged.regulators)
     entered: dict[str, Scores] = {}
     failed: dict[str, str] = {}
     for name, edges in predicted.items():
         try:
             if isinstance(edges, GrnError):
                 raise edges
-            entered[name] = _targets.scores(name, edges, found)
+            entered[name] = _targets.scores(name, edges, measured)
         except GrnError as error:
             failed[name] = str(error)
-    again = {name: _targets.scores(name, edges, found) for name, edges in judged.again.items()}
+    again = {name: _targets.scores(name, edges, measured) for name, edges in judged.again.items()}
     kinds = {
         "method": entered,
         "ablation": _targets.listings(entered),
-        "floor": _targets.floors(found),
+        "floor": _targets.floors(measured),
         "oracle": again,
     }
-    parts = [_targets.figures(n, kind, given, found, at) for kind, named in kinds.items() for n, given in named.items()]
+    parts = [
+        _targets.figures(n, kind, given, measured, at) for kind, named in kinds.items() for n, given in named.items()
+    ]
     table = pd.concat(parts, ignore_index=True)
     return table[table["metric"].isin(judged.metrics)], failed
 
@@ -154,7 +156,7 @@ def _table(data: str, parts: list[pd.DataFrame], notes: dict[tuple[str, str], st
     """Averages of one data set over its experiments; a method that failed on one of them is noted, not averaged."""
     reasons = {name: reason for (where, name), reason in notes.items() if where == data}
     table = pd.concat(parts, ignore_index=True)
-    found = summarise(table[~table["method"].isin(list(reasons))], data=data, seed=seed)
+    averages = summarise(table[~table["method"].isin(list(reasons))], data=data, seed=seed)
     lost = {"data": data, "regulators": "all", "kind": "method", "metric": METRICS[0], "n_regulators": 0}
     failed = [{**lost, "method": name, "note": reason} for name, reason in reasons.items()]
-    return pd.concat([found, pd.DataFrame(failed, columns=COLUMNS)], ignore_index=True) if failed else found
+    return pd.concat([averages, pd.DataFrame(failed, columns=COLUMNS)], ignore_index=True) if failed else averages

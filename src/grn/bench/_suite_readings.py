@@ -53,18 +53,18 @@ class Readings:
     def methods(self) -> dict[str, Callable[[AnnData], pd.DataFrame]]:
         """Name -> function of the unperturbed cells that gives an edge table."""
         entered = [competitor(entry) for entry in _ENTRIES]
-        readings = {one.name: one.reading for one in entered if one.reading is not None}
+        readings = {given.name: given.reading for given in entered if given.reading is not None}
         return {f"{self.model.name} {name}": partial(self._edges, reading) for name, reading in readings.items()}
 
     def _edges(self, reading: FeatureScore, adata: AnnData) -> pd.DataFrame:
         features = reading.features
-        found = self._of(adata)
-        names = found.genes
+        backbone = self._of(adata)
+        names = backbone.genes
         wanted = np.isin(names, adata.var_names[adata.var["is_regulator"].to_numpy(dtype=bool)])
-        rows = np.flatnonzero(wanted & found.sources)
+        rows = np.flatnonzero(wanted & backbone.sources)
         if not len(rows):
             raise CapabilityError(f"{self.model.name} knows none of the {int(wanted.sum())} regulators.")
-        cubes = {name: self._cube(found, name, rows) for name in features}
+        cubes = {name: self._cube(backbone, name, rows) for name in features}
         effect = self._slope(features, cubes)
         signed = features != ("embedding",)
         if reading.translator is not None:
@@ -72,7 +72,7 @@ class Readings:
             strength = logistic(np.mean([chosen[name].logits(cubes[name]) for name in features], axis=0))
             effect = np.where(effect < 0, -1.0, 1.0) * strength if signed else strength
         effect = np.array(effect, dtype=np.float64)
-        effect[~found.targets] = np.nan
+        effect[~backbone.targets] = np.nan
         effect[rows, np.arange(len(rows))] = np.nan
         return to_network(names, rows, [("", {"weight": effect})], params={}, signed=signed).edges
 
@@ -80,13 +80,13 @@ class Readings:
         """Signed effect of the last feature: of the gradient where there are both."""
         name, scale = features[-1], self.model.value_scale
         grid = np.asarray(scale.perturbation_grid, dtype=np.float64)
-        found: np.ndarray = slope(name, cubes[name], grid if name == "vvp" else np.zeros(1), scale.baseline)
-        return found
+        effect: np.ndarray = slope(name, cubes[name], grid if name == "vvp" else np.zeros(1), scale.baseline)
+        return effect
 
-    def _cube(self, found: BackboneFeatures, feature: str, rows: np.ndarray) -> np.ndarray:
+    def _cube(self, backbone: BackboneFeatures, feature: str, rows: np.ndarray) -> np.ndarray:
         if feature == "embedding":
-            return pair_embeddings(found.embeddings, rows, pairing(self.model))
-        return found.cube(feature, found.genes[rows])
+            return pair_embeddings(backbone.embeddings, rows, pairing(self.model))
+        return backbone.cube(feature, backbone.genes[rows])
 
     def _of(self, adata: AnnData) -> BackboneFeatures:
         organism = str(adata.uns.get("organism", ""))

@@ -84,31 +84,31 @@ def measured(effects: pd.DataFrame) -> Measured:
 
 def _codes(names: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Sorted distinct names and the position of every entry; cheap for categoricals."""
-    found = names.astype("category").cat.remove_unused_categories().cat
-    unique, place = np.unique(found.categories.to_numpy().astype(str), return_inverse=True)
-    return unique, place[found.codes.to_numpy()]
+    categories = names.astype("category").cat.remove_unused_categories().cat
+    unique, place = np.unique(categories.categories.to_numpy().astype(str), return_inverse=True)
+    return unique, place[categories.codes.to_numpy()]
 
 
-def rows(found: Measured, regulators: Sequence[str] | None) -> np.ndarray:
+def rows(effects: Measured, regulators: Sequence[str] | None) -> np.ndarray:
     """Positions of some regulators, sorted; all by default.
 
     Parameters
     ----------
-    found
+    effects
         Effects.
     regulators
         Their names.
     """
     if regulators is None:
-        return np.arange(len(found.sources))
+        return np.arange(len(effects.sources))
     wanted = np.unique(np.asarray(checks.names("regulators", regulators), dtype=str))
-    unknown = np.setdiff1d(wanted, found.sources)
+    unknown = np.setdiff1d(wanted, effects.sources)
     if len(unknown) or not len(wanted):
         raise GeneNameError(
             f"{len(unknown)} of {len(wanted)} regulators were not perturbed ({', '.join(unknown[:5])}); perturbed are "
-            f"{', '.join(found.sources[:5])} and {max(0, len(found.sources) - 5)} more."
+            f"{', '.join(effects.sources[:5])} and {max(0, len(effects.sources) - 5)} more."
         )
-    return np.searchsorted(found.sources, wanted)
+    return np.searchsorted(effects.sources, wanted)
 
 
 def named(entered: Entered | Mapping[str, Entered]) -> Mapping[str, Entered]:
@@ -119,14 +119,14 @@ def named(entered: Entered | Mapping[str, Entered]) -> Mapping[str, Entered]:
     entered
         One, or a dict of them.
     """
-    found = entered if isinstance(entered, Mapping) else {"prediction": entered}
-    taken = [name for name in found if name in FLOORS]
+    competitors = entered if isinstance(entered, Mapping) else {"prediction": entered}
+    taken = [name for name in competitors if name in FLOORS]
     if taken:
         raise ParameterError(f"a method is called {taken[0]!r}, which is the name of a floor; choose another name.")
-    return found
+    return competitors
 
 
-def scores(name: str, predicted: pd.DataFrame | Network, found: Measured) -> Scores:
+def scores(name: str, predicted: pd.DataFrame | Network, effects: Measured) -> Scores:
     """Lay out an edge table over the measured pairs.
 
     Parameters
@@ -135,7 +135,7 @@ def scores(name: str, predicted: pd.DataFrame | Network, found: Measured) -> Sco
         Name of the method, for messages.
     predicted
         Its edges.
-    found
+    effects
         Effects.
     """
     network = predicted if isinstance(predicted, Network) else Network(predicted)
@@ -145,16 +145,16 @@ def scores(name: str, predicted: pd.DataFrame | Network, found: Measured) -> Sco
             f"network.filter(group={network.groups[0]!r})."
         )
     edges = network.edges
-    at_source = pd.Index(found.sources).get_indexer(edges["source"].astype(str))
-    at_target = pd.Index(found.targets).get_indexer(edges["target"].astype(str))
+    at_source = pd.Index(effects.sources).get_indexer(edges["source"].astype(str))
+    at_target = pd.Index(effects.targets).get_indexer(edges["target"].astype(str))
     keep = (at_source >= 0) & (at_target >= 0)
-    keep[keep] = found.pairs[at_source[keep], at_target[keep]]
+    keep[keep] = effects.pairs[at_source[keep], at_target[keep]]
     if not keep.any():
         raise GeneOverlapError(
             f"none of the {len(edges)} edges of {name!r} is a measured pair; regulators such as "
-            f"{', '.join(found.sources[:3])} and targets such as {', '.join(found.targets[:3])} are expected."
+            f"{', '.join(effects.sources[:3])} and targets such as {', '.join(effects.targets[:3])} are expected."
         )
-    weight = np.full(found.pairs.shape, np.nan)
+    weight = np.full(effects.pairs.shape, np.nan)
     weight[at_source[keep], at_target[keep]] = edges["weight"].to_numpy()[keep]
     listed = np.isfinite(weight)
     strength = np.where(listed, np.abs(weight), -1.0)
@@ -163,7 +163,7 @@ def scores(name: str, predicted: pd.DataFrame | Network, found: Measured) -> Sco
         signed = np.zeros(weight.shape)
         known = edges["sign"].notna().to_numpy() if "sign" in edges else np.ones(len(edges), dtype=bool)
         signed[at_source[keep], at_target[keep]] = np.where(known, edges["weight"], 0.0)[keep]
-    return Scores(strength, signed, listed.sum(axis=1) / found.pairs.sum(axis=1))
+    return Scores(strength, signed, listed.sum(axis=1) / effects.pairs.sum(axis=1))
 
 
 def listings(entered: Mapping[str, Scores]) -> dict[str, Scores]:
@@ -174,35 +174,35 @@ def listings(entered: Mapping[str, Scores]) -> dict[str, Scores]:
     entered
         Scores by name of the method.
     """
-    found: dict[str, Scores] = {}
+    listed: dict[str, Scores] = {}
     for name, given in entered.items():
         tied = np.where(given.strength < 0, -1.0, 0.0)
-        if (given.coverage < 1).any() and not any(np.array_equal(tied, other.strength) for other in found.values()):
-            found[f"listed by {name}"] = Scores(tied, None, given.coverage)
-    return found
+        if (given.coverage < 1).any() and not any(np.array_equal(tied, other.strength) for other in listed.values()):
+            listed[f"listed by {name}"] = Scores(tied, None, given.coverage)
+    return listed
 
 
-def floors(found: Measured) -> dict[str, Scores]:
+def floors(effects: Measured) -> dict[str, Scores]:
     """What needs no model, as far as the effects allow.
 
     Parameters
     ----------
-    found
+    effects
         Effects.
     """
-    scores: dict[str, tuple[np.ndarray, np.ndarray | None]] = {"random": (np.zeros(found.pairs.shape), None)}
-    if len(found.sources) > 1:
-        if found.effect is not None:
-            known = np.nan_to_num(found.effect)
-            scores["mean effect"] = _others(np.abs(known), found.pairs), -_others(known, found.pairs)
-        scores["in-degree"] = _others(found.label.astype(np.float64), found.pairs), None
-    if found.correlation is not None:
-        known = np.isfinite(found.correlation).any(axis=1, keepdims=True)
-        signed = np.where(known, np.nan_to_num(found.correlation), np.nan)
+    scores: dict[str, tuple[np.ndarray, np.ndarray | None]] = {"random": (np.zeros(effects.pairs.shape), None)}
+    if len(effects.sources) > 1:
+        if effects.effect is not None:
+            known = np.nan_to_num(effects.effect)
+            scores["mean effect"] = _others(np.abs(known), effects.pairs), -_others(known, effects.pairs)
+        scores["in-degree"] = _others(effects.label.astype(np.float64), effects.pairs), None
+    if effects.correlation is not None:
+        known = np.isfinite(effects.correlation).any(axis=1, keepdims=True)
+        signed = np.where(known, np.nan_to_num(effects.correlation), np.nan)
         scores["|correlation|"] = np.abs(signed), signed
-    if found.mean is not None:
-        scores["mean expression"] = np.nan_to_num(found.mean), None
-    listed = np.ones(len(found.sources))
+    if effects.mean is not None:
+        scores["mean expression"] = np.nan_to_num(effects.mean), None
+    listed = np.ones(len(effects.sources))
     return {name: Scores(strength, signed, listed) for name, (strength, signed) in scores.items()}
 
 
@@ -215,7 +215,7 @@ def _others(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.divide(before + after, count, out=np.zeros(used.shape), where=count > 0)
 
 
-def figures(name: str, kind: str, scores: Scores, found: Measured, rows: np.ndarray) -> pd.DataFrame:
+def figures(name: str, kind: str, scores: Scores, effects: Measured, rows: np.ndarray) -> pd.DataFrame:
     """All metrics of one method: a long table.
 
     Parameters
@@ -224,22 +224,22 @@ def figures(name: str, kind: str, scores: Scores, found: Measured, rows: np.ndar
         Of the method.
     scores
         Its scores.
-    found
+    effects
         Effects.
     rows
         Positions of the regulators to judge.
     """
-    pairs, label = found.pairs[rows], found.label[rows]
+    pairs, label = effects.pairs[rows], effects.label[rows]
     values = dict(zip(METRICS[:2], _areas(scores.strength[rows], label, pairs), strict=True))
-    if found.effect is not None:
-        effect = np.where(pairs, found.effect[rows], np.nan)
+    if effects.effect is not None:
+        effect = np.where(pairs, effects.effect[rows], np.nan)
         values["spearman"] = _spearman(scores.strength[rows], np.abs(effect), pairs)
         if scores.signed is not None:
             values["spearman_signed"] = _spearman(scores.signed[rows], -effect, pairs)
     facts = {
         "method": name,
         "kind": kind,
-        "source": found.sources[rows],
+        "source": effects.sources[rows],
         "n_targets": pairs.sum(axis=1),
         "n_pos": label.sum(axis=1),
         "coverage": scores.coverage[rows],
@@ -265,6 +265,6 @@ def _spearman(a: np.ndarray, b: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     ranks = [stats.rankdata(np.where(pairs, x, np.nan), axis=1, nan_policy="omit") for x in (a, b)]
     size = pairs.sum(axis=1, keepdims=True)
     x, y = (np.where(pairs, r - np.nansum(r, axis=1, keepdims=True) / size, 0.0) for r in ranks)
-    across, own, other = (x * y).sum(axis=1), (x**2).sum(axis=1), (y**2).sum(axis=1)
-    value = np.divide(across, np.sqrt(own * other), out=np.zeros(len(a)), where=(own > 0) & (other > 0))
+    across, squares, other = (x * y).sum(axis=1), (x**2).sum(axis=1), (y**2).sum(axis=1)
+    value = np.divide(across, np.sqrt(squares * other), out=np.zeros(len(a)), where=(squares > 0) & (other > 0))
     return np.where(missing.any(axis=1) | (other == 0), np.nan, value)

@@ -91,14 +91,14 @@ class Trainer:
 
     def get(self, entered: Competitor, seed: int) -> dict[str, Translator]:
         """The translators of a competitor by feature."""
-        found = {}
+        translators = {}
         for feature in entered.features:
             key = (entered.variant, feature, seed)
             if key not in self._fitted:
                 drawn = sample(self.board.reference, negatives=self.protocol.negatives, mask=self.board.mask, rng=seed)
                 self._fitted[key] = self.board.fit(feature, entered.variant, drawn, seed=seed)
-            found[feature] = self._fitted[key]
-        return found
+            translators[feature] = self._fitted[key]
+        return translators
 
 
 def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
@@ -118,9 +118,9 @@ def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
         {name: _known(drawn.take(tables[i])) for name, tables in grids.items()} for i, drawn in enumerate(samples)
     ]
     figures = evaluate(samples, scores, n_boot=contest.n_boot, seed=contest.seed)
-    for name, found in figures.items():
-        found.values["auprc_rewired"] = _mean_auprc(nulls, grids[name])
-        found.values["direction"] = _direction(test.reference, grids[name], one_way)
+    for name, figure in figures.items():
+        figure.values["auprc_rewired"] = _mean_auprc(nulls, grids[name])
+        figure.values["direction"] = _direction(test.reference, grids[name], one_way)
     rows = _rows(figures, kinds, notes, _seen(contest.competitors, test))
     facts = _facts(train.board, test, protocol, audit(made), samples, contest)
     labels = {entered.name: published_label(entered) for entered in contest.competitors}
@@ -158,7 +158,7 @@ def _grids(
             where = "at the mean cell" if entered.cells == MEAN_CELL else "in cells"
             notes[entered.name] = f"read {where} of the corpus"
     learned = floors.transfer(made)
-    own = [floors.own_degree(test.reference, mask=mask, rng=seed) for seed in seeds]
+    degrees = [floors.own_degree(test.reference, mask=mask, rng=seed) for seed in seeds]
     fixed = {**floors.expression(test.reference), **{k: f(test.reference) for k, f in contest.extra_floors.items()}}
     for name, table in learned.items():
         grids[name], kinds[name] = [table] * len(seeds), "floor"
@@ -166,8 +166,8 @@ def _grids(
         # a floor that knows few of the pairs would be judged on ties
         if np.isnan(table[mask]).mean() <= 0.5:
             grids[name], kinds[name] = [table] * len(seeds), "floor"
-    for name in own[0]:
-        grids[name], kinds[name] = [found[name] for found in own], "oracle"
+    for name in degrees[0]:
+        grids[name], kinds[name] = [drawn[name] for drawn in degrees], "oracle"
     return grids, kinds, notes
 
 
@@ -227,8 +227,8 @@ def _rewired(reference: Reference, mask: np.ndarray, protocol: Protocol, seed: i
 
 def _mean_auprc(samples: Sequence[Sample | None], tables: Sequence[np.ndarray]) -> float:
     """AUPRC averaged over the samples there are."""
-    found = [auprc(s.labels, _known(s.take(t))) for s, t in zip(samples, tables, strict=True) if s is not None]
-    return float(np.mean(found)) if found else float("nan")
+    areas = [auprc(s.labels, _known(s.take(t))) for s, t in zip(samples, tables, strict=True) if s is not None]
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def _one_way(reference: Reference, mask: np.ndarray) -> Places:
@@ -265,14 +265,14 @@ def _rows(
 
 def _seen(competitors: Sequence[Competitor], test: Board) -> dict[str, str]:
     """What every floor and reading has read, for who compares methods that know different things."""
-    told = dict(floors.SEEN)
+    seen = dict(floors.SEEN)
     learned = getattr(test.setting.model, "seen", "pretraining cells")
     for entered in competitors:
         parts = [] if entered.variant == "shuffled weights" or not entered.record.reads_model else [learned]
         if test.cells_are == "own" and entered.reads_cells:
             parts.append("test cells")
-        told[entered.name] = ", ".join([*parts, *_labels_read(entered)]) or "nothing"
-    return told
+        seen[entered.name] = ", ".join([*parts, *_labels_read(entered)]) or "nothing"
+    return seen
 
 
 def _labels_read(entered: Competitor) -> list[str]:

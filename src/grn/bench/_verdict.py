@@ -72,11 +72,11 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
     if methods.empty:
         return "No method was run."
     best = str(methods.idxmax())
-    told = [f"Best method: {best} ({methods[best]:.3f})."]
+    sentences = [f"Best method: {best} ({methods[best]:.3f})."]
     if len(floors):
         floor = str(floors.idxmax())
         compared = _compare(methods[best] - floors[floor], margin, _interval(part, best, floor))
-        told.append(f"Best floor: {floor} ({floors[floor]:.3f}); {compared}.")
+        sentences.append(f"Best floor: {floor} ({floors[floor]:.3f}); {compared}.")
     known = pd.concat([methods, of.get("ablation", pd.Series(dtype=float))])
     for name, text in (
         ("shuffled weights", "With the weights in random order"),
@@ -90,13 +90,13 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
                 if lost <= margin
                 else (f"{lost:.3f} is lost")
             )
-            told.append(f"{text} Ens scores {known[pair[1]]:.3f}: {change}.")
+            sentences.append(f"{text} Ens scores {known[pair[1]]:.3f}: {change}.")
     if {"Emb", "Ens"} <= set(known.index):
-        told.append(f"The embedding alone scores {known['Emb']:.3f}, the ensemble {known['Ens']:.3f}.")
+        sentences.append(f"The embedding alone scores {known['Emb']:.3f}, the ensemble {known['Ens']:.3f}.")
     oracle = of.get("oracle", pd.Series(dtype=float))
     if "own degree" in oracle:
-        told.append(f"Degrees of the test network itself score {oracle['own degree']:.3f}.")
-    return " ".join(told)
+        sentences.append(f"Degrees of the test network itself score {oracle['own degree']:.3f}.")
+    return " ".join(sentences)
 
 
 def _interval(part: pd.DataFrame, method: str, floor: str) -> tuple[float, float]:

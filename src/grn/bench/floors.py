@@ -50,12 +50,12 @@ class TrainingLabels:
 
     def look_up(self) -> np.ndarray:
         """1 where the pair is a known edge of training, else 0: (regulators, genes)."""
-        found = np.zeros((len(self.regulators), len(self.genes)))
+        known = np.zeros((len(self.regulators), len(self.genes)))
         rows, columns = _positions(self.regulators), _positions(self.genes)
         for source, target in zip(*self._edges, strict=True):
             if source in rows and target in columns:
-                found[np.ix_(rows[source], columns[target])] = 1.0
-        return found
+                known[np.ix_(rows[source], columns[target])] = 1.0
+        return known
 
 
 def transfer(split: Split) -> dict[str, np.ndarray]:
@@ -241,11 +241,11 @@ def prior(reference: Reference, edges: tuple[np.ndarray, np.ndarray], organism: 
         raise ParameterError(f"{len(edges[0])} sources but {len(edges[1])} targets; pass one of each per edge.")
     sources, targets = (keys(names, organism=organism) for names in edges)
     rows, columns = _positions(regulators), _positions(genes)
-    found = np.zeros((len(regulators), len(genes)))
+    known = np.zeros((len(regulators), len(genes)))
     for source, target in zip(sources, targets, strict=True):
         if source in rows and target in columns:
-            found[np.ix_(rows[source], columns[target])] = 1.0
-    return found
+            known[np.ix_(rows[source], columns[target])] = 1.0
+    return known
 
 
 def _carry(from_keys: np.ndarray, values: np.ndarray, to_keys: np.ndarray) -> np.ndarray:
@@ -258,7 +258,7 @@ def _carry(from_keys: np.ndarray, values: np.ndarray, to_keys: np.ndarray) -> np
 
 
 def _positions(names: np.ndarray) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for i, name in enumerate(names.tolist()):
-        found.setdefault(name, []).append(i)
-    return found
+        places.setdefault(name, []).append(i)
+    return places

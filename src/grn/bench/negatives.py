@@ -52,10 +52,10 @@ class Sample:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        told = "".join(f"\n  {name:<28} {value:g}" for name, value in self.report.items())
+        lines = "".join(f"\n  {name:<28} {value:g}" for name, value in self.report.items())
         return (
             f"Sample of {self.reference.name}, negatives {self.negatives!r}, seed {self.seed}: {self.n_pos:,} edges, "
-            f"{self.n_neg:,} non-edges (prevalence {self.prevalence:.3f}){told}"
+            f"{self.n_neg:,} non-edges (prevalence {self.prevalence:.3f}){lines}"
         )
 
     @property
@@ -189,8 +189,8 @@ def sample(
         drawn = _hard(free, edges, scores, seed)
     else:
         match = _degree_matched if negatives == "degree_matched" else _configuration
-        edges, drawn, told = match(edges, free, seed)
-        report |= told
+        edges, drawn, counts = match(edges, free, seed)
+        report |= counts
     if not drawn.any():
         raise NetworkError(
             f"no non-edge of {reference.name} can be drawn with negatives={negatives!r} for {number} edges; "
@@ -241,14 +241,14 @@ def _hard(free: np.ndarray, edges: np.ndarray, scores: np.ndarray | None, seed: 
 
 def _degree_matched(edges: np.ndarray, free: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """Edges that found a partner, their non-edges, and how the exchange went."""
-    kept, drawn, found = degree_matched(edges, free, child(seed, "degree_matched"))
-    told = {
-        "edges_with_partner": float(kept.sum() / edges.sum()),
-        "rounds": float(len(found.overlap)),
-        "settled": float(found.settled),
-        "largest_degree_difference": _degree_difference(kept, drawn),
+    paired, drawn, exchange = degree_matched(edges, free, child(seed, "degree_matched"))
+    counts = {
+        "edges_with_partner": float(paired.sum() / edges.sum()),
+        "rounds": float(len(exchange.overlap)),
+        "settled": float(exchange.settled),
+        "largest_degree_difference": _degree_difference(paired, drawn),
     }
-    return kept, drawn, told
+    return paired, drawn, counts
 
 
 def _configuration(edges: np.ndarray, free: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
@@ -256,17 +256,17 @@ def _configuration(edges: np.ndarray, free: np.ndarray, seed: int) -> tuple[np.n
     sources, targets = np.nonzero(edges)
     random = child(seed, "configuration")
     dealt, fine = configuration(sources, targets, free, random)
-    drawn, kept = np.zeros_like(edges), np.zeros_like(edges)
+    drawn, thinned = np.zeros_like(edges), np.zeros_like(edges)
     drawn[sources[fine], dealt[fine]] = True
     chosen = random.choice(len(sources), int(fine.sum()), replace=False)
-    kept[sources[chosen], targets[chosen]] = True
+    thinned[sources[chosen], targets[chosen]] = True
     return (
-        kept,
+        thinned,
         drawn,
         {
             "edges_with_partner": float(fine.mean()),
             "settled": float(fine.all()),
-            "largest_degree_difference": _degree_difference(kept, drawn),
+            "largest_degree_difference": _degree_difference(thinned, drawn),
         },
     )
 

@@ -89,15 +89,17 @@ def by_regulator(
     >>> found.query("metric == 'auprc'").set_index("method")["value"].round(3).to_dict()
     {'prediction': 0.5, 'listed by prediction': 0.75, 'random': 0.611}
     """
-    found = _targets.measured(effects)
-    at = _targets.rows(found, regulators)
-    entered = {name: _targets.scores(name, table, found) for name, table in _targets.named(predicted).items()}
+    measured = _targets.measured(effects)
+    at = _targets.rows(measured, regulators)
+    entered = {name: _targets.scores(name, table, measured) for name, table in _targets.named(predicted).items()}
     kinds = {
         "method": entered,
         "ablation": _targets.listings(entered),
-        "floor": _targets.floors(found) if floors else {},
+        "floor": _targets.floors(measured) if floors else {},
     }
-    parts = [_targets.figures(n, kind, given, found, at) for kind, named in kinds.items() for n, given in named.items()]
+    parts = [
+        _targets.figures(n, kind, given, measured, at) for kind, named in kinds.items() for n, given in named.items()
+    ]
     if not parts:
         raise ParameterError("there is nothing to score: pass an edge table, or floors=True.")
     return pd.concat(parts, ignore_index=True)

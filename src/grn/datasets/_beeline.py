@@ -135,9 +135,9 @@ def beeline(
 
 def _folder(start: Path, dataset: str) -> Path | None:
     for place in (start, start / "beeline"):
-        found = dataset_folder(place, dataset, BEELINE) if place.is_dir() else None
-        if found is not None:
-            return found
+        folder = dataset_folder(place, dataset, BEELINE) if place.is_dir() else None
+        if folder is not None:
+            return folder
     return None
 
 
@@ -151,10 +151,13 @@ def _check(dataset: str, network: str, size: int | str) -> tuple[str, str, int]:
     if kind not in there:
         only = " Lofgof exists for mESC only." if kind == "Lofgof" else ""
         raise ParameterError(f"network={network!r} does not exist for {name}; use one of {', '.join(there)}.{only}")
-    size = int(size) if isinstance(size, str) and size.isdecimal() else checks.integer("size", size)
-    if size not in SIZES:
-        raise ParameterError(f"size={size!r} does not exist; use 500 or 1000.")
-    return name, kind, size
+    try:
+        number = int(size) if isinstance(size, str) and size.isdecimal() else checks.integer("size", size)
+    except ParameterError:
+        number = 0
+    if number not in SIZES:
+        raise ParameterError(f"size={checks.shown(size)} does not exist; use 500 or 1000.")
+    return name, kind, number
 
 
 def _read_tables(path: Path, dataset: str, network: str, size: int, organism: str) -> Labels:

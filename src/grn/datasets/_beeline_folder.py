@@ -97,15 +97,15 @@ def _around(folder: Path, start: Path) -> Iterator[Path]:
 
 
 def _expression_files(folder: Path) -> list[Path]:
-    found = sorted(p for ext in ("csv", "csv.gz") for p in folder.glob(f"*ExpressionData.{ext}"))
-    return [p for p in found if p.name.startswith("ExpressionData.")][:1] or found
+    files = sorted(p for ext in ("csv", "csv.gz") for p in folder.glob(f"*ExpressionData.{ext}"))
+    return [p for p in files if p.name.startswith("ExpressionData.")][:1] or files
 
 
-def _only(found: list[Path], folder: Path, what: str) -> Path:
-    if len(found) == 1:
-        return found[0]
+def _only(files: list[Path], folder: Path, what: str) -> Path:
+    if len(files) == 1:
+        return files[0]
     raise DataNotFoundError(
-        f"{folder.name} holds {len(found)} files for {what} ({', '.join(p.name for p in found[:4])}); "
+        f"{folder.name} holds {len(files)} files for {what} ({', '.join(p.name for p in files[:4])}); "
         "pass as path= a folder with one of them."
     )
 
@@ -154,8 +154,8 @@ def _pseudotime(folder: Path, cells: pd.Index) -> pd.DataFrame:
         raise ExpressionError(f"{path.name} repeats cells, or has none of those in the expression; check that file.")
     if missing:
         logger.warning("%s lacks %d of %d cells; their pseudotime is NaN", path.name, missing, len(obs))
-    one = table.shape[1] == 1
-    table.columns = ["pseudotime" if one else f"pseudotime_{i + 1}" for i in range(table.shape[1])]
+    single = table.shape[1] == 1
+    table.columns = ["pseudotime" if single else f"pseudotime_{i + 1}" for i in range(table.shape[1])]
     return table.reindex(obs.index)
 
 
@@ -242,8 +242,8 @@ def _network_file(folder: Path, around: list[Path], network: str, dataset: str, 
 
 
 def _networks(folder: Path) -> list[Path]:
-    found = (p for ext in ("csv", "csv.gz") for p in folder.glob(f"*etwork.{ext}"))
-    return sorted(found) if folder.is_dir() else []
+    files = (p for ext in ("csv", "csv.gz") for p in folder.glob(f"*etwork.{ext}"))
+    return sorted(files) if folder.is_dir() else []
 
 
 def _stem(path: Path) -> str:
@@ -256,10 +256,10 @@ def _edges(path: Path, names: dict[str, str], same: _Matcher) -> pd.DataFrame:
     table = read_columns(path, columns, optional=("type",))
     edges = pd.DataFrame(index=table.index)
     for end in ("source", "target"):
-        codes, found = pd.factorize(table[end])  # millions of rows, thousands of names
-        if "" in found:
+        codes, spellings = pd.factorize(table[end])  # millions of rows, thousands of names
+        if "" in spellings:
             raise NetworkError(f"{path.name} has rows without a name; fill or remove them.")
-        renamed = [name if (gene := same.find(name)) is None else names[gene] for name in found]
+        renamed = [name if (gene := same.find(name)) is None else names[gene] for name in spellings]
         edges[end] = np.array(renamed, dtype=object)[codes]
     if "type" in table and table["type"].isin(["+", "-"]).any():
         edges["sign"] = table["type"].map({"+": 1.0, "-": -1.0})

@@ -34,13 +34,13 @@ def pbmc68k() -> AnnData:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the file has an old layout, which is of no interest to the caller
-        found = sc.datasets.pbmc68k_reduced()
+        cells = sc.datasets.pbmc68k_reduced()
     return AnnData(
-        X=found.raw.X.copy(),
-        obs=found.obs.copy(),
-        var=pd.DataFrame(index=found.raw.var_names.copy()),
-        obsm={key: found.obsm[key].copy() for key in found.obsm},
-        uns={key: value for key, value in found.uns.items() if key.endswith("_colors")},
+        X=cells.raw.X.copy(),
+        obs=cells.obs.copy(),
+        var=pd.DataFrame(index=cells.raw.var_names.copy()),
+        obsm={key: cells.obsm[key].copy() for key in cells.obsm},
+        uns={key: value for key, value in cells.uns.items() if key.endswith("_colors")},
     )
 
 

@@ -279,19 +279,19 @@ def _described(adata: AnnData, **facts: Any) -> AnnData:
 
 def _condition(name: str) -> dict[str, Any]:
     """What the name of a DREAM4 condition says."""
-    found = {"series": np.nan, "time": np.nan, "stimulus": np.nan}
+    condition = {"series": np.nan, "time": np.nan, "stimulus": np.nan}
     gene, _, kind = name.rpartition(".")
     stimulus = _STIMULUS.fullmatch(name)
     if name == "wt":
-        return {"kind": "wild-type", "perturbation": "control", **found}
+        return {"kind": "wild-type", "perturbation": "control", **condition}
     if kind in ("ko", "kd"):
-        return {"kind": "knock-out" if kind == "ko" else "knock-down", "perturbation": gene, **found}
+        return {"kind": "knock-out" if kind == "ko" else "knock-down", "perturbation": gene, **condition}
     if gene == "MF":
-        return {"kind": "multifactorial", "perturbation": f"multifactorial {kind}", **found}
+        return {"kind": "multifactorial", "perturbation": f"multifactorial {kind}", **condition}
     if stimulus:
         series, phase, time = stimulus.groups()
-        found = {"series": float(series), "time": float(time), "stimulus": float(phase == "applied")}
-        return {"kind": "time-series", "perturbation": f"time-series {series}", **found}
+        condition = {"series": float(series), "time": float(time), "stimulus": float(phase == "applied")}
+        return {"kind": "time-series", "perturbation": f"time-series {series}", **condition}
     raise ParameterError(
         f"the DREAM4 condition {name!r} is unknown; expected wt, G1.ko, G1.kd, MF.1 or perturbation.1.applied.t50."
     )

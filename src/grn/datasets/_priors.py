@@ -156,11 +156,11 @@ def dorothea(*, levels: str = "ABC", path: str | os.PathLike[str] | None = None)
         "confidence": ("confidence",),
     }
     table = read_columns(file, spellings)
-    kept = table[table["confidence"].isin(list(levels))]
-    if kept.empty:
-        found = sorted(map(str, table["confidence"].unique()))[:8]
-        raise NetworkError(f"{file.name} has no edges of levels {levels}; its column confidence holds {found}.")
-    return _network(kept, _signs(kept["mode"], file), _DOROTHEA, file, levels="".join(sorted(set(levels))))
+    chosen = table[table["confidence"].isin(list(levels))]
+    if chosen.empty:
+        known = sorted(map(str, table["confidence"].unique()))[:8]
+        raise NetworkError(f"{file.name} has no edges of levels {levels}; its column confidence holds {known}.")
+    return _network(chosen, _signs(chosen["mode"], file), _DOROTHEA, file, levels="".join(sorted(set(levels))))
 
 
 def trrust(*, organism: str = "human", path: str | os.PathLike[str] | None = None) -> Network:

@@ -109,8 +109,8 @@ def names_of(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:
     """Pick genes with a usual symbol and a mouse ortholog, the same ones for every seed."""
     usual = {
         pair.symbol
-        for found in tables.orthologs().values()
-        for pair in found
+        for pairs in tables.orthologs().values()
+        for pair in pairs
         if pair.kind == "one2one" and re.fullmatch(r"[A-Z]{2,}[A-Z0-9]*", pair.symbol)
     }
     listed = tables.regulator_sources("human")
@@ -159,8 +159,8 @@ def counts_of(seed: int, rates: pd.DataFrame, dropout: float) -> np.ndarray:
     for position, name in enumerate(rates.columns):
         random = child(seed, "counts", name)
         drawn = random.poisson(depth * np.exp(rates[name].to_numpy()))
-        kept = child(seed, "dropout", name).random(size=len(rates)) >= dropout
-        counts[:, position] = drawn * kept
+        seen = child(seed, "dropout", name).random(size=len(rates)) >= dropout
+        counts[:, position] = drawn * seen
     return counts
 
 

@@ -141,14 +141,14 @@ def _activity(
 ) -> dict[str, np.ndarray]:
     """Activity of every regulator in every cell."""
     trajectory, donor_effect = deviations
-    found = {}
+    activity = {}
     for name in regulators:
         slope = trajectory * child(seed, "slope", name).normal()
         level = np.array([child(seed, "level", name, str(k)).normal(0.0, 0.8) for k in range(group.max() + 1)])
         shift = np.array([child(seed, "donor", name, str(k)).normal() for k in range(donor.max() + 1)])
         noise = child(seed, "cells", name).normal(size=len(group))
-        found[name] = slope * (2 * time - 1) + 2 * time * level[group] + donor_effect * shift[donor] + noise
-    return found
+        activity[name] = slope * (2 * time - 1) + 2 * time * level[group] + donor_effect * shift[donor] + noise
+    return activity
 
 
 def _by_group(seed: int, edges: pd.DataFrame, n_groups: int, specific: float) -> pd.DataFrame:
@@ -157,11 +157,11 @@ def _by_group(seed: int, edges: pd.DataFrame, n_groups: int, specific: float) ->
     for position, (source, target) in enumerate(zip(edges["source"], edges["target"], strict=True)):
         random = child(seed, "specific", source, target)
         alone = n_groups > 1 and random.random() < specific
-        own = [int(random.integers(n_groups))] if alone else range(n_groups)
-        rows += [(position, code, alone) for code in own]
+        codes = [int(random.integers(n_groups))] if alone else range(n_groups)
+        rows += [(position, code, alone) for code in codes]
     table = pd.DataFrame(rows, columns=["position", "group", "specific"])
-    found = edges.iloc[table["position"]].reset_index(drop=True)
-    return found.assign(group=table["group"], specific=table["specific"])
+    repeated = edges.iloc[table["position"]].reset_index(drop=True)
+    return repeated.assign(group=table["group"], specific=table["specific"])
 
 
 def _log_rates(

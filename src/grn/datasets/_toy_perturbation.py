@@ -133,9 +133,9 @@ def _matrix(truth: pd.DataFrame, names: list[str]) -> np.ndarray:
     place = pd.Index(names)
     row, column = place.get_indexer(truth["target"]), place.get_indexer(truth["source"])
     inside = (row >= 0) & (column >= 0)
-    found = np.zeros((len(names), len(names)))
-    found[row[inside], column[inside]] = truth["weight"].to_numpy()[inside]
-    return found
+    matrix = np.zeros((len(names), len(names)))
+    matrix[row[inside], column[inside]] = truth["weight"].to_numpy()[inside]
+    return matrix
 
 
 def _condition(

@@ -38,12 +38,12 @@ class _Unpacking(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer."""
-        found = self._opened.read(len(buffer))
-        buffer[: len(found)] = found
-        self._given += len(found)
+        block = self._opened.read(len(buffer))
+        buffer[: len(block)] = block
+        self._given += len(block)
         if self._given > ROOM and self._given > _TIMES * self._packed.tell():
             raise FileTooLargeError(f"it unpacks to more than {_TIMES} times its size")
-        return len(found)
+        return len(block)
 
 
 @contextmanager
@@ -99,15 +99,15 @@ def read_cells(path: Path) -> AnnData:
     """
     import h5py
 
-    found: list[int] = []
+    sizes: list[int] = []
 
     def weigh(_: str, node: Any) -> None:
         if isinstance(node, h5py.Dataset) and node.shape is not None:
-            found.append(node.size * node.dtype.itemsize)
+            sizes.append(node.size * node.dtype.itemsize)
 
     with h5py.File(path, "r") as file:
         file.visititems(weigh)
-    _check(sum(found), path)
+    _check(sum(sizes), path)
     return read_h5ad(path)
 
 

@@ -65,10 +65,10 @@ def locate(*parts: str, path: str | os.PathLike[str] | None = None, what: str, w
     DataNotFoundError
         It is not there.
     """
-    found = find(*parts, path=path)
-    if found is None:
+    file = find(*parts, path=path)
+    if file is None:
         raise not_found(*parts, path=path, what=what, where_published=where_published)
-    return found
+    return file
 
 
 def not_found(

@@ -130,9 +130,9 @@ class Reference:
     @cached_property
     def evidence(self) -> np.ndarray:
         """Regulators with at least one edge, sorted; the others are unlabelled, not negative."""
-        found: np.ndarray = np.unique(self._edges["source"].to_numpy(dtype=str))
-        found.flags.writeable = False
-        return found
+        regulators: np.ndarray = np.unique(self._edges["source"].to_numpy(dtype=str))
+        regulators.flags.writeable = False
+        return regulators
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -212,8 +212,8 @@ def _names(names: Iterable[str]) -> np.ndarray:
     listed = list(names)
     if not all(isinstance(name, str) and name for name in listed):
         raise NetworkError("genes or regulators hold empty names, or names that are not strings; drop or convert them.")
-    found: np.ndarray = np.unique(np.asarray(listed, dtype=str))
-    return found
+    unique: np.ndarray = np.unique(np.asarray(listed, dtype=str))
+    return unique
 
 
 def _inside(names: pd.Series, known: np.ndarray, what: str, where: str) -> None:

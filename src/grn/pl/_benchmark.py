@@ -148,19 +148,19 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
             f"The table has no column {missing[0]!r}; {', '.join(_NEEDED)} are needed."
             + near(missing[0], table.columns.difference(_NEEDED))
         )
-    found = table.reset_index(drop=True)
+    figures = table.reset_index(drop=True)
     for name in _NUMBERS:
-        if name in found and not pd.api.types.is_numeric_dtype(found[name]) and found[name].notna().any():
-            raise ParameterError(f"Column {name!r} holds {found[name].dtype}; numbers are needed.")
-        found[name] = found[name].astype(float) if name in found else np.nan
-    for name, default in (("kind", "method"), ("backbone", ""), ("unit", found["test"])):
-        found[name] = found[name].astype(object).fillna(default) if name in found else default
+        if name in figures and not pd.api.types.is_numeric_dtype(figures[name]) and figures[name].notna().any():
+            raise ParameterError(f"Column {name!r} holds {figures[name].dtype}; numbers are needed.")
+        figures[name] = figures[name].astype(float) if name in figures else np.nan
+    for name, default in (("kind", "method"), ("backbone", ""), ("unit", figures["test"])):
+        figures[name] = figures[name].astype(object).fillna(default) if name in figures else default
     for name in (*_NEEDED[:-1], "kind", "backbone", "unit"):
-        found[name] = found[name].astype(str)
-    strange = sorted(set(found["kind"]) - set(_KINDS))
+        figures[name] = figures[name].astype(str)
+    strange = sorted(set(figures["kind"]) - set(_KINDS))
     if strange:
         raise ParameterError(f"kind={strange[0]!r} is not one of {', '.join(_KINDS)}.")
-    return found
+    return figures
 
 
 def _selected(
@@ -222,16 +222,18 @@ def _once(table: pd.DataFrame) -> None:
     double = table[table.duplicated(keys, keep=False)]
     if double.empty:
         return
-    one = double.sort_values(keys).groupby(keys, sort=False).get_group(tuple(double.sort_values(keys).iloc[0][keys]))
-    differ = [c for c in ("train", "size", "negatives", "seeds", *one.columns) if c in one and c not in keys]
-    differ = [c for c in differ if one[c].astype(str).nunique() > 1]
-    what = f"{one['method'].iloc[0]!r} on {one['test'].iloc[0]}, {one['network'].iloc[0]}, {one['protocol'].iloc[0]}"
+    same = double.sort_values(keys).groupby(keys, sort=False).get_group(tuple(double.sort_values(keys).iloc[0][keys]))
+    differ = [c for c in ("train", "size", "negatives", "seeds", *same.columns) if c in same and c not in keys]
+    differ = [c for c in differ if same[c].astype(str).nunique() > 1]
+    what = (
+        f"{same['method'].iloc[0]!r} on {same['test'].iloc[0]}, {same['network'].iloc[0]}, {same['protocol'].iloc[0]}"
+    )
     if not differ:
-        raise ParameterError(f"{what} occurs {len(one)} times; pass table.drop_duplicates().")
-    values = sorted({str(value) for value in one[differ[0]]})
+        raise ParameterError(f"{what} occurs {len(same)} times; pass table.drop_duplicates().")
+    values = sorted({str(value) for value in same[differ[0]]})
     raise ParameterError(
-        f"{what} has {len(one)} rows that differ in {differ[0]!r} ({', '.join(values)}); "
-        f"keep one, for instance table[table[{differ[0]!r}] == {one[differ[0]].iloc[0]!r}]."
+        f"{what} has {len(same)} rows that differ in {differ[0]!r} ({', '.join(values)}); "
+        f"keep one, for instance table[table[{differ[0]!r}] == {same[differ[0]].iloc[0]!r}]."
     )
 
 

@@ -156,10 +156,10 @@ def _marks(units: dict[str, str]) -> dict[str, str]:
 
 def _limits(panels: list[NetworkFigures]) -> tuple[float, float]:
     """One scale for all panels, so that protocols can be compared."""
-    found = [panel.points[name].to_numpy() for panel in panels for name in ("value", "low", "high", "published")]
-    found += [panel.tests["value"].to_numpy() for panel in panels]
-    found += [np.array([panel.floor, panel.chance]) for panel in panels]
-    values = np.concatenate(found)
+    parts = [panel.points[name].to_numpy() for panel in panels for name in ("value", "low", "high", "published")]
+    parts += [panel.tests["value"].to_numpy() for panel in panels]
+    parts += [np.array([panel.floor, panel.chance]) for panel in panels]
+    values = np.concatenate(parts)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     pad = 0.05 * (high - low) or 0.05
     return low - pad, high + pad

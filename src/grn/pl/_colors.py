@@ -62,13 +62,13 @@ def chosen(palette: object, default: Mapping[str, str]) -> dict[str, Any]:
                 f"palette has no use for {strange[0]!r}; it takes {', '.join(map(repr, default))}."
                 + did_you_mean(strange[0], default)
             )
-        found = dict(palette)
+        named = dict(palette)
     else:
         colors = _listed(palette, len(default))
         if len(colors) > len(default):
             raise ParameterError(f"palette has {len(colors)} colours for {', '.join(default)}; pass at most these.")
-        found = dict(zip(default, colors, strict=False))
-    return {**default, **{name: _color(color) for name, color in found.items()}}
+        named = dict(zip(default, colors, strict=False))
+    return {**default, **{name: _color(color) for name, color in named.items()}}
 
 
 def line_colors(palette: object, count: int, *, names: Sequence[str] = ()) -> list[Any]:
@@ -78,8 +78,8 @@ def line_colors(palette: object, count: int, *, names: Sequence[str] = ()) -> li
     if isinstance(palette, Mapping):
         lacking = [name for name in names if name not in palette]
         if lacking or not names:
-            told = f"has no colour for {lacking[0]!r}" if lacking else "is a dict, and there are no names"
-            raise ParameterError(f"palette {told}; pass a colour for each, or a list of colours.")
+            lack = f"has no colour for {lacking[0]!r}" if lacking else "is a dict, and there are no names"
+            raise ParameterError(f"palette {lack}; pass a colour for each, or a list of colours.")
         return [_color(palette[name]) for name in names]
     colors = _listed(palette, count)
     return [_color(colors[i % len(colors)]) for i in range(count)]

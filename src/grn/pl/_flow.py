@@ -148,8 +148,8 @@ def _grid(record: UnsEntry, wanted: list[str], key: str) -> pd.DataFrame:
     lacking = [name for name in wanted if name not in grid and f"{name}_x" not in grid]
     if lacking:
         raise ResultNotFoundError(f"{', '.join(lacking)} needs grn.tl.simulate(adata, pseudotime=...).")
-    own = [name for panel in ("flow", "control", "development") for name in (f"{panel}_x", f"{panel}_y")]
-    used = [*(name for name in own if name in grid), *(name for name in wanted if name in grid)]
+    fields = [name for panel in ("flow", "control", "development") for name in (f"{panel}_x", f"{panel}_y")]
+    used = [*(name for name in fields if name in grid), *(name for name in wanted if name in grid)]
     needed = ["flow_x", "flow_y", *(["score", "control_score"] if {"score", "control_score"} & set(wanted) else [])]
     return check_table(record, "grid", dict.fromkeys([*needed, *used], "number"))
 
@@ -212,8 +212,8 @@ def _draw(ax: Axes, name: str, grid: pd.DataFrame) -> None:
     arrows = {"score": "flow", "control_score": "control"}.get(name, name)
     if arrows != name:
         _draw_field(ax, grid, name)
-    own = arrows if arrows == "development" else "flow"
-    longest = float(np.hypot(shown[f"{own}_x"], shown[f"{own}_y"]).max()) if len(shown) else 0.0
+    scaling = arrows if arrows == "development" else "flow"
+    longest = float(np.hypot(shown[f"{scaling}_x"], shown[f"{scaling}_y"]).max()) if len(shown) else 0.0
     if longest > 0:
         ax.quiver(
             shown["x"], shown["y"], shown[f"{arrows}_x"], shown[f"{arrows}_y"],
@@ -268,7 +268,7 @@ def _name_groups(ax: Axes, places: np.ndarray, values: pd.Series, paint: Sequenc
     order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)), kind="stable")
     centres, _ = place_labels(
         anchors, np.zeros(len(names)), sizes[order],
-        lines=np.empty((0, 2)), page=(0.0, 0.0, width, height), own=order,
+        lines=np.empty((0, 2)), page=(0.0, 0.0, width, height), owners=order,
     )  # fmt: skip
     for name, code, (x, y) in zip([names[i] for i in order], order, centres, strict=True):
         ax.text(

@@ -30,7 +30,7 @@ def place_labels(
     *,
     lines: np.ndarray,
     page: Rectangle,
-    own: np.ndarray,
+    owners: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return centres (n, 2) of labels and a mask of those that found a free place.
 
@@ -46,17 +46,17 @@ def place_labels(
         Points sampled along the edges, which labels avoid if they can, shape (k, 2).
     page
         Left, bottom, width, height of the area that labels must not leave.
-    own
+    owners
         Which node every label belongs to, the most important first: labels choose in this order.
     """
     padded = sizes + 2 * _PAD
-    spots, costs = _candidates(nodes, radii, padded, lines, page, own)
-    centres = np.full((len(own), 2), 1e6)
+    spots, costs = _candidates(nodes, radii, padded, lines, page, owners)
+    centres = np.full((len(owners), 2), 1e6)
     for _ in range(_ROUNDS):
         before = centres.copy()
-        for i in range(len(own)):
+        for i in range(len(owners)):
             # only labels within reach of any of the places matter
-            near = (np.abs(centres - nodes[own[i]]) < padded + padded[i] + _REACH + radii[own[i]]).all(axis=1)
+            near = (np.abs(centres - nodes[owners[i]]) < padded + padded[i] + _REACH + radii[owners[i]]).all(axis=1)
             near[i] = False
             overlap = _overlap(spots[i], padded[i], centres[near], padded[near]).sum(axis=1)
             centres[i] = spots[i][np.argmin(costs[i] + 50 * overlap)]
@@ -67,13 +67,13 @@ def place_labels(
 
 
 def _candidates(
-    nodes: np.ndarray, radii: np.ndarray, sizes: np.ndarray, lines: np.ndarray, page: Rectangle, own: np.ndarray
+    nodes: np.ndarray, radii: np.ndarray, sizes: np.ndarray, lines: np.ndarray, page: Rectangle, owners: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     thinned = lines[:: max(1, len(lines) // _POINTS)]
     crossing = 1.2 * len(lines) / max(len(thinned), 1)
     unit = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
     spots, costs = [], []
-    for size, i in zip(sizes, own, strict=True):
+    for size, i in zip(sizes, owners, strict=True):
         # the label's near corner or side, not its centre, keeps the gap from the node
         lean = np.clip(unit * 1.6, -1, 1) * size / 2
         spot = np.concatenate([nodes[i] + unit * (radii[i] + gap) + lean for gap in _GAPS])
@@ -89,7 +89,7 @@ def _candidates(
         crossed = _inside(spot, size, thinned)
         spots.append(spot)
         costs.append(taste + 50 * covered + 500 * _outside(spot, size, page) + crossing * crossed + 0.8 * stray)
-    return np.array(spots).reshape(len(own), -1, 2), np.array(costs)
+    return np.array(spots).reshape(len(owners), -1, 2), np.array(costs)
 
 
 def _overlap(spots: np.ndarray, size: np.ndarray, others: np.ndarray, sizes: np.ndarray) -> np.ndarray:

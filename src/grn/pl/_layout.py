@@ -241,17 +241,17 @@ def _relax(start: np.ndarray, ends: np.ndarray, cell: Rectangle, boxes: np.ndarr
 
 
 def _box_push(here: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    one, two = _touching(here, boxes)
-    delta = here[one] - here[two]
-    side = np.where(np.abs(delta) > 1e-6, np.sign(delta), np.sign(one - two)[:, None])
-    depth = (boxes[one] + boxes[two]) / 2 - np.abs(delta)
+    first, second = _touching(here, boxes)
+    delta = here[first] - here[second]
+    side = np.where(np.abs(delta) > 1e-6, np.sign(delta), np.sign(first - second)[:, None])
+    depth = (boxes[first] + boxes[second]) / 2 - np.abs(delta)
     axis = np.where(depth[:, 0] < depth[:, 1], 0, 1)
-    rows = np.arange(len(one))
+    rows = np.arange(len(first))
     push = 0.3 * depth[rows, axis] * side[rows, axis]
     total = np.zeros_like(here)
     for k in (0, 1):
         mine = axis == k
-        total[:, k] = np.bincount(one[mine], push[mine], minlength=len(here))
+        total[:, k] = np.bincount(first[mine], push[mine], minlength=len(here))
     return total.clip(-12, 12)
 
 
@@ -262,12 +262,12 @@ def _touching(here: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarr
         pairs = cKDTree(here / boxes.max(axis=0)).query_pairs(1.0, p=np.inf, output_type="ndarray")
         pairs = np.concatenate([pairs, pairs[:, ::-1]])
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-        one, two = pairs[:, 0], pairs[:, 1]
+        first, second = pairs[:, 0], pairs[:, 1]
     else:
-        one, two = np.nonzero(~np.eye(len(here), dtype=bool))
-    depth = (boxes[one] + boxes[two]) / 2 - np.abs(here[one] - here[two])
+        first, second = np.nonzero(~np.eye(len(here), dtype=bool))
+    depth = (boxes[first] + boxes[second]) / 2 - np.abs(here[first] - here[second])
     hit = (depth > 0).all(axis=1)
-    return one[hit], two[hit]
+    return first[hit], second[hit]
 
 
 def _edge_push(here: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -276,12 +276,13 @@ def _edge_push(here: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndar
         return np.zeros_like(here)
     start, span = here[ends[:, 0]], here[ends[:, 1]] - here[ends[:, 0]]
     length = np.maximum((span**2).sum(axis=1), 1e-9)
+    # (nodes, edges) from here on, with their coordinates (nodes, edges, 2)
     along = ((here[:, None] - start[None]) * span[None]).sum(axis=2) / length
     foot = start[None] + np.clip(along, 0, 1)[:, :, None] * span[None]
     away = here[:, None] - foot
     gap = np.linalg.norm(away, axis=2)
-    own = (np.arange(len(here))[:, None] == ends[None, :, 0]) | (np.arange(len(here))[:, None] == ends[None, :, 1])
-    short = np.where(own, 0.0, np.maximum(radii[:, None] + 4 - gap, 0.0))
+    at_end = (np.arange(len(here))[:, None] == ends[None, :, 0]) | (np.arange(len(here))[:, None] == ends[None, :, 1])
+    short = np.where(at_end, 0.0, np.maximum(radii[:, None] + 4 - gap, 0.0))
     normal = np.stack([-span[:, 1], span[:, 0]], axis=1) / np.sqrt(length)[:, None]
     direction = np.where(gap[:, :, None] > 1e-6, away / np.maximum(gap, 1e-6)[:, :, None], normal[None])
     return (0.25 * short[:, :, None] * direction).sum(axis=1).clip(-6, 6)

@@ -208,7 +208,7 @@ def _render(ax: Axes, picture: _network_artists.Picture, *, width_by: str, label
     if not label:
         return
     lines = _network_artists.sampled_edges(picture, where)
-    placed = place_labels(where, radii, sizes[order], lines=lines, page=page, own=order)
+    placed = place_labels(where, radii, sizes[order], lines=lines, page=page, owners=order)
     _network_artists.put_labels(ax, texts, *placed, where[order], radii[order])
     hidden = sorted(set(picture.names) - {picture.names[i] for i in order[placed[1]]})
     if hidden:

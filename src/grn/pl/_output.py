@@ -75,8 +75,8 @@ class Output:
         """The Axes that were passed, or those of a new figure, of a size in millimetres unless another was wanted."""
         check_axes(self.given)
         if self.given is not None:
-            found: Axes = self.given
-            return found
+            given: Axes = self.given
+            return given
         return self.column(width_mm, height_mm, managed=managed)[0]
 
     def column(self, width_mm: float, height_mm: float, *, rows: int = 1, managed: bool = True) -> np.ndarray:

@@ -34,11 +34,11 @@ def panels(output: Output, shape: tuple[int, int], *, size_mm: tuple[float, floa
 
 
 def _given(ax: object, shape: tuple[int, int], expected: str) -> np.ndarray:
-    found = np.ravel(np.array(ax, dtype=object))
-    for place in found:
+    axes = np.ravel(np.array(ax, dtype=object))
+    for place in axes:
         check_axes(place)
         if place is None:
             raise ParameterError("ax holds None; pass one matplotlib Axes per panel, or ax=None for a new figure.")
-    if len(found) != shape[0] * shape[1]:
-        raise ParameterError(f"{len(found)} axes were passed for {expected}; pass one Axes per panel.")
-    return found.reshape(shape)
+    if len(axes) != shape[0] * shape[1]:
+        raise ParameterError(f"{len(axes)} axes were passed for {expected}; pass one Axes per panel.")
+    return axes.reshape(shape)

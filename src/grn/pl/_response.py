@@ -103,21 +103,21 @@ def response(
     curves = [_curves(adata, name, wanted, group) for name in names]
     if panels is None:
         panels = output.column(COLUMN_MM, 14 + 42 * len(names), rows=len(names))
-    for panel, name, found in zip(panels, names, curves, strict=True):
-        _draw(panel, name, wanted, found, colors)
+    for panel, name, curve in zip(panels, names, curves, strict=True):
+        _draw(panel, name, wanted, curve, colors)
     scale = curves[-1].scale
     between = "\n" if len(scale) > 20 else " "
     panels[-1].set_xlabel(f"virtual value of the source{between}({scale})", fontsize=TEXT, color=INK)
-    for panel, found in zip(panels, curves, strict=True):
-        _name_lines(panel, wanted, found.values, colors)
+    for panel, curve in zip(panels, curves, strict=True):
+        _name_lines(panel, wanted, curve.values, colors)
     return output.finish(panels)
 
 
 def _pairs(pairs: Pair | Sequence[Pair]) -> list[Pair]:
-    found = [pairs] if len(pairs) == 2 and all(isinstance(item, str) for item in pairs) else list(pairs)
-    if not found or not all(isinstance(p, Sequence) and not isinstance(p, str) and len(p) == 2 for p in found):
+    listed = [pairs] if len(pairs) == 2 and all(isinstance(item, str) for item in pairs) else list(pairs)
+    if not listed or not all(isinstance(p, Sequence) and not isinstance(p, str) and len(p) == 2 for p in listed):
         raise ParameterError(f"pairs={pairs!r}; pass (source, target) pairs, for instance [('SPI1', 'LYZ')].")
-    return list(dict.fromkeys((str(source), str(target)) for source, target in found))
+    return list(dict.fromkeys((str(source), str(target)) for source, target in listed))
 
 
 def _panels(ax: object, count: int) -> np.ndarray | None:
@@ -179,8 +179,8 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
     sources, targets = (list(dict.fromkeys(some)) for some in zip(*pairs, strict=True))
     features = get.features(adata, key=key, group=group, sources=sources, targets=targets)
     grid = np.asarray(features.grid, dtype=float)
-    found = [np.asarray(features.pair(*pair), dtype=float) for pair in pairs]
-    for (source, target), curve in zip(pairs, found, strict=True):
+    curves = [np.asarray(features.pair(*pair), dtype=float) for pair in pairs]
+    for (source, target), curve in zip(pairs, curves, strict=True):
         if np.isnan(curve).all():
             raise GeneNameError(
                 f"{key!r} has no values for {source!r} -> {target!r}: "
@@ -190,7 +190,7 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
     params = feature_entry(adata, key).mapping("params")
     return _Curves(
         grid=grid[order],
-        values=np.array(found)[:, order],
+        values=np.array(curves)[:, order],
         scale=str(features.value_scale).replace("_", " "),
         baseline=params.number("baseline", 0.0) if params.text("context", "virtual") == "virtual" else None,
     )

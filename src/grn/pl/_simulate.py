@@ -164,10 +164,10 @@ def _chosen(effects: pd.DataFrame, group: str | None, dose: int) -> pd.DataFrame
     table = effects[effects["dose"] == dose]
     if group is None:
         return table
-    found = table[table["group"].astype(str) == group]
-    if found.empty:
+    rows = table[table["group"].astype(str) == group]
+    if rows.empty:
         raise GroupError(f"the simulation has no group {group!r}." + near(group, table["group"]))
-    return found
+    return rows
 
 
 def _lollipops(ax: Axes, shown: pd.DataFrame, title: str, by_sign: Mapping[int, str]) -> Axes:

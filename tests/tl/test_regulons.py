@@ -118,3 +118,12 @@ def test_failures_leave_the_object_alone(adata, arguments, error, match):
 def test_type():
     with pytest.raises(ParameterError, match="DataFrame"):
         regulons(pd.DataFrame())
+
+
+def test_a_copy_of_an_object_on_disk_is_one_in_memory(adata, tmp_path):
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    made = regulons(backed, min_targets=2, copy=True)
+    assert not made.isbacked and sets(made) and "regulons" not in backed.uns
+    with pytest.raises(ParameterError, match="view of a file"):
+        regulons(backed[:1])

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.errors import ParameterError
+from grn.errors import ExpressionError, ParameterError
 from grn.simulate import flow
 
 GENES = [f"G{i:02d}" for i in range(24)]
@@ -275,3 +275,10 @@ def test_transitions_survive_a_file_and_a_copy(tmp_path):
     assert not adata.obsp
     out.write_h5ad(tmp_path / "going.h5ad")
     assert (ad.read_h5ad(tmp_path / "going.h5ad").obsp["going"] != out.obsp["going"]).nnz == 0
+
+
+@pytest.mark.parametrize("n_neighbors", [None, 2])
+def test_too_few_cells_for_a_flow_are_told_as_such(n_neighbors):
+    adata = trajectory(n_cells=3)
+    with pytest.raises(ExpressionError, match="the object has 3 cells; a flow on an embedding needs at least 4"):
+        grn.tl.simulate(adata, perturbation={"TF": 0}, **{**RUN, "n_neighbors": n_neighbors})

@@ -10,9 +10,10 @@ import pandas as pd
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import hint, logger, one_voice
 from grn._object.genes import spelled
-from grn.get.visible import holder, is_regulons, visible
+from grn.get.visible import holder, visible
 from grn.network import Network
 from grn.network.filters import Names
+from grn.network.schema import is_regulons
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -211,8 +212,8 @@ def regulons(adata: AnnData, *, key: str = "regulons") -> dict[str, dict[str, fl
     uns = getattr(adata, "uns", None)
     if uns is None:
         raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
-    if not is_regulons(adata, key):
-        there = [repr(name) for name in uns if is_regulons(adata, name)]
+    if not is_regulons(holder(adata, key).uns.get(key)):
+        there = [repr(name) for name, record in uns.items() if is_regulons(record)]
         listed = f" Regulons are stored under {', '.join(there)}." if there else " The object holds no regulons."
         raise ResultNotFoundError(f"uns has no regulons {key!r}.{listed} Make them with grn.tl.regulons(adata).")
     return visible(Network.from_anndata(adata, key), adata, key).regulons(signed=False)

@@ -17,7 +17,7 @@ from grn._core.logging import hint
 from grn._kernels.ties import merged, ranks
 from grn.get._edges import network
 from grn.network import Network
-from grn.network.schema import is_network
+from grn.network.schema import is_network, is_regulons
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def read_scored(adata: Any, keys: Any, group: str | None) -> list[Scored]:
 def _labelled(adata: Any, keys: Any) -> dict[str, str]:
     """Keys of ``uns`` by the name a network goes by."""
     if keys is None:
-        entries = {name: name for name, record in adata.uns.items() if is_network(record) and not _is_regulons(record)}
+        entries = {name: name for name, record in adata.uns.items() if is_network(record) and not is_regulons(record)}
     elif isinstance(keys, Mapping):
         entries = dict(keys)
     elif isinstance(keys, str) or not isinstance(keys, Sequence | pd.Index | np.ndarray):
@@ -111,11 +111,6 @@ def _labelled(adata: Any, keys: Any) -> dict[str, str]:
             "grn.tl.infer_network(adata, key_added=...)."
         )
     return entries
-
-
-def _is_regulons(record: Mapping[str, Any]) -> bool:
-    schema = record.get("schema")
-    return isinstance(schema, Mapping) and schema.get("kind") == "regulons"
 
 
 def _shown(net: Network, adata: Any, group: str | None, label: str) -> Network:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from grn._core.logging import hint, logger
 from grn.network import Network
+from grn.network.schema import is_regulons
 
 
 def visible(net: Network, data: Any, key: str) -> Network:
@@ -16,7 +17,7 @@ def visible(net: Network, data: Any, key: str) -> Network:
     names = var_names_of(data)
     if names is None:
         return net
-    shown = net.within(names, targets_only=is_regulons(data, key))
+    shown = net.within(names, targets_only=is_regulons(getattr(holder(data, key), "uns", {}).get(key)))
     if len(shown) < len(net):
         hint("hid %d of %d edges with an end that is not in var_names", len(net) - len(shown), len(net))
     if len(net) and not len(shown):
@@ -30,15 +31,6 @@ def holder(data: Any, key: str) -> Any:
     if modalities is not None and key not in data.uns and key in getattr(modalities.get("rna"), "uns", {}):
         return modalities["rna"]
     return data
-
-
-def is_regulons(data: Any, key: str) -> bool:
-    """Whether an entry of ``uns`` holds regulons."""
-    record = getattr(holder(data, key), "uns", {}).get(key)
-    try:
-        return bool(record["schema"]["kind"] == "regulons")
-    except (KeyError, TypeError, IndexError, ValueError):
-        return False
 
 
 def var_names_of(data: Any) -> Iterable[str] | None:

@@ -107,6 +107,12 @@ def is_network(record: Any) -> bool:
     return isinstance(table, pd.DataFrame) and {"source", "target", "weight"} <= set(table.columns)
 
 
+def is_regulons(record: Any) -> bool:
+    """Tell whether an entry of ``uns`` holds the gene sets that :func:`grn.tl.regulons` makes of a network."""
+    schema = record.get("schema") if isinstance(record, Mapping) else None
+    return isinstance(schema, Mapping) and str(schema.get("kind")) == "regulons"
+
+
 def read_record(data: Any, key: str) -> dict[str, Any]:
     """Look up ``uns[key]`` in the current layout, migrating an older one; whatever else lies there is an error."""
     uns = container(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,66 +11,21 @@ import pandas as pd
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
-from grn._core import checks
-from grn._core.errors import ParameterError
-from grn._core.logging import hint, progress
+from grn._core.logging import progress
 from grn._core.rng import child, name_codes, pair_draws, sample_names
 from grn._core.settings import settings as defaults
 from grn._kernels import flow as kernel
-from grn._object.genes import column
 from grn.simulate.intervention import GeneIntervention
+from grn.simulate.place import Place, n_sampled
 from grn.simulate.propagation import LinearCells
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    pass
 
 # cells of a group that p-values are computed from, at most; shuffles cost far more than the flow itself
 _COUNTED = 1000
 # cells whose neighbours are drawn at a time
 _CELLS_DRAWN = 4096
-# a million points, more than any page shows
-_MOST_GRID = 1000
-_ODDS = "two numbers above 0, of the nearest and of the last neighbour, such as (0.5, 0.1)"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where cells are, and what a flow is measured with.
-
-    Parameters
-    ----------
-    embedding
-        Coordinates (n, 2).
-    pseudotime
-        One number per cell (n,), NaN for cells off the trajectory, or ``None``.
-    n_neighbors
-        Neighbours on the embedding that a cell may move towards.
-    n_grid
-        Grid points along each side.
-    bandwidth
-        Deviation of the smoothing kernel, in steps of the grid.
-    min_mass
-        Fewest cells, weighted by the kernel, for a grid point to be shown.
-    n_controls
-        Number of shuffles for p-values.
-    own_change
-        Whether the change of the perturbed genes themselves counts.
-    sampling
-        Share of the neighbours that count, and the odds of the nearest and of the last one; ``None`` for all.
-    keep_transitions
-        Whether the transition probabilities are wanted.
-    """
-
-    embedding: np.ndarray
-    pseudotime: np.ndarray | None
-    n_neighbors: int
-    n_grid: int
-    bandwidth: float
-    min_mass: float
-    n_controls: int
-    own_change: bool
-    sampling: tuple[float, tuple[float, float]] | None = None
-    keep_transitions: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,115 +39,18 @@ class Flow:
     transitions: sparse.csr_matrix | None = None
 
 
-def check_flow(
-    *,
-    n_neighbors: int | None,
-    n_grid: int,
-    bandwidth: float,
-    min_mass: float,
-    n_controls: int,
-    sampled_fraction: float,
-    sampling_probs: tuple[float, float],
-) -> None:
-    """Refuse numbers that no flow can be measured with, whatever the embedding."""
-    if n_neighbors is not None:
-        checks.integer("n_neighbors", n_neighbors, least=2)
-    checks.integer("n_grid", n_grid, least=2, most=_MOST_GRID)
-    checks.number("bandwidth", bandwidth, above=0)
-    checks.number("min_mass", min_mass, least=0)
-    checks.integer("n_controls", n_controls, least=0)
-    checks.number("sampled_fraction", sampled_fraction, above=0, most=1, note=", 1 for all neighbours")
-    if not isinstance(sampling_probs, Sequence | np.ndarray) or len(sampling_probs) != 2:
-        raise ParameterError(f"sampling_probs={checks.shown(sampling_probs)}; pass {_ODDS}.")
-    for odds in sampling_probs:
-        checks.number("sampling_probs", odds, above=0, note=f": {_ODDS}")
-
-
-def place_of(
-    adata: AnnData,
-    basis: str,
-    pseudotime: str | None,
-    *,
-    n_neighbors: int | None,
-    n_grid: int,
-    bandwidth: float,
-    min_mass: float,
-    n_controls: int,
-    own_change: bool,
-    sampled_fraction: float = 1.0,
-    sampling_probs: tuple[float, float] = (0.5, 0.1),
-    keep_transitions: bool = False,
-) -> Place:
-    """Check the embedding, the pseudotime and the numbers."""
-    if basis not in adata.obsm:
-        raise ParameterError(f"obsm has no {basis!r}; it has {', '.join(map(repr, adata.obsm)) or 'nothing'}.")
-    embedding = np.asarray(adata.obsm[basis], dtype=np.float64)
-    if embedding.ndim != 2 or embedding.shape[1] < 2 or not np.isfinite(embedding[:, :2]).all():
-        raise ParameterError(f"obsm[{basis!r}] has shape {embedding.shape}; pass two or more finite columns.")
-    most = adata.n_obs - 2
-    if n_neighbors is None:
-        n_neighbors = min(max(2, adata.n_obs // 5), 100)
-    check_flow(
-        n_neighbors=n_neighbors, n_grid=n_grid, bandwidth=bandwidth, min_mass=min_mass, n_controls=n_controls,
-        sampled_fraction=sampled_fraction, sampling_probs=sampling_probs,
-    )  # fmt: skip
-    n_neighbors = checks.integer("n_neighbors", n_neighbors, least=2, most=most, note=", the cells but two")
-    if np.ptp(embedding[:, :2], axis=0).min() <= 0:
-        raise ParameterError(
-            f"all cells have the same coordinate in obsm[{basis!r}]; pass an embedding that spreads them."
-        )
-    time = None if pseudotime is None else _pseudotime(adata, pseudotime)
-    return Place(
-        embedding[:, :2].copy(), time, n_neighbors, int(n_grid), float(bandwidth), float(min_mass), int(n_controls),
-        own_change,
-        _sampling(sampled_fraction, sampling_probs, n_neighbors), keep_transitions,
-    )  # fmt: skip
-
-
-def _sampling(fraction: float, odds: tuple[float, float], n_neighbors: int) -> tuple[float, tuple[float, float]] | None:
-    """Share and odds of a sample of the neighbours; ``None`` for all of them."""
-    if fraction == 1:
-        return None
-    if _n_sampled(fraction, n_neighbors) < 2:
-        raise ParameterError(
-            f"sampled_fraction={fraction!r} leaves fewer than two of n_neighbors={n_neighbors}, between which nothing "
-            f"can be preferred; pass at least {2 / n_neighbors:.3g}."
-        )
-    return float(fraction), (float(odds[0]), float(odds[1]))
-
-
-def _n_sampled(fraction: float, k: int) -> int:
-    return int(fraction * k + 1e-9)
-
-
 def _sampled(place: Place, neighbours: np.ndarray, names: list[str], seed: int) -> np.ndarray:
     """The neighbours that count (n, m), drawn by the names of both cells."""
     if place.sampling is None:
         return neighbours
     fraction, odds = place.sampling
     codes = name_codes(seed, "neighbours", names)
-    drawn = np.empty((len(neighbours), _n_sampled(fraction, neighbours.shape[1])), dtype=neighbours.dtype)
+    drawn = np.empty((len(neighbours), n_sampled(fraction, neighbours.shape[1])), dtype=neighbours.dtype)
     for start in range(0, len(neighbours), _CELLS_DRAWN):
         rows = slice(start, start + _CELLS_DRAWN)
         draws = pair_draws(codes[rows, None], codes[neighbours[rows]])
         drawn[rows] = kernel.sampled(neighbours[rows], draws, drawn.shape[1], odds)
     return drawn
-
-
-def _pseudotime(adata: AnnData, name: str) -> np.ndarray:
-    if name not in adata.obs:
-        raise ParameterError(f"obs has no column {name!r}; compute a pseudotime, for example with sc.tl.dpt(adata).")
-    values = column(adata.obs, name)
-    if not pd.api.types.is_numeric_dtype(values):
-        raise ParameterError(f"obs[{name!r}] holds no numbers; pass a pseudotime.")
-    time = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    time[~np.isfinite(time)] = np.nan
-    known = int(np.isfinite(time).sum())
-    if known < 3 or np.nanmax(time) <= np.nanmin(time):
-        raise ParameterError(f"obs[{name!r}] has {known} finite values; pass at least three that differ.")
-    if known < len(time):
-        hint("%d of %d cells have no %s and do not count for the score", len(time) - known, len(time), name)
-    return time
 
 
 def flow_of(

@@ -16,7 +16,7 @@ from grn._core.logging import progress as progress_bar
 from grn._kernels.ties import merged, ranks
 from grn._object.container import check_target, target, validate
 from grn.network import Network
-from grn.network.schema import is_network
+from grn.network.schema import is_network, is_regulons
 from grn.trust.rerun import Axes
 
 if TYPE_CHECKING:
@@ -172,13 +172,10 @@ def _names(adata: AnnData, nets: Sequence[str] | None, key_added: str) -> list[s
 
 def _is_plain(adata: AnnData, name: str, key_added: str) -> bool:
     record = adata.uns[name]
-    if name == key_added or not is_network(record):
+    if name == key_added or not is_network(record) or is_regulons(record):
         return False
-    made_by, kind = (
-        part.get(field) if isinstance(part := record.get(name), Mapping) else None
-        for name, field in (("params", "function"), ("schema", "kind"))
-    )
-    return str(kind) != "regulons" and str(made_by) not in ("consensus", "differential")
+    params = record.get("params")
+    return not isinstance(params, Mapping) or str(params.get("function")) not in ("consensus", "differential")
 
 
 def _axes(found: Sequence[Network]) -> Axes:

@@ -6,10 +6,9 @@ from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
-from grn._object.container import validate
-from grn.methods import Inputs, Task
+from grn.methods.inputs import inputs_of
 from grn.methods.probes.writing import write_gene_embeddings
-from grn.models import FoundationModel, load
+from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
 
@@ -66,5 +65,4 @@ def embedding(
     >>> grn.get.embedding(adata, pairs=[("SPI1", "LYZ")]).shape
     (1, 128)
     """
-    validate(adata)
-    return write_gene_embeddings(Inputs(adata, Task(model=load(model))), key=key_added, copy=copy)
+    return write_gene_embeddings(inputs_of(adata, model=model), key=key_added, copy=copy)

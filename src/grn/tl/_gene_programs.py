@@ -10,10 +10,9 @@ from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
-from grn._object.container import validate
-from grn.methods import Inputs, Task
 from grn.methods.foundation.gene_programs import write_programs
-from grn.models import FoundationModel, load
+from grn.methods.inputs import inputs_of
+from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
 
@@ -101,10 +100,9 @@ def gene_programs(
     >>> bool({"CD3D", "CD3E"} <= set(programs["gene"][programs["program"] == adata.var["gene_programs"]["CD3D"]]))
     True
     """
-    validate(adata)
     check_key(key_added)
     return write_programs(
-        Inputs(adata, Task(model=load(model))),
+        inputs_of(adata, model=model, progress=progress),
         genes=genes,
         n_neighbors=n_neighbors,
         resolution=resolution,

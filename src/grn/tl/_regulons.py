@@ -10,7 +10,7 @@ import pandas as pd
 from grn._core import checks
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.logging import hint, logger, one_voice, some
-from grn._core.names import check_key
+from grn._object.container import check_target, check_type, target
 from grn.network import Network
 from grn.network.schema import storable
 
@@ -93,8 +93,9 @@ def regulons(
     ['SPI1(-)']
     """
     params = {name: value for name, value in locals().items() if name not in {"adata", "copy"}}
-    _check(adata, min_targets, max_targets)
-    check_key(key_added)
+    check_type(adata)
+    check_target(adata, copy=copy, key=key_added)
+    _check(min_targets, max_targets)
     net = Network.from_anndata(adata, key)
     inside = net.within(adata.var_names)
     if len(inside) < len(net):
@@ -106,17 +107,13 @@ def regulons(
         raise NetworkError(_none_left(sets, len(net), min_targets))
     if len(dropped):
         hint("%d regulons have fewer than %d targets: %s", len(dropped), min_targets, some(dropped))
-    target = adata.copy() if copy else adata
-    target.uns[key_added] = _record(kept, dropped, params)
+    out = target(adata, copy=copy)
+    out.uns[key_added] = _record(kept, dropped, params)
     logger.info("wrote %d regulons to uns[%r]", kept["source"].nunique(), key_added)
-    return target if copy else None
+    return out if copy else None
 
 
-def _check(adata: Any, min_targets: int, max_targets: int) -> None:
-    from anndata import AnnData
-
-    if not isinstance(adata, AnnData):
-        raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
+def _check(min_targets: int, max_targets: int) -> None:
     for name, value in (("min_targets", min_targets), ("max_targets", max_targets)):
         checks.integer(name, value, least=1)
     if max_targets < min_targets:

@@ -34,8 +34,9 @@ from grn.simulate.coefficients import (
     tell_silent,
     weights,
 )
-from grn.simulate.flow import Flow, check_flow, flow_of, place_of
+from grn.simulate.flow import Flow, flow_of
 from grn.simulate.intervention import GeneIntervention, Perturbation, check_range, doses_of
+from grn.simulate.place import check_flow, place_of
 from grn.simulate.propagation import MODES, LinearCells, effects, observed
 
 if TYPE_CHECKING:

@@ -162,6 +162,8 @@ def built(spec):
     labels = pd.Series([LABELS[spec["labels"]][code] for code in codes], dtype=object)
     obs = pd.DataFrame({"label": labels.to_numpy(), "donor": [f"d{i // 2 % 4}" for i in range(n)]})
     obs["condition"] = np.where(np.arange(n) // 2 % 4 < 2, "x", "y")
+    obs["perturbation"] = [("control", "GATA1", "SPI1")[i % 3] for i in range(n)]
+    obs["time"] = [1.0 + i // 3 % 2 for i in range(n)]
     obs.index = [f"cell{i // 2 if spec['cells'] == 'duplicated' else i}" for i in range(n)]
     var = pd.DataFrame(index=pd.Index(names, dtype=object))
     if spec["marked"]:
@@ -204,11 +206,12 @@ def _pairs(a, b):
 
 @pytest.fixture(scope="session")
 def odd():
-    """``odd.specs``, ``odd.built``, ``odd.state`` and ``odd.same``."""
+    """``odd.specs``, ``odd.built``, ``odd.state``, ``odd.same``, and the spec ``odd.plain``."""
 
     class Odd:
         pass
 
     for function in (specs, built, state, same):
         setattr(Odd, function.__name__, staticmethod(function))
+    Odd.plain = {**PLAIN, "n_genes": 14, "groupby": False, "seed": 0}
     return Odd

@@ -168,7 +168,7 @@ def run(
     >>> table.query("metric == 'auprc' and kind == 'method'")["method"].tolist()
     ['vvp(translator=None)']
     """
-    _check(protocols, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
+    _check(protocols, size=size, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
     seeds, n_boot = int(seeds), int(n_boot)
     max_regulators = None if max_regulators is None else int(max_regulators)
     competitors, loaded = chosen(methods, model)

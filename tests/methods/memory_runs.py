@@ -49,20 +49,34 @@ def infer(method, *, targets=None, **params):
     assert len(grn.get.edges(adata))
 
 
+def forget_peak():
+    """Start the peak anew from what is held now; whether the system can do that."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def compiled():
-    """Let a process of its own compile the search for neighbours and keep it on disk: that takes more than the call."""
-    subprocess.run([sys.executable, __file__, "neighbours"], check=True, stdout=subprocess.DEVNULL)
+    """Compile the search for neighbours, which takes more memory than the call, outside of what is measured."""
+    if forget_peak():
+        neighbours()
+        forget_peak()
+    else:  # a process of its own leaves what it compiles on disk
+        subprocess.run([sys.executable, __file__, "neighbours"], check=True, stdout=subprocess.DEVNULL)
 
 
 def neighbours():
-    nearly_nearest(np.random.default_rng(0).normal(size=(1_000, 20)), 30)
+    nearly_nearest(np.random.default_rng(0).normal(size=(1_000, 20)), 10)
 
 
 def celloracle():
     compiled()
     adata = cells()
-    grn.pp.smooth(adata, k=30, n_pcs=20)
-    grn.tl.infer_network(adata, method="celloracle", groupby="group", params={"smooth": "grn_smooth"}, progress=False)
+    grn.pp.smooth(adata, k=10, n_pcs=20)
+    params = {"smooth": "grn_smooth", "n_bags": 2}
+    grn.tl.infer_network(adata, method="celloracle", groupby="group", params=params, progress=False)
     assert len(grn.get.edges(adata))
 
 
@@ -75,7 +89,7 @@ def simulate():
     edges = pd.DataFrame(pairs, columns=["source", "target"]).assign(weight=random.normal(0, 0.1, len(pairs)))
     grn.Network(edges).write(adata)
     arguments = {"perturbation": {"gene_0": 0}, "coefficients": "weight", "layer_added": "change", "progress": False}
-    grn.tl.simulate(adata, basis="X_umap", n_neighbors=30, n_controls=5, **arguments)
+    grn.tl.simulate(adata, basis="X_umap", n_neighbors=10, n_controls=2, **arguments)
     assert sparse.issparse(adata.layers["change"])
 
 

@@ -249,12 +249,12 @@ def check_workers(client: Any) -> None:
 
         return __version__
 
-    found = client.run(version, on_error="return")
+    versions = client.run(version, on_error="return")
     try:
-        found["the scheduler"] = client.run_on_scheduler(version)
+        versions["the scheduler"] = client.run_on_scheduler(version)
     except ImportError as error:
-        found["the scheduler"] = error
-    for address, what in found.items():
+        versions["the scheduler"] = error
+    for address, what in versions.items():
         if isinstance(what, OSError):  # it has left since
             continue
         if what != _version():

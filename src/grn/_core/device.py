@@ -22,17 +22,17 @@ def resolve_device(device: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ParameterError(f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda' or 'mps'.") from error
-    if found.type not in ("cpu", "cuda", "mps"):
+    if chosen.type not in ("cpu", "cuda", "mps"):
         raise ParameterError(f"device={device!r} is not supported; use 'auto', 'cpu', 'cuda' or 'mps'.")
-    missing = (found.type == "mps" and not torch.backends.mps.is_available()) or (
-        found.type == "cuda" and (not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count())
+    missing = (chosen.type == "mps" and not torch.backends.mps.is_available()) or (
+        chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count())
     )
     if missing:
         raise ParameterError(f"device={device!r} was asked for but torch sees no such device; use device='auto'.")
-    return found
+    return chosen
 
 
 def rows_per_batch(bytes_per_row: int, budget: int, *, limit: int = 64) -> int:

@@ -38,42 +38,42 @@ class UnsEntry:
 
     def mapping(self, name: str) -> UnsEntry:
         """A dict within the dict; empty where there is none."""
-        found = self.record.get(name, {})
-        if not isinstance(found, Mapping):
-            raise self.damaged(f"{name!r} is {_what(found)} and no dict")
-        if not _is_named(found):
+        content = self.record.get(name, {})
+        if not isinstance(content, Mapping):
+            raise self.damaged(f"{name!r} is {_what(content)} and no dict")
+        if not _is_named(content):
             raise self.damaged(f"{name!r} has keys that are no strings")
-        return UnsEntry(found, f"{self.where}[{name!r}]", self.call, self.error)
+        return UnsEntry(content, f"{self.where}[{name!r}]", self.call, self.error)
 
     def names(self, name: str) -> np.ndarray:
         """A list of names, as an array of ``str`` objects (n,)."""
-        found = _array(self._given(name))
-        if found is None or found.ndim != 1 or not all(isinstance(item, str) for item in found.tolist()):
+        array = _array(self._given(name))
+        if array is None or array.ndim != 1 or not all(isinstance(item, str) for item in array.tolist()):
             raise self.damaged(f"{name!r} is {_what(self.record[name])} and no list of names")
-        return found.astype(object)
+        return array.astype(object)
 
     def numbers(self, name: str) -> np.ndarray:
         """A list of finite numbers, as float64 (n,)."""
-        found = _array(self._given(name))
-        if found is None or found.ndim != 1 or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        array = _array(self._given(name))
+        if array is None or array.ndim != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise self.damaged(f"{name!r} is {_what(self.record[name])} and no list of numbers")
-        return found.astype(np.float64)
+        return array.astype(np.float64)
 
     def number(self, name: str, default: float) -> float:
         """A finite number, or the default where there is none."""
-        found = self.record.get(name, default)
-        if isinstance(found, bool | np.bool_) or not isinstance(found, int | float | np.number):
-            raise self.damaged(f"{name!r} is {_what(found)} and no number")
-        if isinstance(found, np.complexfloating) or not np.isfinite(found):
-            raise self.damaged(f"{name!r} is {found!r} and no finite number")
-        return float(found)
+        value = self.record.get(name, default)
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+            raise self.damaged(f"{name!r} is {_what(value)} and no number")
+        if isinstance(value, np.complexfloating) or not np.isfinite(value):
+            raise self.damaged(f"{name!r} is {value!r} and no finite number")
+        return float(value)
 
     def text(self, name: str, default: str = "") -> str:
         """A string, or the default where there is none."""
-        found = self.record.get(name, default)
-        if not isinstance(found, str):
-            raise self.damaged(f"{name!r} is {_what(found)} and no string")
-        return str(found)
+        value = self.record.get(name, default)
+        if not isinstance(value, str):
+            raise self.damaged(f"{name!r} is {_what(value)} and no string")
+        return str(value)
 
     def _given(self, name: str) -> Any:
         if name not in self.record:
@@ -108,10 +108,10 @@ def entry_of(
         raise ParameterError(f"key={key!r}; pass the name of an entry of uns.")
     if key not in uns:
         raise ResultNotFoundError(f"uns has no {what} {key!r}.{listed} Make one with {call}.")
-    found = uns[key]
-    if not isinstance(found, Mapping):
-        raise error(f"uns[{key!r}] is {_what(found)} and no {what}.{listed} Make one with {call}.")
-    return UnsEntry(found, f"uns[{key!r}]", call, error)
+    entry = uns[key]
+    if not isinstance(entry, Mapping):
+        raise error(f"uns[{key!r}] is {_what(entry)} and no {what}.{listed} Make one with {call}.")
+    return UnsEntry(entry, f"uns[{key!r}]", call, error)
 
 
 PROBES = ("vvp", "gradient_trajectory", "pert", "attention", "embedding", "perturbation_response")

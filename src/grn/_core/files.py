@@ -109,8 +109,8 @@ def check_access(path: PathLike, error: BaseException) -> None:
 
 def storage_error(path: PathLike, doing: str, error: OSError) -> StorageError:
     """What the system said about a path, as the error of the package."""
-    found, fix = _explained(Path(path), doing, error)
-    made = _error(path, doing, found, fix)
+    problem, fix = _explained(Path(path), doing, error)
+    made = _error(path, doing, problem, fix)
     made.errno, made.filename = error.errno, os.fspath(path)
     return made
 

@@ -36,14 +36,14 @@ def texts(labels: Iterable[Any], where: str) -> list[str]:
     GroupError
         If two labels have one text, or a text is empty or holds a control character.
     """
-    found: list[str] = []
+    strings: list[str] = []
     of_text: dict[str, set[Any]] = defaultdict(set)
     texts_of: dict[Any, set[str]] = defaultdict(set)
     for label in labels:
         text = str(label)
         of_text[text].add(label)
         texts_of[label].add(text)
-        found.append(text)
+        strings.append(text)
     # 1 and "1" share their text, 1 and True are equal and do not
     alike = [sorted(map(repr, same)) for same in (*of_text.values(), *texts_of.values()) if len(same) > 1]
     if alike:
@@ -62,7 +62,7 @@ def texts(labels: Iterable[Any], where: str) -> list[str]:
                 f"{where} has the label {text!r}, which holds a control character that files do not keep; rename it: "
                 f"adata.{where} = adata.{where}.astype(str).replace({{{text!r}: 'a name'}})."
             )
-    return found
+    return strings
 
 
 def asked(labels: Any) -> list[str]:
@@ -115,11 +115,11 @@ def unique_cells(names: Iterable[Any]) -> list[str]:
             f"{len(gaps)} names of cells are missing (NaN), at positions {gaps[:5]}; cells are drawn by name. Name "
             "them, for example adata.obs_names = [f'cell {i}' for i in range(adata.n_obs)]."
         )
-    found = [str(name) for name in names]
-    if len(set(found)) < len(found):
-        twice = [name for name, count in Counter(found).items() if count > 1]
+    cells = [str(name) for name in names]
+    if len(set(cells)) < len(cells):
+        twice = [name for name, count in Counter(cells).items() if count > 1]
         raise CellNameError(
             f"{len(twice)} names of cells occur more than once, for example {twice[:3]}; cells are drawn by name, so "
             "that their order does not matter. Run adata.obs_names_make_unique() first."
         )
-    return found
+    return cells

@@ -42,10 +42,10 @@ def near(name: object, known: Iterable[object], *, genes: bool = False) -> list[
 
 def did_you_mean(name: object, known: Iterable[object], *, genes: bool = False) -> str:
     """End of an error message, with a space before it; empty if nothing is close."""
-    found = [repr(item) for item in near(name, known, genes=genes)]
-    if not found:
+    names = [repr(item) for item in near(name, known, genes=genes)]
+    if not names:
         return ""
-    return f" Did you mean {', '.join(found[:-1])}{' or ' if len(found) > 1 else ''}{found[-1]}?"
+    return f" Did you mean {', '.join(names[:-1])}{' or ' if len(names) > 1 else ''}{names[-1]}?"
 
 
 def _fold(name: object) -> str:

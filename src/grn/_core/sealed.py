@@ -117,8 +117,8 @@ def packed(arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> bytes
 
 def unpacked(content: bytes | memoryview) -> dict[str, np.ndarray]:
     """What :func:`packed` wrote."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def publish(files: Mapping[Path, bytes]) -> None:

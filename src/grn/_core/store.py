@@ -123,10 +123,10 @@ def write(folder: Path, unit: int, cubes: Mapping[str, np.ndarray], *, start: in
 def unit_of(folder: Path, unit: int) -> tuple[int, int, int] | None:
     """First source, the one after the last, and group of a finished unit; ``None`` for others."""
     try:
-        found = np.frombuffer(sealed.read(folder / FINISHED / str(unit)), dtype="<i4")
+        span = np.frombuffer(sealed.read(folder / FINISHED / str(unit)), dtype="<i4")
     except (sealed.Damaged, ValueError):
         return None
-    return (int(found[0]), int(found[1]), int(found[2])) if len(found) == 3 else None
+    return (int(span[0]), int(span[1]), int(span[2])) if len(span) == 3 else None
 
 
 def damage(folder: Path, unit: int, manifest: Manifest, *, place: tuple[int, int, int]) -> str | None:
@@ -184,10 +184,10 @@ def read_chunk(folder: Path, manifest: Manifest, feature: str, i: int, group: in
     shape = len(manifest["genes"]), manifest["chunk"], len(manifest["grid"])
     content = sealed.read(_chunk_path(folder, feature, i, group))
     try:
-        found: np.ndarray = np.frombuffer(_codec().decode(content), dtype="<f4").reshape(shape)
+        chunk: np.ndarray = np.frombuffer(_codec().decode(content), dtype="<f4").reshape(shape)
     except (RuntimeError, ValueError) as error:
         raise sealed.Damaged(f"it is no chunk: {error}") from error
-    return found
+    return chunk
 
 
 def _chunk_path(folder: Path, feature: str, i: int, group: int) -> Path:
@@ -196,9 +196,9 @@ def _chunk_path(folder: Path, feature: str, i: int, group: int) -> Path:
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
     """The manifest of a store, or ``None`` if there is none, or it is damaged."""
-    found = _attributes(folder)
-    manifest = found.get("grn")
-    return manifest if isinstance(manifest, dict) and found.get(_SEAL) == digest(manifest) else None
+    attributes = _attributes(folder)
+    manifest = attributes.get("grn")
+    return manifest if isinstance(manifest, dict) and attributes.get(_SEAL) == digest(manifest) else None
 
 
 def layout_of(folder: Path) -> int | None:
@@ -273,10 +273,10 @@ def _array(
 
 def _attributes(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / ".zattrs").read_bytes())
+        content = json.loads((folder / ".zattrs").read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _listed(folder: Path) -> list[str]:
@@ -286,12 +286,12 @@ def _listed(folder: Path) -> list[str]:
 
 def _check_same(folder: Path, held: Sequence[str], manifest: Manifest) -> None:
     """Refuse a folder that holds anything but a store of this manifest, be it damaged."""
-    found = manifest_of(folder)
-    if found == manifest or not held or (found is None and belongs(folder, digest(manifest))):
+    earlier = manifest_of(folder)
+    if earlier == manifest or not held or (earlier is None and belongs(folder, digest(manifest))):
         return
-    if found is not None:
+    if earlier is not None:
         raise ParameterError(
-            f"the store {folder} was made for another call: {_differences(found, manifest)}. Pass another folder as "
+            f"the store {folder} was made for another call: {_differences(earlier, manifest)}. Pass another folder as "
             "store=, or delete this one to start anew."
         )
     layout = layout_of(folder)

@@ -73,8 +73,8 @@ class StoredCube:
         keys = key if isinstance(key, tuple) else (key,)
         keys += (slice(None),) * (3 - len(keys))
         taken = [np.arange(n)[k] for n, k in zip(self.shape, keys, strict=True)]
-        found = self.take(*(np.atleast_1d(part) for part in taken))
-        return found.reshape([n for part in taken for n in np.shape(part)])
+        values = self.take(*(np.atleast_1d(part) for part in taken))
+        return values.reshape([n for part in taken for n in np.shape(part)])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001
         """All of it."""
@@ -112,9 +112,9 @@ class StoredCube:
 
     def _lost(self, lost: Sequence[tuple[int, int, str]]) -> str:
         """Which chunks are damaged, by feature, unit and sources, and what mends them."""
-        told = "; ".join(self._named(*one) for one in lost[:_NAMED])
+        chunks = "; ".join(self._named(*chunk) for chunk in lost[:_NAMED])
         more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-        return f"the store {self.folder} is damaged: {told}{more}. {mended(self.folder, self.manifest)}"
+        return f"the store {self.folder} is damaged: {chunks}{more}. {mended(self.folder, self.manifest)}"
 
     def _named(self, i: int, group: int, what: str) -> str:
         chunk, names, groups = int(self.manifest["chunk"]), self.manifest["sources"], self.manifest["groups"]
@@ -126,8 +126,8 @@ class StoredCube:
     def _unit(self, source: int, group: int) -> str:
         """Number of the unit that a source and group belong to."""
         for number in range(self.manifest["units"]):
-            found = unit_of(self.folder, number)
-            if found is not None and found[0] <= source < found[1] and found[2] == group:
+            unit = unit_of(self.folder, number)
+            if unit is not None and unit[0] <= source < unit[1] and unit[2] == group:
                 return str(number)
         return "unknown"
 

@@ -40,12 +40,12 @@ class Alignment(NamedTuple):
 
 def perturbed(weights: sp.csr_array, genes: Sequence[int], *, agonist: Sequence[bool]) -> sp.csr_array:
     """Copy in which rows (out-edges) of some genes are 0 or, for an agonist, their positive weights 1."""
-    found = weights.copy()
+    changed = weights.copy()
     for gene, strengthens in zip(genes, agonist, strict=True):
-        part = found.data[found.indptr[gene] : found.indptr[gene + 1]]
+        part = changed.data[changed.indptr[gene] : changed.indptr[gene + 1]]
         part[:] = np.where(part > 0, 1.0, part) if strengthens else 0.0
-    found.eliminate_zeros()
-    return found
+    changed.eliminate_zeros()
+    return changed
 
 
 def align(weights: sp.csr_array, changed: sp.csr_array, *, n_dims: int = 2, symmetric: bool = True) -> Alignment:
@@ -75,11 +75,11 @@ def align(weights: sp.csr_array, changed: sp.csr_array, *, n_dims: int = 2, symm
     pair = (weights + weights.T) / 2.0, (changed + changed.T) / 2.0
     coupling = _COUPLING * (weights.sum() + changed.sum() + 2.0 * weights.shape[0] ** 2) / (2.0 * weights.shape[0])
     if symmetric:
-        found = _symmetric(sp.csr_array(pair[0]), sp.csr_array(pair[1]), coupling, n_dims)
+        embedded = _symmetric(sp.csr_array(pair[0]), sp.csr_array(pair[1]), coupling, n_dims)
     else:
-        found = _directed(weights, changed, coupling, n_dims)
-    moved = np.where(found.distances > _ROUNDING, found.distances, 0.0)
-    return found._replace(distances=moved)
+        embedded = _directed(weights, changed, coupling, n_dims)
+    moved = np.where(embedded.distances > _ROUNDING, embedded.distances, 0.0)
+    return embedded._replace(distances=moved)
 
 
 def scores(weights: sp.csr_array, distances: np.ndarray, *, n_hop: int = 2) -> np.ndarray:
@@ -105,10 +105,10 @@ def scores(weights: sp.csr_array, distances: np.ndarray, *, n_hop: int = 2) -> n
     spread = distances * np.abs(weights.sum(axis=1)) / np.maximum(degree, 1)
     present = sp.csr_array((np.ones(weights.nnz), weights.indices, weights.indptr), shape=weights.shape)
     reached = abs(weights) @ distances + present @ spread
-    found = np.where(degree > 0, spread, distances) + reached
+    effects = np.where(degree > 0, spread, distances) + reached
     if n_hop == 3:
-        found = found + present @ reached
-    return np.asarray(found)
+        effects = effects + present @ reached
+    return np.asarray(effects)
 
 
 def _symmetric(weights: sp.csr_array, changed: sp.csr_array, coupling: float, n_dims: int) -> Alignment:
@@ -125,17 +125,17 @@ def _symmetric(weights: sp.csr_array, changed: sp.csr_array, coupling: float, n_
 
     wanted = min(n_dims + 1, 2 * size)
     if 2 * size <= _DENSE:
-        found, vectors = scipy.linalg.eigh(np.stack([apply(row) for row in np.eye(2 * size)]))
-        found, vectors = found[:wanted], vectors[:, :wanted]
+        values, vectors = scipy.linalg.eigh(np.stack([apply(row) for row in np.eye(2 * size)]))
+        values, vectors = values[:wanted], vectors[:, :wanted]
     else:
         operator = LinearOperator((2 * size, 2 * size), matvec=apply, dtype=np.float64)
         start = np.random.default_rng(0).normal(size=2 * size)
-        found, vectors = eigsh(operator, k=wanted, which="SA", v0=start, ncv=max(60, 4 * wanted), maxiter=20_000)
-        order = np.argsort(found)
-        found, vectors = found[order], vectors[:, order]
-    gap = float(found[n_dims] - found[n_dims - 1]) if wanted > n_dims else np.inf
+        values, vectors = eigsh(operator, k=wanted, which="SA", v0=start, ncv=max(60, 4 * wanted), maxiter=20_000)
+        order = np.argsort(values)
+        values, vectors = values[order], vectors[:, order]
+    gap = float(values[n_dims] - values[n_dims - 1]) if wanted > n_dims else np.inf
     distances = np.sqrt(2.0) * np.linalg.norm(vectors[size:, :n_dims], axis=1)
-    return Alignment(distances, found[:n_dims], gap, complex_pair=False)
+    return Alignment(distances, values[:n_dims], gap, complex_pair=False)
 
 
 def _laplacian(weights: sp.csr_array) -> sp.csr_array:
@@ -152,16 +152,16 @@ def _directed(weights: sp.csr_array, changed: sp.csr_array, coupling: float, n_d
         return np.concatenate([first @ one - one.sum() + pull, second @ two - two.sum() - pull])
 
     if 2 * size <= _DENSE:
-        found, vectors = np.linalg.eig(np.stack([apply(row) for row in np.eye(2 * size)], axis=1))
+        values, vectors = np.linalg.eig(np.stack([apply(row) for row in np.eye(2 * size)], axis=1))
     else:
         operator = LinearOperator((2 * size, 2 * size), matvec=apply, dtype=np.float64)
         start = np.random.default_rng(0).normal(size=2 * size)
-        found, vectors = eigs(operator, k=wanted, which="SR", v0=start, ncv=80, maxiter=20_000)
-    order = np.argsort(found.real, kind="stable")[:wanted]
-    order = order[found.real[order] > _ZERO]
-    gap = float(found.real[order[n_dims]] - found.real[order[n_dims - 1]]) if len(order) > n_dims else np.inf
+        values, vectors = eigs(operator, k=wanted, which="SR", v0=start, ncv=80, maxiter=20_000)
+    order = np.argsort(values.real, kind="stable")[:wanted]
+    order = order[values.real[order] > _ZERO]
+    gap = float(values.real[order[n_dims]] - values.real[order[n_dims - 1]]) if len(order) > n_dims else np.inf
     order = order[:n_dims]
     points = vectors[:, order].real
     points = points / np.linalg.norm(points, axis=0)
     distances = np.linalg.norm(points[:size] - points[size:], axis=1)
-    return Alignment(distances, found.real[order], gap, bool((np.abs(found.imag[order]) > 0).any()))
+    return Alignment(distances, values.real[order], gap, bool((np.abs(values.imag[order]) > 0).any()))

@@ -74,8 +74,8 @@ def attend(
             return _blocked(q, k, v, None, hidden)[0]
         out: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=hidden.bias(k.shape[-2], q))
         return out
-    found = attend_dual(q0, k0, v0, dq, dk, dv, exclude=exclude, mask=mask, padding=padding)
-    dual: Tensor = forward_ad.make_dual(*found)
+    pair = attend_dual(q0, k0, v0, dq, dk, dv, exclude=exclude, mask=mask, padding=padding)
+    dual: Tensor = forward_ad.make_dual(*pair)
     return dual
 
 
@@ -153,9 +153,9 @@ class _Hidden:
     def hide(self, scores: Tensor, heads: slice, rows: slice, n_heads: int) -> Tensor:
         """Scores (h, r, m) of a block, with those of hidden keys overwritten."""
         if self.exclude is not None:
-            own = self.exclude[rows]
-            (blind,) = torch.nonzero(own >= 0, as_tuple=True)
-            scores[:, blind, own[blind]] = float("-inf")
+            hidden = self.exclude[rows]
+            (blind,) = torch.nonzero(hidden >= 0, as_tuple=True)
+            scores[:, blind, hidden[blind]] = float("-inf")
         if self.mask is not None:
             scores.masked_fill_(~self.mask[rows], float("-inf"))
         if self.padding is not None:
@@ -174,8 +174,8 @@ def _blocked(
 ) -> tuple[Tensor, Tensor]:
     """Output and tangent (B, H, n, D); without tangents the second is empty."""
     B, H, n, D = q.shape
-    one = _by_head(q, k, v, *(tangents or ()))
-    times = _one_head if one else _heads
+    by_head = _by_head(q, k, v, *(tangents or ()))
+    times = _one_head if by_head else _heads
     q, k, v = q.flatten(0, 1) * (1.0 / math.sqrt(D)), k.flatten(0, 1), v.flatten(0, 1)
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     values, out, tangent = v.transpose(1, 2), torch.empty_like(q), torch.empty_like(q if tangents else q[:0])
@@ -183,7 +183,7 @@ def _blocked(
         dq, dk, dv = (x.flatten(0, 1) for x in tangents)
         queries, keys = torch.cat([dq * (1.0 / math.sqrt(D)), q], dim=-1), torch.cat([k, dk], dim=-1)
         both = torch.cat([v, dv], dim=-1).transpose(1, 2)
-    rows, heads = _block_shape(B * H, n, k.shape[1] * k.element_size(), block_bytes, one=one)
+    rows, heads = _block_shape(B * H, n, k.shape[1] * k.element_size(), block_bytes, one=by_head)
     for r in range(0, n, rows):
         for h in range(0, B * H, heads):
             hs, rs = slice(h, h + heads), slice(r, r + rows)

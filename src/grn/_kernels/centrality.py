@@ -35,14 +35,14 @@ def pagerank(weights: sp.csr_matrix, *, damping: float = 0.85, tolerance: float 
     incoming = np.asarray(strength.sum(axis=0)).ravel()
     free = incoming == 0
     share = np.divide(1.0, incoming, out=np.zeros(n), where=~free)
-    found: np.ndarray = np.full(n, 1.0 / n)
+    credit: np.ndarray = np.full(n, 1.0 / n)
     for _ in range(_STEPS):
-        new = damping * (strength @ (found * share) + found[free].sum() / n) + (1 - damping) / n
-        change = np.abs(new - found).sum()
-        found = new / new.sum()
+        new = damping * (strength @ (credit * share) + credit[free].sum() / n) + (1 - damping) / n
+        change = np.abs(new - credit).sum()
+        credit = new / new.sum()
         if change <= tolerance:
             break
-    return found
+    return credit
 
 
 def eigenvector(weights: sp.csr_matrix, *, tolerance: float = 1e-10) -> np.ndarray:
@@ -68,15 +68,15 @@ def eigenvector(weights: sp.csr_matrix, *, tolerance: float = 1e-10) -> np.ndarr
     largest = float(np.asarray(both.sum(axis=1)).max(initial=0.0)) if n else 0.0
     if largest == 0:
         return np.zeros(n)
-    found: np.ndarray = np.ones(n)
+    scores: np.ndarray = np.ones(n)
     # a network of regulators and targets has eigenvalues of equal size and opposite sign; the shift tells them apart
     shifted = both / largest + 0.5 * sp.eye(n, format="csr")
     for _ in range(_STEPS):
-        new = shifted @ found
+        new = shifted @ scores
         new /= new.max()
-        change = np.abs(new - found).max()
-        found = new
+        change = np.abs(new - scores).max()
+        scores = new
         if change <= tolerance:
             break
-    found[np.asarray(both.sum(axis=1)).ravel() == 0] = 0.0
-    return found
+    scores[np.asarray(both.sum(axis=1)).ravel() == 0] = 0.0
+    return scores

@@ -54,10 +54,10 @@ class Cross:
     @property
     def correlation(self) -> np.ndarray:
         """Pearson correlation (S, T); NaN where a gene is constant."""
-        found = self.products / self.count
-        found /= self.source_scale[:, None]
-        found /= self.target_scale
-        return np.clip(found, -1.0, 1.0, out=found)
+        correlation = self.products / self.count
+        correlation /= self.source_scale[:, None]
+        correlation /= self.target_scale
+        return np.clip(correlation, -1.0, 1.0, out=correlation)
 
 
 def cross(rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarray) -> Cross:
@@ -119,14 +119,14 @@ def spearman(
         Correlations. Cost: n S T operations and one sort per gene; memory S T, the ranks of the sources, ``budget``.
     """
     first = _ranks(rows, cells, sources)
-    found = np.empty((len(sources), len(targets)))
+    correlations = np.empty((len(sources), len(targets)))
     where, everyone = np.arange(len(sources)), np.arange(len(cells))
     for part in _portions(rows, cells, targets, budget // 8):
         second = _ranks(rows, cells, targets[part])
         joined = sparse.hstack([first, second], format="csr")
         inside = np.arange(len(sources), joined.shape[1])
-        found[:, part] = pearson(partial(_dense, joined), everyone, where, inside)
-    return found
+        correlations[:, part] = pearson(partial(_dense, joined), everyone, where, inside)
+    return correlations
 
 
 def _scale(mean: np.ndarray, squares: np.ndarray, count: int) -> np.ndarray:
@@ -154,8 +154,8 @@ def _add(total: Cross, x: np.ndarray, y: np.ndarray) -> None:
 
 def _dense(table: sparse.csr_array, cells: np.ndarray) -> np.ndarray:
     """Some rows of a sparse table."""
-    found: np.ndarray = table[cells].toarray()
-    return found
+    rows: np.ndarray = table[cells].toarray()
+    return rows
 
 
 def _blocks(rows: Rows, cells: np.ndarray, genes: np.ndarray) -> Iterator[np.ndarray]:

@@ -29,10 +29,10 @@ def row_blocks(X: Any, *, rows: int = 4096) -> Iterator[tuple[slice, Any]]:
 def cell_totals(X: Any) -> np.ndarray:
     """Sum of every cell over all genes, float64 (cells,)."""
     source = open_matrix(X)
-    found: np.ndarray = np.zeros(source.shape[0])
+    totals: np.ndarray = np.zeros(source.shape[0])
     for piece in pieces(source):
-        found[piece.rows] += piece.values.sum(axis=1)
-    return found
+        totals[piece.rows] += piece.values.sum(axis=1)
+    return totals
 
 
 def log_normalize(block: Any, totals: np.ndarray | None = None) -> Any:
@@ -153,14 +153,14 @@ def group_moments(
     if columns is not None:
         place = np.full(source.shape[1], -1, dtype=np.int64)
         place[columns] = np.arange(len(columns))
-    found = [RunningMoments(source.shape[1] if columns is None else len(columns)) for _ in range(n_groups)]
+    groups = [RunningMoments(source.shape[1] if columns is None else len(columns)) for _ in range(n_groups)]
     left_out = codes < 0
     for piece in pieces(source, ~left_out if left_out.any() else None):
-        own = None if totals is None or not normalised else totals[piece.rows]
-        block, where = _kept(piece, as_log(piece.values, kind, own), place)
+        depth = None if totals is None or not normalised else totals[piece.rows]
+        block, where = _kept(piece, as_log(piece.values, kind, depth), place)
         for code, part in _by_group(block, codes[piece.rows]):
-            found[code].add(part, where)
-    return found
+            groups[code].add(part, where)
+    return groups
 
 
 def seen(X: Any, codes: np.ndarray, n_groups: int, *, columns: np.ndarray | None = None) -> np.ndarray:
@@ -182,13 +182,13 @@ def seen(X: Any, codes: np.ndarray, n_groups: int, *, columns: np.ndarray | None
     if columns is not None:
         place = np.full(source.shape[1], -1, dtype=np.int64)
         place[columns] = np.arange(len(columns))
-    found = np.zeros((n_groups, source.shape[1] if columns is None else len(columns)), dtype=np.int64)
+    counts = np.zeros((n_groups, source.shape[1] if columns is None else len(columns)), dtype=np.int64)
     for piece in pieces(source, codes >= 0 if (codes < 0).any() else None):
         block, where = _kept(piece, piece.values, place)
         for code, part in _by_group(block, codes[piece.rows]):
             if code >= 0:
-                found[code, where] += np.asarray((part > 0).sum(axis=0)).ravel()
-    return found
+                counts[code, where] += np.asarray((part > 0).sum(axis=0)).ravel()
+    return counts
 
 
 def _kept(piece: Piece, block: Any, place: np.ndarray | None) -> tuple[Any, slice | np.ndarray]:

@@ -30,9 +30,9 @@ def correlations(differences: np.ndarray, changes: np.ndarray, *, undefined: flo
     apart = differences - differences.mean(axis=1, keepdims=True)
     moved = changes - changes.mean(axis=1, keepdims=True)
     size = np.sqrt(np.einsum("rg,rg->r", moved, moved))[:, None] * np.sqrt(np.einsum("kg,kg->k", apart, apart))
-    found: np.ndarray = np.full(size.shape, undefined, dtype=size.dtype)
-    np.divide(moved @ apart.T, size, out=found, where=size > 0)
-    return found
+    correlation: np.ndarray = np.full(size.shape, undefined, dtype=size.dtype)
+    np.divide(moved @ apart.T, size, out=correlation, where=size > 0)
+    return correlation
 
 
 def probabilities(rho: np.ndarray, *, sigma: float = SIGMA) -> np.ndarray:
@@ -46,8 +46,8 @@ def directions(embedding: np.ndarray, cells: np.ndarray, neighbours: np.ndarray)
     """Unit vectors (B, k, D) from cells to neighbours (B, k); 0 for neighbours at the same place."""
     step = embedding[neighbours] - embedding[cells][:, None]
     length = np.linalg.norm(step, axis=2, keepdims=True)
-    found: np.ndarray = np.divide(step, length, out=np.zeros_like(step), where=length > 0)
-    return found
+    unit: np.ndarray = np.divide(step, length, out=np.zeros_like(step), where=length > 0)
+    return unit
 
 
 def shifts(
@@ -85,7 +85,7 @@ def shifts(
     ndarray
         (B, R, D), float64. Cost: B k G R multiplications; memory k G and R G.
     """
-    found = []
+    steps = []
     if not len(own):
         return np.zeros((0, 2, units.shape[2]))
     for b in range(len(own)):
@@ -93,8 +93,8 @@ def shifts(
         chances = probabilities(rho.astype(np.float64), sigma=sigma)  # (R, k)
         if transitions is not None:
             transitions[b] = chances[0]
-        found.append((chances - 1.0 / neighbours.shape[1]) @ units[b])
-    return np.stack(found)
+        steps.append((chances - 1.0 / neighbours.shape[1]) @ units[b])
+    return np.stack(steps)
 
 
 def sampled(neighbours: np.ndarray, draws: np.ndarray, count: int, odds: tuple[float, float]) -> np.ndarray:
@@ -127,8 +127,8 @@ def sampled(neighbours: np.ndarray, draws: np.ndarray, count: int, odds: tuple[f
 
 def shuffled(change: np.ndarray, orders: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Negative controls (R, G): the values of a change (G,) on other genes (orders (R, G)) and with other signs."""
-    found: np.ndarray = change[orders] * signs
-    return found
+    controls: np.ndarray = change[orders] * signs
+    return controls
 
 
 def draw_shuffles(random: np.random.Generator, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -265,14 +265,14 @@ def gradients(
     ndarray
         (M, D); 0 where all weights vanish.
     """
-    found = np.zeros(points.shape)
+    slopes = np.zeros(points.shape)
     mass = weights.sum(axis=1)
     seen = np.flatnonzero(mass > 1e-12)
     weight = weights[seen] / mass[seen, None]
     place = embedding[neighbours[seen]]
     place = place - np.einsum("mk,mkd->md", weight, place)[:, None]
     spread = np.einsum("mk,mkd,mke->mde", weight, place, place) + 1e-3 * deviation**2 * np.eye(points.shape[1])
-    found[seen] = np.linalg.solve(
+    slopes[seen] = np.linalg.solve(
         spread, np.einsum("mk,mkd,mk->md", weight, place, quantity[neighbours[seen]])[..., None]
     )[..., 0]
-    return found
+    return slopes

@@ -95,10 +95,10 @@ class Histograms:
             return self._own.bins
         xgboost = require("xgboost", extra="trees", purpose="boosting with mode='fast'")
         X = self._X if whole else self._X[:, columns]
-        found = xgboost.QuantileDMatrix(X, label=np.zeros(len(X)), max_bin=_BINS, nthread=1)
+        bins = xgboost.QuantileDMatrix(X, label=np.zeros(len(X)), max_bin=_BINS, nthread=1)
         if whole:
-            self._own.bins = found
-        return found
+            self._own.bins = bins
+        return bins
 
 
 class _Rounds:

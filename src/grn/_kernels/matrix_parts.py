@@ -50,12 +50,12 @@ def only(source: Source, columns: np.ndarray) -> Source:
     """The source with genes outside a mask ``columns`` (genes,) read as zero."""
 
     def change(block: Block, lines: Lines, axis: int) -> Block:
-        kept = columns if axis == 0 else columns[lines]
+        mask = columns if axis == 0 else columns[lines]
         if not sp.issparse(block):
-            return np.where(kept, block, 0)
+            return np.where(mask, block, 0)
         block = block.copy()
-        own = block.indices if block.format == "csr" else np.repeat(np.arange(block.shape[1]), np.diff(block.indptr))
-        block.data = np.where(kept[own], block.data, 0)
+        column = block.indices if block.format == "csr" else np.repeat(np.arange(block.shape[1]), np.diff(block.indptr))
+        block.data = np.where(mask[column], block.data, 0)
         block.eliminate_zeros()
         return block
 
@@ -68,7 +68,7 @@ class Window:
     def __init__(self, base: Source, rows: np.ndarray | None, columns: np.ndarray | None) -> None:
         self.base, self.rows, self.columns, self.axis = base, rows, columns, base.axis
         self._lines, self._other = (rows, columns) if base.axis == 0 else (columns, rows)
-        sizes = [n if own is None else len(own) for n, own in zip(base.shape, (rows, columns), strict=True)]
+        sizes = [n if lines is None else len(lines) for n, lines in zip(base.shape, (rows, columns), strict=True)]
         self.shape = (sizes[0], sizes[1])
 
     def spans(self) -> Iterator[Lines]:

@@ -36,14 +36,14 @@ def multi_ridge(gram: np.ndarray, cross: np.ndarray, own: np.ndarray, alpha: flo
     from scipy.linalg import cho_factor, cho_solve
 
     factor = cho_factor(gram + alpha * np.eye(len(gram)))
-    found: np.ndarray = cho_solve(factor, cross)
+    coefficients: np.ndarray = cho_solve(factor, cross)
     regulators = own >= 0
     if regulators.any():
         inverse = cho_solve(factor, np.eye(len(gram)))
         places = own[regulators]
-        found[:, regulators] = -inverse[:, places] / np.diag(inverse)[places]
-        found[places, np.flatnonzero(regulators)] = 0.0
-    return found
+        coefficients[:, regulators] = -inverse[:, places] / np.diag(inverse)[places]
+        coefficients[places, np.flatnonzero(regulators)] = 0.0
+    return coefficients
 
 
 def masked_ridge(gram: np.ndarray, cross: np.ndarray, allowed: Sequence[np.ndarray], alpha: float) -> np.ndarray:
@@ -56,12 +56,12 @@ def masked_ridge(gram: np.ndarray, cross: np.ndarray, allowed: Sequence[np.ndarr
     allowed
         Positions of the regulators of every target.
     """
-    found = np.zeros(cross.shape)
+    coefficients = np.zeros(cross.shape)
     for t, part in enumerate(allowed):
         if len(part):
             square = gram[np.ix_(part, part)] + alpha * np.eye(len(part))
-            found[part, t] = np.linalg.solve(square, cross[part, t])
-    return found
+            coefficients[part, t] = np.linalg.solve(square, cross[part, t])
+    return coefficients
 
 
 def choose_alpha(
@@ -98,24 +98,24 @@ def _errors(gram: np.ndarray, cross: np.ndarray, count: int, grid: np.ndarray) -
     values, vectors = np.linalg.eigh(gram)
     values = values.clip(0.0)
     squares = np.square(vectors.T @ cross)
-    kept = grid[:, None] + values
+    penalised = grid[:, None] + values
     # residual variance of a standardised target: 1 - sum_k c_k^2 (d_k + 2 a) / (d_k + a)^2
-    left = cross.shape[1] - ((kept + grid[:, None]) / kept**2) @ squares.sum(axis=1)
-    return _validated(left.clip(0.0), (values / kept).sum(axis=1), count)
+    left = cross.shape[1] - ((penalised + grid[:, None]) / penalised**2) @ squares.sum(axis=1)
+    return _validated(left.clip(0.0), (values / penalised).sum(axis=1), count)
 
 
 def _own_errors(gram: np.ndarray, own: np.ndarray, count: int, grid: np.ndarray) -> np.ndarray:
     """The same for targets that are regulators, each without itself."""
     values, vectors = np.linalg.eigh(gram)
     values, squares = values.clip(0.0), np.square(vectors[own])
-    found = np.zeros(len(grid))
+    errors = np.zeros(len(grid))
     for k, alpha in enumerate(grid):
         shrunk = 1.0 / (values + alpha)
         diagonal, second = squares @ shrunk, squares @ shrunk**2
         left = (1.0 / diagonal - alpha * second / diagonal**2).clip(0.0)
         used = len(gram) - 1 - alpha * (shrunk.sum() - second / diagonal)
-        found[k] = _validated(left, used, count).sum()
-    return found
+        errors[k] = _validated(left, used, count).sum()
+    return errors
 
 
 def _validated(left: np.ndarray, used: np.ndarray, count: int) -> np.ndarray:

@@ -45,7 +45,7 @@ def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np
     wide = min(k + 1 + BEYOND, len(points))
     tie = ROUNDING * float(np.sqrt(np.square(points).sum(axis=1).mean())) or 1.0
     search = NearestNeighbors(n_neighbors=wide).fit(points)
-    found = np.empty((len(queries), k), dtype=np.int32)
+    nearby = np.empty((len(queries), k), dtype=np.int32)
     for start in progress(range(0, len(queries), QUERIES), desc="neighbours"):
         own = queries[start : start + QUERIES]
         distances, near = search.kneighbors(points[own])
@@ -57,8 +57,8 @@ def nearest(points: np.ndarray, k: int, queries: np.ndarray | None = None) -> np
         for row in open_end:
             far = np.rint(np.linalg.norm(points - points[own[row]], axis=1) / tie)
             part[row] = _without_own(np.argsort(far, kind="stable")[None], own[[row]], k)[0]
-        found[start : start + QUERIES] = part
-    return found
+        nearby[start : start + QUERIES] = part
+    return nearby
 
 
 def nearly_nearest(points: np.ndarray, k: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def nearly_nearest(points: np.ndarray, k: int) -> np.ndarray:
     few = min(FEW, len(points) - 1)
     graph = NNDescent(single, n_neighbors=few, random_state=0, n_jobs=1)
     graph.prepare()
-    found = np.empty((len(points), k), dtype=np.int32)
+    nearby = np.empty((len(points), k), dtype=np.int32)
     for start in progress(range(0, len(points), SEARCHES), desc="neighbours"):
         own = np.arange(start, min(start + SEARCHES, len(points)))
         near = graph.query(single[own], k=min(k + 1, len(points)), epsilon=WIDENING)[0]
@@ -94,8 +94,8 @@ def nearly_nearest(points: np.ndarray, k: int) -> np.ndarray:
         short = np.flatnonzero((near < 0).any(axis=1))
         if len(short):
             part[short] = nearest(points, k, own[short])
-        found[own] = part
-    return found
+        nearby[own] = part
+    return nearby
 
 
 def reading_order(weights: sparse.csr_matrix, *, entries: int = 8) -> np.ndarray:
@@ -125,5 +125,5 @@ def _without_own(near: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
     # among identical points the search may list others and not the point itself: then the last one goes
     keep = near != own[:, None]
     keep[keep.all(axis=1), -1] = False
-    found: np.ndarray = near[keep].reshape(len(own), -1)[:, :k]
-    return found
+    first: np.ndarray = near[keep].reshape(len(own), -1)[:, :k]
+    return first

@@ -29,18 +29,18 @@ class Shape:
 
     def group(self, keys: np.ndarray) -> np.ndarray:
         """Group of every edge."""
-        found: np.ndarray = keys // (self.sources * self.targets)
-        return found
+        groups: np.ndarray = keys // (self.sources * self.targets)
+        return groups
 
     def block(self, keys: np.ndarray) -> np.ndarray:
         """Group and source of every edge, as one number."""
-        found: np.ndarray = keys // self.targets
-        return found
+        blocks: np.ndarray = keys // self.targets
+        return blocks
 
     def column(self, keys: np.ndarray) -> np.ndarray:
         """Group and target of every edge, as one number."""
-        found: np.ndarray = self.group(keys) * self.targets + keys % self.targets
-        return found
+        columns: np.ndarray = self.group(keys) * self.targets + keys % self.targets
+        return columns
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Draws:
 
     def candidates(self, keys: np.ndarray) -> np.ndarray:
         """Edges that were listed at least once, here or in a repetition, ascending."""
-        distinct = {id(found): found for found in self.keys}
+        distinct = {id(listed): listed for listed in self.keys}
         return np.unique(np.concatenate([keys, *distinct.values()]))
 
 
@@ -105,10 +105,10 @@ class Means:
 
     def of(self, keys: np.ndarray) -> np.ndarray:
         """Means of some edges."""
-        found: np.ndarray = np.zeros(len(keys))
+        means: np.ndarray = np.zeros(len(keys))
         there = np.isin(keys, self.keys)
-        found[there] = self.total[np.searchsorted(self.keys, keys[there])] / max(1, self.count)
-        return found
+        means[there] = self.total[np.searchsorted(self.keys, keys[there])] / max(1, self.count)
+        return means
 
 
 def pooled_pvalues(
@@ -152,15 +152,15 @@ def pooled_pvalues(
     bounds = {id(k): np.searchsorted(k, [blocks * shape.targets, (blocks + 1) * shape.targets]) for k in draws.keys}
     order = np.argsort(block, kind="stable")
     first, last = np.searchsorted(block[order], blocks), np.searchsorted(block[order], blocks, side="right")
-    found: np.ndarray = np.ones(len(keys))
+    pvalues: np.ndarray = np.ones(len(keys))
     for b, size in enumerate(sizes):
-        own = order[first[b] : last[b]]
+        members = order[first[b] : last[b]]
         parts = [z[slice(*bounds[id(k)][:, b])] for k, z in zip(draws.keys, null, strict=True)]
         drawn = np.sort(np.concatenate(parts))
-        above = len(drawn) - np.searchsorted(drawn, observed[own] * (1 - _TIE))
-        found[own] = (1 + above) / (1 + len(draws) * size)
-    found[observed == 0] = 1.0
-    return found
+        above = len(drawn) - np.searchsorted(drawn, observed[members] * (1 - _TIE))
+        pvalues[members] = (1 + above) / (1 + len(draws) * size)
+    pvalues[observed == 0] = 1.0
+    return pvalues
 
 
 def edge_pvalues(keys: np.ndarray, weights: np.ndarray, draws: Draws) -> np.ndarray:
@@ -171,9 +171,9 @@ def edge_pvalues(keys: np.ndarray, weights: np.ndarray, draws: Draws) -> np.ndar
         at = np.searchsorted(listed, keys).clip(max=max(0, len(listed) - 1))
         there = listed[at] == keys if len(listed) else np.zeros(len(keys), dtype=bool)
         above += there & (values[at] >= observed * (1 - _TIE)) if len(listed) else 0
-    found: np.ndarray = (1.0 + above) / (1.0 + len(draws))
-    found[observed == 0] = 1.0
-    return found
+    pvalues: np.ndarray = (1.0 + above) / (1.0 + len(draws))
+    pvalues[observed == 0] = 1.0
+    return pvalues
 
 
 def discovery_rates(pvalues: np.ndarray, groups: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -186,12 +186,12 @@ def discovery_rates(pvalues: np.ndarray, groups: np.ndarray, sizes: np.ndarray) 
     sizes
         Edges tested per group, which may be more than are listed: the others have p = 1.
     """
-    found = np.ones(len(pvalues))
+    qvalues = np.ones(len(pvalues))
     for group in np.unique(groups):
-        own = groups == group
-        padded = np.concatenate([pvalues[own], np.ones(max(0, int(sizes[group]) - own.sum()))])
-        found[own] = false_discovery_control(padded)[: own.sum()]
-    return found
+        members = groups == group
+        padded = np.concatenate([pvalues[members], np.ones(max(0, int(sizes[group]) - members.sum()))])
+        qvalues[members] = false_discovery_control(padded)[: members.sum()]
+    return qvalues
 
 
 def _scale(candidates: np.ndarray, draws: Draws, shape: Shape) -> np.ndarray:
@@ -202,13 +202,13 @@ def _scale(candidates: np.ndarray, draws: Draws, shape: Shape) -> np.ndarray:
     squares = np.zeros(size)
     for keys, values in zip(draws.keys, draws.values, strict=True):
         squares += np.bincount(shape.column(keys), weights=values.astype(np.float64) ** 2, minlength=size)
-    found: np.ndarray = np.sqrt(squares / np.maximum(count, 1))
+    scale: np.ndarray = np.sqrt(squares / np.maximum(count, 1))
     for start in range(0, size, shape.targets):
         part = slice(start, start + shape.targets)
         total = count[part].sum()
         typical = np.sqrt(squares[part].sum() / total) if total else 0.0
-        found[part] = np.where(found[part] > 0, found[part], typical if typical > 0 else 1.0)
-    return found
+        scale[part] = np.where(scale[part] > 0, scale[part], typical if typical > 0 else 1.0)
+    return scale
 
 
 def _standardised(keys: np.ndarray, values: np.ndarray, scale: np.ndarray | None, shape: Shape) -> np.ndarray:

@@ -60,14 +60,14 @@ def spectrum_of_products(
 ) -> Spectrum:
     """Decompose centred products (G, G) of ``count`` draws, for more cells than genes. Cost: G^3."""
     inverse = _inverse_scale(np.diag(products), mean, count)
-    found, basis = _eigh(products * inverse * inverse[:, None], device)
-    return _kept(found, basis.T * np.sqrt(np.maximum(found, 0.0))[:, None] * (inverse > 0.0))
+    values, basis = _eigh(products * inverse * inverse[:, None], device)
+    return _kept(values, basis.T * np.sqrt(np.maximum(values, 0.0))[:, None] * (inverse > 0.0))
 
 
 def _eigh(matrix: np.ndarray, device: str | None) -> tuple[np.ndarray, np.ndarray]:
     if device is None:
-        found, basis = np.linalg.eigh(matrix)
-        return found, basis
+        values, basis = np.linalg.eigh(matrix)
+        return values, basis
     import torch
 
     on_device = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
@@ -125,13 +125,13 @@ def coefficients(
     xp, values, coordinates = _arrays(decomposed, device)
     n_genes = coordinates.shape[1]
     order = min(n_components, len(decomposed.values) - 1)
-    found: Any = xp.zeros((n_genes, n_genes), **_like(coordinates))
+    coefficient: Any = xp.zeros((n_genes, n_genes), **_like(coordinates))
     memory = min(memory, _CACHE) if device is None else memory
     step = max(1, memory // (8 * 8 * max(1, len(decomposed.values))))
     for start in range(0, n_genes if order > 0 else 0, step):
         block = coordinates[:, start : start + step].T
-        found[start : start + step] = _solve(xp, values, block, order) @ coordinates
-    result: np.ndarray = found if xp is np else found.cpu().numpy()
+        coefficient[start : start + step] = _solve(xp, values, block, order) @ coordinates
+    result: np.ndarray = coefficient if xp is np else coefficient.cpu().numpy()
     np.fill_diagonal(result, 0.0)
     return result
 
@@ -208,7 +208,7 @@ def _root(xp: Any, values: Any, squares: Any, k: int) -> tuple[Any, Any]:
         part = squares * inverse
         above, below = part[:, : k + 1].sum(-1), -part[:, k + 1 :].sum(-1)
         slopes = tuple(
-            xp.einsum("ij,ij->i", part[:, one], inverse[:, one]) for one in (slice(k + 1), slice(k + 1, None))
+            xp.einsum("ij,ij->i", part[:, half], inverse[:, half]) for half in (slice(k + 1), slice(k + 1, None))
         )
         rest = 1.0 - above + below
         low, high = xp.where(rest > 0, root, low), xp.where(rest > 0, high, root)

@@ -205,16 +205,16 @@ def _recorded(respond: Respond, values: Tensor) -> tuple[Tensor, Tensor]:
 
 def _rows(respond: Respond, cell: Tensor, *, batch: int, room: int) -> int:
     """Identical cells to record at once: one backward pass then serves as many targets."""
-    kept: dict[int, int] = {}
+    sizes: dict[int, int] = {}
 
     def keep(x: Tensor) -> Tensor:
         if x.requires_grad:  # weights do not
-            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            sizes[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         _, out = _recorded(respond, cell)
-    size = max(1, sum(kept.values()))
+    size = max(1, sum(sizes.values()))
     if size > room:
         raise NoReverse(f"its intermediate values take {size} bytes of the {room} given")
     targets = out.shape[1]
@@ -225,7 +225,7 @@ def _rows(respond: Respond, cell: Tensor, *, batch: int, room: int) -> int:
 def _slopes(respond: Respond, values: Tensor, columns: Tensor) -> Tensor:
     """Derivatives (S, R) of all targets at one point, given as identical cells (rows, n)."""
     start, out = _recorded(respond, values)
-    (rows, targets), found = out.shape, []
+    (rows, targets), parts = out.shape, []
     for first in range(0, targets, rows):
         these = torch.arange(min(rows, targets - first), device=out.device)
         wanted = torch.zeros_like(out)
@@ -234,8 +234,8 @@ def _slopes(respond: Respond, values: Tensor, columns: Tensor) -> Tensor:
             (slope,) = torch.autograd.grad(out, start, wanted, retain_graph=first + rows < targets)
         except RuntimeError as error:
             raise NoReverse(str(error).split("\n")[0]) from error
-        found.append(slope[: len(these), columns])
-    return torch.cat(found).T
+        parts.append(slope[: len(these), columns])
+    return torch.cat(parts).T
 
 
 def _agrees(respond_dual: RespondDual, cell: Tensor, columns: Tensor, slopes: Tensor) -> bool:

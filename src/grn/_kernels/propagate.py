@@ -111,8 +111,8 @@ def steady_state(coefficients: Any, genes: np.ndarray) -> np.ndarray:
     wanted = np.zeros((size, len(genes)))
     wanted[genes, np.arange(len(genes))] = 1.0
     matrix = sparse.csc_matrix(sparse.eye_array(size) - sparse.csr_array(coefficients).T)
-    found: np.ndarray = splu(matrix).solve(wanted)
-    return np.ascontiguousarray(found.T)
+    rows: np.ndarray = splu(matrix).solve(wanted)
+    return np.ascontiguousarray(rows.T)
 
 
 def spectral_radius(coefficients: Any) -> float:
@@ -133,8 +133,8 @@ def _radius(block: Any) -> float:
     if block.shape[0] > DENSE:
         # a fixed start vector, so that the answer is the same every time
         try:
-            found = eigs(block, k=1, v0=np.ones(block.shape[0]), maxiter=5000, return_eigenvectors=False)
-            return float(np.abs(found).max())
+            eigenvalues = eigs(block, k=1, v0=np.ones(block.shape[0]), maxiter=5000, return_eigenvectors=False)
+            return float(np.abs(eigenvalues).max())
         except ArpackNoConvergence:
             pass
     return float(np.abs(np.linalg.eigvals(block.toarray())).max())

@@ -133,8 +133,8 @@ def sizes(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Quotients, NaN where there is nothing to divide by."""
-    found: np.ndarray = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return found
+    quotient: np.ndarray = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return quotient
 
 
 def _per_group(ranking: Ranking, values: np.ndarray) -> np.ndarray:

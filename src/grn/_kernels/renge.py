@@ -75,8 +75,8 @@ def efficiency(values: Array, sizes: Array) -> Array:
     totals = sums(values, sizes.ravel()).reshape(*sizes.shape, -1)
     n = sizes.astype(np.float64)
     products = np.block([[np.diag(n[1:].sum(axis=1)), n[1:]], [n[1:].T, np.diag(n.sum(axis=0))]])
-    found = np.linalg.lstsq(products, np.concatenate([totals[1:].sum(axis=1), totals.sum(axis=0)]), rcond=None)[0]
-    shifts, levels = found[: len(n) - 1], found[len(n) - 1 :]
+    fitted = np.linalg.lstsq(products, np.concatenate([totals[1:].sum(axis=1), totals.sum(axis=0)]), rcond=None)[0]
+    shifts, levels = fitted[: len(n) - 1], fitted[len(n) - 1 :]
     out = np.ones(len(values))
     ends = np.cumsum(sizes.sum(axis=1))
     for s, shift in enumerate(shifts, start=1):
@@ -123,15 +123,15 @@ def elastic_net(blocks: BlockMoments, *, alpha: float = 5e-4, l1_ratio: float = 
     by_dose = (blocks.cross + (n * dose)[..., None] * blocks.mean)[1:].sum(axis=1)
     right = np.concatenate([by_dose, (n[..., None] * blocks.mean).sum(axis=0)])
     size, turn = np.linalg.eigh(gram)
-    kept = size > 1e-12 * size[-1]
-    scale = np.sqrt(kept.sum() / n.sum())
-    root = np.sqrt(size[kept])
-    table = scale * root[:, None] * turn[:, kept].T
-    answers = scale * (turn[:, kept].T @ right) / root[:, None]
+    solid = size > 1e-12 * size[-1]
+    scale = np.sqrt(solid.sum() / n.sum())
+    root = np.sqrt(size[solid])
+    table = scale * root[:, None] * turn[:, solid].T
+    answers = scale * (turn[:, solid].T @ right) / root[:, None]
     net = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, fit_intercept=False, max_iter=10_000, tol=1e-6)
     # one gene at a time: a joint stopping rule would let a gene depend on its neighbours
-    found = np.array([net.fit(table, answer).coef_ for answer in answers.T])
-    return found[:, : len(squares)].T, found[:, len(squares) :].T
+    coefficients = np.array([net.fit(table, answer).coef_ for answer in answers.T])
+    return coefficients[:, : len(squares)].T, coefficients[:, len(squares) :].T
 
 
 def start_of(blocks: BlockMoments, knocked: Array) -> Start:

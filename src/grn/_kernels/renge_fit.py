@@ -78,7 +78,7 @@ def fit(blocks: BlockMoments, screen: Screen, setting: Setting, start: Start, *,
     loss = SeriesLoss(blocks, screen.inputs, screen.observed, screen.times, setting.n_k)
     packing = _Packing(start.at, split=not setting.parity)
     value = _objective(loss, packing, setting)
-    found = minimize(
+    optimum = minimize(
         value,
         packing.vector(start.at),
         jac=True,
@@ -86,12 +86,12 @@ def fit(blocks: BlockMoments, screen: Screen, setting: Setting, start: Start, *,
         bounds=packing.bounds(start.most),
         options={"maxiter": setting.max_iter, "maxfun": 10 * setting.max_iter},
     )
-    at = packing.parameters(found.x)
+    at = packing.parameters(optimum.x)
     if unseen is not None and unseen.any() and not unseen.all():
         alpha = np.where(unseen, at.alpha[~unseen].mean(), at.alpha)
         at = Parameters(at.network, at.level, alpha, at.beta, at.gamma)
     total = loss(with_control(at))[0] + penalty(at.network, setting)[0]
-    return Fit(at, total, bool(found.success))
+    return Fit(at, total, bool(optimum.success))
 
 
 def with_control(at: Parameters) -> Parameters:
@@ -191,14 +191,14 @@ def scores(screen: Screen, blocks: BlockMoments, setting: Setting, folds: Array,
     starts
         Start for every fold.
     """
-    found = []
+    shares = []
     for fold, start in enumerate(starts):
         left = folds == fold
         unused = ((blocks.count > 0) & ~left)[1:].sum(axis=1) == 0
         at = fit(blocks.keep(~left), screen, setting, start, unseen=None if setting.parity else unused).at
         loss = SeriesLoss(blocks, screen.inputs, screen.observed, screen.times, setting.n_k)
-        found.append(explained(blocks.keep(left), screen.observed, at.level, loss.predict(with_control(at))))
-    return np.array(found)
+        shares.append(explained(blocks.keep(left), screen.observed, at.level, loss.predict(with_control(at))))
+    return np.array(shares)
 
 
 @dataclass(frozen=True)
@@ -221,11 +221,11 @@ class Trial:
 
 def floor(screen: Screen, blocks: BlockMoments, folds: Array) -> float:
     """Score of the prediction that a knock-out changes nothing: the mean of every gene at every time."""
-    found = []
+    shares = []
     for fold in range(int(folds.max()) + 1):
         left = folds == fold
         seen = blocks.keep(~left)
         weight = seen.count[..., None] * screen.observed[:, None]
         levels = (weight * seen.mean).sum(axis=0) / np.maximum(weight.sum(axis=0), 1.0)
-        found.append(explained(blocks.keep(left), screen.observed, levels, np.zeros_like(blocks.mean)))
-    return float(np.mean(found))
+        shares.append(explained(blocks.keep(left), screen.observed, levels, np.zeros_like(blocks.mean)))
+    return float(np.mean(shares))

@@ -153,9 +153,9 @@ def degree_matched(
     """
     sources, targets = np.nonzero(edges)
     for _ in range(tries):
-        found = rewire(sources, targets, edges.shape, random, closed=~(free | edges))
+        moves = rewire(sources, targets, edges.shape, random, closed=~(free | edges))
         after = np.zeros_like(edges)
-        after[sources, found.targets] = True
+        after[sources, moves.targets] = True
         if (after != edges).any():
             break
-    return edges & ~after, after & ~edges, found
+    return edges & ~after, after & ~edges, moves

@@ -93,21 +93,21 @@ def bag_products(
     ndarray
         ``sum_c w_c (x_c - m)(y_c - m)'`` with the means of the bag, (B, T, G) float64. Cost: B n T G operations.
     """
-    found = np.zeros((len(counts), len(regulators), len(targets)))
+    products = np.zeros((len(counts), len(regulators), len(targets)))
     left, right = np.zeros((len(counts), len(regulators))), np.zeros((len(counts), len(targets)))
     counts = np.asarray(counts, dtype=np.float64)
     for start in range(0, len(cells), BLOCK):
         part = slice(start, start + BLOCK)
         block = rows(cells[part])
-        one = block[:, regulators] - centre[regulators]
+        left_part = block[:, regulators] - centre[regulators]
         two = block[:, targets] - centre[targets]
-        left += counts[:, part] @ one
+        left += counts[:, part] @ left_part
         right += counts[:, part] @ two
         for bag, weight in enumerate(counts[:, part]):
-            found[bag] += (one * weight[:, None]).T @ two
+            products[bag] += (left_part * weight[:, None]).T @ two
     total = counts.sum(axis=1)[:, None]
-    found -= (left / total)[:, :, None] * right[:, None, :]
-    return found
+    products -= (left / total)[:, :, None] * right[:, None, :]
+    return products
 
 
 def bagging_ridge(
@@ -143,19 +143,19 @@ def bagging_ridge(
         zero, 1 where fewer than two bags drew it. Cost: B solves of m x m per set of regulators.
     """
     starts = _starts(regulators)
-    found = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
+    coefficients = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
 
     def fit(sets: np.ndarray, members: np.ndarray) -> None:
-        values = _over_bags(inner, cross, sets, members, np.stack([draw(one) for one in sets]), alpha)
+        values = _over_bags(inner, cross, sets, members, np.stack([draw(rows) for rows in sets]), alpha)
         slots = _slots(starts, members, sets.shape[1])
-        found.mean[slots], found.variance[slots], found.pvalue[slots] = _t_test(values)
+        coefficients.mean[slots], coefficients.variance[slots], coefficients.pvalue[slots] = _t_test(values)
 
     # threads: the solvers release the interpreter lock, and blocks write to places of their own
     todo = list(blocks(regulators, bags=len(inner)))
     done = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(*block) for block in todo)
     for _ in progress(done, total=len(todo), desc="regressions"):
         pass
-    return found
+    return coefficients
 
 
 def open_bagging_ridge(
@@ -190,19 +190,19 @@ def open_bagging_ridge(
     bags = zip(inner, cross, places, strict=True)
     for square, wide, rows in progress(bags, total=len(places), desc="bags"):
         factor = cho_factor(square[np.ix_(rows, rows)] + alpha * np.eye(len(rows)), check_finite=False)
-        found = cho_solve(factor, wide[rows], check_finite=False)
+        solution = cho_solve(factor, wide[rows], check_finite=False)
         at = np.full(shape[0] + 1, -1)
         at[rows] = np.arange(len(rows))
         inside = np.flatnonzero(at[own] >= 0)
         spot = at[own[inside]]
         inverse = cho_solve(factor, np.eye(len(rows)), check_finite=False)
-        found[:, inside] = -inverse[:, spot] / inverse[spot, spot] * scale[inside]
-        drawn = np.ones(found.shape, dtype=bool)
+        solution[:, inside] = -inverse[:, spot] / inverse[spot, spot] * scale[inside]
+        drawn = np.ones(solution.shape, dtype=bool)
         drawn[spot, inside] = False
         n[rows] += drawn
-        step = np.where(drawn, found - mean[rows], 0.0)
+        step = np.where(drawn, solution - mean[rows], 0.0)
         mean[rows] += step / np.maximum(n[rows], 1)
-        squares[rows] += step * np.where(drawn, found - mean[rows], 0.0)
+        squares[rows] += step * np.where(drawn, solution - mean[rows], 0.0)
     other = np.ones(shape, dtype=bool)
     other[own[own >= 0], np.flatnonzero(own >= 0)] = False
     return Coefficients(*(part.T[other.T] for part in _tested(mean, squares, n)))
@@ -231,15 +231,15 @@ def bayesian_ridge(
         start and stop of scikit-learn's ``BayesianRidge``. Cost: one eigen-decomposition per set of regulators.
     """
     starts = _starts(regulators)
-    found = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
+    coefficients = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
     for sets, members in progress(list(blocks(regulators)), desc="regressions"):
         values, vectors = np.linalg.eigh(inner[sets[:, :, None], sets[:, None, :]])
         turned = vectors.transpose(0, 2, 1) @ cross[sets[:, :, None], members[:, None, :]]
         mean, variance = _evidence(np.maximum(values, 0.0), vectors, turned, squares[members], n_cells)
         slots = _slots(starts, members, sets.shape[1])
-        found.mean[slots], found.variance[slots] = mean, variance
-        found.pvalue[slots] = 2 * special.ndtr(-np.abs(mean) / np.sqrt(variance))
-    return found
+        coefficients.mean[slots], coefficients.variance[slots] = mean, variance
+        coefficients.pvalue[slots] = 2 * special.ndtr(-np.abs(mean) / np.sqrt(variance))
+    return coefficients
 
 
 def blocks(regulators: Sequence[np.ndarray], *, bags: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -249,18 +249,18 @@ def blocks(regulators: Sequence[np.ndarray], *, bags: int = 1) -> Iterator[tuple
     many sets of one size with one target each. Targets without regulators are left out.
     """
     shared: dict[bytes, list[int]] = {}
-    for place, one in enumerate(regulators):
-        if len(one):
-            shared.setdefault(np.asarray(one, dtype=np.int64).tobytes(), []).append(place)
+    for place, rows in enumerate(regulators):
+        if len(rows):
+            shared.setdefault(np.asarray(rows, dtype=np.int64).tobytes(), []).append(place)
     single: dict[int, list[int]] = {}
     for key, members in shared.items():
-        one = np.frombuffer(key, dtype=np.int64)
+        rows = np.frombuffer(key, dtype=np.int64)
         if len(members) == 1:
-            single.setdefault(len(one), []).append(members[0])
+            single.setdefault(len(rows), []).append(members[0])
             continue
-        step = max(1, VALUES // (bags * len(one)))
+        step = max(1, VALUES // (bags * len(rows)))
         for start in range(0, len(members), step):
-            yield one[None], np.array(members[start : start + step])[None]
+            yield rows[None], np.array(members[start : start + step])[None]
     for size, places in single.items():
         step = max(1, VALUES // (size * (size + bags)))
         for start in range(0, len(places), step):
@@ -269,7 +269,7 @@ def blocks(regulators: Sequence[np.ndarray], *, bags: int = 1) -> Iterator[tuple
 
 
 def _starts(regulators: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum([len(one) for one in regulators], dtype=np.int64)]).astype(np.int64)
+    return np.concatenate([[0], np.cumsum([len(rows) for rows in regulators], dtype=np.int64)]).astype(np.int64)
 
 
 def _slots(starts: np.ndarray, members: np.ndarray, size: int) -> np.ndarray:
@@ -337,16 +337,16 @@ def _evidence(
     before = np.zeros_like(turned)
     for turn in range(rounds):
         inside = turned / (eigen + (weight / noise)[:, None, :])
-        found = vectors @ inside
+        posterior = vectors @ inside
         error = np.maximum(squares + ((eigen * inside - 2 * turned) * inside).sum(axis=1), 0.0)
         scaled = noise[:, None, :] * eigen
         fitted = (scaled / (weight[:, None, :] + scaled)).sum(axis=1)
-        weight = np.where(active, (fitted + 2 * prior) / ((found**2).sum(axis=1) + 2 * prior), weight)
+        weight = np.where(active, (fitted + 2 * prior) / ((posterior**2).sum(axis=1) + 2 * prior), weight)
         noise = np.where(active, (n_cells - fitted + 2 * prior) / (error + 2 * prior), noise)
         if turn:
-            active &= np.abs(before - found).sum(axis=1) >= limit
+            active &= np.abs(before - posterior).sum(axis=1) >= limit
         if not active.any():
             break
-        before = found
+        before = posterior
     spread = 1.0 / (eigen + (weight / noise)[:, None, :])
     return vectors @ (turned * spread), (vectors**2) @ spread / noise[:, None, :]

@@ -76,8 +76,8 @@ def judge(block: np.ndarray, high: float) -> Decision:
     if len(values) < _FEW:
         why = f"the maximum is {high:.3g} and only {len(values)} values that are not zero were seen"
         return Decision("log", why, sure=False)
-    found = _by_totals(block, high) or _by_whole_numbers(values) or _by_multiples(rows)
-    return found or _by_shape(values, high)
+    decision = _by_totals(block, high) or _by_whole_numbers(values) or _by_multiples(rows)
+    return decision or _by_shape(values, high)
 
 
 def _by_totals(block: np.ndarray, high: float) -> Decision | None:
@@ -155,9 +155,9 @@ def _grid(values: np.ndarray) -> float:
 def _fit(rows: list[Row], undo: Callable[[np.ndarray], np.ndarray]) -> float:
     """Share of the values of a cell that are small multiples of its smallest, half or a third of it; the median."""
     ratios = [undo(row) / undo(row.min()) for row in rows]
-    found = [share for share in map(_best, ratios) if share is not None]
-    if len(found) >= 3:
-        return float(np.median(found))
+    shares = [share for share in map(_best, ratios) if share is not None]
+    if len(shares) >= 3:
+        return float(np.median(shares))
     # cells with few genes tell together
     share = _share(np.concatenate(ratios), _FEW) if ratios else None
     return 0.0 if share is None else share
@@ -165,10 +165,10 @@ def _fit(rows: list[Row], undo: Callable[[np.ndarray], np.ndarray]) -> float:
 
 def _best(ratio: np.ndarray) -> float | None:
     whole, *parts = (_share(ratio * n, 5, above=1.25 * n) for n in (1, 2, 3))
-    found = [share - 0.1 for share in parts if share is not None]  # which fit more easily
-    best = max(found, default=-1.0)
+    shares = [share - 0.1 for share in parts if share is not None]  # which fit more easily
+    best = max(shares, default=-1.0)
     if whole is None or (best > whole):
-        return best + 0.1 if found else None
+        return best + 0.1 if shares else None
     return whole
 
 

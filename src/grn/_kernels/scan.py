@@ -83,9 +83,9 @@ def scan(matrix: Any, *, peek: bool = False) -> Scan:
         whole = bool(finite.all())
         n_nan += 0 if whole else int(np.isnan(values).sum())
         n_infinite += 0 if whole else int((~finite).sum())
-        kept = values if whole else values[finite]
-        integer = integer and bool(np.all(kept == np.rint(kept)))
-        n_negative += int((kept < 0).sum())
+        sound = values if whole else values[finite]
+        integer = integer and bool(np.all(sound == np.rint(sound)))
+        n_negative += int((sound < 0).sum())
         added = block.sum(axis=1)
         totals[piece.rows] += added
         sizes[piece.rows] += added if values.size and values.min() >= 0 else abs(block).sum(axis=1)
@@ -97,7 +97,7 @@ def scan(matrix: Any, *, peek: bool = False) -> Scan:
     known = np.isfinite(low) & np.isfinite(high)
     smallest = float(low[known].min()) if known.any() else np.nan
     largest = float(high[known].max()) if known.any() else np.nan
-    found = Scan(
+    seen = Scan(
         n_cells=n_cells,
         low=smallest,
         high=largest,
@@ -110,7 +110,7 @@ def scan(matrix: Any, *, peek: bool = False) -> Scan:
         totals=np.where(np.isfinite(totals), np.maximum(totals, 0.0), totals),
         decision=Decision("empty", "there are no values other than zero"),
     )
-    return _decided(found, source)
+    return _decided(seen, source)
 
 
 def _decided(found: Scan, source: Source) -> Scan:
@@ -150,12 +150,12 @@ def detect_kind(matrix: Any, values: str = "auto", *, where: str = "the matrix")
     """
     if 0 in matrix.shape:
         return "empty"
-    found = scan(matrix)
-    if found.n_nan or found.n_infinite:
+    seen = scan(matrix)
+    if seen.n_nan or seen.n_infinite:
         return "nan"
-    if found.kind == "empty":
+    if seen.kind == "empty":
         return "counts"
-    return settled(found, values, where).kind
+    return settled(seen, values, where).kind
 
 
 def settled(found: Scan, values: str, where: str) -> Decision:

@@ -120,9 +120,9 @@ def principal(rows: Rows, cells: np.ndarray, genes: np.ndarray, k: int) -> np.nd
         (n, k) float64, most variance first; the sign of a component is arbitrary. Cost: n G^2 operations and the
         eigenvectors of a G x G matrix; no cells x genes matrix is made.
     """
-    found = scatter(rows, cells, genes)
+    sums = scatter(rows, cells, genes)
     top = [len(genes) - k, len(genes) - 1]
-    axes = eigh(found.products, subset_by_index=top, check_finite=False)[1][:, ::-1]
+    axes = eigh(sums.products, subset_by_index=top, check_finite=False)[1][:, ::-1]
     starts = progress(range(0, len(cells), BLOCK), desc="components")
-    parts = [(rows(cells[i : i + BLOCK])[:, genes] - found.mean) @ axes for i in starts]
+    parts = [(rows(cells[i : i + BLOCK])[:, genes] - sums.mean) @ axes for i in starts]
     return np.concatenate(parts)

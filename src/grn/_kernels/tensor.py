@@ -101,18 +101,18 @@ def mean_layer(factors: Factors) -> np.ndarray:
 def directed(weights: np.ndarray, *, share: float = 0.75) -> np.ndarray:
     """Weaken the weaker direction of every pair to ``1 - share`` and set the diagonal to 0."""
     size = np.abs(weights)
-    found = np.where(size >= size.T, weights, (1.0 - share) * weights)
-    np.fill_diagonal(found, 0.0)
-    return found
+    weaker = np.where(size >= size.T, weights, (1.0 - share) * weights)
+    np.fill_diagonal(weaker, 0.0)
+    return weaker
 
 
 def _least_squares(products: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """``products @ gram^-1``; the smallest solution where components coincide."""
     try:
-        found: np.ndarray = np.linalg.solve(gram, products.T).T
+        solution: np.ndarray = np.linalg.solve(gram, products.T).T
     except np.linalg.LinAlgError:
-        found = products @ np.linalg.pinv(gram, hermitian=True)
-    return found
+        solution = products @ np.linalg.pinv(gram, hermitian=True)
+    return solution
 
 
 def _scaled(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

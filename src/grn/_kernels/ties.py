@@ -26,12 +26,12 @@ def merged(values: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
         numbers do not. Cost: a sort.
     """
     values = np.asarray(values, dtype=np.float64)
-    found = values.copy()
+    joined = values.copy()
     where = np.zeros(len(values), dtype=np.int64) if groups is None else np.asarray(groups)
     finite = np.isfinite(values)
     for group in np.unique(where[finite]):
-        own = np.flatnonzero(finite & (where == group))
-        order = own[np.argsort(-values[own], kind="stable")]
+        members = np.flatnonzero(finite & (where == group))
+        order = members[np.argsort(-values[members], kind="stable")]
         falling = values[order]
         slack = RELATIVE * np.abs(falling) + OF_LARGEST * np.abs(falling).max()
         starts = np.append(True, falling[:-1] - falling[1:] > slack[:-1])
@@ -40,8 +40,8 @@ def merged(values: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
         for chain in np.flatnonzero(falling[first] - falling[last - 1] > slack[first]):
             _split(falling, starts, slack, int(first[chain]), int(last[chain]))
         first = np.flatnonzero(starts)
-        found[order] = falling[first[np.cumsum(starts) - 1]]
-    return found
+        joined[order] = falling[first[np.cumsum(starts) - 1]]
+    return joined
 
 
 def ranks(values: np.ndarray, *, method: str = "average") -> np.ndarray:
@@ -54,8 +54,8 @@ def ranks(values: np.ndarray, *, method: str = "average") -> np.ndarray:
     method
         What ties get, as in :func:`scipy.stats.rankdata`: ``"average"``, ``"min"``, ...
     """
-    found: np.ndarray = rankdata(merged(values), method=method)
-    return found
+    ranked: np.ndarray = rankdata(merged(values), method=method)
+    return ranked
 
 
 def _split(falling: np.ndarray, starts: np.ndarray, slack: np.ndarray, start: int, stop: int) -> None:

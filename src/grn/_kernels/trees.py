@@ -64,12 +64,12 @@ def draw(n: int, size: int, random: np.random.RandomState) -> np.ndarray:
     scikit-learn's boosting draws its cells in this way from the same generator, so that seeds mean the same.
     """
     chances = (random.uniform(size=n) * np.arange(n, 0, -1)).tolist()
-    found, left = [False] * n, size
+    drawn, left = [False] * n, size
     for i, chance in enumerate(chances):
         if chance < left:
-            found[i] = True
+            drawn[i] = True
             left -= 1
-    return np.array(found)
+    return np.array(drawn)
 
 
 def boosted(X: np.ndarray, y: np.ndarray, *, seed: int, plan: Boosting | None = None) -> tuple[np.ndarray, int]:
@@ -192,8 +192,8 @@ def forest(X: np.ndarray, y: np.ndarray, *, seed: int, plan: Forest | None = Non
         model = RandomForestRegressor(max_samples=plan.cells if few else None, **common)
     model.fit(X, y)
     if plan.shares:
-        found: np.ndarray = model.feature_importances_
-        return found
+        importances: np.ndarray = model.feature_importances_
+        return importances
     gains = np.zeros(X.shape[1])
     for tree in model.estimators_:
         gains += tree.tree_.compute_feature_importances(normalize=False)

@@ -65,9 +65,9 @@ def gather(names: Iterable[str]) -> Evidence:
     only = {"human": hits["human"] - hits["mouse"], "mouse": hits["mouse"] - hits["human"]}
     return Evidence(
         n=len(unique),
-        exact={organism: len(found) for organism, found in hits.items()},
+        exact={organism: len(genes) for organism, genes in hits.items()},
         alias=alias,
-        exclusive={organism: sorted(found) for organism, found in only.items()},
+        exclusive={organism: sorted(genes) for organism, genes in only.items()},
     )
 
 
@@ -103,21 +103,21 @@ def detect_organism(names: Iterable[str]) -> str:
     'human'
     """
     names = as_names(names)
-    found = gather(names)
+    evidence = gather(names)
     if mouse_in_capitals(names):
-        logger.info("organism: mouse, written in capitals (%s)", found)
+        logger.info("organism: mouse, written in capitals (%s)", evidence)
         return "mouse"
-    few, many = sorted((len(found.exclusive["human"]), len(found.exclusive["mouse"])))
+    few, many = sorted((len(evidence.exclusive["human"]), len(evidence.exclusive["mouse"])))
     if few >= 2 and few >= _MIXED_SHARE * many:
         raise GeneNameError(
-            f"human and mouse names are mixed: {found.exclusive['human'][:3]} are human, "
-            f"{found.exclusive['mouse'][:3]} are mouse ({found}). Split the genes by organism, "
+            f"human and mouse names are mixed: {evidence.exclusive['human'][:3]} are human, "
+            f"{evidence.exclusive['mouse'][:3]} are mouse ({evidence}). Split the genes by organism, "
             "or pass organism='human' or organism='mouse' to use one part."
         )
-    best = max(tables.ORGANISMS, key=found.share)
-    if found.share(best) < _MIN_SHARE or found.n == 0:
-        raise GeneNameError(_unknown(names, found))
-    logger.info("organism: %s (%s)", best, found)
+    best = max(tables.ORGANISMS, key=evidence.share)
+    if evidence.share(best) < _MIN_SHARE or evidence.n == 0:
+        raise GeneNameError(_unknown(names, evidence))
+    logger.info("organism: %s (%s)", best, evidence)
     return best
 
 

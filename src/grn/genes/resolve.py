@@ -108,10 +108,10 @@ def _look_up(name: str, organism: str) -> tuple[str, str, str]:
             # the copy on Y is a second id of the gene on X and must not outrank it
             return current, "alias" if match.group(2) else "ensembl", ""
         name = match.group(1)
-    found = tables.aliases(organism).get(name, ())
-    if len(found) == 1:
-        return found[0], "alias", ""
-    return ("", "alias", "|".join(found)) if found else ("", "none", "")
+    symbols = tables.aliases(organism).get(name, ())
+    if len(symbols) == 1:
+        return symbols[0], "alias", ""
+    return ("", "alias", "|".join(symbols)) if symbols else ("", "none", "")
 
 
 def _outranked(symbol: np.ndarray, rank: list[int]) -> np.ndarray:
@@ -141,20 +141,20 @@ def _to_human(
     for position, gene in enumerate(native):
         if not gene:
             continue
-        found = pairs.get(gene, ())
-        best = [pair.symbol for pair in found if policy == "syntenic" and pair.syntenic]
-        if len(found) == 1 and found[0].kind in ("one2one", "name"):
-            best = [found[0].symbol]
+        humans = pairs.get(gene, ())
+        best = [pair.symbol for pair in humans if policy == "syntenic" and pair.syntenic]
+        if len(humans) == 1 and humans[0].kind in ("one2one", "name"):
+            best = [humans[0].symbol]
         if best:
             symbol[position], reached[position] = best[0], "ortholog"
-        elif found:
-            candidates[position] = "|".join(sorted(pair.symbol for pair in found))
+        elif humans:
+            candidates[position] = "|".join(sorted(pair.symbol for pair in humans))
             reached[position] = "ortholog"
         else:
             reached[position] = "none"
     # of two mouse genes with one human ortholog that of the same name is meant
-    same = [gene.upper() == found.upper() for gene, found in zip(native, symbol, strict=True)]
-    losers = _outranked(symbol, [2 * HOW.index(way) + (not one) for way, one in zip(how, same, strict=True)])
+    same = [gene.upper() == human.upper() for gene, human in zip(native, symbol, strict=True)]
+    losers = _outranked(symbol, [2 * HOW.index(way) + (not alike) for way, alike in zip(how, same, strict=True)])
     candidates[losers] = symbol[losers]
     symbol[losers] = ""
     return symbol, reached, candidates

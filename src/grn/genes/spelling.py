@@ -29,9 +29,9 @@ def restore(names: Iterable[str], organism: str) -> dict[str, str]:
         if how:
             rivals[symbol].append(name)
     restored = {name: name for name in hits}
-    for symbol, found in rivals.items():
-        ranks = {name: _RANKS.index(hits[name][1]) for name in found}
-        first = [name for name in found if ranks[name] == min(ranks.values())]
+    for symbol, spellings in rivals.items():
+        ranks = {name: _RANKS.index(hits[name][1]) for name in spellings}
+        first = [name for name in spellings if ranks[name] == min(ranks.values())]
         if len(first) == 1:
             restored[first[0]] = symbol
     return restored
@@ -65,7 +65,7 @@ def small_letters(names: list[str]) -> dict[str, str]:
     """Give mouse symbols written in capitals their letter case back, and say so; nothing for other names."""
     if not mouse_in_capitals(names):
         return {}
-    changed = {name: found for name, found in restore(names, "mouse").items() if name != found}
+    changed = {name: symbol for name, symbol in restore(names, "mouse").items() if name != symbol}
     example = min(changed, default="")
     logger.warning(
         "%d of %d names are mouse symbols written in capitals; they are read in the letter case of MGI (%s as %s)",

@@ -55,16 +55,16 @@ def ensembl_ids(organism: str) -> dict[str, str]:
 @cache
 def aliases(organism: str) -> dict[str, tuple[str, ...]]:
     """Alias, previous symbol or retired Ensembl id -> the approved symbols it stands for."""
-    return {alias: tuple(found.split("|")) for alias, found in _rows(f"{check_organism(organism)}_aliases")}
+    return {alias: tuple(symbols.split("|")) for alias, symbols in _rows(f"{check_organism(organism)}_aliases")}
 
 
 @cache
 def orthologs() -> dict[str, tuple[Ortholog, ...]]:
     """Mouse symbol -> its human orthologs."""
-    found: dict[str, list[Ortholog]] = {}
+    humans: dict[str, list[Ortholog]] = {}
     for mouse, human, kind, syntenic in _rows("orthologs"):
-        found.setdefault(mouse, []).append(Ortholog(human, kind, syntenic == "1"))
-    return {mouse: tuple(pairs) for mouse, pairs in found.items()}
+        humans.setdefault(mouse, []).append(Ortholog(human, kind, syntenic == "1"))
+    return {mouse: tuple(pairs) for mouse, pairs in humans.items()}
 
 
 @cache

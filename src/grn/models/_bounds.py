@@ -55,9 +55,9 @@ def number(
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     inside = plain and (value > 0 if least is None else value >= least) and value <= most
     if not inside or not math.isfinite(value) or (kind is int and int(value) != value):
-        found = "is missing" if key not in config else f"is {checks.shown(value)}"
+        problem = "is missing" if key not in config else f"is {checks.shown(value)}"
         wanted = f"a positive {kind.__name__}" if least is None else f"{kind.__name__} of at least {least:g}"
-        raise WeightsError(f"{key!r} {found} in the configuration of {source}; expected {wanted}, at most {most:g}.")
+        raise WeightsError(f"{key!r} {problem} in the configuration of {source}; expected {wanted}, at most {most:g}.")
     return kind(value)
 
 
@@ -116,18 +116,18 @@ def put(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: object) 
         If one holds NaN or infinite numbers.
     """
     wanted = module.state_dict()
-    own = {key: value.detach().to(wanted[key].dtype) for key, value in tensors.items()}
-    check_finite(own, source)
+    state = {key: value.detach().to(wanted[key].dtype) for key, value in tensors.items()}
+    check_finite(state, source)
     if not any(tensor.is_meta for tensor in wanted.values()):
-        module.load_state_dict(own)
+        module.load_state_dict(state)
         return
     seen: set[int] = set()
-    for key, value in own.items():
+    for key, value in state.items():
         place = value.untyped_storage().data_ptr()
         if place in seen or value.untyped_storage().nbytes() > value.nbytes or not value.is_contiguous():
-            own[key] = value.clone(memory_format=torch.contiguous_format)
+            state[key] = value.clone(memory_format=torch.contiguous_format)
         seen.add(place)
-    module.load_state_dict(own, assign=True)
+    module.load_state_dict(state, assign=True)
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: object) -> None:

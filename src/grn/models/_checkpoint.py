@@ -102,12 +102,12 @@ class Checkpoint:
                 f"{self.path.name} needs {name} beside it; {self.folder} holds: {_listing(self.folder)}."
             )
         try:
-            found = parsed(path.read_text(encoding="utf-8"), path)
+            content = parsed(path.read_text(encoding="utf-8"), path)
         except (OSError, UnicodeDecodeError) as error:
             raise WeightsError(f"{path} is not readable JSON ({error}); fetch it again.") from error
-        if not isinstance(found, dict):
-            raise WeightsError(f"{path} holds a {type(found).__name__}; expected a JSON object.")
-        return found
+        if not isinstance(content, dict):
+            raise WeightsError(f"{path} holds a {type(content).__name__}; expected a JSON object.")
+        return content
 
     def dictionary(self, *patterns: str, what: str, path: str | Path | None = None) -> dict[Any, Any]:
         """A pickled dictionary beside the parameters (or one folder up), by file name patterns, or at ``path``."""
@@ -115,14 +115,14 @@ class Checkpoint:
 
     def _beside(self, patterns: tuple[str, ...], what: str) -> Path:
         for folder in (self.folder, self.folder.parent):
-            found = sorted({p for pattern in patterns for p in folder.glob(pattern)})
-            if len(found) > 1:
+            paths = sorted({p for pattern in patterns for p in folder.glob(pattern)})
+            if len(paths) > 1:
                 raise WeightsError(
-                    f"several files in {folder} could be {what}: {', '.join(p.name for p in found)}; pass the path of "
+                    f"several files in {folder} could be {what}: {', '.join(p.name for p in paths)}; pass the path of "
                     "one in params, see the page of the model."
                 )
-            if found:
-                return found[0]
+            if paths:
+                return paths[0]
         raise WeightsNotFoundError(
             f"{self.path.name} needs {what} ({' or '.join(patterns)}) beside it; {self.folder} holds: "
             f"{_listing(self.folder)}."
@@ -210,10 +210,10 @@ def fill(
     used: set[str] = set()
     missing: list[str] = []
     wrong: list[str] = []
-    found: dict[str, Tensor] = {}
+    filled: dict[str, Tensor] = {}
     state = module.state_dict(keep_vars=True)
-    for own, parameter in state.items():
-        keys = names(own)
+    for name, parameter in state.items():
+        keys = names(name)
         keys = (keys,) if isinstance(keys, str) else keys
         used.update(keys)
         lost = [key for key in keys if key not in tensors]
@@ -222,15 +222,15 @@ def fill(
         wrong += misfits
         if not lost and not misfits:
             parts = [tensors[key].to(parameter.dtype) for key in keys]
-            found[own] = torch.cat(parts) if len(parts) > 1 else parts[0]
-    wrong += _untied(found, state, names)
+            filled[name] = torch.cat(parts) if len(parts) > 1 else parts[0]
+    wrong += _untied(filled, state, names)
     rest = sorted(key for key in tensors if key not in used)
     spare = tuple(key for key in rest if any(fnmatchcase(key, pattern) for pattern in unused))
     extra = [key for key in rest if key not in spare]
     if missing or wrong or extra:
-        told = (_some("missing keys", missing), _some("wrong shapes:", wrong), _some("unexpected keys", extra))
-        raise WeightsError(f"{checkpoint.path} does not fit: {'; '.join(t for t in told if t)}. {strange}")
-    put(module, found, checkpoint.path)
+        problems = (_some("missing keys", missing), _some("wrong shapes:", wrong), _some("unexpected keys", extra))
+        raise WeightsError(f"{checkpoint.path} does not fit: {'; '.join(t for t in problems if t)}. {strange}")
+    put(module, filled, checkpoint.path)
     if spare:
         logger.info("%s: %d keys are not needed and were left out (%s)", checkpoint.path, len(spare), _some("", spare))
     return spare
@@ -239,27 +239,27 @@ def fill(
 def _misfits(parts: Mapping[str, Tensor], parameter: Tensor, n: int) -> list[str]:
     """What is wrong with the tensors that are to make up a parameter, in equal parts along the first axis."""
     wanted = (parameter.shape[0] // n, *parameter.shape[1:]) if parameter.dim() else ()
-    told = [f"{k} is {tuple(t.shape)}, expected {wanted}" for k, t in parts.items() if tuple(t.shape) != wanted]
+    problems = [f"{k} is {tuple(t.shape)}, expected {wanted}" for k, t in parts.items() if tuple(t.shape) != wanted]
     kinds = [k for k, t in parts.items() if t.is_floating_point() != parameter.is_floating_point()]
-    return told + [f"{k} holds {parts[k].dtype}, expected {parameter.dtype}" for k in kinds]
+    return problems + [f"{k} holds {parts[k].dtype}, expected {parameter.dtype}" for k in kinds]
 
 
 def _untied(found: Mapping[str, Tensor], state: Mapping[str, Tensor], names: Names) -> list[str]:
     """Parameters that are one in the module and two in the checkpoint, with other values."""
     first: dict[int, str] = {}
-    told = []
-    for own, value in found.items():
-        other = first.setdefault(id(state[own]), own)
-        if other != own and not torch.equal(value, found[other]):
-            told.append(f"{names(own)} differs from {names(other)}, which is the same parameter here")
-    return told
+    untied = []
+    for name, value in found.items():
+        other = first.setdefault(id(state[name]), name)
+        if other != name and not torch.equal(value, found[other]):
+            untied.append(f"{names(name)} differs from {names(other)}, which is the same parameter here")
+    return untied
 
 
 def published(module: torch.nn.Module, names: Names) -> dict[str, Tensor]:
     """State of a module under its published keys: the inverse of :func:`fill`."""
     out: dict[str, Tensor] = {}
-    for own, parameter in module.state_dict().items():
-        keys = names(own)
+    for name, parameter in module.state_dict().items():
+        keys = names(name)
         if isinstance(keys, str):
             out[keys] = parameter.detach().cpu()
         else:
@@ -278,13 +278,13 @@ def _weights_file(path: Path) -> Path:
     for name in WEIGHTS:
         if (path / name).is_file():
             return path / name
-    found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.name not in _STATE and p.is_file())
-    if len(found) == 1:
-        return _weights_file(found[0])
-    if found and all(_SHARD.search(p.name) for p in found):
-        raise WeightsError(f"{path} holds a checkpoint in parts ({_some('', [p.name for p in found])}). {_ONE_FILE}")
+    files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.name not in _STATE and p.is_file())
+    if len(files) == 1:
+        return _weights_file(files[0])
+    if files and all(_SHARD.search(p.name) for p in files):
+        raise WeightsError(f"{path} holds a checkpoint in parts ({_some('', [p.name for p in files])}). {_ONE_FILE}")
     raise WeightsNotFoundError(
-        f"{path} holds {'several' if found else 'no'} files of parameters ({_listing(path)}); pass the path of one, or "
+        f"{path} holds {'several' if files else 'no'} files of parameters ({_listing(path)}); pass the path of one, or "
         f"a folder with {', '.join(WEIGHTS)}."
     )
 

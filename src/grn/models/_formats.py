@@ -61,24 +61,24 @@ class Format:
 def reading(found: Format, params: Mapping[str, Any], dtype: str) -> str:
     """How a checkpoint is read, as a suffix of its hash: parameters that differ from the defaults, ``""`` if none."""
     default = {**found.parameters(), "dtype": "float32"}
-    told = {**params, "dtype": dtype}
-    other = {k: Path(v).name if isinstance(v, Path) else v for k, v in sorted(told.items()) if v != default[k]}
+    given = {**params, "dtype": dtype}
+    other = {k: Path(v).name if isinstance(v, Path) else v for k, v in sorted(given.items()) if v != default[k]}
     return "".join(f"+{name}={value}" for name, value in other.items())
 
 
 def format_of(family: str) -> Format:
     """The format of a family by name."""
     checks.word("family", family, sorted(FAMILIES))
-    found: Format = import_module(f"grn.models.{family}").FORMAT
-    return found
+    layout: Format = import_module(f"grn.models.{family}").FORMAT
+    return layout
 
 
 def detect(checkpoint: Checkpoint) -> Format:
     """The format of a checkpoint by its keys."""
     for family in FAMILIES:
-        found = format_of(family)
-        if found.recognises(checkpoint):
-            return found
+        layout = format_of(family)
+        if layout.recognises(checkpoint):
+            return layout
     keys = sorted(checkpoint.tensors)
     raise WeightsError(
         f"{checkpoint.path} is of no known architecture; it has {len(keys)} keys such as {', '.join(keys[:5])}. "

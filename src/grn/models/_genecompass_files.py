@@ -126,13 +126,13 @@ def _any(checkpoint: Checkpoint, start: str) -> bool:
 
 
 def _agreed(checkpoint: Checkpoint, config: Mapping[str, Any], flag: str, what: str, *, found: bool) -> bool:
-    told = config.get(flag, found)
-    if not isinstance(told, bool):
-        raise WeightsError(f"config.json says {flag}={told!r}; expected true or false.")
-    if told != found:
+    stated = config.get(flag, found)
+    if not isinstance(stated, bool):
+        raise WeightsError(f"config.json says {flag}={stated!r}; expected true or false.")
+    if stated != found:
         raise WeightsError(
-            f"config.json says {flag}={str(told).lower()}, but {checkpoint.path} {'has' if found else 'lacks'} {what}. "
-            "Use the config.json that belongs to the checkpoint."
+            f"config.json says {flag}={str(stated).lower()}, but {checkpoint.path} {'has' if found else 'lacks'} {what}"
+            ". Use the config.json that belongs to the checkpoint."
         )
     return found
 
@@ -164,16 +164,16 @@ def check_homologues(checkpoint: Checkpoint, parts: Parts) -> None:
 
 def read_tokens(checkpoint: Checkpoint, rows: int, path: str | Path | None) -> dict[str, int]:
     """Token of every id, checked against the embedding."""
-    found = checkpoint.dictionary("*tokens*.pickle", "*tokens*.pkl", what="the token dictionary", path=path)
-    if not all(isinstance(name, str) for name in found) or sorted(found.values(), key=str) != sorted(
+    tokens = checkpoint.dictionary("*tokens*.pickle", "*tokens*.pkl", what="the token dictionary", path=path)
+    if not all(isinstance(name, str) for name in tokens) or sorted(tokens.values(), key=str) != sorted(
         range(rows), key=str
     ):
         raise WeightsError(
-            f"the token dictionary has {len(found)} entries, the embedding in {checkpoint.path} {rows} rows; every row "
-            "must have exactly one name. Use the human_mouse_tokens.pickle that belongs to the checkpoint, or pass "
+            f"the token dictionary has {len(tokens)} entries, the embedding in {checkpoint.path} {rows} rows; every "
+            "row must have exactly one name. Use the human_mouse_tokens.pickle that belongs to the checkpoint, or pass "
             "params={'token_dictionary': PATH}."
         )
-    return {str(name): int(row) for name, row in found.items()}
+    return {str(name): int(row) for name, row in tokens.items()}
 
 
 def read_medians(
@@ -182,7 +182,7 @@ def read_medians(
     """Median count of every gene; empty, with a note, when no dictionary is there."""
     pattern = f"*{organism}*median*"
     try:
-        found = checkpoint.dictionary(f"{pattern}.pickle", f"{pattern}.pkl", what="the medians", path=path)
+        medians = checkpoint.dictionary(f"{pattern}.pickle", f"{pattern}.pkl", what="the medians", path=path)
     except WeightsNotFoundError:
         if path is not None:
             raise
@@ -193,14 +193,14 @@ def read_medians(
             pattern,
         )
         return {}
-    numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in found.values()]
-    own = {str(gene): value for gene, value in found.items() if gene in tokens}
-    if not all(numbers) or not own:
+    numbers = [isinstance(value, int | float) and not isinstance(value, bool) for value in medians.values()]
+    usual = {str(gene): value for gene, value in medians.items() if gene in tokens}
+    if not all(numbers) or not usual:
         raise WeightsError(
-            f"the dictionary of medians has {len(found)} entries, {len(own)} of them genes of {checkpoint.path} and "
-            f"{sum(numbers)} numbers; expected a median count by Ensembl id."
+            f"the dictionary of medians has {len(medians)} entries, {len(usual)} of them genes of {checkpoint.path} "
+            f"and {sum(numbers)} numbers; expected a median count by Ensembl id."
         )
-    usable = {gene: float(value) for gene, value in own.items() if math.isfinite(value) and value > 0}
-    if len(usable) < len(own):
-        hint("%d genes have no positive median and count as 1", len(own) - len(usable))
+    usable = {gene: float(value) for gene, value in usual.items() if math.isfinite(value) and value > 0}
+    if len(usable) < len(usual):
+        hint("%d genes have no positive median and count as 1", len(usual) - len(usable))
     return usable

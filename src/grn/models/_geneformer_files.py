@@ -84,27 +84,27 @@ def prefix(checkpoint: Checkpoint) -> str:
 
 def read_vocabulary(checkpoint: Checkpoint, rows: int, path: str | Path | None = None) -> dict[str, int]:
     """Tokens by name, checked against the table of word embeddings."""
-    found = checkpoint.dictionary("token_dictionary*.pkl", what="the token dictionary", path=path)
-    whole = all(isinstance(t, int) and not isinstance(t, bool) for t in found.values())
-    if not whole or not all(isinstance(name, str) for name in found):
+    tokens = checkpoint.dictionary("token_dictionary*.pkl", what="the token dictionary", path=path)
+    whole = all(isinstance(t, int) and not isinstance(t, bool) for t in tokens.values())
+    if not whole or not all(isinstance(name, str) for name in tokens):
         raise WeightsError("the token dictionary does not map names to integers; use the one of the authors.")
-    if sorted(found.values()) != list(range(rows)):
+    if sorted(tokens.values()) != list(range(rows)):
         raise WeightsError(
-            f"the token dictionary has {len(found)} entries up to {max(found.values(), default='none')}, the word "
+            f"the token dictionary has {len(tokens)} entries up to {max(tokens.values(), default='none')}, the word "
             f"embeddings of {checkpoint.path} {rows} rows; every row must have exactly one name. V1 and V2 have "
             "different dictionaries: use the one that belongs to the checkpoint."
         )
-    missing = [name for name in REQUIRED if name not in found]
-    missing += [name for name in ENDS if (ENDS[0] in found or ENDS[1] in found) and name not in found]
+    missing = [name for name in REQUIRED if name not in tokens]
+    missing += [name for name in ENDS if (ENDS[0] in tokens or ENDS[1] in tokens) and name not in tokens]
     if missing:
         raise WeightsError(f"the token dictionary lacks {', '.join(missing)}; use the one of the authors.")
-    return dict(found)
+    return dict(tokens)
 
 
 def read_medians(checkpoint: Checkpoint, genes: Sequence[str], path: str | Path | None = None) -> dict[str, float]:
     """Medians by gene, positive; some genes may have none."""
-    found = checkpoint.dictionary("gene_median_dictionary*.pkl", what="the dictionary of gene medians", path=path)
-    medians = {gene: found[gene] for gene in genes if gene in found}
+    dictionary = checkpoint.dictionary("gene_median_dictionary*.pkl", what="the dictionary of gene medians", path=path)
+    medians = {gene: dictionary[gene] for gene in genes if gene in dictionary}
     wrong = [g for g, m in medians.items() if not isinstance(m, int | float) or not 0 < m < math.inf]
     if wrong or not medians:
         what = f"{wrong[0]} has {medians[wrong[0]]!r}" if wrong else f"none of the {len(genes)} genes is in it"

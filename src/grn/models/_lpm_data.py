@@ -103,11 +103,11 @@ def read_effects(adata: Any, design: ScreenDesign) -> Effects:
         )
     renamed = dict(zip(map(str, adata.var_names), _symbols(adata, aligned=design.aligned), strict=True))
     pairs = _pairs(adata, design, renamed)
-    kept = sorted(set(pairs))
-    code = {pair: i for i, pair in enumerate(kept)}
+    ordered = sorted(set(pairs))
+    code = {pair: i for i, pair in enumerate(ordered)}
     codes = np.array([code[pair] for pair in pairs], dtype=np.int64)
-    means, spread, sizes = _averages(matrix, kind, columns, codes, kept)
-    return _standardised(kept, symbols, means, spread, sizes, design)
+    means, spread, sizes = _averages(matrix, kind, columns, codes, ordered)
+    return _standardised(ordered, symbols, means, spread, sizes, design)
 
 
 def _matrix(adata: Any, design: ScreenDesign) -> tuple[Any, list[str]]:
@@ -146,17 +146,17 @@ def _genes(adata: Any, names: Sequence[str], *, aligned: bool) -> tuple[tuple[st
     place = {name: i for i, name in enumerate(names)}
     mask = gene_mask(adata.var)
     everyone = zip(_symbols(adata, aligned=aligned), adata.var_names, strict=True)
-    own = [(symbol, str(name)) for i, (symbol, name) in enumerate(everyone) if mask is None or mask[i]]
-    found = sorted((symbol, place[name]) for symbol, name in own if symbol and name in place)
-    twice = [symbol for symbol, times in Counter(symbol for symbol, _ in found).items() if times > 1]
+    measured = [(symbol, str(name)) for i, (symbol, name) in enumerate(everyone) if mask is None or mask[i]]
+    columns = sorted((symbol, place[name]) for symbol, name in measured if symbol and name in place)
+    twice = [symbol for symbol, times in Counter(symbol for symbol, _ in columns).items() if times > 1]
     if twice:
         raise GeneNameError(
             f"{len(twice)} genes stand in several columns, for example {twice[:3]}; keep one of each, or call "
             "grn.pp.align_genes(adata), which marks such columns as ambiguous."
         )
-    if not found:
+    if not columns:
         raise GeneNameError("no gene of the object has a name; call grn.pp.align_genes(adata) first.")
-    return tuple(symbol for symbol, _ in found), np.array([column for _, column in found], dtype=np.int64)
+    return tuple(symbol for symbol, _ in columns), np.array([column for _, column in columns], dtype=np.int64)
 
 
 def _labels(adata: Any, column: str) -> list[str]:
@@ -206,14 +206,14 @@ def _averages(
     for where, block in row_blocks(matrix):
         # in float64 throughout, so that the order of genes and cells does not show
         rows = as_log(block.astype(np.float64), kind)[:, columns]
-        own = codes[where]
+        places = codes[where]
         for context, i in place.items():
-            control[context].add(rows[own == i])
-        member = sp.csr_array((np.ones(len(own)), (own, np.arange(len(own)))), shape=(len(kept), len(own)))
+            control[context].add(rows[places == i])
+        member = sp.csr_array((np.ones(len(places)), (places, np.arange(len(places)))), shape=(len(kept), len(places)))
         part = member @ rows
         sums += part.toarray() if sp.issparse(part) else part
     sizes = np.bincount(codes, minlength=len(kept))
-    return sums / sizes[:, None], {context: found.result() for context, found in control.items()}, sizes
+    return sums / sizes[:, None], {context: moments.result() for context, moments in control.items()}, sizes
 
 
 def _standardised(

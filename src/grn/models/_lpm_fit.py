@@ -125,8 +125,8 @@ class ReadoutTable:
 
     def perturbed(self, network: LPMNetwork, pairs: Tensor) -> Tensor:
         """Embeddings (B, d) of the perturbations of some pairs: the mean over a combination."""
-        found = network.perturb_embedding_layer(self.members[pairs])
-        mean: Tensor = (found * self.weights[pairs].unsqueeze(-1)).sum(dim=1)
+        members = network.perturb_embedding_layer(self.members[pairs])
+        mean: Tensor = (members * self.weights[pairs].unsqueeze(-1)).sum(dim=1)
         return mean
 
 
@@ -283,18 +283,18 @@ def held_out_figures(network: LPMNetwork, table: ReadoutTable, effects: Effects,
     perturbed = np.array([bool(members) for members in effects.members])
     contexts = np.array(effects.contexts, dtype=object)
     readouts = network.readout_embedding_layer.weight
-    found = []
+    figures = []
     for pair in np.flatnonzero(held):
         trained = perturbed & ~held & (contexts == contexts[pair])
         given = np.isfinite(effects.values[pair])
         mean = effects.values[trained][:, given].mean(axis=0, dtype=np.float64)
         with torch.no_grad():
             context = network.context_embedding_layer.weight[table.context[pair]]
-            told = network.table(context, table.perturbed(network, torch.tensor([pair])), readouts)[0]
-        truth, guess = effects.values[pair, given].astype(np.float64), told.numpy().astype(np.float64)[given]
+            predicted = network.table(context, table.perturbed(network, torch.tensor([pair])), readouts)[0]
+        truth, guess = effects.values[pair, given].astype(np.float64), predicted.numpy().astype(np.float64)[given]
         errors = np.square(truth - guess).mean(), np.square(truth - mean).mean()
-        found.append((*errors, _pearson(truth, guess), _pearson(truth, mean)))
-    mse, mse_mean, pearson, pearson_mean = np.mean(found, axis=0).tolist()
+        figures.append((*errors, _pearson(truth, guess), _pearson(truth, mean)))
+    mse, mse_mean, pearson, pearson_mean = np.mean(figures, axis=0).tolist()
     r2 = 1 - mse / mse_mean if mse_mean > 0 else math.nan
     return {"mse": mse, "mse_mean": mse_mean, "r2": r2, "pearson": pearson, "pearson_mean": pearson_mean}
 

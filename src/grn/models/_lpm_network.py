@@ -49,12 +49,12 @@ class Symbols:
 
     def types(self) -> dict[str, dict[str, int]]:
         """Perturbation row of every gene, by type of intervention, for symbols ``<type>_<gene>``."""
-        found: dict[str, dict[str, int]] = {}
+        rows: dict[str, dict[str, int]] = {}
         for row, symbol in enumerate(self.perturbations):
             kind, _, gene = symbol.partition("_")
             if kind and gene and "+" not in symbol:
-                found.setdefault(kind, {})[gene] = row
-        return found
+                rows.setdefault(kind, {})[gene] = row
+        return rows
 
     def sources(self, perturbation_type: str | None) -> tuple[str, dict[str, int]]:
         """The type of intervention and the perturbation row of every gene it reaches.
@@ -173,15 +173,15 @@ def read_symbols(checkpoint: Checkpoint) -> Symbols:
 
 
 def _names(checkpoint: Checkpoint, key: str) -> tuple[str, ...]:
-    found: Any = checkpoint.other.get(key)
-    if found is None:
+    names: Any = checkpoint.other.get(key)
+    if names is None:
         raise WeightsError(
             f"{checkpoint.path} lacks the list {key!r}; without it the rows of the table have no names. It has "
             f"{', '.join(sorted(checkpoint.other)) or 'no lists'}."
         )
-    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
-        raise WeightsError(f"{key!r} in {checkpoint.path} is a {type(found).__name__}; expected a list of names.")
-    twice = [name for name, times in Counter(found).items() if times > 1]
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise WeightsError(f"{key!r} in {checkpoint.path} is a {type(names).__name__}; expected a list of names.")
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise WeightsError(f"{key!r} in {checkpoint.path} repeats {', '.join(map(repr, twice[:5]))}.")
-    return tuple(found)
+    return tuple(names)

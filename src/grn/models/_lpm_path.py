@@ -184,8 +184,8 @@ class PathModel(Published):
         """Predictions (B, R) of perturbations (B, d) and readouts (R, d), averaged over ``contexts``."""
         position = {name: row for row, name in enumerate(self.symbols.contexts)}
         embedded = self.network.context_embedding_layer.weight
-        found = [self.network.table(embedded[position[name]], perturbed, readouts) for name in self.contexts]
-        return sum(found[1:], found[0]) / len(found)
+        tables = [self.network.table(embedded[position[name]], perturbed, readouts) for name in self.contexts]
+        return sum(tables[1:], tables[0]) / len(tables)
 
     def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
         """Embeddings (n, 2 d): of the perturbation beside that of the readout; NaN in a half that a gene lacks."""
@@ -195,8 +195,8 @@ class PathModel(Published):
             (self._target_row, self.network.readout_embedding_layer),
         ):
             rows = table[panel.tokens].to(self.device)
-            found = layer.weight[rows.clamp(min=0)]
-            halves.append(torch.where((rows >= 0).unsqueeze(-1), found, torch.nan))
+            embeddings = layer.weight[rows.clamp(min=0)]
+            halves.append(torch.where((rows >= 0).unsqueeze(-1), embeddings, torch.nan))
         return torch.cat(halves, dim=1).detach()
 
     def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:

@@ -93,13 +93,13 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
         if _told(tensors[key]) != _told(expected[key])
     ]
     if missing or extra or shapes:
-        told = [
+        problems = [
             f"missing keys {missing[:5]}" if missing else "",
             f"unexpected keys {extra[:5]}" if extra else "",
             f"wrong shapes {shapes[:5]}" if shapes else "",
         ]
         raise WeightsError(
-            f"{source} does not fit {type(module).__name__}: {'; '.join(t for t in told if t)}. "
+            f"{source} does not fit {type(module).__name__}: {'; '.join(t for t in problems if t)}. "
             "Use the checkpoint that belongs to this architecture."
         )
     put(module, tensors, source)
@@ -137,15 +137,15 @@ def load_mini(path: str | Path, *, name: str | None = None) -> Mini:
         raise WeightsError(
             f"{path} has format {header.get('format', 'none')!r}; expected {FORMAT!r}, as written by grn.models.save()."
         )
-    told = f"the header of {path}"
+    origin = f"the header of {path}"
     try:
-        config = MiniConfig(**parsed(header["config"], told))
+        config = MiniConfig(**parsed(header["config"], origin))
         genes = header["genes"].split("\n")
         max_genes = number({"max_genes": int(header.get("max_genes", 2048))}, "max_genes", path, least=2)
     except WeightsError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{told} cannot be read ({error}).") from error
+        raise WeightsError(f"{origin} cannot be read ({error}).") from error
     _check_sizes(config, tensors, path)
     if len(genes) != config.n_genes or len(set(genes)) != len(genes):
         raise WeightsError(

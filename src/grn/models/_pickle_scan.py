@@ -77,10 +77,10 @@ def scan(stream: IO[bytes] | mmap.mmap, size: int) -> PickleContents:
     ValueError, IndexError, KeyError
         If it is no pickle.
     """
-    found, machine = PickleContents(), _Machine(4 * size + ROOM)
+    contents, machine = PickleContents(), _Machine(4 * size + ROOM)
     for opcode, argument, _ in pickletools.genops(cast(Any, stream)):
-        machine.step(opcode, argument, found)
-    return found
+        machine.step(opcode, argument, contents)
+    return contents
 
 
 class _Machine:

@@ -44,21 +44,21 @@ class Room:
 
     def builders(self) -> Mapping[tuple[str, str], Callable[..., Any]]:
         """The functions behind the names ``(module, name)``."""
-        found: dict[tuple[str, str], Callable[..., Any]] = {
+        makers: dict[tuple[str, str], Callable[..., Any]] = {
             ("numpy", "dtype"): _dtype,
             ("numpy", "ndarray"): _ndarray,
             ("_codecs", "encode"): self._encode,
         }
         for core in ("numpy.core", "numpy._core"):
-            found[f"{core}.multiarray", "scalar"] = self._scalar
-            found[f"{core}.multiarray", "_reconstruct"] = self._reconstruct
-            found[f"{core}.numeric", "_frombuffer"] = self._frombuffer
+            makers[f"{core}.multiarray", "scalar"] = self._scalar
+            makers[f"{core}.multiarray", "_reconstruct"] = self._reconstruct
+            makers[f"{core}.numeric", "_frombuffer"] = self._frombuffer
         for module in ("builtins", "__builtin__"):
-            found |= {(module, kind.__name__): self._container(kind) for kind in (dict, list, set, frozenset, tuple)}
-            found |= {(module, kind.__name__): self._bytes(kind) for kind in (bytes, bytearray)}
-            found |= {(module, kind.__name__): _number(kind) for kind in (str, int, float, bool)}
-        found["collections", "OrderedDict"] = self._container(collections.OrderedDict)
-        return found
+            makers |= {(module, kind.__name__): self._container(kind) for kind in (dict, list, set, frozenset, tuple)}
+            makers |= {(module, kind.__name__): self._bytes(kind) for kind in (bytes, bytearray)}
+            makers |= {(module, kind.__name__): _number(kind) for kind in (str, int, float, bool)}
+        makers["collections", "OrderedDict"] = self._container(collections.OrderedDict)
+        return makers
 
     def _container(self, kind: Callable[..., Any]) -> Callable[..., Any]:
         def build(*parts: Any) -> Any:
@@ -156,7 +156,7 @@ def _ndarray(*_: Any) -> Array:
 
 def _number(kind: Callable[..., Any]) -> Callable[..., Any]:
     def build(*value: Any) -> Any:
-        if len(value) > 1 or not all(isinstance(one, str | int | float) for one in value):
+        if len(value) > 1 or not all(isinstance(item, str | int | float) for item in value):
             raise RefusedError(f"{kind.__name__} of something else than a number or a text")
         return kind(*value)
 
@@ -197,10 +197,10 @@ class _Settling:
             self.done[key] = self._copy(value)
             self.kept.append(value)  # so that no other object takes its id
             self.open.discard(key)
-        found, weight = self.done[key]
+        copied, weight = self.done[key]
         if weight > self.limit:
             raise PickleTooLargeError(f"its containers hold each other more than {self.limit} times")
-        return found, weight
+        return copied, weight
 
     def _copy(self, value: Any) -> tuple[Any, int]:
         if isinstance(value, dict):

@@ -116,8 +116,8 @@ def batch(
     cut = max(1, n * s.visible // (s.visible + s.queries))
     z = cells.z(rows, columns, SCALE.lower, SCALE.upper)
     if rng.random() < s.sparse_context:
-        kept = math.exp(rng.uniform(math.log(1 / cut), 0.0))
-        z[:, :cut] *= rng.random((len(z), cut)) < kept
+        share = math.exp(rng.uniform(math.log(1 / cut), 0.0))
+        z[:, :cut] *= rng.random((len(z), cut)) < share
     tokens, values = torch.as_tensor(cells.tokens[columns]), torch.as_tensor(z)
     parts = tokens[:cut], values[:, :cut], tokens[cut:], values[:, cut:]
     return tuple(part.to(device) for part in parts)  # type: ignore[return-value]
@@ -193,21 +193,21 @@ def _save_state(network: torch.nn.Module, optimizer: torch.optim.Optimizer, key:
 
 def _content(value: Any) -> bytes:
     """Hash of tensors and numbers in containers, whatever the file around them."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     if isinstance(value, Tensor):
-        found.update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
-        found.update(value.detach().cpu().numpy().tobytes())
+        digest.update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
     elif isinstance(value, Mapping):
-        found.update(b"mapping ")
+        digest.update(b"mapping ")
         for name in sorted(value, key=repr):
-            found.update(repr(name).encode() + _content(value[name]))
+            digest.update(repr(name).encode() + _content(value[name]))
     elif isinstance(value, list | tuple):
-        found.update(b"list ")
+        digest.update(b"list ")
         for item in value:
-            found.update(_content(item))
+            digest.update(_content(item))
     else:
-        found.update(repr(value).encode())
-    return found.digest()
+        digest.update(repr(value).encode())
+    return digest.digest()
 
 
 def _resume(

@@ -18,8 +18,8 @@ def random_state(network: Network, seed: int, *, spread: float = 0.1) -> Network
             norm = isinstance(module, nn.LayerNorm | nn.BatchNorm1d)
             for name, parameter in module.named_parameters(recurse=False):
                 # wide layers with a fixed spread would saturate attention
-                own = min(spread, parameter.shape[-1] ** -0.5) if isinstance(module, nn.Linear) else spread
-                parameter.normal_(std=own if parameter.dim() > 1 else spread, generator=generator)
+                scale = min(spread, parameter.shape[-1] ** -0.5) if isinstance(module, nn.Linear) else spread
+                parameter.normal_(std=scale if parameter.dim() > 1 else spread, generator=generator)
                 if norm and name == "weight":
                     parameter.add_(1.0)
     return network

@@ -101,8 +101,8 @@ def available() -> dict[str, str]:
     >>> "mini" in grn.models.available()
     True
     """
-    own = {name: _RECORDS[name].description for name in _RECORDS}
-    return own | {name: known.description for name, known in KNOWN.items() if name not in own}
+    registered = {name: _RECORDS[name].description for name in _RECORDS}
+    return registered | {name: known.description for name, known in KNOWN.items() if name not in registered}
 
 
 @undisturbed
@@ -203,16 +203,16 @@ def _read(
     if checkpoint.header.get("format", "").startswith("grn.") and known is None:
         _only_checkpoints(None, params, dtype, what="a mini model")
         return load_mini(checkpoint.path)
-    found = detect(checkpoint)
-    if known is not None and found.family != known.family:
-        raise WeightsError(f"{path} holds a {found.family} checkpoint; {name!r} is {known.family}.")
+    layout = detect(checkpoint)
+    if known is not None and layout.family != known.family:
+        raise WeightsError(f"{path} holds a {layout.family} checkpoint; {name!r} is {known.family}.")
     given = {k: v.item() if isinstance(v, np.generic) else v for k, v in (params or {}).items()}
-    found.check(given)
+    layout.check(given)
     at = path.resolve() if path.name in ("", "..") else path
     called = name or (at.name if path.is_dir() else at.stem)
-    model = found.load(checkpoint, name=called, dtype=dtype, **given)
+    model = layout.load(checkpoint, name=called, dtype=dtype, **given)
     # features read in another way are other features: caches and translators tell models apart by this
-    model.sha256 += reading(found, given, dtype)
+    model.sha256 += reading(layout, given, dtype)
     if known is not None:
         known.check(model, path)
     return model

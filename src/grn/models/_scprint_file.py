@@ -46,20 +46,20 @@ def refuse_variants(checkpoint: Checkpoint) -> None:
     hyper = checkpoint.hyper
     if not hyper:
         raise WeightsError(f"{checkpoint.path} has no hyper_parameters; scPRINT needs its whole Lightning .ckpt file.")
-    found = [f"keys {start}* ({what})" for start, what in _FOREIGN.items() if _starts(checkpoint, start)]
-    found += [
+    foreign = [f"keys {start}* ({what})" for start, what in _FOREIGN.items() if _starts(checkpoint, start)]
+    foreign += [
         f"{name}={hyper[name]!r} (known: {', '.join(map(repr, values))})"
         for name, values in _KNOWN.items()
         if name in hyper and hyper[name] not in values
     ]
     if isinstance(hyper.get("genes"), Mapping):
-        found.append("one list of genes per organism")
+        foreign.append("one list of genes per organism")
     if hyper.get("num_heads_kv") not in (None, hyper.get("nhead")):
-        found.append(f"num_heads_kv={hyper['num_heads_kv']!r}, fewer keys than queries")
-    if found:
+        foreign.append(f"num_heads_kv={hyper['num_heads_kv']!r}, fewer keys than queries")
+    if foreign:
         raise WeightsError(
-            f"{checkpoint.path} is a variant of scPRINT that is not supported: {'; '.join(found)}. Use a checkpoint of "
-            "scPRINT v1 (small-v1, medium-v1, large-v1); scPRINT-2 is another model."
+            f"{checkpoint.path} is a variant of scPRINT that is not supported: {'; '.join(foreign)}. Use a checkpoint "
+            "of scPRINT v1 (small-v1, medium-v1, large-v1); scPRINT-2 is another model."
         )
 
 

@@ -112,16 +112,16 @@ def _cell_set(name: str, adata: Any, vocabulary: Mapping[str, int], min_genes: i
             "Look at grn.pp.check_expression(adata) for a layer that fits."
         )
     symbols = adata.var["grn_symbol"] if "grn_symbol" in adata.var else adata.var_names
-    found = [(str(symbol), column) for column, symbol in enumerate(symbols) if str(symbol) in vocabulary]
-    found = [pair for pair in found if mask is None or mask[pair[1]]]
-    known = sorted({symbol for symbol, _ in found}, key=vocabulary.__getitem__)
-    if len(known) < len(found):
-        twice = sorted(symbol for symbol, n in Counter(symbol for symbol, _ in found).items() if n > 1)
+    pairs = [(str(symbol), column) for column, symbol in enumerate(symbols) if str(symbol) in vocabulary]
+    pairs = [pair for pair in pairs if mask is None or mask[pair[1]]]
+    known = sorted({symbol for symbol, _ in pairs}, key=vocabulary.__getitem__)
+    if len(known) < len(pairs):
+        twice = sorted(symbol for symbol, n in Counter(symbol for symbol, _ in pairs).items() if n > 1)
         raise GeneNameError(
             f"in data set {name!r} {len(twice)} genes stand in several columns, for example {twice[:3]}; keep one of "
             "each, or call grn.pp.align_genes(adata), which marks such columns as ambiguous."
         )
-    position = dict(found)
+    position = dict(pairs)
     columns = np.array([position[symbol] for symbol in known], dtype=np.int64)
     if len(columns) == 0:
         raise GeneOverlapError(

@@ -83,7 +83,7 @@ def read_pickle(path: Path) -> dict[Any, Any]:
         with _opened(path) as (content, size):
             scan(content, size)
             content.seek(0)
-            found = settled(type("_Plain", (_Plain,), {"size": size})(content).load(), size)
+            plain = settled(type("_Plain", (_Plain,), {"size": size})(content).load(), size)
     except RefusedError as error:
         raise WeightsError(
             f"{path} asks for {error}, which is neither a container nor a number; it was not run. A dictionary file "
@@ -91,9 +91,9 @@ def read_pickle(path: Path) -> dict[Any, Any]:
         ) from None
     except Exception as error:  # a damaged pickle raises almost anything
         raise WeightsError(f"{path} is not a readable pickle ({_cause(error)}); fetch it again.") from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path} holds a {type(found).__name__}; expected a dictionary.")
-    return found
+    if not isinstance(plain, dict):
+        raise WeightsError(f"{path} holds a {type(plain).__name__}; expected a dictionary.")
+    return plain
 
 
 def check_start(path: Path) -> None:
@@ -189,14 +189,14 @@ def _scan_archive(path: Path, size: int) -> PickleContents:
         if name is None:
             return PickleContents()
         with archive.open(name) as opened:
-            found = scan(io.BytesIO(opened.read()), size)
+            contents = scan(io.BytesIO(opened.read()), size)
     folder = name.removesuffix("data.pkl")
-    for storage in found.storages:
+    for storage in contents.storages:
         key, wanted = _storage(storage)
         record = records.get(f"{folder}data/{key}")
         if record is None or wanted > record.file_size:
             raise PickleTooLargeError(f"its tensors need more numbers than the record {key!r} has")
-    return found
+    return contents
 
 
 def _scan_stream(path: Path) -> PickleContents:
@@ -204,9 +204,9 @@ def _scan_stream(path: Path) -> PickleContents:
     whole = PickleContents()
     with _opened(path) as (content, size):
         for _ in range(_PICKLES):
-            found = scan(content, size)
-            whole.names |= found.names
-            whole.storages += found.storages
+            contents = scan(content, size)
+            whole.names |= contents.names
+            whole.storages += contents.storages
     if sum(dict(map(_storage, whole.storages)).values()) > size:
         raise PickleTooLargeError("its tensors need more numbers than the file has")
     return whole
@@ -277,16 +277,16 @@ def _read_inert(path: Path, size: int) -> Any:
     reader = types.SimpleNamespace(Unpickler=unpickler, load=_no_stream, __name__="grn")
     try:
         with path.open("rb") as handle:
-            found = torch.load(handle, map_location="cpu", weights_only=False, pickle_module=reader)
+            content = torch.load(handle, map_location="cpu", weights_only=False, pickle_module=reader)
         if not met:
-            return settled(found, size)
+            return settled(content, size)
     except RefusedError as error:
         raise WeightsError(
             f"{path} asks for {error}, which no checkpoint needs; it was not run. Fetch it again from the authors."
         ) from None
     except Exception as error:  # a damaged archive raises almost anything
         raise WeightsError(f"{path} is not a readable torch file ({_cause(error)}). Fetch it again.") from error
-    state = found.get("state_dict") if isinstance(found, dict) else None
+    state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise WeightsError(
             f"{path} holds more than tensors and plain values ({met[0]}), and no 'state_dict' among it. Save the "
@@ -297,10 +297,10 @@ def _read_inert(path: Path, size: int) -> Any:
         if not (names or isinstance(value, Tensor)):
             origin = getattr(value, "origin", type(value).__name__)
             raise WeightsError(f"{key!r} in the state_dict of {path} is {origin}; expected a tensor.")
-    hyper = found.get("hyper_parameters")
+    hyper = content.get("hyper_parameters")
     hyper = hyper if isinstance(hyper, dict) else {}
-    kept = {key: value for key, value in hyper.items() if not isinstance(value, _StandIn)}
-    return {"state_dict": state, "hyper_parameters": settled(kept, size)}
+    plain = {key: value for key, value in hyper.items() if not isinstance(value, _StandIn)}
+    return {"state_dict": state, "hyper_parameters": settled(plain, size)}
 
 
 def _cause(error: BaseException) -> str:

@@ -93,8 +93,8 @@ class GeneCompass(Published):
     ) -> None:
         checks.word("organism", organism, STARTS)
         checks.flag("rerank", rerank)
-        own = {gene: i for gene, i in tokens.items() if gene.startswith(STARTS[organism])}
-        super().__init__(network, own, about)
+        vocabulary = {gene: i for gene, i in tokens.items() if gene.startswith(STARTS[organism])}
+        super().__init__(network, vocabulary, about)
         self.organism, self.rerank = organism, rerank
         self.tokens, self.medians = dict(tokens), dict(medians or {})
         self.cell_readouts = ("cls", "mean") if network.special else ("mean",)
@@ -322,8 +322,8 @@ def untrained(
 
 def recognises(checkpoint: Checkpoint) -> bool:
     """BERT with what GeneCompass adds: joined inputs, a species token, a head for values."""
-    own = ("embeddings.concat_embeddings.", "cls_embedding.", "cls4value.", "emb_warmup.")
-    return any(key.removeprefix("bert.").startswith(own) for key in checkpoint.tensors)
+    starts = ("embeddings.concat_embeddings.", "cls_embedding.", "cls4value.", "emb_warmup.")
+    return any(key.removeprefix("bert.").startswith(starts) for key in checkpoint.tensors)
 
 
 FORMAT = Format("genecompass", recognises, load, save, untrained)

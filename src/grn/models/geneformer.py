@@ -142,15 +142,15 @@ class Geneformer(Published):
             columns = order[rows, :length]
             moves = None
             if tangents is not None:
-                own = tangents.to(self.device, kind)[rows]
-                moves = own.gather(1, columns) * (1.0 - len(panel))
+                directions = tangents.to(self.device, kind)[rows]
+                moves = directions.gather(1, columns) * (1.0 - len(panel))
             place = torch.full_like(order[rows], -1).scatter_(1, columns, _steps(columns))[:, targets]
             row, target = (place >= 0).nonzero(as_tuple=True)
             asked = RankedPanel(row, place[row, target], targets[target], tokens)
-            found = forward_ad.unpack_dual(self._read(tokens[columns], moves, asked))
+            dual = forward_ad.unpack_dual(self._read(tokens[columns], moves, asked))
             at = (rows[row], target)
-            primal[at] = found.primal
-            tangent[at] = 0.0 if found.tangent is None else found.tangent
+            primal[at] = dual.primal
+            tangent[at] = 0.0 if dual.tangent is None else dual.tangent
         return primal, tangent
 
     def _read(self, tokens: Tensor, moves: Tensor | None, asked: RankedPanel) -> Tensor:
@@ -250,8 +250,8 @@ class Geneformer(Published):
             logits = self.network.logit(x[place[targets[there]]], tokens[targets[there]]).unbind()
         inside = place[sources] >= 0
         for target, logit in zip(there.nonzero().squeeze(-1).tolist(), logits, strict=True):
-            (found,) = torch.autograd.grad(logit, words, retain_graph=True)
-            out[inside, target] = self._inner(found, 1)[0, place[sources[inside]]]
+            (gradient,) = torch.autograd.grad(logit, words, retain_graph=True)
+            out[inside, target] = self._inner(gradient, 1)[0, place[sources[inside]]]
         return out
 
     def contextual(self, tokens: Tensor, values: Tensor | None = None, *, layer: int | None = None) -> Tensor:

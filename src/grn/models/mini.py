@@ -200,27 +200,27 @@ class MiniNetwork(nn.Module):
         """
         solved = torch.linalg.solve(self.gram(genes), e, left=False)
         leverage = (solved * e).sum(-1)
-        own = values[:, exclude.clamp(min=0)]
+        measured = values[:, exclude.clamp(min=0)]
         fitted = scores @ e.T
-        change = (fitted - leverage * own) / (1 - leverage) - own
+        change = (fitted - leverage * measured) / (1 - leverage) - measured
         return solved, torch.where(exclude >= 0, change, 0.0)
 
     def attention_maps(self, genes: Tensor, values: Tensor) -> Tensor:
         """Attention probabilities (B, L, H, n, n) of all blocks, every gene both visible and queried."""
         maps = []
-        own = torch.arange(len(genes), device=genes.device)
+        columns = torch.arange(len(genes), device=genes.device)
         x = self.tokens(genes, values)
         for block in self.encoder:
             maps.append(block.weights(x))
             x = block(x)
         x = self.norm(x)
         e, scores = self.embedding(genes), self.scores(genes, values)
-        step, change = self.without_own(genes, values, e, scores, own)
+        step, change = self.without_own(genes, values, e, scores, columns)
         h = self.query(e) + self.context(scores).unsqueeze(1)
         h = h + change.unsqueeze(-1) * nn.functional.linear(step, self.context.weight)
         for block in self.decoder:
-            maps.append(block.weights(h, x, own))
-            h = block(h, x, own)
+            maps.append(block.weights(h, x, columns))
+            h = block(h, x, columns)
         return torch.stack(maps, dim=1)
 
 

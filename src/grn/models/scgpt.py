@@ -273,9 +273,9 @@ def bins(X: np.ndarray, *, n_bins: int = 51) -> np.ndarray:
     for row, binned in zip(np.asarray(X), out, strict=True):
         there = row > 0
         if there.any():
-            found = row[there]
-            edges = np.quantile(found, np.linspace(0, 1, n_bins - 1))
-            left, right = np.digitize(found, edges), np.digitize(found, edges, right=True)
+            values = row[there]
+            edges = np.quantile(values, np.linspace(0, 1, n_bins - 1))
+            left, right = np.digitize(values, edges), np.digitize(values, edges, right=True)
             binned[there] = np.ceil(0.5 * (right - left) + left)
     return out
 

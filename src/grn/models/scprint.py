@@ -41,8 +41,8 @@ UNUSED = ("grad_reverse_discriminator_loss.*",)
 def scale_of(normalization: str, *, through: bool) -> ValueScale:
     """Value scale of a normalisation: counts, or what the encoder takes."""
     if through:
-        told = "only their ratios matter" if normalization == "sum" else "scPRINT takes log2(1 + count)"
-        return ValueScale(f"counts ({told})", 1.0, GRID, GRID, 0.0, ENCODER_LIMIT)
+        meaning = "only their ratios matter" if normalization == "sum" else "scPRINT takes log2(1 + count)"
+        return ValueScale(f"counts ({meaning})", 1.0, GRID, GRID, 0.0, ENCODER_LIMIT)
     if normalization == "log":
         return ValueScale("log2(1 + count)", 1.0, LOG_GRID, LOG_GRID, 0.0, math.log2(1.0 + ENCODER_LIMIT))
     name = "share of the panel's counts, in multiples of an even share"
@@ -129,8 +129,8 @@ class ScPRINT(CellReader):
         ids, targets = tokens_of(panel, self.device)
         hidden = self.network.hidden(ids, self.encoder_input(values), self._depth(values))
         kind = self.readout.removeprefix("mvc_")
-        own = kind == self.readout
-        logits = (self.network.from_genes(hidden) if own else self.network.from_cell(hidden, ids))[..., 0]
+        by_gene = kind == self.readout
+        logits = (self.network.from_genes(hidden) if by_gene else self.network.from_cell(hidden, ids))[..., 0]
         if kind == "logit":
             return logits[:, targets]
         if kind == "mean":
@@ -227,14 +227,14 @@ def untrained(
     genes: Sequence[str], *, layers: int, width: int, heads: int, feedforward: int | None = None, seed: int = 0
 ) -> ScPRINT:
     """Random weights in the published architecture; the organism is that of the ids, human where both occur."""
-    found = [organism for organism, start in PREFIXES.items() if any(gene.startswith(start) for gene in genes)]
-    if not found:
+    organisms = [organism for organism, start in PREFIXES.items() if any(gene.startswith(start) for gene in genes)]
+    if not organisms:
         raise ParameterError(f"scPRINT takes Ensembl ids (ENSG..., ENSMUSG...); got {', '.join(list(genes)[:3])}.")
     classes = {f"{name}_ontology_term_id": 2 for name in CLASSES}
     decoders = {f"{name}_ontology_term_id": {i: f"{name} {i}" for i in range(2)} for name in CLASSES}
     hyper = {
         "genes": list(genes),
-        "organisms": [TAXA[organism] for organism in found],
+        "organisms": [TAXA[organism] for organism in organisms],
         "d_model": width,
         "nhead": heads,
         "nlayers": layers,
@@ -256,7 +256,7 @@ def untrained(
     )
     about = About("scprint-untrained", "untrained", 3000, "logit")
     network = random_state(ScPRINTNetwork(layout), seed)
-    return ScPRINT(network, genes, about, reading=CountReading(organism=found[0]), hyper=hyper)
+    return ScPRINT(network, genes, about, reading=CountReading(organism=organisms[0]), hyper=hyper)
 
 
 def recognises(checkpoint: Checkpoint) -> bool:

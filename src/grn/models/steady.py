@@ -87,10 +87,10 @@ def content_hash(model: Steady) -> str:
 
 def _checksum(model: Steady) -> int:
     """Tells changes apart at a fraction of the cost of a hash; versions of tensors do not, as ``.data`` has none."""
-    found = 0
+    checksum = 0
     for part in _content(model):
-        found = zlib.crc32(part, found)
-    return found
+        checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 def _content(model: Steady) -> Iterator[Any]:

@@ -188,10 +188,10 @@ class Translator:
         if not described.is_file():
             raise WeightsNotFoundError(f"no file {described}; pass the path given to Translator.save.")
         try:
-            found = parsed(described.read_text(), described)
-            given = found["config"]
+            record = parsed(described.read_text(), described)
+            given = record["config"]
             config = TranslatorConfig(**{**given, "hidden": tuple(given["hidden"]), "grid": tuple(given["grid"])})
-            digest, kind = found["sha256"], found["format"]
+            digest, kind = record["sha256"], record["format"]
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise WeightsError(f"{described} does not describe a translator ({error}).") from error
         tensors_path = base.with_name(base.name + ".safetensors")
@@ -210,7 +210,7 @@ class Translator:
         with outline():
             network = TranslatorNetwork(config)
         load_strictly(network, tensors, tensors_path)
-        return cls(config, network.eval(), dict(found.get("history", {})))
+        return cls(config, network.eval(), dict(record.get("history", {})))
 
 
 def _check_sizes(config: TranslatorConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -350,7 +350,7 @@ def fit_network(
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     best = torch.full((members,), float("inf"))
-    kept = [p.detach().clone() for p in network.parameters()]
+    best_state = [p.detach().clone() for p in network.parameters()]
     waited = epochs = 0
     bar = progress(range(settings.epochs), desc="translator")
     while epochs < settings.epochs and waited < settings.patience:
@@ -364,11 +364,11 @@ def fit_network(
             loss = _loss(network(vx), vy)
             better = loss < best
             best = torch.minimum(best, loss)
-            for keep, p in zip(kept, network.parameters(), strict=True):
+            for keep, p in zip(best_state, network.parameters(), strict=True):
                 keep[better] = p[better]
         waited = 0 if bool(better.any()) else waited + 1
     with torch.no_grad():
-        for keep, p in zip(kept, network.parameters(), strict=True):
+        for keep, p in zip(best_state, network.parameters(), strict=True):
             p.copy_(keep)
     network.eval().requires_grad_(requires_grad=False)
     return {"validation_loss": [round(float(b), 5) for b in best], "mean": float(best.mean()), "epochs": epochs}

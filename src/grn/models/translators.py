@@ -38,9 +38,9 @@ def embedded(model: FoundationModel, feature: str, network: str) -> Translator:
     checks.word("translator", network, NETWORKS)
     path = Path(str(files("grn.models") / "weights" / f"{model.name}-{network}-{feature}.json"))
     if path.is_file():
-        found = copy.deepcopy(_load(path))  # so that no caller changes the next one's
-        if found.config.model_sha256 == model.sha256:
-            return found
+        translator = copy.deepcopy(_load(path))  # so that no caller changes the next one's
+        if translator.config.model_sha256 == model.sha256:
+            return translator
     raise CapabilityError(
         f"no translator is shipped for feature {feature!r} of model {model.name!r} with these weights; fit one with "
         f"grn.tl.fit_translator(adata, labels, key={feature!r}) and pass translator=..., or use its raw "

@@ -102,9 +102,9 @@ def base_grn(
     if min_score is not None:
         if "score" not in edges:
             raise ParameterError("min_score was passed but the table has no column 'score'; leave min_score=None.")
-        kept = edges["score"].to_numpy() >= min_score
-        facts["below"] = int((~kept).sum())
-        edges = edges[kept]
+        strong = edges["score"].to_numpy() >= min_score
+        facts["below"] = int((~strong).sum())
+        edges = edges[strong]
     if adata is not None:
         edges, matched = _matched(edges, adata, organism, min_overlap)
         facts |= matched
@@ -171,14 +171,14 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
 
 def _names(column: pd.Series, name: str) -> pd.Categorical:
     """Names as sorted categories, none missing or empty."""
-    found = pd.Categorical(column)
-    if (found.codes == -1).any():
-        raise NetworkError(f"column {name!r} has {int((found.codes == -1).sum())} missing values; drop those rows.")
-    found = found.remove_unused_categories()
-    foreign = [value for value in found.categories if not isinstance(value, str) or not value.strip()]
+    labels = pd.Categorical(column)
+    if (labels.codes == -1).any():
+        raise NetworkError(f"column {name!r} has {int((labels.codes == -1).sum())} missing values; drop those rows.")
+    labels = labels.remove_unused_categories()
+    foreign = [value for value in labels.categories if not isinstance(value, str) or not value.strip()]
     if foreign:
         raise NetworkError(f"column {name!r} holds {foreign[:3]}; expected names as non-empty strings.")
-    return found.reorder_categories(sorted(found.categories))
+    return labels.reorder_categories(sorted(labels.categories))
 
 
 def _numbers(columns: pd.DataFrame, what: str) -> np.ndarray:
@@ -234,16 +234,16 @@ def _matched(
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     """Edges between genes of the object, under the names they have there."""
     names = [str(name) for name in adata.var_names]
-    own = sorted({*edges["source"].cat.categories, *edges["target"].cat.categories})
-    place, found = _places(own, names, organism_of(adata, "auto"), organism)
+    listed = sorted({*edges["source"].cat.categories, *edges["target"].cat.categories})
+    place, species = _places(listed, names, organism_of(adata, "auto"), organism)
     shared = len(set(place.values()))
-    smaller = min(len(own), len(names))
+    smaller = min(len(listed), len(names))
     if shared == 0 or shared < min_overlap * smaller:
-        lost = [name for name in own if name not in place]
+        lost = [name for name in listed if name not in place]
         raise GeneOverlapError(
-            f"the object has {shared} of the {len(own)} genes of the base GRN, fewer than the share of {min_overlap} "
-            f"of {smaller}; the table has for example {lost[:4]}, the object {names[:4]}. Pass organism= or a table "
-            "of the same organism, or lower min_overlap."
+            f"the object has {shared} of the {len(listed)} genes of the base GRN, fewer than the share of "
+            f"{min_overlap} of {smaller}; the table has for example {lost[:4]}, the object {names[:4]}. Pass "
+            "organism= or a table of the same organism, or lower min_overlap."
         )
     lost_of = {}
     for column in ("source", "target"):
@@ -253,7 +253,7 @@ def _matched(
         edges = edges.assign(**{column: edges[column].astype(object).map(place)})
     edges = edges.dropna(subset=["source", "target"])
     facts = {
-        "organism": found,
+        "organism": species,
         "lost_sources": lost_of["source"],
         "lost_targets": lost_of["target"],
         "renamed": sum(name != other for name, other in place.items()),

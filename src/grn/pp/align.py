@@ -99,13 +99,13 @@ def align_genes(
     checks.number("min_overlap", min_overlap, least=0, most=1)
     here = genes_of(adata)
     names = adata.var_names[here]
-    found = genes.detect_organism(names) if organism == "auto" else organism
-    table = genes.resolve(names, organism=found, orthologs=orthologs)
-    _check_overlap(table, found, min_overlap)
-    facts = _facts(table, found)
+    species = genes.detect_organism(names) if organism == "auto" else organism
+    table = genes.resolve(names, organism=species, orthologs=orthologs)
+    _check_overlap(table, species, min_overlap)
+    facts = _facts(table, species)
     facts["params"] = {"organism": organism, "orthologs": orthologs, "min_overlap": float(min_overlap)}
     if model is not None:
-        facts["model"] = _against_model(table, model, min_overlap, found)
+        facts["model"] = _against_model(table, model, min_overlap, species)
 
     result = target(adata, copy=copy)
     for column in ("symbol", "ensembl", "status", "how"):
@@ -130,11 +130,11 @@ def _spread(values: pd.Series, rows: np.ndarray, n_vars: int) -> Any:
 
 
 def _check_overlap(table: pd.DataFrame, organism: str, min_overlap: float) -> None:
-    kept = int((table["status"] == "kept").sum())
-    if kept == 0 or kept < min_overlap * len(table):
+    n_kept = int((table["status"] == "kept").sum())
+    if n_kept == 0 or n_kept < min_overlap * len(table):
         examples = table.loc[table["status"] != "kept", "name"].head(5).tolist()
         raise GeneOverlapError(
-            f"{kept} of {len(table)} genes are known as {organism} genes, fewer than the share of {min_overlap}; not "
+            f"{n_kept} of {len(table)} genes are known as {organism} genes, fewer than the share of {min_overlap}; not "
             f"known are for example {examples}. Expected gene symbols or Ensembl gene ids: set adata.var_names to the "
             "column of adata.var that holds them, pass organism=, or lower min_overlap."
         )
@@ -157,10 +157,10 @@ def _facts(table: pd.DataFrame, organism: str) -> dict[str, Any]:
 def _lost_regulators(table: pd.DataFrame, organism: str) -> list[str]:
     """Names not kept that may stand for a regulator, unless another name of the object stands for it."""
     known = genes.regulators(organism) | genes.regulators("human")
-    kept = table["status"] == "kept"
-    present = set(table.loc[kept, "symbol"]) | set(table.loc[kept, "native"])
+    clear = table["status"] == "kept"
+    present = set(table.loc[clear, "symbol"]) | set(table.loc[clear, "native"])
     result = []
-    for name, native, candidates in table.loc[~kept, ["name", "native", "candidates"]].itertuples(index=False):
+    for name, native, candidates in table.loc[~clear, ["name", "native", "candidates"]].itertuples(index=False):
         meant = {name, native, *candidates.split("|")} - {""}
         if meant & known and not meant & present:
             result.append(name)
@@ -175,8 +175,8 @@ def _against_model(table: pd.DataFrame, model: HasGenes, min_overlap: float, org
             "pass a model from grn.models.load()."
         )
     vocabulary = [str(name) for name in vocabulary]
-    own = own_names(table["name"], np.asarray(table["status"] == "lost"), kind, organism)
-    ids = to_vocabulary(table[kind].to_numpy(dtype=str), own, vocabulary, kind)
+    spelled = own_names(table["name"], np.asarray(table["status"] == "lost"), kind, organism)
+    ids = to_vocabulary(table[kind].to_numpy(dtype=str), spelled, vocabulary, kind)
     known = ids != ""
     unknown = table.loc[~known, "name"]
     name = str(getattr(model, "name", type(model).__name__))

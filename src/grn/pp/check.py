@@ -93,9 +93,9 @@ class ExpressionReport:
             lines.append(f"  {self.n_constant} genes have one value in all cells: {some}")
         if self.n_zero_cells:
             lines.append(f"  {self.n_zero_cells} cells have zeros only")
-        for name, found in (("counts", self.counts_in), ("log-normalised values", self.log_in)):
-            if found:
-                lines.append(f"  {name} are also in {', '.join(found)}")
+        for name, matrices in (("counts", self.counts_in), ("log-normalised values", self.log_in)):
+            if matrices:
+                lines.append(f"  {name} are also in {', '.join(matrices)}")
         return "\n".join(lines)
 
 
@@ -160,7 +160,7 @@ def check_expression(
     if genes is not None:
         matrix = only(matrix, genes)
     seen = scan(matrix)
-    own = argument_of(layer, use_raw=use_raw)
+    argument = argument_of(layer, use_raw=use_raw)
     same = seen.constant if genes is None else seen.constant & genes
     constant = tuple(names[same].tolist()) if seen.n_cells > 1 else ()
     report = ExpressionReport(
@@ -178,14 +178,14 @@ def check_expression(
         n_constant=len(constant),
         constant_genes=constant,
         n_zero_cells=seen.n_zero_cells,
-        counts_in=tuple(holding(adata, ("counts",), but=own)),
-        log_in=tuple(holding(adata, ("log",), but=own)),
+        counts_in=tuple(holding(adata, ("counts",), but=argument)),
+        log_in=tuple(holding(adata, ("log",), but=argument)),
     )
     bad = report.n_nan + report.n_infinite
     if expect is not None and (report.kind != expect or bad):
-        found = f"{_MEANING[report.kind]}" + (
+        problem = f"{_MEANING[report.kind]}" + (
             f" with {report.n_nan} NaN and {report.n_infinite} infinite" if bad else ""
         )
         fix = remedy(adata, (expect,), layer, use_raw=use_raw, seen=seen)
-        raise ExpressionError(f"{report.where} holds {found}; expected {_MEANING[expect]}. {fix}")
+        raise ExpressionError(f"{report.where} holds {problem}; expected {_MEANING[expect]}. {fix}")
     return report

@@ -109,10 +109,10 @@ def annotate_regulators(
 
 
 def _built_in(names: Iterable[str], organism: str) -> _Marked:
-    found = genes.detect_organism(names) if organism == "auto" else organism
+    species = genes.detect_organism(names) if organism == "auto" else organism
     sources = {"human": "Lambert et al. 2018 and HGNC", "mouse": "MGI"}
-    mask = known_regulators(names, found)
-    return _Marked(mask, found, f"the list of {found} regulators ({sources[found]})", [])
+    mask = known_regulators(names, species)
+    return _Marked(mask, species, f"the list of {species} regulators ({sources[species]})", [])
 
 
 def _own(names: Iterable[str], organism: str, regulators: Iterable[str] | str | Path) -> _Marked:
@@ -120,12 +120,12 @@ def _own(names: Iterable[str], organism: str, regulators: Iterable[str] | str | 
     names = list(names)
     mask = np.isin(np.array(names, dtype=object).astype(str), wanted)
     open_names = sorted(set(wanted) - set(names))
-    unknown, found = open_names, "" if organism == "auto" else organism
+    unknown, species = open_names, "" if organism == "auto" else organism
     if open_names:
         try:
-            found = genes.detect_organism(names) if organism == "auto" else organism
-            native = genes.resolve(names, organism=found)["native"].to_numpy()
-            asked = genes.resolve(open_names, organism=found)
+            species = genes.detect_organism(names) if organism == "auto" else organism
+            native = genes.resolve(names, organism=species)["native"].to_numpy()
+            asked = genes.resolve(open_names, organism=species)
         except GeneNameError:
             logger.info("gene names are of no known organism; regulators are matched by spelling only")
         else:
@@ -135,7 +135,7 @@ def _own(names: Iterable[str], organism: str, regulators: Iterable[str] | str | 
             here = set(native) - {""}
             unknown = [name for name, symbol in zip(open_names, gene, strict=True) if symbol not in here]
     source = f"the file {Path(regulators).name}" if isinstance(regulators, str | Path) else "the list passed"
-    return _Marked(mask, found, source, unknown)
+    return _Marked(mask, species, source, unknown)
 
 
 def _read(regulators: Iterable[str] | str | Path) -> list[str]:

@@ -149,6 +149,9 @@ def test_names_are_a_list_and_no_single_string():
         assert checks.names("genes", value) == ["A", "B"]
     with pytest.raises(ParameterError, match=r"^genes='SPI1' is a single string; pass a list of genes, such as \['SP"):
         checks.names("genes", "SPI1", what="genes")
+    with pytest.raises(ParameterError) as refused:
+        checks.names("genes", "A" * 10_000)
+    assert len(str(refused.value)) < 400
     for strange in (3, None, {"A": 1}, OrderedDict(A=1)):
         with pytest.raises(ParameterError, match=f"^genes has type {type(strange).__name__}; pass a list of names"):
             checks.names("genes", strange)

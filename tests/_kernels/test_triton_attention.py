@@ -14,7 +14,7 @@ import sys
 import pytest
 import torch
 
-from grn._kernels import _triton_attention as fused
+from grn._kernels import triton_attention as fused
 from grn._kernels.attention import attend_dual
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")

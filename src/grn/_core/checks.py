@@ -1,9 +1,9 @@
 """Arguments in their range: one rule for what counts as a number, and one style of message, for the whole package.
 
-Every function takes the name of the argument and its value, and returns the value as a plain ``int``, ``float``,
-``bool``, ``str`` or list. Numbers may be Python's or numpy's, an array without axes too; ``True`` and ``False`` are no
-numbers, nor is text that looks like one. What is refused says what was found and what is expected: ``n=0; pass a
-positive integer.``
+Every function takes the name of the argument and its value (:func:`jobs` the value first), and returns the
+value as a plain ``int``, ``float``, ``bool``, ``str``, list or dict. Numbers may be Python's or numpy's, an array
+without axes too; ``True`` and ``False`` are no numbers, nor is text that looks like one. What is refused says what
+was found and what is expected, however large it is: ``n=0; pass a positive integer.``
 """
 
 from __future__ import annotations
@@ -187,7 +187,8 @@ def names(name: str, value: object, *, what: str = "names") -> list[str]:
     grn._core.errors.ParameterError: genes='SPI1' is a single string; pass a list of names, such as ['SPI1'].
     """
     if isinstance(value, str | bytes):
-        raise ParameterError(f"{name}={shown(value)} is a single string; pass a list of {what}, such as [{value!r}].")
+        text = shown(value)
+        raise ParameterError(f"{name}={text} is a single string; pass a list of {what}, such as [{text}].")
     listed = None if isinstance(value, Mapping) else _items(value)
     if listed is None:
         raise ParameterError(f"{name} has type {type(value).__name__}; pass a list of {what}.")

@@ -31,6 +31,7 @@ def _as_folder(value: object) -> Path | None:
 
 # what is not listed is checked where it is used
 _CHECKS: Mapping[str, Callable[[object], object]] = {
+    "verbosity": lambda value: checks.word("verbosity", value, LEVELS),
     "progress": lambda value: None if value is None else checks.flag("progress", value, note=", or None"),
     "n_jobs": checks.jobs,
     "memory_budget": lambda value: checks.integer("memory_budget", value, least=1, most=None, note=" of bytes"),
@@ -76,12 +77,11 @@ class Settings:
         if name not in self.__dataclass_fields__:
             valid = ", ".join(f.name for f in fields(self))
             raise ParameterError(f"grn.settings has no setting {name!r}; valid are: {valid}.")
-        if name == "verbosity":
-            value = checks.word("verbosity", value, LEVELS)
-            # the default is the level as it is, which may have no name
-            if name in self.__dict__ or value != named_level():
-                logger.setLevel(LEVELS[value])
-        object.__setattr__(self, name, _CHECKS[name](value) if name in _CHECKS else value)
+        checked = _CHECKS[name](value) if name in _CHECKS else value
+        # the default is the level as it is, which may have no name
+        if name == "verbosity" and (name in self.__dict__ or checked != named_level()):
+            logger.setLevel(LEVELS[str(checked)])
+        object.__setattr__(self, name, checked)
 
     @contextmanager
     def override(self, **values: object) -> Iterator[Settings]:

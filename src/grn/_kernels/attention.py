@@ -112,10 +112,10 @@ def attend_dual(
     """
     hidden = _Hidden(exclude, mask, padding)
     if q.device.type == "cuda" and mask is None and padding is None and block_bytes is None:
-        from grn._kernels import _triton_attention
+        from grn._kernels import triton_attention
 
-        if _triton_attention.takes(q):
-            return _triton_attention.dual_attention(q, k, v, dq, dk, dv, exclude=exclude)
+        if triton_attention.takes(q):
+            return triton_attention.dual_attention(q, k, v, dq, dk, dv, exclude=exclude)
     tangents = [torch.zeros_like(x) if t is None else t for x, t in ((q, dq), (k, dk), (v, dv))]
     return _blocked(q, k, v, tangents, hidden, block_bytes)
 

@@ -67,8 +67,8 @@ class Cells:
 
     def rare_in(self, group: str) -> np.ndarray:
         """Genes that are seen in too few cells of a group (n_vars,)."""
-        found: np.ndarray = self.rare[self.groups.index(group)]
-        return found
+        rare: np.ndarray = self.rare[self.groups.index(group)]
+        return rare
 
     def each(self, fit: Callable[[str, np.ndarray], T | None]) -> tuple[list[tuple[str, T]], dict[str, Any]]:
         """Fit every group; what ``fit`` gives ``None`` for is a group in which nothing varies, and is left out.
@@ -165,10 +165,10 @@ def cells_of(adata, task: Task, *, min_cells: int = MIN_CELLS_SEEN, min_group_ce
         rare = values.seen(codes) < min_cells
     for group, few in zip(groups, rare, strict=True):
         tell_genes(group, names[~few])
-    found = Cells(values, names, sources, targets, groups, codes, rare)
+    cells = Cells(values, names, sources, targets, groups, codes, rare)
     if task.taking is None:
-        _report_rare(found, min_cells)
-    return found
+        _report_rare(cells, min_cells)
+    return cells
 
 
 def report_constant(names: np.ndarray, constant: np.ndarray, group: str) -> None:
@@ -200,11 +200,11 @@ def _report_rare(cells: Cells, min_cells: int) -> None:
     size = len(cells.genes)
     if cells.groups == ("",):
         names = cells.names[cells.genes[cells.rare[0, cells.genes]]]
-        told = f"{counts['all']} of {size} genes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+        where = f"{counts['all']} of {size} genes ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
     else:
         shown = ", ".join(f"{count} in {group}" for group, count in list(counts.items())[:8])
-        told = f"of {size} genes {shown}{', ...' if len(counts) > 8 else ''}"
-    hint("%s are seen in fewer than min_cells=%d cells and get no edges there", told, min_cells)
+        where = f"of {size} genes {shown}{', ...' if len(counts) > 8 else ''}"
+    hint("%s are seen in fewer than min_cells=%d cells and get no edges there", where, min_cells)
 
 
 def allowed_pairs(cells: Cells, prior: pd.DataFrame | None) -> np.ndarray:
@@ -267,10 +267,10 @@ _LISTENER: ContextVar[Taken | None] = ContextVar("grn_taken", default=None)
 @contextmanager
 def listening() -> Iterator[Taken]:
     """Hear what the methods called within tell."""
-    found = Taken()
-    token = _LISTENER.set(found)
+    taken = Taken()
+    token = _LISTENER.set(taken)
     try:
-        yield found
+        yield taken
     finally:
         _LISTENER.reset(token)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger, silently
 from grn._kernels.null import Shape
@@ -267,13 +268,11 @@ def need_permutable(record: Method) -> None:
 
 def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Parameters of a method as a dict, a base GRN in names of the object; or an error."""
-    if given is not None and not isinstance(given, Mapping):
-        raise ParameterError(f"params={given!r}; pass a dict by name, such as {{'alpha': 0.1}}.")
-    record.verified(given or {})
-    found = dict(given or {})
-    if isinstance(found.get("base_grn"), pd.DataFrame):
-        found["base_grn"] = base_grn(found["base_grn"], adata=adata)
-    return found
+    arguments = checks.mapping("params", given, example="{'alpha': 0.1}")
+    record.verified(arguments)
+    if isinstance(arguments.get("base_grn"), pd.DataFrame):
+        arguments["base_grn"] = base_grn(arguments["base_grn"], adata=adata)
+    return arguments
 
 
 def n_differing(net: Network, again: Edges, axes: Axes) -> int:

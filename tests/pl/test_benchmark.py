@@ -1,6 +1,7 @@
 """pl.benchmark: what it draws, that it can be read, that it answers bad input."""
 
 import itertools
+from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,9 +67,23 @@ SHAPES = {
 }
 
 
+@pytest.fixture(scope="module")
+def drawn(table):
+    """The axes of a shape, made from rows in another order and drawn once."""
+
+    @cache
+    def draw(shape):
+        axes = grn.pl.benchmark(table.sample(frac=1, random_state=1), **SHAPES[shape])
+        axes[0, 0].figure.canvas.draw()
+        return axes
+
+    return draw
+
+
 def texts(figure):
     """Texts that are drawn, with their boxes."""
-    figure.canvas.draw()
+    if figure.stale:
+        figure.canvas.draw()
     found = [text for ax in figure.axes for text in shown(ax)]
     found += [text for legend in figure.legends for text in legend.get_texts()]
     return [(t.get_text(), t.get_window_extent().extents) for t in found if t.get_visible() and t.get_text().strip()]
@@ -115,9 +130,8 @@ def data_sets(ax):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_text_touches_another_or_is_clipped(table, shape):
-    figure = grn.pl.benchmark(table, **SHAPES[shape])[0, 0].figure
-    assert_texts_are_free(figure)
+def test_no_text_touches_another_or_is_clipped(drawn, shape):
+    assert_texts_are_free(drawn(shape)[0, 0].figure)
 
 
 def test_the_overlap_test_can_fail(table):
@@ -127,9 +141,8 @@ def test_the_overlap_test_can_fail(table):
 
 
 @pytest.mark.parametrize("shape", ["all", "one panel"])
-def test_means_hide_no_data_set_and_no_other_mean(table, shape):
-    axes = grn.pl.benchmark(table, **SHAPES[shape])
-    axes[0, 0].figure.canvas.draw()
+def test_means_hide_no_data_set_and_no_other_mean(drawn, shape):
+    axes = drawn(shape)
     scale = 72 / axes[0, 0].figure.dpi
     for ax in axes.flat:
         large = np.array([ax.transData.transform(line.get_xydata()[0])[1] for line in means(ax).values()]) * scale
@@ -149,8 +162,8 @@ def test_the_number_at_the_floor_is_clear_of_points_and_inside(table):
         assert not any(box.overlaps(other) for other in drawn)
 
 
-def test_panels_and_rows_have_a_fixed_order(table):
-    axes = grn.pl.benchmark(table.sample(frac=1, random_state=1))
+def test_panels_and_rows_have_a_fixed_order(drawn):
+    axes = drawn("all")
     assert axes.shape == (4, 2)
     titles = [ax.get_title(loc="left") for ax in axes.flat]
     assert titles == [f"{network}, {protocol}" for network in NETWORKS for protocol in ("paper", "strict")]
@@ -173,10 +186,9 @@ def test_rows_follow_the_table_of_the_paper():
     assert sorted(found[1:]) == sorted(names)
 
 
-def test_figure_does_not_depend_on_the_order_of_rows(table):
-    one = grn.pl.benchmark(table, networks="STRING")
-    two = grn.pl.benchmark(table.sample(frac=1, random_state=3), networks="STRING")
-    for a, b in zip(one.flat, two.flat, strict=True):
+def test_figure_does_not_depend_on_the_order_of_rows(table, drawn):
+    shuffled = drawn("one network")
+    for a, b in zip(grn.pl.benchmark(table, networks="STRING").flat, shuffled.flat, strict=True):
         assert {k: v.get_xydata().tolist() for k, v in means(a).items()} == {
             k: v.get_xydata().tolist() for k, v in means(b).items()
         }

@@ -166,7 +166,7 @@ def test_node_size_follows_degree(tiny):
 
 
 def test_picture_does_not_depend_on_the_order_of_edges(make_edges):
-    table = make_edges(80)
+    table = make_edges(40)
     first = grn.pl.network(table)
     second = grn.pl.network(table.sample(frac=1, random_state=1))
     assert list(drawn_edges(first)) == list(drawn_edges(second))

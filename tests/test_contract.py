@@ -249,6 +249,7 @@ NEEDED = {
     "pl.response": {"pairs": ("SPI1", "GATA1")},
     "get.features": {"key": "vvp"},
     "tl.fit_translator": {"labels": LABELS},
+    "tl.rank_drivers": {"condition": "group", "group": "group_1", "min_targets": 1},
     "bench.perturbation.deviations": {"top": 1},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
@@ -279,7 +280,7 @@ def needed(name):
 # what functions need that a few cells do not have
 MAKE = {
     **dict.fromkeys(("tl.activity", "tl.confidence", "tl.consensus"), with_network),
-    **dict.fromkeys(("tl.rank_regulators", "tl.simulate"), with_network),
+    **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
     "tl.renge": screen,
 }

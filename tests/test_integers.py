@@ -81,6 +81,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.differential": lambda: {"condition": "group", "n_permutations": 2},
     "tl.fit_translator": lambda: {"labels": pairs(), "members": 1, "epochs": 2, "validation": 0.3},
     "tl.perturbation_response": lambda: {"model": model_of("scgenept")},
+    "tl.rank_drivers": lambda: {"condition": "group", "group": "group_1", "net": "grn", "min_targets": 1},
     "tl.regulons": lambda: {"min_targets": 1},
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},

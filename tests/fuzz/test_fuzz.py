@@ -137,6 +137,13 @@ def consensus(adata, groupby):
     return grn.tl.consensus(adata, nets=["grn", "second"])
 
 
+def drivers(adata, groupby):
+    labels = sorted(map(str, adata.obs["condition"].dropna().unique()))
+    return grn.tl.rank_drivers(
+        adata, condition="condition", group=labels[0] if labels else "none", min_targets=1, min_cells=2
+    )
+
+
 def simulate(adata, groupby):
     return grn.tl.simulate(adata, perturbation={some(adata): 0}, groupby=groupby)
 
@@ -218,6 +225,7 @@ CALLS = {
     "differential": differential,
     "consensus": after("correlation", consensus),
     "rank_regulators": after("correlation", lambda adata, groupby: grn.tl.rank_regulators(adata)),
+    "rank_drivers": after("ridge", drivers),
     "regulons": after("correlation", lambda adata, groupby: grn.tl.regulons(adata, min_targets=1)),
     "simulate": after("ridge", simulate),
     "get.edges": after("correlation", lambda adata, groupby: grn.get.edges(adata)),
@@ -234,8 +242,8 @@ CALLS = {
 }
 
 # functions that put what another call wrote to use: what that call wrote stays where they fail
-CHAINED = ("confidence", "consensus", "simulate", "regulons", "rank_regulators", "activity", "predict_knockout",
-           "fit_translator")  # fmt: skip
+CHAINED = ("confidence", "consensus", "simulate", "regulons", "rank_drivers", "rank_regulators", "activity",
+           "predict_knockout", "fit_translator")  # fmt: skip
 # what the calls above leave out, and why
 LEFT_OUT = {
     "tl.infer_network": "every method is a call of its own",

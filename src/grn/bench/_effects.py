@@ -14,6 +14,7 @@ from grn._core import checks
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
 from grn._core.logging import hint, one_voice
 from grn._core.logging import progress as progress_bar
+from grn._kernels.contrast import welch
 from grn._object.container import check_type, validate
 from grn._object.expression import Expression, select, take
 from grn._object.groups import groups
@@ -329,11 +330,7 @@ def _welch(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) ->
         codes[mask] = code
     mean, std = (np.stack(part) for part in zip(*values.group_moments(codes)[1], strict=True))
     n = np.bincount(codes[codes >= 0])[:, None]
-    unbiased = std * np.sqrt(n / (n - 1))
-    flat = (std[1:] <= _FLAT) & (std[0] <= _FLAT)  # rounding, not noise: nothing to test against
-    with np.errstate(divide="ignore", invalid="ignore"):
-        test = stats.ttest_ind_from_stats(mean[1:], unbiased[1:], n[1:], mean[0], unbiased[0], n[0], equal_var=False)
-    return mean[1:] - mean[0], np.where(flat, 0.0, test.statistic), np.where(flat, 1.0, test.pvalue)
+    return welch((mean[1:], std[1:]), (mean[0], std[0]), n[1:], n[0])
 
 
 def _wilcoxon(values: Expression, base: np.ndarray, masks: Sequence[np.ndarray]) -> _Compared:

@@ -20,6 +20,7 @@ from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
 from grn.tl._predict_labels import predict_labels
 from grn.tl._probe import probe
+from grn.tl._rank_drivers import rank_drivers
 from grn.tl._rank_regulators import rank_regulators
 from grn.tl._regulons import regulons
 from grn.tl._renge import predict_knockout, renge
@@ -50,6 +51,7 @@ __all__ = [
     "predict_knockout",
     "predict_labels",
     "probe",
+    "rank_drivers",
     "rank_regulators",
     "regulons",
     "renge",

@@ -196,6 +196,90 @@ class TestBuild:
         assert planted.mean() > found.to_numpy().mean() + 0.5
 
 
+def profiles(folder, **files: ad.AnnData):
+    (folder / "profiles").mkdir(parents=True, exist_ok=True)
+    for name, adata in files.items():
+        adata.write_h5ad(folder / "profiles" / f"{name}.h5ad")
+    return folder
+
+
+class TestProfiles:
+    @pytest.fixture
+    def body(self):
+        """Seven tissues, fewer than a data set of cells needs; some genes in one tissue only."""
+        adata = counts(GENES[1:7], 7, 9)
+        adata.X = adata.X.toarray() * 1000.0
+        adata.X[1:, 5] = 0.0
+        adata.uns["matrix"] = "TPM (linear)"
+        return adata
+
+    @staticmethod
+    def scaled(adata):
+        X = np.asarray(adata.X, dtype=float)
+        return np.log2(1 + X / X.sum(axis=1, keepdims=True) * 1e6)
+
+    def test_profiles_count_four_times(self, two, body):
+        sets, folder = two
+        path = profiles(write(folder, **sets), body=body)
+        corpus = build(GENES, names=["a", "b", "body"], path=path)
+        tables = [by_hand(normalised(adata)) for adata in sets.values()] + [by_hand(self.scaled(body))]
+        tables = [
+            pd.DataFrame(t, index=listed, columns=listed).reindex(index=GENES, columns=GENES).to_numpy()
+            for t, listed in zip(tables, (FIRST, SECOND, GENES[1:7]), strict=True)
+        ]
+        weights = np.array([1, 1, 4])[:, None, None] * np.isfinite(tables)
+        with np.errstate(invalid="ignore"):
+            wanted = np.nansum(tables * weights, axis=0) / weights.sum(axis=0)
+        off = ~np.eye(len(GENES), dtype=bool)
+        found = corpus.pairs(GENES, GENES)
+        assert np.allclose(found[off], wanted[off], atol=5e-5, equal_nan=True)
+        assert corpus.n_sets.max() == 3, "a gene of one tissue only is used"
+
+    def test_logarithms_are_told_by_the_file(self, two, body):
+        _, folder = two
+        logged = body.copy()
+        logged.X, logged.uns["matrix"] = self.scaled(body), "log2 (CPM+1)"
+        assert logged.X.max() > 15, "values that would be taken for counts or linear ones in cells"
+        path = profiles(folder, body=body, logged=logged)
+        one, other = (build(GENES, names=[name], path=path).coexpression for name in ("body", "logged"))
+        assert np.isfinite(one).sum() == 30 and np.allclose(one, other, atol=1e-4, equal_nan=True)
+
+    def test_no_cell_is_drawn_from_them_and_mean_expression_is_that_of_cells(self, two, body):
+        sets, folder = two
+        path = profiles(write(folder, **sets), body=body)
+        assert set(cells(GENES, names=["a", "body"], path=path).obs["set"]) == {"a"}
+        alone, both = (build(GENES, names=names, path=path) for names in (["a", "b"], ["a", "b", "body"]))
+        assert np.array_equal(alone.expression, both.expression)
+        with pytest.raises(DataNotFoundError, match="profiles"):
+            cells(GENES, names=["body"], path=path)
+
+    def test_order_of_profiles_and_genes_changes_nothing(self, two, body):
+        _, folder = two
+        random = np.random.default_rng(4)
+        mixed = body[random.permutation(7), random.permutation(6)].copy()
+        one, other = (
+            build(GENES, names=["body"], path=profiles(folder / str(i), body=adata)).coexpression
+            for i, adata in enumerate((body, mixed))
+        )
+        assert np.allclose(one, other, atol=1e-5, equal_nan=True)
+
+    def test_other_values_are_another_result(self, two, body):
+        _, folder = two
+        first = build(GENES, names=["body"], path=profiles(folder, body=body), cache=folder / "cache")
+        body.X[0, 0] *= 3
+        again = build(GENES, names=["body"], path=profiles(folder, body=body), cache=folder / "cache")
+        assert first.sha256 != again.sha256
+        assert not np.array_equal(first.coexpression, again.coexpression, equal_nan=True)
+
+
+def test_an_approved_symbol_outranks_an_alias_of_the_same_gene(tmp_path):
+    adata = counts([*GENES[:5], "MYB", "SFPI1"], 40, 8)  # the last is a former name of SPI1
+    for i, order in enumerate(([0, 1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1, 0])):
+        path = write(tmp_path / str(i), a=adata[:, order].copy())
+        mean = build(GENES, names=["a"], path=path).mean(["SPI1"])
+        assert np.allclose(mean, normalised(adata)[:, 1].mean(), atol=1e-5)
+
+
 class TestFiles:
     def test_missing_set(self, two):
         sets, folder = two

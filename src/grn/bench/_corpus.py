@@ -14,12 +14,12 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core import checks, sealed
-from grn._core.errors import GeneOverlapError
+from grn._core.errors import DataNotFoundError, GeneOverlapError
 from grn._core.files import file_errors, output_folder
 from grn._core.logging import progress
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.bench._corpus_pool import VERSION, Pool
-from grn.bench._corpus_sets import find, listed, read, unique
+from grn.bench._corpus_sets import find, is_profile, listed, profiled, read, unique
 from grn.datasets.local_files import sha256_of
 from grn.genes import versions
 
@@ -143,9 +143,11 @@ def build(
 
     In every data set the genes that are detected in at least 1 % of the cells, in at least 10 cells, and vary are
     correlated (Pearson, log1p of counts per 10 000 over all genes of the file; values on a log scale are taken as
-    they are). ``|Fisher z|``, with ``|r|`` cut at 0.99, loses its row and column effects (fitted off the diagonal,
-    so that every row sums to zero) and is divided by its spread. The result is averaged, each data set counting
-    the same, over those in which both genes are used. Mouse genes enter under their human ortholog.
+    they are); in a file of profiles (means over tissues, cell types or cell lines) all genes that vary, on log2(1 +
+    parts per million). ``|Fisher z|``, with ``|r|`` cut at 0.99, loses its row and column effects (fitted off the
+    diagonal, so that every row sums to zero) and is divided by its spread. The result is averaged over the data sets in
+    which both genes are used, each counting once and a file of profiles four times. Mouse genes enter under their human
+    ortholog.
 
     Parameters
     ----------
@@ -153,7 +155,8 @@ def build(
         Human symbols wanted, in any order. Effects and spread are those among these genes. Time and memory grow with
         the square of their number (49 data sets, 5000 genes: half a minute on one core, 1 GB, of which 0.1 GB stay).
     names
-        Data sets, files ``expression/<name>.h5ad``; by default those that ``mini`` was trained on.
+        Data sets, files ``expression/<name>.h5ad`` of cells or ``profiles/<name>.h5ad``; by default those that ``mini``
+        was trained on.
     path
         Folder of the data; by default ``grn.settings.data_dir``.
     cache
@@ -199,7 +202,10 @@ def build(
     if corpus is None:
         pool = Pool(len(wanted))
         for name in progress(list(paths), desc="corpus", show=show):
-            pool.add(*listed(*read(name, paths[name]), wanted))
+            if is_profile(paths[name]):
+                pool.add_profiles(*profiled(*read(name, paths[name]), wanted))
+            else:
+                pool.add(*listed(*read(name, paths[name]), wanted))
         corpus = Corpus(wanted, tuple(paths), key, *pool.result())
         if stored is not None:
             _store(stored, corpus)
@@ -267,7 +273,7 @@ def cells(
     rng: RNGLike = 0,
     show: bool | None = None,
 ) -> AnnData:
-    """Draw cells of the corpus, to stand in where a data set comes without expression.
+    """Draw cells of the corpus, to stand in where a data set comes without expression; profiles are no cells.
 
     Data sets list different genes. What a cell's data set does not list is filled with the values that the gene has
     in the drawn cells whose data set lists it, each used equally often up to one. Mean and spread of a gene are thus
@@ -324,7 +330,10 @@ def cells(
     per_set = checks.integer("per_set", per_set, least=1)
     if isinstance(genes, Corpus):
         genes, names = genes.genes, genes.sets if names is None else names
-    wanted, paths = unique(genes, "genes"), find(names, path)
+    wanted = unique(genes, "genes")
+    paths = {name: place for name, place in find(names, path).items() if not is_profile(place)}
+    if not paths:
+        raise DataNotFoundError("all data sets of the corpus are profiles; name one of cells, expression/<name>.h5ad.")
     seed = seed_of(rng)
     values, known, labels = [], [], []
     for name in progress(list(paths), desc="cells", show=show):

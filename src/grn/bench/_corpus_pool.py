@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-VERSION = 1  # of the computation below; part of every cache key
+VERSION = 2  # of the computation below; part of every cache key
 MIN_SHARE, MIN_CELLS = 0.01, 10
 LARGEST_R = 0.99
+# contexts, not cells, are what counts: a file of profiles weighs as much as this many data sets of cells
+PROFILE_WEIGHT = 4
 _BLOCK = 512
 
 
@@ -25,17 +27,24 @@ class Pool:
         self.sums[columns] += np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
         self.lists[columns] += 1
         seen = np.asarray((X > 0).sum(axis=0)).ravel() >= max(MIN_CELLS, MIN_SHARE * X.shape[0])
-        dense = X[:, seen].toarray()
+        self._pool(X[:, seen].toarray(), columns[seen], weight=1)
+
+    def add_profiles(self, X: np.ndarray, columns: np.ndarray) -> None:
+        """Take in profiles, dense; they have no part in the mean expression, which is that of cells."""
+        self._pool(X, columns, weight=PROFILE_WEIGHT)
+
+    def _pool(self, dense: np.ndarray, columns: np.ndarray, *, weight: int) -> None:
         varies = dense.std(axis=0, dtype=np.float64) > 1e-6
-        dense, at = dense[:, varies], columns[seen][varies]
+        dense, at = dense[:, varies], columns[varies]
         z = pair_scores(dense)
         if z is None:
             return
+        z *= np.float32(weight)
         self.n_sets[at] += 1
         for start in range(0, len(at), _BLOCK):
             rows = at[start : start + _BLOCK, None]
             self.total[rows, at] += z[start : start + _BLOCK]
-            self.count[rows, at] += 1
+            self.count[rows, at] += weight
 
     def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Co-expression, mean expression and number of data sets per gene."""

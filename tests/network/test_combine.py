@@ -73,8 +73,6 @@ class TestUnion:
         assert list(one.union(one).genes) == ["B", "A", "Z"]
 
     def test_refusals(self):
-        with pytest.raises(NetworkError, match="undirected"):
-            net(("A", "B", 1)).union(net(("A", "B", 1), directed=False))
         with pytest.raises(NetworkError, match="group"):
             net(("A", "B", 1)).union(Network(net(("A", "B", 1)).edges.assign(group="x")))
         with pytest.raises(ParameterError, match="nothing"):

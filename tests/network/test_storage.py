@@ -120,7 +120,7 @@ def test_other_objects():
 class TestVersions:
     def test_newer_is_refused(self, adata):
         bare().write(adata)
-        adata.uns["grn"]["schema"]["version"] = np.int64(2)
+        adata.uns["grn"]["schema"]["version"] = np.int64(3)
         with pytest.raises(NetworkError, match="upgrade"):
             Network.from_anndata(adata)
 

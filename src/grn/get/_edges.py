@@ -32,6 +32,7 @@ def edges(
     min_probability: float | None = None,
     max_q: float | None = None,
     min_stability: float | None = None,
+    direction: Names = None,
     top: int | None = None,
     top_per_source: int | None = None,
     top_per_target: int | None = None,
@@ -66,6 +67,9 @@ def edges(
         Largest ``qval``; edges without one are removed.
     min_stability
         Smallest ``stability``; edges without one are removed.
+    direction
+        One word or several of the column ``direction``, such as ``["motif", "prior", "response"]`` for edges whose
+        direction has evidence.
     top
         Number of strongest edges per group.
     top_per_source
@@ -107,6 +111,7 @@ def edges(
         min_probability=min_probability,
         max_q=max_q,
         min_stability=min_stability,
+        direction=direction,
         signed_only=signed_only,
     )
     if len(whole) and not len(net):
@@ -141,7 +146,7 @@ def network(
     ----------
     data
         AnnData or MuData with a network in ``uns[key]``, a Network, an edge table, or a list of these. A list is
-        merged: of an edge in several, the strongest row stays; all must be alike in direction and in having groups.
+        merged: of an edge in several, the strongest row stays; all must have groups or none.
     key
         Entry of ``uns``; unused for a Network or a table.
     group

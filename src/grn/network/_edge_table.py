@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from grn.network import _validate, schema
+from grn.network import _validate, direction, schema
 
 
 class EdgeTable:
@@ -19,14 +19,14 @@ class EdgeTable:
         edges: pd.DataFrame,
         *,
         genes: Iterable[str] | None = None,
-        directed: bool = True,
+        directed: bool | None = None,
         signed: bool | None = None,
         tested: bool = False,
         params: Mapping[str, Any] | None = None,
     ) -> None:
         self._edges = _validate.clean_edges(edges)
         self._genes = _validate.clean_genes(genes, self._edges)
-        self.directed = bool(directed)
+        self._directed = _validate.check_direction(self._edges, directed=directed)
         self.signed = _validate.check_signs(self._edges, signed=signed)
         self.tested = bool(tested)
         self._params: dict[str, Any] = schema.plain(schema.restored(params or {}))
@@ -45,6 +45,14 @@ class EdgeTable:
     def edges(self) -> pd.DataFrame:
         """Copy of the edge table; decoupler takes it as ``net`` if there is at most one group."""
         return self._edges.copy()
+
+    @property
+    def directed(self) -> bool:
+        """Whether more than the list of regulators tells the direction of at least one edge.
+
+        With a column ``direction``, which says it for every edge, it is read from there.
+        """
+        return direction.tells(self._edges["direction"]) if "direction" in self._edges else self._directed
 
     @property
     def genes(self) -> np.ndarray:
@@ -126,7 +134,7 @@ class EdgeTable:
         genes
             Other genes, in the order wanted for matrices.
         directed
-            Whether source and target differ in role.
+            Whether the direction of edges is known; ``None`` keeps what is said, or reads the column ``direction``.
         signed
             Whether weights carry a sign.
         tested
@@ -157,9 +165,14 @@ class EdgeTable:
             changed = type(self)(
                 self._edges if edges is None else edges,
                 genes=self._genes if genes is None else genes,
-                directed=self.directed if directed is None else directed,
+                directed=self._said(directed=directed, edges=edges),
                 signed=self.signed if signed is None else signed,
                 tested=self.tested if tested is None else tested,
             )
         changed._params = self._params if params is None else schema.plain(schema.restored(params))
         return changed
+
+    def _said(self, *, directed: bool | None, edges: pd.DataFrame | None) -> bool | None:
+        """What is said of the direction of a changed table; a column of its own says it itself."""
+        has_column = "direction" in (self._edges if edges is None else edges)
+        return directed if has_column or directed is not None else self.directed

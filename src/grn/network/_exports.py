@@ -8,16 +8,19 @@ import pandas as pd
 
 from grn._core import checks
 from grn._core.files import PathLike
-from grn.network import combine, convert, export
+from grn.network import combine, convert, direction, export
 from grn.network._edge_table import EdgeTable
 
 
 class Exports(EdgeTable):
     """Conversions of :class:`Network`; mixed into it to keep the class readable."""
 
-    def _graph_parts(self, *, isolated: bool) -> tuple[pd.DataFrame, list[str]]:
-        edges = convert.once_per_pair(self._edges, directed=self.directed)
-        return edges, convert.nodes_of(edges, self._genes, isolated=isolated)
+    def _graph_parts(self, *, isolated: bool) -> tuple[pd.DataFrame, list[str], bool]:
+        """Edges and nodes of a graph, and whether it has arrows: then an edge without direction is one each way."""
+        edges, points = direction.as_drawn(self._edges, directed=self.directed)
+        nodes = convert.nodes_of(edges, self._genes, isolated=isolated)
+        arrows = bool(points.any()) or (self.directed and not len(edges))
+        return (direction.both_ways(edges, points) if arrows else edges), nodes, arrows
 
     def to_networkx(self, *, isolated: bool = False) -> Any:
         """Convert to a networkx graph.
@@ -29,9 +32,10 @@ class Exports(EdgeTable):
 
         Returns
         -------
-        DiGraph (Graph when undirected; the Multi variant, keyed by group, when there are groups). Nodes carry
-        ``regulator``, edges all columns; values that are not finite are left out. In an undirected graph the
-        stronger of ``A -> B`` and ``B -> A`` stands for the pair.
+        DiGraph (Graph where no edge has a direction; the Multi variant, keyed by group, when there are groups). Nodes
+        carry ``regulator``, edges all columns; values that are not finite are left out. Of a pair without direction the
+        stronger of ``A -> B`` and ``B -> A`` counts: in a Graph it is the edge, in a DiGraph it stands in both
+        directions, with ``direction="none"``. Of a pair with a direction only the edges that have it are there.
 
         Raises
         ------
@@ -46,8 +50,8 @@ class Exports(EdgeTable):
         >>> net.to_networkx()["A"]["B"]["weight"]
         2.0
         """
-        edges, nodes = self._graph_parts(isolated=isolated)
-        return convert.build_networkx(edges, nodes, directed=self.directed, multi="group" in edges)
+        edges, nodes, arrows = self._graph_parts(isolated=isolated)
+        return convert.build_networkx(edges, nodes, directed=arrows, multi="group" in edges)
 
     def to_igraph(self, *, isolated: bool = False) -> Any:
         """Convert to an igraph graph.
@@ -60,15 +64,15 @@ class Exports(EdgeTable):
         Returns
         -------
         ``igraph.Graph`` with vertex attributes ``name`` and ``regulator`` and all columns as edge attributes; with
-        groups it has parallel edges.
+        groups it has parallel edges. Edges without direction are as in :meth:`to_networkx`.
 
         Raises
         ------
         MissingDependencyError
             igraph is not installed.
         """
-        edges, nodes = self._graph_parts(isolated=isolated)
-        return convert.build_igraph(edges, nodes, directed=self.directed)
+        edges, nodes, arrows = self._graph_parts(isolated=isolated)
+        return convert.build_igraph(edges, nodes, directed=arrows)
 
     def to_graphml(self, path: PathLike, *, isolated: bool = False) -> None:
         """Write GraphML, which Cytoscape, Gephi, networkx and igraph open.
@@ -82,15 +86,16 @@ class Exports(EdgeTable):
 
         Returns
         -------
-        None. Nodes carry ``name`` and ``regulator``, edges all columns; values that are not finite are left out.
+        None. Nodes carry ``name`` and ``regulator``, edges all columns; values that are not finite are left out. Edges
+        without direction are as in :meth:`to_networkx`.
 
         Raises
         ------
         StorageError
             Nothing can be written there; a file of that name is then as before.
         """
-        edges, nodes = self._graph_parts(isolated=isolated)
-        export.write_graphml(path, edges, nodes, directed=self.directed)
+        edges, nodes, arrows = self._graph_parts(isolated=isolated)
+        export.write_graphml(path, edges, nodes, directed=arrows)
 
     def to_cytoscape(self, path: PathLike, *, isolated: bool = False) -> None:
         """Write Cytoscape.js JSON (``.cyjs``).
@@ -104,15 +109,16 @@ class Exports(EdgeTable):
 
         Returns
         -------
-        None. The file has ``elements`` with ``nodes`` and ``edges``, as Cytoscape and ``cytoscape.js`` take them.
+        None. The file has ``elements`` with ``nodes`` and ``edges``, as Cytoscape and ``cytoscape.js`` take them. Edges
+        without direction are as in :meth:`to_networkx`.
 
         Raises
         ------
         StorageError
             Nothing can be written there; a file of that name is then as before.
         """
-        edges, nodes = self._graph_parts(isolated=isolated)
-        export.write_cytoscape(path, edges, nodes, directed=self.directed, multi="group" in edges)
+        edges, nodes, arrows = self._graph_parts(isolated=isolated)
+        export.write_cytoscape(path, edges, nodes, directed=arrows, multi="group" in edges)
 
     def regulon_edges(self, *, min_targets: int = 1, signed: bool = True) -> pd.DataFrame:
         """Edges as named gene sets, in the form decoupler takes.

@@ -27,13 +27,16 @@ class Network(Origins, Exports):
     edges
         DataFrame with the columns ``source``, ``target`` (names) and ``weight`` (finite; sign * strength when the
         sign is known, else a strength). Optional columns: ``sign`` (1, -1, NaN), ``probability``, ``pval``, ``qval``
-        (in [0, 1]), ``score``, ``stability``, ``group``, ``region``, ``lag``; further columns of numbers, booleans
-        or strings are kept. Each (group, source, target) occurs once. Self-loops are kept and counted.
+        (in [0, 1]), ``score``, ``stability``, ``direction`` (what tells that the source regulates the target and not
+        the other way: ``"motif"``, ``"prior"``, ``"response"``, ``"role"`` or ``"none"``), ``group``, ``region``,
+        ``lag``; further columns of numbers, booleans or strings are kept. Each (group, source, target) occurs once.
+        Self-loops are kept and counted.
     genes
         All genes that could have had an edge, in the order wanted for matrices; default: the names in the table,
         sorted.
     directed
-        Whether source and target differ in role. In an undirected network both ``A -> B`` and ``B -> A`` may be listed.
+        Whether something tells the direction of edges. ``None`` reads the column ``direction``, and says yes where
+        there is none: then the table itself says so. An undirected network may list both ``A -> B`` and ``B -> A``.
     signed
         Whether weights carry a sign; ``None`` looks for negative weights and known signs.
     tested
@@ -68,6 +71,7 @@ class Network(Origins, Exports):
         min_probability: float | None = None,
         max_q: float | None = None,
         min_stability: float | None = None,
+        direction: Names = None,
         top: int | None = None,
         top_per_source: int | None = None,
         top_per_target: int | None = None,
@@ -94,6 +98,9 @@ class Network(Origins, Exports):
             Largest ``qval``; edges without one are removed.
         min_stability
             Smallest ``stability``; edges without one are removed.
+        direction
+            One word or several of the column ``direction``, such as ``["motif", "prior", "response"]`` for edges whose
+            direction has evidence.
         top
             Number of strongest edges per group.
         top_per_source
@@ -135,6 +142,7 @@ class Network(Origins, Exports):
             max_q=max_q,
             min_stability=min_stability,
         )
+        mask &= filters.select_directions(edges, direction)
         if signed_only:
             mask &= np.isfinite(combine.known_signs(edges, signed=self.signed))
         passing = edges[mask]
@@ -194,7 +202,7 @@ class Network(Origins, Exports):
         Parameters
         ----------
         networks
-            At least one network; all directed or all undirected, all with groups or all without.
+            At least one network; all with groups or all without.
 
         Returns
         -------

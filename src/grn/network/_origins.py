@@ -25,7 +25,7 @@ class Origins(EdgeTable):
         target: str = "target",
         weight: str | None = "weight",
         genes: Iterable[str] | None = None,
-        directed: bool = True,
+        directed: bool | None = None,
         signed: bool | None = None,
     ) -> Self:
         """Build a network from a table with other column names.
@@ -115,7 +115,7 @@ class Origins(EdgeTable):
         A new Network.
         """
         edges = convert.networkx_to_edges(graph, weight=weight)
-        return cls(edges, genes=graph.nodes, directed=graph.is_directed())
+        return cls(edges, genes=graph.nodes, directed=None if "direction" in edges else graph.is_directed())
 
     @classmethod
     def from_anndata(cls, adata: Any, key: str = "grn") -> Self:
@@ -148,7 +148,7 @@ class Origins(EdgeTable):
             return cls(
                 record["edges"],
                 genes=record.get("genes"),
-                directed=bool(stored["directed"]),
+                directed=None if "direction" in record["edges"] else bool(stored["directed"]),
                 signed=None if signed is None else bool(signed),
                 tested=bool(stored.get("tested", False)),
                 params=record["params"],

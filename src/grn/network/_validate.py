@@ -9,10 +9,12 @@ import pandas as pd
 
 from grn._core.errors import NetworkError
 from grn._core.names import WHY, unstorable
+from grn._core.near import did_you_mean
 from grn._kernels.ties import merged
+from grn.network.direction import WORDS, tells
 
 REQUIRED = ("source", "target", "weight")
-OPTIONAL = ("sign", "probability", "score", "pval", "qval", "stability", "group", "region", "lag")
+OPTIONAL = ("sign", "probability", "score", "pval", "qval", "stability", "direction", "group", "region", "lag")
 _FLOATS = ("weight", "sign", "probability", "score", "pval", "qval", "stability")
 _UNIT_INTERVAL = ("probability", "pval", "qval")
 
@@ -139,6 +141,8 @@ def _check_columns(edges: pd.DataFrame) -> None:
 def _column(column: pd.Series, name: str) -> pd.Series:
     if name in {"source", "target", "group"}:
         return _labels(column, name, keep_order=name == "group", allow_missing=False)
+    if name == "direction":
+        return _direction(column)
     if name in _FLOATS:
         return pd.Series(_floats(column, name))
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -165,6 +169,32 @@ def _labels(column: pd.Series, name: str, *, keep_order: bool, allow_missing: bo
     position = pd.Index(ordered, dtype=object).get_indexer(categories)
     codes = np.append(position, -1)[labels.codes]
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(ordered, dtype=object)))
+
+
+def _direction(column: pd.Series) -> pd.Series:
+    """Words for what tells a direction, strongest evidence first."""
+    words = _labels(column, "direction", keep_order=False, allow_missing=False)
+    unknown = sorted(set(words.cat.categories) - {*WORDS})
+    if unknown:
+        raise NetworkError(
+            f"column 'direction' holds {examples(unknown)}; it says what tells the direction of an edge: "
+            f"{', '.join(WORDS)}.{did_you_mean(unknown[0], WORDS)} Put other remarks into another column."
+        )
+    return words.cat.set_categories(pd.Index([word for word in WORDS if word in words.cat.categories], dtype=object))
+
+
+def check_direction(edges: pd.DataFrame, *, directed: bool | None) -> bool:
+    """Return whether the network is directed; what is said must agree with a column ``direction``."""
+    if "direction" not in edges:
+        return True if directed is None else bool(directed)
+    made = tells(edges["direction"])
+    if directed is not None and bool(directed) != made and len(edges):
+        there = ", ".join(edges["direction"].cat.categories)
+        raise NetworkError(
+            f"directed={directed} was passed but the column direction says {there}; leave directed=None, which reads "
+            "the column, or drop the column."
+        )
+    return made
 
 
 def _floats(column: pd.Series, name: str) -> np.ndarray:

@@ -29,12 +29,14 @@ def union_parts(networks: Sequence[EdgeTable]) -> dict[str, Any]:
     signed = any(net.signed for net in networks)
     write_sign = len({net.signed for net in networks}) > 1
     tables = [_with_sign(net) if write_sign else net.edges for net in networks]
+    if any("direction" in table for table in tables) or len({net.directed for net in networks}) > 1:
+        tables = [_with_direction(table, directed=net.directed) for table, net in zip(tables, networks, strict=True)]
     filled = [table for table in tables if len(table)] or tables[:1]
     both = clean_edges_of(filled, _same_or_sorted([net.groups for net in networks]))
     return {
         "edges": both,
         "genes": _same_or_sorted([list(net.genes) for net in networks]),
-        "directed": networks[0].directed,
+        "directed": None if "direction" in both else networks[0].directed,
         "signed": signed,
         "tested": all(net.tested for net in networks),
         "params": _merge_params(networks),
@@ -89,11 +91,14 @@ def _with_sign(net: EdgeTable) -> pd.DataFrame:
     return table
 
 
+def _with_direction(table: pd.DataFrame, *, directed: bool) -> pd.DataFrame:
+    """What tells the direction of edges; of a directed network that does not say, it is what was known before."""
+    return table if "direction" in table else table.assign(direction="prior" if directed else "none")
+
+
 def _check_same_kind(networks: Sequence[EdgeTable]) -> None:
     if not networks:
         raise ParameterError("there is nothing to merge; pass at least one Network.")
-    if len({net.directed for net in networks}) > 1:
-        raise NetworkError("directed and undirected networks cannot be merged; rebuild one with the other's directed=.")
     filled = [net for net in networks if len(net)]
     if len({"group" in net._edges for net in filled}) > 1:
         raise NetworkError(

@@ -58,18 +58,6 @@ def _is_given(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def once_per_pair(edges: pd.DataFrame, *, directed: bool) -> pd.DataFrame:
-    """In an undirected network, of A - B and B - A keep the stronger row (per group)."""
-    if directed:
-        return edges
-    source, target = edges["source"].astype(str).to_numpy(object), edges["target"].astype(str).to_numpy(object)
-    swap = source > target
-    pairs = pd.DataFrame({"a": np.where(swap, target, source), "b": np.where(swap, source, target)})
-    if "group" in edges:
-        pairs["group"] = edges["group"].to_numpy()
-    return edges[~pairs.duplicated().to_numpy()]
-
-
 def nodes_of(edges: pd.DataFrame, genes: np.ndarray, *, isolated: bool) -> list[str]:
     """Names of the nodes to export, in the order of ``genes``."""
     if isolated:

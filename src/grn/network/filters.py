@@ -13,6 +13,7 @@ from grn._core.labels import asked
 from grn._core.logging import logger
 from grn._core.near import did_you_mean
 from grn.network._validate import examples
+from grn.network.direction import WORDS
 
 Names = str | Iterable[str] | None
 
@@ -51,6 +52,21 @@ def select_groups(edges: pd.DataFrame, group: Names) -> np.ndarray:
         valid = ", ".join(map(repr, edges["group"].cat.categories))
         raise GroupError(f"the network has no group {examples(unknown)}; it has {valid or 'no edges'}.")
     return in_categories(edges["group"], wanted)
+
+
+def select_directions(edges: pd.DataFrame, words: Names) -> np.ndarray:
+    """Mask of the rows whose direction is told by one of some words."""
+    if words is None:
+        return np.ones(len(edges), dtype=bool)
+    wanted = [words] if isinstance(words, str) else list(words)
+    for word in wanted or [""]:
+        checks.word("direction", word, WORDS)
+    if "direction" not in edges:
+        raise NetworkError(
+            f"direction= needs the column 'direction'; the network has {', '.join(edges.columns)}. It is written by "
+            "grn.tl.infer_network(adata)."
+        )
+    return in_categories(edges["direction"], set(wanted))
 
 
 def in_categories(column: pd.Series, wanted: set[str]) -> np.ndarray:

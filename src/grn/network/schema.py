@@ -13,7 +13,7 @@ from grn._core.entries import UnsEntry, entry_of
 from grn._core.errors import NetworkError, ParameterError
 from grn._core.labels import keyed, labelled
 
-VERSION = 1
+VERSION = 2
 ORIENTATION = "source regulates target"
 # names of the arguments that were None; every other argument is stored under its own name
 UNSET = "unset"
@@ -142,7 +142,11 @@ def _again(key: object) -> str:
 
 
 def _check_version(entry: UnsEntry, schema: Mapping[str, Any]) -> None:
-    """Layout 0 is a bare edge table, possibly with params and flags; what it does not say is taken as directed."""
+    """Refuse layouts of later versions; older ones are read as they are.
+
+    Layout 0 is a bare edge table, possibly with params and flags; what it does not say is taken as directed. Layout 1
+    has no column ``direction``: its flag holds for all edges.
+    """
     version = schema.get("version", 0)
     try:
         number = int(version)

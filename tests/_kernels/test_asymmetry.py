@@ -1,0 +1,101 @@
+"""Planted directions are found, and none in matrices that are symmetric but for what says nothing."""
+
+import numpy as np
+import pytest
+
+from grn._kernels.asymmetry import FEWEST, asymmetry
+
+
+def symmetric(n, rng):
+    couplings = rng.normal(size=(n, n))
+    return (couplings + couplings.T) / 2
+
+
+def planted(n, rng, *, share=0.1):
+    """Signed effects of a network without cycles under shuffled names, and its edges."""
+    order = rng.permutation(n)
+    edges = np.triu(rng.random((n, n)) < share, 1)[np.ix_(order, order)]
+    return edges * rng.choice([-1, 1], size=(n, n)) * rng.uniform(0.5, 1.5, size=(n, n)), edges
+
+
+@pytest.mark.parametrize("n", [40, 150])
+@pytest.mark.parametrize("coupled", [0.0, 0.2])
+def test_planted_directions_are_recovered(n, coupled):
+    """Also where every pair is coupled both ways beside it, and genes are loud and sensitive in different degree."""
+    rng = np.random.default_rng(n)
+    effects, edges = planted(n, rng)
+    gain, node = np.exp(0.3 * rng.normal(size=(n, 1))), rng.normal(size=(2, n))
+    response = gain * (effects + coupled * symmetric(n, rng) + 0.05 * rng.normal(size=(n, n)))
+    result = asymmetry(response + node[0][:, None] + node[1])
+    assert (result.stronger & edges).sum() > 0.6 * edges.sum()
+    assert (result.stronger & ~edges).sum() <= 0.02 * result.stronger.sum()
+    assert not (result.stronger & result.stronger.T).any()
+    assert result.share > 0.25
+
+
+@pytest.mark.parametrize("n", [20, 60, 200])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_nothing_is_claimed_of_symmetric_responses(n, seed):
+    rng = np.random.default_rng(seed)
+    couplings, noise = symmetric(n, rng), rng.normal(size=(n, n))
+    loud, sensitive = np.exp(0.7 * rng.normal(size=(2, n)))
+    factors = rng.normal(size=(n, 3))
+    cases = {
+        "exact": couplings,
+        "rounded": couplings.astype(np.float32) * np.float32(1 + 1e-6),
+        "means of genes": couplings + rng.normal(size=(n, 1)) + rng.normal(size=n),
+        "loud and sensitive genes": loud[:, None] * couplings * sensitive,
+        "of low rank": factors @ factors.T,
+        "noise": couplings + 0.1 * noise,
+        "much noise": couplings + noise,
+        "nothing but noise": noise,
+        "noise in proportion": couplings * (1 + 0.1 * noise),
+        "opposite signs": couplings * np.where(np.triu(np.ones((n, n))) > 0, 1, -1),
+        "zero": np.zeros((n, n)),
+        "means alone": rng.normal(size=(n, 1)) + rng.normal(size=n),
+    }
+    for name, response in cases.items():
+        # of N pairs of Gaussian noise one may pass now and then
+        assert asymmetry(response).stronger.sum() <= max(2, n**2 / 4000), name
+    for name in ("exact", "rounded", "means of genes", "of low rank"):
+        result = asymmetry(cases[name])
+        assert result.share < 1e-6 and result.correlation > 0.999, name
+    assert 0.35 < asymmetry(noise).share < 0.6
+
+
+def test_the_share_is_that_of_the_antisymmetric_part():
+    rng = np.random.default_rng(3)
+    antisymmetric = rng.normal(size=(50, 50))
+    antisymmetric -= antisymmetric.T
+    result = asymmetry(antisymmetric)
+    assert result.share == pytest.approx(1) and result.correlation == pytest.approx(-1)
+    assert result.pairs == 50 * 49 // 2
+
+
+def test_order_scale_transpose_and_diagonal_do_not_matter():
+    rng = np.random.default_rng(4)
+    effects, _ = planted(60, rng)
+    response = effects + 0.05 * rng.normal(size=(60, 60))
+    result, order = asymmetry(response), rng.permutation(60)
+    assert result.stronger.any()
+    other = asymmetry(-3e-7 * (response + 1e6 * np.eye(60))[np.ix_(order, order)])
+    np.testing.assert_array_equal(other.stronger, result.stronger[np.ix_(order, order)])
+    assert other.share == pytest.approx(result.share)
+    np.testing.assert_array_equal(asymmetry(response.T).stronger, result.stronger.T)
+
+
+def test_pairs_without_a_response_are_left_aside():
+    rng = np.random.default_rng(5)
+    effects, edges = planted(60, rng)
+    response = effects + 0.05 * rng.normal(size=(60, 60))
+    unread = rng.random((60, 60)) < 0.1
+    unread[7] = True
+    result = asymmetry(np.where(unread, np.nan, response))
+    assert not result.stronger[unread | unread.T].any()
+    assert (result.stronger & edges).sum() > 0.5 * (edges & ~unread & ~unread.T).sum()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, FEWEST - 1])
+def test_few_genes_tell_nothing(n):
+    result = asymmetry(np.triu(np.ones((n, n))))
+    assert result.stronger.shape == (n, n) and not result.stronger.any() and np.isnan(result.share)

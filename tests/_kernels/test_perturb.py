@@ -117,6 +117,26 @@ def test_a_perturbation_to_the_base_value_is_no_perturbation(toy):
     assert found.abs().max() < 1e-14
 
 
+@pytest.mark.parametrize("batch", [1, 3, 5, 7, 100])
+def test_sources_may_be_compared_with_cells_of_their_own(toy, batch):
+    resting = torch.tensor([0.3, -1.0, 2.0, 0.0], dtype=torch.float64)
+    (found,) = collect(perturb(toy.respond, toy.base, COLUMNS, GRID, batch=batch, resting=resting))
+    assert max(toy.plain) <= batch and sum(toy.plain) == len(COLUMNS) * (len(GRID) + 1)
+    toy.plain.clear()
+    given = {"batch": batch, "resting": resting}
+    joint = collect(perturb_and_gradient(toy.respond, toy.respond_dual, toy.base, COLUMNS, GRID, **given))
+    assert sum(toy.plain) == len(COLUMNS)
+    response, slope = toy.expected(GRID)
+    origin = torch.tanh(toy.base @ toy.W)
+    for s, column in enumerate(COLUMNS):
+        rest = torch.tanh(toy.cell(column, float(resting[s]), moving=False) @ toy.W)
+        response[s] += (origin - rest)[:, None]
+    torch.testing.assert_close(found, response, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(joint[0], response, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(joint[1], slope, rtol=1e-12, atol=1e-12)
+    assert not list(perturb(toy.respond, toy.base, COLUMNS[:0], GRID, batch=batch, resting=resting[:0]))
+
+
 @given(S=st.integers(1, 6), M=st.integers(1, 4), moving=st.booleans(), own=st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_virtual_cells_differ_from_the_base_in_one_gene(S, M, moving, own):

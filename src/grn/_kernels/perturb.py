@@ -1,7 +1,8 @@
 """The two probes of a frozen model, on bare tensors.
 
 Both walk over virtual cells that differ from a base cell in one gene. For sources
-S and grid points M, virtual value perturbation costs S * M + 1 forward passes;
+S and grid points M, virtual value perturbation costs S * M + 1 forward passes, or
+S * (M + 1) where every source is compared with a cell of its own;
 the gradient trajectory costs S * T dual passes (about three forwards each), each
 giving the derivative of *all* targets. When both are wanted on one grid, a dual
 pass yields both, since its primal output is the perturbed response.
@@ -85,19 +86,25 @@ def blocks(
 
 
 def perturb(
-    respond: Respond, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int
+    respond: Respond, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int, resting: Tensor | None = None
 ) -> Iterator[tuple[int, Tensor]]:
     """Virtual value perturbation ``M(v, g_i <- v_p) - M(v)``.
+
+    Parameters
+    ----------
+    resting
+        Values of the sources (S,) in the cells that their responses are compared with, ``M(v, g_i <- v_b)``; ``None``
+        compares all of them with the base cell itself.
 
     Yields
     ------
     tuple
         First source of the block and the responses (s, R, M).
     """
-    origin = respond(base[None])[0]
+    origins = _origins(respond, base, columns, resting, batch)
     for start, values, _ in blocks(base, columns, grid, batch):
-        out = _chunked(respond, values, batch)
-        yield start, _cube(out - origin, grid.shape[-1])
+        out = _cube(_chunked(respond, values, batch), grid.shape[-1])
+        yield start, out - origins[start : start + len(out)].unsqueeze(-1)
 
 
 def gradient(
@@ -162,19 +169,35 @@ def reverse_gradient(
 
 
 def perturb_and_gradient(
-    respond: Respond, respond_dual: RespondDual, base: Tensor, columns: Tensor, grid: Tensor, *, batch: int
+    respond: Respond,
+    respond_dual: RespondDual,
+    base: Tensor,
+    columns: Tensor,
+    grid: Tensor,
+    *,
+    batch: int,
+    resting: Tensor | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Both probes on one grid for the price of the gradient trajectory.
+    """Both probes on one grid for the price of the gradient trajectory; ``resting`` as in :func:`perturb`.
 
     Yields
     ------
     tuple
         First source of the block, responses (s, R, M) and derivatives (s, R, M).
     """
-    origin = respond(base[None])[0]
+    origins = _origins(respond, base, columns, resting, batch)
     for start, values, tangents in blocks(base, columns, grid, batch):
-        out, tangent = _chunked_dual(respond_dual, values, tangents, batch)
-        yield start, _cube(out - origin, grid.shape[-1]), _cube(tangent, grid.shape[-1])
+        out, tangent = (_cube(x, grid.shape[-1]) for x in _chunked_dual(respond_dual, values, tangents, batch))
+        yield start, out - origins[start : start + len(out)].unsqueeze(-1), tangent
+
+
+def _origins(respond: Respond, base: Tensor, columns: Tensor, resting: Tensor | None, batch: int) -> Tensor:
+    """Responses (S, R) of the cells that those of the sources are compared with."""
+    if resting is None:
+        return respond(base[None]).expand(len(columns), -1)
+    if not len(columns):
+        return base.new_empty(0, 0)
+    return _chunked(respond, grid_cells(base, columns, resting[:, None])[0], batch)
 
 
 def _chunked(respond: Respond, values: Tensor, batch: int) -> Tensor:

@@ -15,6 +15,7 @@ from grn._core.errors import ParameterError
 from grn._core.near import did_you_mean
 from grn.models._lpm_network import CONTROL, DIRECTION, LPMNetwork, Symbols
 from grn.models._published_model import About, Published
+from grn.models._unknown import unknown
 from grn.models.protocol import Moments, Panel, ValueScale, in_order
 
 GRID = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
@@ -24,6 +25,8 @@ Self = TypeVar("Self", bound="PathModel")
 
 class PathModel(Published):
     """Reads z = P_control + sum_i t_i (P_i - P_control) for the values t of a panel.
+
+    No expression is shown in the first place, so an unknown gene (NaN) is one on which nobody intervened, of weight 0.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class PathModel(Published):
 
     family = "lpm"
     gradient_kind = "embedding_path"
-    capabilities = frozenset({"value", "gradient", "embedding", "context"})
+    capabilities = frozenset({"value", "gradient", "unknown", "embedding", "context"})
     value_scale = ValueScale("path weight of LPM (0 control, 1 intervention)", 0.0, GRID, GRID, -1.0, 1.0)
     pair_embedding = "halves"
     network: LPMNetwork
@@ -158,6 +161,7 @@ class PathModel(Published):
 
     def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
         """See :class:`grn.models.FoundationModel`; ``context`` holds positions in ``contexts``, averaged over."""
+        values = values.masked_fill(unknown(values), 0.0)
         self._check(panel, values)
         return Published.respond(self._at(context), panel, values)
 
@@ -165,6 +169,7 @@ class PathModel(Published):
         self, panel: Panel, values: Tensor, tangents: Tensor, *, context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """See :class:`grn.models.FoundationModel`; ``context`` as in ``respond``."""
+        values = values.masked_fill(unknown(values), 0.0)
         self._check(panel, values)
         self._check(panel, tangents)
         return Published.respond_dual(self._at(context), panel, values, tangents)

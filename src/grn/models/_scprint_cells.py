@@ -80,7 +80,9 @@ class CellReader(Published):
         """Set what can be read: an embedding per class, and the labels that have names."""
         self.labels = labels_of(layout, hyper)
         self.cell_readouts = ("mean", *(["classes"] if layout.classes else []), *layout.classes)
-        self.capabilities = Published.capabilities | {"cells", "denoise"} | ({"labels"} if self.labels else set())
+        self.capabilities = (
+            Published.capabilities | {"unknown", "cells", "denoise"} | ({"labels"} if self.labels else set())
+        )
 
     def classify_cells(
         self,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from grn.models._blocks import BlockConfig, Stack
+from grn.models._unknown import unknown
 
 ENCODER_LIMIT = 1e5  # encoder input above counts as this
 DISPERSION_LIMIT = 15.0  # of the logarithm
@@ -177,9 +178,13 @@ class ScPRINTNetwork(nn.Module):
         return counts / torch.where(total > 0, total, torch.ones_like(total))
 
     def tokens(self, ids: Tensor, x: Tensor, depth: Tensor) -> Tensor:
-        """Input tokens (B, n_cell + n, d) of genes (n,) or (B, n), encoder input (B, n) and depth (B,)."""
-        dtype = self.gene_encoder.weight.dtype
-        genes = self.gene_encoder(ids) + self.expr_encoder(x.to(dtype))
+        """Input tokens (B, n_cell + n, d) of genes (n,) or (B, n), encoder input (B, n) and depth (B,).
+
+        Where the encoder input is NaN, a token has no encoding of it.
+        """
+        dtype, hidden = self.gene_encoder.weight.dtype, unknown(x)
+        encoded = self.expr_encoder(x.masked_fill(hidden, 0.0).to(dtype))
+        genes = self.gene_encoder(ids) + encoded.masked_fill(hidden.unsqueeze(-1), 0.0)
         if self.position is not None:
             genes = genes + self.position.flatten(1)[ids]
         cells = self.class_encoder.weight.expand(len(x), -1, -1)

@@ -44,18 +44,23 @@ from grn.models._model_file import save_pickled
 from grn.models._published_model import About, Published, counts_of, tokens_of
 from grn.models._random import random_state
 from grn.models._sentences import Batch, Sentence
+from grn.models._unknown import unknown
 from grn.models.protocol import Moments, Panel, ValueScale
 
 GRID = (0.0, 0.5, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 # mouse ids begin with ENSMUSG, so the starts exclude each other
 STARTS = {"human": "ENSG", "mouse": "ENSMUSG"}
-SPECIAL = ("<pad>", "<mask>")
+SPECIAL = ("<pad>", MASK := "<mask>")
+# value of a masked gene
+MASK_VALUE = -1.0
 
 
 class GeneCompass(Published):
     """GeneCompass behind the protocol; see :class:`grn.models.FoundationModel`.
 
-    Values are ``log2(1 + count / median of the gene)``; in the virtual cell all genes are at 1, their median.
+    Values are ``log2(1 + count / median of the gene)``; in the virtual cell all genes are at 1, their median. In the
+    place of an unknown gene (NaN) stands what hides a gene in training, the token ``<mask>`` with the value -1. There
+    the value head answers for no gene in particular, so only the read-out ``"logit"`` takes unknown genes.
 
     Parameters
     ----------
@@ -106,6 +111,7 @@ class GeneCompass(Published):
         offers = {"attention", "embedding", "cells"}
         if (parts.values or self.rerank) and (parts.value or parts.logit):
             offers |= {"value", "gradient"} if parts.values else {"value"}
+            offers |= {"unknown"} if self.readout == "logit" and MASK in self.tokens else set()
         return frozenset(offers)
 
     @property
@@ -134,9 +140,13 @@ class GeneCompass(Published):
 
     def sequence(self, panel: Panel, values: Tensor) -> Tensor:
         """Input of the layers (B, special + n, d)."""
-        net = self.network
-        ids = panel.tokens.to(self.device)
-        return net.tokens(ids, values, mouse=self.mouse, positions=self.positions(values), alpha=net.alpha)
+        net, ids = self.network, panel.tokens.to(self.device)
+        hidden = unknown(values)
+        positions = self.positions(values.masked_fill(hidden, self.value_scale.baseline))
+        if MASK in self.tokens and bool(hidden.any()):
+            ids = ids.expand_as(hidden).masked_fill(hidden, self.tokens[MASK])
+            values = values.masked_fill(hidden, MASK_VALUE)
+        return net.tokens(ids, values, mouse=self.mouse, positions=positions, alpha=net.alpha)
 
     def read(self, panel: Panel, values: Tensor) -> Tensor:
         """See :class:`grn.models.FoundationModel`."""

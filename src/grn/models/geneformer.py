@@ -42,6 +42,7 @@ from grn.models._perturbed_sentences import SentenceLayout
 from grn.models._published_model import About, Published, tokens_of
 from grn.models._random import random_state
 from grn.models._sentences import Batch, Sentence
+from grn.models._unknown import unknown
 from grn.models.protocol import Moments, Panel, ValueScale
 
 GRID = (0.0, 0.125, 0.25, 0.375, 0.625, 0.75, 0.875, 1.0)
@@ -51,7 +52,8 @@ class Geneformer(Published):
     """Geneformer behind the protocol; see :class:`grn.models.FoundationModel`.
 
     Values are relative ranks: 1 first (highest expression), 0 last, negative not in the cell. The virtual cell has all
-    genes of the panel in the order of the vocabulary, see :meth:`virtual_cell`.
+    genes of the panel in the order of the vocabulary, see :meth:`virtual_cell`. Unknown genes (NaN) stand in that order
+    too, each as the token ``<mask>``: the model sees that there is a gene, and not which.
 
     Parameters
     ----------
@@ -96,6 +98,8 @@ class Geneformer(Published):
         self.layer = layer
         if network.head is None and self.readout != "shift":
             self.capabilities = frozenset({"attention", "embedding", "cells"})
+        elif self.readout != "shift":  # how far a mask turns says nothing of the gene behind it
+            self.capabilities = self.capabilities | {"unknown"}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -134,7 +138,9 @@ class Geneformer(Published):
             raise self.lacks("head to predict genes with; load it with params={'readout': 'shift'}")
         values = values.to(self.device, torch.float32)
         tokens, targets = tokens_of(panel, self.device)
-        order, lengths = orders(values)
+        hidden = unknown(values)
+        ids = tokens.expand_as(hidden).masked_fill(hidden, self.special["<mask>"])  # (B, n)
+        order, lengths = orders(torch.where(hidden, self.virtual_cell(panel), values))
         kind = self.network.word.weight.dtype
         primal = torch.full((len(values), len(targets)), float("nan"), dtype=kind, device=self.device)
         tangent = primal.clone()
@@ -147,7 +153,7 @@ class Geneformer(Published):
             place = torch.full_like(order[rows], -1).scatter_(1, columns, _steps(columns))[:, targets]
             row, target = (place >= 0).nonzero(as_tuple=True)
             asked = RankedPanel(row, place[row, target], targets[target], tokens)
-            dual = forward_ad.unpack_dual(self._read(tokens[columns], moves, asked))
+            dual = forward_ad.unpack_dual(self._read(ids[rows].gather(1, columns), moves, asked))
             at = (rows[row], target)
             primal[at] = dual.primal
             tangent[at] = 0.0 if dual.tangent is None else dual.tangent
@@ -166,16 +172,25 @@ class Geneformer(Published):
         return self.network.logit(x, gene) if self.readout == "logit" else self.network.log_prob(x, gene)
 
     def _masked(self, tokens: Tensor, moves: Tensor | None, asked: RankedPanel) -> Tensor:
-        """Log probability of every gene asked for where a mask stands in its place: one pass for each."""
-        parts = []
-        for part in torch.arange(len(asked.row), device=tokens.device).split(max(8, len(tokens))):
+        """Log probability of every gene asked for where a mask stands in its place: one pass for each, unless it does.
+
+        Genes that are unknown are masked already, and one pass serves all of them.
+        """
+        mask, gene = self.special["<mask>"], asked.panel[asked.column]
+        hidden = tokens[asked.row, asked.place] == mask
+        already, others = (which.nonzero().squeeze(-1) for which in (hidden, ~hidden))
+        parts = [tokens.new_zeros(0, dtype=torch.float32)]
+        if len(already):
+            x = self._hidden(tokens, moves)[asked.row[already], asked.place[already]]
+            parts.append(self.network.log_prob(x, gene[already]))
+        for part in others.split(max(8, len(tokens))) if len(others) else ():
             row, place = asked.row[part], asked.place[part]
             each = torch.arange(len(part), device=tokens.device)
             ids = tokens[row]
-            ids[each, place] = self.special["<mask>"]
+            ids[each, place] = mask
             x = self._hidden(ids, None if moves is None else moves[row])[each, place]
-            parts.append(self.network.log_prob(x, asked.panel[asked.column[part]]))
-        return torch.cat(parts) if parts else tokens.new_zeros(0, dtype=torch.float32)
+            parts.append(self.network.log_prob(x, gene[part]))
+        return torch.cat(parts)[torch.cat([already, others]).argsort()]
 
     def sequence(self, tokens: Tensor) -> Tensor:
         """Token ids (B, n) of cells (B, m): in V2 the tokens of the cell and of its end around them."""

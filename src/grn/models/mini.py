@@ -37,6 +37,7 @@ from grn._kernels import dual
 from grn._kernels.attention import attend, attention_weights
 from grn.models._bounds import check_panel
 from grn.models._sentences import readout_of, shown
+from grn.models._unknown import among_shown, places
 from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
 from grn.models.steady import Steady
 
@@ -243,7 +244,7 @@ class Mini(Steady):
 
     gene_id_kind = "symbol"
     value_scale = SCALE
-    capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
+    capabilities = frozenset({"value", "gradient", "unknown", "attention", "embedding", "cells"})
     cell_readouts = ("factors",)
     gradient_kind = "exact"
     network: MiniNetwork
@@ -294,9 +295,16 @@ class Mini(Steady):
         return resolve_panel(self._vocabulary, sources, targets, max_genes=self.max_genes, order=order)
 
     def respond(self, panel: Panel, values: Tensor, *, context: Tensor | None = None) -> Tensor:
-        """See :class:`grn.models.FoundationModel`; ``context`` is not used."""
+        """See :class:`grn.models.FoundationModel`; unknown genes are no tokens, ``context`` is not used."""
         tokens, targets = panel.tokens.to(self.device), panel.tgt_pos.to(self.device)
-        return cast(Tensor, self.network(tokens, values, tokens[targets], targets))
+
+        def read(columns: Tensor, shown: Tensor) -> Tensor:
+            own = places(columns, targets, len(tokens))
+            if not len(columns):  # a gene of value 0 that no query sees says as little as none
+                columns, shown, own = targets[:1], shown.new_zeros(len(shown), 1), torch.zeros_like(own)
+            return cast(Tensor, self.network(tokens[columns], shown, tokens[targets], own))
+
+        return among_shown(values, read)
 
     def respond_dual(
         self, panel: Panel, values: Tensor, tangents: Tensor, *, context: Tensor | None = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Capability = str
 CAPABILITIES: frozenset[Capability] = frozenset(
-    {"value", "gradient", "attention", "embedding", "flag", "context", "cells", "labels", "denoise"}
+    {"value", "gradient", "unknown", "attention", "embedding", "flag", "context", "cells", "labels", "denoise"}
 )
 # what can be done to genes of a real cell
 PERTURBATIONS = ("delete", "overexpress")
@@ -103,6 +103,9 @@ class FoundationModel(Protocol):
 
     Implement these members and hand an instance to :func:`grn.models.register`
     (or to any probe as ``model=``) to use a model of your own.
+
+    With the capability ``"unknown"`` a NaN among the ``values`` of :meth:`respond` and :meth:`respond_dual` is a gene
+    that is not shown: nothing is told of its value, and predictions are finite all the same, its own among them.
     """
 
     name: str

@@ -38,9 +38,12 @@ from grn.models._scgpt_files import (
     stack_name,
 )
 from grn.models._sentences import Batch, Sentence, shown
+from grn.models._unknown import among_shown, places, unknown
 from grn.models.protocol import Moments, Panel, ValueScale
 
 CLAMP = 512.0
+# value of a gene whose expression is hidden, if args.json says no other
+MASK_VALUE = -1.0
 # value of the cell token where the authors embed cells, if args.json says no other
 PAD_VALUE = -2.0
 
@@ -129,7 +132,7 @@ class ScGPTNetwork(nn.Module):
         return cast(Tensor, self.mvc_decoder(cell, self.encoder(genes)))
 
     def query(self, ids: Tensor, values: Tensor, genes: Tensor, own: Tensor) -> Tensor:
-        """Generative read-out (B, R) of ``genes`` (R,), each blind to the token at position ``own`` (R,)."""
+        """Generative read-out (B, R) of ``genes`` (R,), each blind to the token at position ``own`` (R,), unless 0."""
         if self.flag_encoder is None:
             raise ParameterError("this checkpoint has no flag_encoder to generate with; use readout='expression'.")
         n, R = ids.shape[-1], len(genes)
@@ -137,7 +140,8 @@ class ScGPTNetwork(nn.Module):
         asked = self.normed(asked.expand(len(values), R, -1))
         mask = torch.eye(n + R, dtype=torch.bool, device=ids.device)
         mask[:, :n] = True
-        mask[n + torch.arange(R, device=ids.device), own] = False
+        blind = own.nonzero().squeeze(-1)  # a gene without a token has nothing of its own to be blind to
+        mask[n + blind, own[blind]] = False
         x = self.stack(torch.cat([self.tokens(ids, values), asked], dim=1), mask)
         return cast(Tensor, self.decoder(x[:, n:]))
 
@@ -146,7 +150,8 @@ class ScGPT(Published):
     """scGPT behind the protocol; see :class:`grn.models.FoundationModel`.
 
     Values are bins: 0 is not expressed, 1 to 50 are quantiles of the expressed genes of a cell. The virtual cell has
-    all genes at 0. Heads that the checkpoint lacks are no read-outs.
+    all genes at 0. An unknown gene has the value that stands for masked genes in training; for the generative read-out,
+    which was trained on targets without a token, it has no token. Heads that the checkpoint lacks are no read-outs.
 
     Parameters
     ----------
@@ -160,10 +165,12 @@ class ScGPT(Published):
         Number of bins, the one of zeros included.
     pad_value
         Value of the cell token where cells are embedded.
+    mask_value
+        Value of genes whose expression is not shown.
     """
 
     family = "scgpt"
-    capabilities = frozenset({"value", "gradient", "attention", "embedding", "cells"})
+    capabilities = frozenset({"value", "gradient", "unknown", "attention", "embedding", "cells"})
     cell_readouts = ("cls",)
     cell_genes = 1199
     sentence_layout = SentenceLayout(before=1)
@@ -178,9 +185,11 @@ class ScGPT(Published):
         *,
         n_bins: int = 51,
         pad_value: float = PAD_VALUE,
+        mask_value: float = MASK_VALUE,
     ) -> None:
         self.special = {name: vocabulary[name] for name in SPECIAL if name in vocabulary}
         self.n_bins, self.value_scale, self.pad_value = n_bins, scale_of(n_bins), pad_value
+        self.mask_value = mask_value
         heads = {"mvc": network.mvc_decoder, "generative": network.flag_encoder}
         self.readouts = ("expression", *(name for name, head in heads.items() if head is not None))
         super().__init__(network, {gene: i for gene, i in vocabulary.items() if gene not in SPECIAL}, about)
@@ -208,15 +217,22 @@ class ScGPT(Published):
         return torch.cat([cell, panel.tokens.to(self.device)]), F.pad(values, (1, 0))
 
     def read(self, panel: Panel, values: Tensor) -> Tensor:
-        """See :class:`grn.models.FoundationModel`."""
-        ids, values = self.sequence(panel, values)
-        tokens, targets = tokens_of(panel, self.device)
+        """See :class:`grn.models.FoundationModel`; NaN values are unknown."""
         if self.readout == "generative":
-            return self.network.query(ids, values, tokens[targets], targets + 1)
+            return among_shown(values, lambda columns, shown: self._generated(panel, columns, shown))
+        ids, values = self.sequence(panel, values.masked_fill(unknown(values), self.mask_value))
+        tokens, targets = tokens_of(panel, self.device)
         x = self.network.stack(self.network.tokens(ids, values))
         if self.readout == "mvc":
             return self.network.from_cell(x[:, 0], tokens[targets])
         return cast(Tensor, self.network.decoder(x[:, 1 + targets]))
+
+    def _generated(self, panel: Panel, columns: Tensor, values: Tensor) -> Tensor:
+        """Generative read-out (B, R) from the genes in some columns (k,) of the panel, with their values (B, k)."""
+        tokens, targets = tokens_of(panel, self.device)
+        cell = torch.tensor([self.special["<cls>"]], device=self.device)
+        ids, own = torch.cat([cell, tokens[columns]]), places(columns, targets, len(tokens)) + 1
+        return self.network.query(ids, F.pad(values, (1, 0)), tokens[targets], own)
 
     def attention(self, panel: Panel, values: Tensor) -> Tensor:
         """See :class:`grn.models.FoundationModel`; without the cell token, so rows sum to less than 1."""
@@ -303,7 +319,8 @@ def load(
     about = About(name, checkpoint.sha256(), max_genes, readout, dtype, unused)
     n_bins = number(args, "n_bins", checkpoint.path, default=51)
     padding = number(args, "pad_value", checkpoint.path, kind=float, default=PAD_VALUE, least=-1e6, most=1e6)
-    return ScGPT(network, vocabulary, about, n_bins=n_bins, pad_value=padding)
+    hidden = number(args, "mask_value", checkpoint.path, kind=float, default=MASK_VALUE, least=-1e6, most=1e6)
+    return ScGPT(network, vocabulary, about, n_bins=n_bins, pad_value=padding, mask_value=hidden)
 
 
 def save(model: ScGPT, folder: Path) -> Path:
@@ -312,6 +329,7 @@ def save(model: ScGPT, folder: Path) -> Path:
     sizes = model.sizes
     args: dict[str, float] = {"embsize": sizes["width"], "nheads": sizes["heads"], "d_hid": sizes["feedforward"]}
     args |= {"nlayers": sizes["layers"], "n_bins": model.n_bins, "pad_value": model.pad_value}
+    args["mask_value"] = model.mask_value
     (folder / "args.json").write_text(json.dumps(args, indent=1))
     (folder / "vocab.json").write_text(json.dumps({**model.vocabulary, **model.special}))
     layout = {"qkv.": "Wqkv.", "out.": "out_proj."}

@@ -28,6 +28,7 @@ from grn.models._random import random_state
 from grn.models._scprint_cells import PREFIXES, CellReader, CountReading
 from grn.models._scprint_file import genes_of, layout_of, refuse_variants
 from grn.models._scprint_network import ENCODER_LIMIT, ClassHead, Layout, ScPRINTNetwork, published_key
+from grn.models._unknown import unknown
 from grn.models.protocol import Moments, Panel, ValueScale
 
 GRID = (0.0, 0.25, 0.5, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -53,7 +54,8 @@ class ScPRINT(CellReader):
     """scPRINT v1 behind the protocol; see :class:`grn.models.FoundationModel`.
 
     Values are counts and every gene of the virtual cell has one. Under the normalisation ``"sum"`` only the ratios
-    of counts matter, so a grid value is a multiple of what all other genes have.
+    of counts matter, so a grid value is a multiple of what all other genes have. The token of an unknown gene has no
+    encoding of a count, as scPRINT masks genes.
 
     Parameters
     ----------
@@ -119,7 +121,16 @@ class ScPRINT(CellReader):
         return self.network.n_cell
 
     def encoder_input(self, values: Tensor) -> Tensor:
-        """Values (B, n) as the encoder takes them."""
+        """Values (B, n) as the encoder takes them, NaN where they are unknown.
+
+        The counts that shares are of include what is hidden, as in the training of masked genes: a count of the
+        baseline for every unknown gene.
+        """
+        hidden = unknown(values)
+        values = values.masked_fill(hidden, self.value_scale.baseline)
+        return self._scaled(values).masked_fill(hidden, torch.nan)
+
+    def _scaled(self, values: Tensor) -> Tensor:
         if self.reading.through_normalization:
             return self.network.encoder_input(values)
         return values if self.network.layout.normalization == "log" else values / values.shape[-1]

@@ -24,6 +24,7 @@ def estimate_cost(
     targets: Sequence[str] | None = None,
     features: Sequence[str] = FEATURES,
     grid: Sequence[float] | None = None,
+    background: str = "fixed",
     context: str = "virtual",
     groupby: str | None = None,
     batch_size: int | None = None,
@@ -42,6 +43,8 @@ def estimate_cost(
         ``"vvp"``, ``"gradient_trajectory"`` or both; both on one grid are what :func:`grn.tl.probe` reads.
     grid
         Values on the model's value scale; the grid that the probe takes by default.
+    background
+        ``"fixed"`` or ``"unknown"``, as given to the probe. What the moving background costs is at most the fixed one.
     context, groupby
         As given to the probe; every group is read by itself.
     batch_size
@@ -91,4 +94,4 @@ def estimate_cost(
         n_jobs=n_jobs,
         progress=progress,
     )
-    return cost_of(inputs, features, grid=grid, context=context, calibrate=calibrate)
+    return cost_of(inputs, features, grid=grid, background=background, context=context, calibrate=calibrate)

@@ -58,6 +58,8 @@ def gradient_trajectory(
         Values v_t on the model's value scale (T,); the model's own grid of 8 by default.
     background
         ``"fixed"``: the other genes stay at the baseline while i moves. ``"moving"``: all genes are at v_t.
+        ``"unknown"``: the model is shown gene i alone; for models that can be (capability ``"unknown"``), whose pages
+        say what that means.
     context
         ``"virtual"``: the baseline is the model's virtual value. ``"mean"``: the mean real cell (needs
         ``background="fixed"``). On a z-score scale, as that of ``mini``, the mean of all cells is the virtual

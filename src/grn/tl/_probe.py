@@ -28,6 +28,7 @@ def probe(
     targets: Sequence[str] | None = None,
     order: Sequence[str] | None = None,
     grid: Sequence[float] | None = None,
+    background: str = "fixed",
     context: str = "virtual",
     groupby: str | None = None,
     layer: str | None = None,
@@ -45,7 +46,7 @@ def probe(
     """Virtual value perturbation and gradient trajectory on one grid, for the price of the latter.
 
     A dual pass computes the response beside its derivative, so nothing is done twice. The numbers are those of
-    :func:`grn.tl.vvp` and :func:`grn.tl.gradient_trajectory` (with ``background="fixed"``) on the same grid.
+    :func:`grn.tl.vvp` and :func:`grn.tl.gradient_trajectory` on the same grid and background.
 
     Parameters
     ----------
@@ -54,9 +55,11 @@ def probe(
     %(order)s
     grid
         Values on the model's value scale (K,); the model's gradient grid by default.
+    %(background)s
     context
-        ``"virtual"``: all other genes at the virtual baseline. ``"mean"``: at their mean real expression. On a
-        z-score scale, as that of ``mini``, the mean of all cells is the virtual baseline itself; groups differ.
+        ``"virtual"``: all other genes at the virtual baseline. ``"mean"``: at their mean real expression (needs
+        ``background="fixed"``). On a z-score scale, as that of ``mini``, the mean of all cells is the virtual baseline
+        itself; groups differ.
     groupby
         Column of ``obs``; with ``context="mean"`` the features are read at the mean cell of each group.
     %(cells)s
@@ -80,7 +83,8 @@ def probe(
 
     Notes
     -----
-    Cost: n_sources x K dual passes, each about three forward passes.
+    Cost: n_sources x K dual passes, each about three forward passes; with ``background="unknown"`` a forward pass
+    for every source besides.
 
     Examples
     --------
@@ -108,6 +112,6 @@ def probe(
         progress=progress,
     )
     slots = {name: key_added + name for name in ("vvp", "gradient_trajectory")}
-    arguments = {"grid": grid, "context": context, "order": order}
-    params = {"background": "fixed", "gradient_kind": inputs.task.model.gradient_kind}
+    arguments = {"grid": grid, "background": background, "context": context, "order": order}
+    params = {"gradient_kind": inputs.task.model.gradient_kind}
     return run_probe(inputs, features.both, slots, arguments=arguments, store=store, copy=copy, params=params)

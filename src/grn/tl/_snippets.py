@@ -24,6 +24,12 @@ SNIPPETS = {
             them once; by default that of the model's vocabulary, whatever the order of the object. It matters to
             models with positions, GeneCompass and Geneformer, for which the place of a gene is its rank of expression.
         """,
+    "background": """
+        background
+            ``"fixed"``: the other genes stay at the baseline. ``"unknown"``: the model is shown gene i alone, and its
+            response is compared with what it says where gene i alone is at the baseline; for models that can be shown
+            so little (capability ``"unknown"``), whose pages say what that means.
+        """,
     "cells": """
         layer
             Layer with counts or log-normalised values; ``None`` reads ``X``.

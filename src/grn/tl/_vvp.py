@@ -27,6 +27,7 @@ def vvp(
     targets: Sequence[str] | None = None,
     order: Sequence[str] | None = None,
     grid: Sequence[float] | None = None,
+    background: str = "fixed",
     context: str = "virtual",
     groupby: str | None = None,
     layer: str | None = None,
@@ -45,9 +46,9 @@ def vvp(
 
     .. math:: e_{ij}[p] = M(v, g_i \leftarrow v_p)_j - M(v, g_i \leftarrow v_b)_j
 
-    All genes sit at the model's virtual baseline :math:`v_b`; the regulator i takes each value :math:`v_p` of the
-    grid. No measurement is used, so an object without cells (0 x genes) will do, and the same pair of genes among
-    the same genes has the same features in every data set.
+    All genes sit at the model's virtual baseline :math:`v_b`, or are unknown to it; the regulator i takes each value
+    :math:`v_p` of the grid. No measurement is used, so an object without cells (0 x genes) will do, and the same pair
+    of genes among the same genes has the same features in every data set.
 
     Parameters
     ----------
@@ -56,9 +57,11 @@ def vvp(
     %(order)s
     grid
         Values v_p on the model's value scale (M,); the model's own grid of 8 by default.
+    %(background)s
     context
-        ``"virtual"``: all genes at v_b. ``"mean"``: the other genes at their mean real expression. On a z-score
-        scale, as that of ``mini``, the mean of all cells is the virtual baseline itself; groups differ.
+        ``"virtual"``: all genes at v_b. ``"mean"``: the other genes at their mean real expression (needs
+        ``background="fixed"``). On a z-score scale, as that of ``mini``, the mean of all cells is the virtual baseline
+        itself; groups differ.
     groupby
         Column of ``obs``; with ``context="mean"`` the features are read at the mean cell of each group.
     %(cells)s
@@ -86,7 +89,8 @@ def vvp(
 
     Notes
     -----
-    Cost: n_sources x M + 1 forward passes over the panel of sources and targets, per group. If the panel exceeds
+    Cost: n_sources x M + 1 forward passes over the panel of sources and targets, per group; n_sources x (M + 1) with
+    ``background="unknown"``, which are shorter where a model leaves out what it is not shown. If the panel exceeds
     the model's limit, sources and targets are divided into blocks in the model's vocabulary order and every pair is
     read from the panel of its two blocks. The genes of a panel are the context of every prediction: another choice
     of ``targets`` changes the numbers a little.
@@ -116,5 +120,5 @@ def vvp(
         n_jobs=n_jobs,
         progress=progress,
     )
-    arguments = {"grid": grid, "context": context, "order": order}
+    arguments = {"grid": grid, "background": background, "context": context, "order": order}
     return run_probe(inputs, features.vvp, {"vvp": key_added}, arguments=arguments, store=store, copy=copy)

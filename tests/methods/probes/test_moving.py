@@ -85,7 +85,7 @@ def test_the_cheaper_mode_is_taken_and_said(_models, n_sources, passes, caplog):
 def units(model, n_sources, n, *, points=8, moving=True):
     adata = cells(model, n)
     genes = pair_genes(adata, model, list(adata.var_names[:n_sources]), None)
-    reading = Gradient(np.arange(points, dtype=np.float32), moving=moving)
+    reading = Gradient(np.arange(points, dtype=np.float32), "moving" if moving else "fixed")
     work = plan(model, reading, BaseCells(("",), {}), genes, batch_size=None, memory_budget=2**29)
     return [unit.stop - unit.start for unit in work.units]
 

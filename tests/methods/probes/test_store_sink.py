@@ -100,7 +100,7 @@ def test_a_store_holds_the_numbers_of_memory(tmp_path, max_genes, cells):
     assert group[store.FINISHED][:].reshape(-1, 3).tolist() == marks
 
 
-@pytest.mark.parametrize("reading", [Vvp(POINTS), Gradient(POINTS), Gradient(POINTS, moving=True)])
+@pytest.mark.parametrize("reading", [Vvp(POINTS), Gradient(POINTS), Gradient(POINTS, background="moving")])
 def test_every_chunk_belongs_to_one_unit(tmp_path, reading):
     made = work(model=Linear(30), reading=reading, cells=virtual() if reading != Vvp else grouped())
     sink = StoreSink(tmp_path / "store", made, IDENTITY)
@@ -244,7 +244,7 @@ def test_genes_cells_background_and_version_count_too(tmp_path):
         StoreSink(tmp_path / "store", work(cells=grouped(0.1)), IDENTITY)
     StoreSink(tmp_path / "fixed", work(reading=Gradient(POINTS)), IDENTITY)
     with pytest.raises(ParameterError, match=r"background \(fixed there, moving here\)"):
-        StoreSink(tmp_path / "fixed", work(reading=Gradient(POINTS, moving=True)), IDENTITY)
+        StoreSink(tmp_path / "fixed", work(reading=Gradient(POINTS, background="moving")), IDENTITY)
 
 
 def test_base_cells_are_known_by_what_a_model_can_see_of_them():

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grn._core import checks
 from grn._core.device import torch_threads
@@ -19,9 +20,9 @@ from grn._core.store import size
 from grn.methods.inputs import Inputs
 from grn.methods.probes.base_cells import CONTEXTS, BaseCells, refuse_groups
 from grn.methods.probes.execution import duration
-from grn.methods.probes.features import result_bytes, value_grid
+from grn.methods.probes.features import OF_RESPONSES, check_background, need_background, result_bytes, value_grid
 from grn.methods.probes.plan import Plan, batch_of, plan
-from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, bytes_per_gene
+from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, background_of, bytes_per_gene
 from grn.methods.probes.store_sink import sources_per_chunk
 from grn.models import FoundationModel, Panel
 from grn.models.protocol import need, virtual_cell
@@ -106,21 +107,29 @@ class Cost:
 
 
 def cost_of(
-    inputs: Inputs, features: Sequence[str], *, grid: Sequence[float] | None, context: str, calibrate: bool
+    inputs: Inputs,
+    features: Sequence[str],
+    *,
+    grid: Sequence[float] | None,
+    background: str,
+    context: str,
+    calibrate: bool,
 ) -> Cost:
     """Cost of the probes of some features, from their plan; see :func:`grn.tl.estimate_cost`."""
     features = _wanted(features)
     task, model = inputs.task, inputs.task.model
     for name in features:
         need(model, "value" if name == "vvp" else "gradient", f"estimate_cost with features={name!r}")
-    reading = _reading(features, model, grid)
+    check_background(background, context, among=OF_RESPONSES)
+    need_background(model, background)
+    reading = _reading(features, model, grid, background)
     genes = inputs.pairs
     cells = BaseCells(_groups(inputs, context), {})
     work = plan(model, reading, cells, genes, batch_size=task.batch_size, memory_budget=task.memory_budget)
     forward, dual = passes(work, features)
     panel = _typical(work)
     with torch.no_grad(), torch_threads(task.n_jobs):
-        plain, attention = _operations(model, panel)
+        plain, attention = _operations(model, panel, background)
         seconds = _seconds(work, panel, forward, dual, show=task.show) if calibrate else math.nan
     return Cost(
         features=features,
@@ -146,10 +155,11 @@ def passes(work: Plan, features: tuple[str, ...]) -> tuple[int, int]:
     """Virtual cells of a plan that go through the model without and with a derivative."""
     forward = dual = 0
     for unit in work.units:
-        changed = (unit.stop - unit.start) * work.n_points
+        sources = unit.stop - unit.start
+        changed = sources * work.n_points
         n_panels = len(work.strides[unit.stride][1])
-        if "vvp" in features:  # the cell without a change
-            forward += n_panels
+        if "vvp" in features:  # the cells without a change
+            forward += n_panels * (sources if background_of(work.reading) == "unknown" else 1)
         if "gradient_trajectory" in features:
             dual += n_panels * changed
         else:
@@ -162,12 +172,24 @@ def _wanted(features: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in FEATURES if name in given)
 
 
-def _reading(features: tuple[str, ...], model: FoundationModel, grid: Sequence[float] | None) -> Reading:
+def _reading(
+    features: tuple[str, ...], model: FoundationModel, grid: Sequence[float] | None, background: str
+) -> Reading:
     scale = model.value_scale
     if features == ("vvp",):
-        return Vvp(value_grid(grid, scale.perturbation_grid, "grid"))
+        return Vvp(value_grid(grid, scale.perturbation_grid, "grid"), background)
     points = value_grid(grid, scale.gradient_grid, "grid")
-    return Gradient(points) if features == ("gradient_trajectory",) else Both(points)
+    return (Gradient if features == ("gradient_trajectory",) else Both)(points, background)
+
+
+def _cell(model: FoundationModel, panel: Panel, background: str) -> Tensor:
+    """A virtual cell (1, n) such as those that are read."""
+    cell = virtual_cell(model, panel)
+    if background == "unknown":
+        others = torch.ones(len(cell), dtype=torch.bool, device=cell.device)
+        others[panel.src_pos[:1].to(cell.device)] = False
+        cell = cell.masked_fill(others, torch.nan)
+    return cell[None]
 
 
 def _groups(inputs: Inputs, context: str) -> tuple[str, ...]:
@@ -204,7 +226,7 @@ def _files(work: Plan) -> int:
     return len(work.reading.features) * (chunks + 2) + len(work.units) + 4
 
 
-def _operations(model: FoundationModel, panel: Panel) -> tuple[float, float]:
+def _operations(model: FoundationModel, panel: Panel, background: str) -> tuple[float, float]:
     """Operations of one virtual cell: in plain matrix products, and in those of attention."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -214,7 +236,7 @@ def _operations(model: FoundationModel, panel: Panel) -> tuple[float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the flag about a kind of device that is not there
         with torch.backends.mkldnn.flags(enabled=False), counter:
-            model.respond(panel, virtual_cell(model, panel)[None])
+            model.respond(panel, _cell(model, panel, background))
     operations = {str(name): float(n) for name, n in counter.get_flop_counts().get("Global", {}).items()}
     attention = sum(n for name, n in operations.items() if "bmm" in name or "attention" in name)
     return sum(operations.values()) - attention, attention
@@ -227,7 +249,7 @@ def _attention_flop(q: Sequence[int], k: Sequence[int], v: Sequence[int], *rest:
 def _seconds(work: Plan, panel: Panel, forward: int, dual: int, *, show: bool | None) -> float:
     """Time of all passes, from one batch of each kind."""
     model = work.model
-    cell = virtual_cell(model, panel)[None]  # (1, n)
+    cell = _cell(model, panel, background_of(work.reading))  # (1, n)
     slow = _time(lambda: model.respond(panel, cell), model)
     batch = batch_of(model, panel, work.batch_size, work.memory_budget)
     many = work.n_points * max(1, batch // work.n_points) if len(work.order) > 1 else work.n_points

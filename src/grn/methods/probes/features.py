@@ -20,9 +20,14 @@ from grn.methods.inputs import Inputs
 from grn.methods.probes.base_cells import base_cells
 from grn.methods.probes.execution import ArraySink, run
 from grn.methods.probes.plan import Plan, plan
-from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, ZeroOut
+from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, ZeroOut, background_of
 from grn.methods.probes.store_sink import StoreSink
+from grn.models import FoundationModel
 from grn.models.protocol import need
+
+# where the genes are that a probe does not move; a response has no moving background, as all sources would share it
+BACKGROUNDS = ("fixed", "moving", "unknown")
+OF_RESPONSES = ("fixed", "unknown")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class PairFeatures:
         How names were matched.
     feature
         Name of the feature, as translators know it.
+    background
+        Where the other genes were: ``"fixed"``, ``"moving"`` or ``"unknown"``.
     store, store_sha256
         Folder that holds the values, and the hash of its manifest; ``None`` and ``""`` without a store.
     """
@@ -54,6 +61,7 @@ class PairFeatures:
     groups: tuple[str, ...]
     genes: PairGenes
     feature: str
+    background: str = "fixed"
     store: Path | None = None
     store_sha256: str = ""
 
@@ -79,6 +87,7 @@ def vvp(
     inputs: Inputs,
     *,
     grid: Sequence[float] | None = None,
+    background: str = "fixed",
     context: str = "virtual",
     order: Sequence[str] | None = None,
     store: Path | None = None,
@@ -87,7 +96,9 @@ def vvp(
     model = inputs.task.model
     need(model, "value", "virtual value perturbation")
     points = value_grid(grid, model.value_scale.perturbation_grid, "grid")
-    return collect(inputs, Vvp(points), context=context, order=order, store=store)["vvp"]
+    check_background(background, context, among=OF_RESPONSES)
+    need_background(model, background)
+    return collect(inputs, Vvp(points, background), context=context, order=order, store=store)["vvp"]
 
 
 def gradient_trajectory(
@@ -104,26 +115,35 @@ def gradient_trajectory(
     need(model, "gradient", "gradient trajectory")
     points = value_grid(grid, model.value_scale.gradient_grid, "grid")
     check_background(background, context)
+    need_background(model, background)
+    reading = Gradient(points, background)
+    return collect(inputs, reading, context=context, order=order, store=store)["gradient_trajectory"]
+
+
+def check_background(background: str, context: str | None, *, among: Sequence[str] = BACKGROUNDS) -> None:
+    """Refuse a background there is none of, or that leaves nothing of the context; ``None`` is not decided yet."""
+    checks.word("background", background, among)
+    if background != "fixed" and context not in (None, "virtual"):
+        does = "sets all genes to the grid value" if background == "moving" else "hides all genes but one"
+        raise ParameterError(f"background={background!r} {does}; it needs context='virtual'.")
+
+
+def need_background(model: FoundationModel, background: str) -> None:
+    """Refuse a background that means nothing to a model."""
+    if background == "unknown":
+        need(model, "unknown", "background='unknown'")
     if background == "moving" and model.gradient_kind != "exact":
         raise CapabilityError(
             f"background='moving' sets all genes to one value, which means nothing to {model.name!r} "
             f"({model.value_scale.name}); use background='fixed'."
         )
-    reading = Gradient(points, moving=background == "moving")
-    return collect(inputs, reading, context=context, order=order, store=store)["gradient_trajectory"]
-
-
-def check_background(background: str, context: str | None) -> None:
-    """Refuse a background there is none of, or that leaves nothing of the context; ``None`` is not decided yet."""
-    checks.word("background", background, ("fixed", "moving"))
-    if background == "moving" and context not in (None, "virtual"):
-        raise ParameterError("background='moving' sets all genes to the grid value; it needs context='virtual'.")
 
 
 def both(
     inputs: Inputs,
     *,
     grid: Sequence[float] | None = None,
+    background: str = "fixed",
     context: str = "virtual",
     order: Sequence[str] | None = None,
     store: Path | None = None,
@@ -132,7 +152,9 @@ def both(
     model = inputs.task.model
     need(model, "gradient", "the joint probe")
     points = value_grid(grid, model.value_scale.gradient_grid, "grid")
-    return collect(inputs, Both(points), context=context, order=order, store=store)
+    check_background(background, context, among=OF_RESPONSES)
+    need_background(model, background)
+    return collect(inputs, Both(points, background), context=context, order=order, store=store)
 
 
 def pert(inputs: Inputs, *, order: Sequence[str] | None = None, store: Path | None = None) -> PairFeatures:
@@ -177,7 +199,8 @@ def collect(
     run(work, sink, client=task.client, show=task.show)
     for name, values in sink.cubes.items():
         _tell_missing(values, genes, name)
-    return {n: PairFeatures(v, genes.sources, reading.points, cells.names, genes, n) for n, v in sink.cubes.items()}
+    axes = (genes.sources, reading.points, cells.names, genes)
+    return {n: PairFeatures(v, *axes, n, background_of(reading)) for n, v in sink.cubes.items()}
 
 
 def _stored(inputs: Inputs, work: Plan, store: Path) -> dict[str, PairFeatures]:
@@ -187,9 +210,9 @@ def _stored(inputs: Inputs, work: Plan, store: Path) -> dict[str, PairFeatures]:
     sink = StoreSink(store, work, identity)
     run(work, sink, client=inputs.task.client, show=inputs.task.show)
     sha256 = sink.finish()
-    axes = (work.order, work.reading.points, work.cells.names, work.genes)
+    axes, background = (work.order, work.reading.points, work.cells.names, work.genes), background_of(work.reading)
     return {
-        name: PairFeatures(StoredCube(sink.path, sink.manifest, name), *axes, name, sink.path, sha256)
+        name: PairFeatures(StoredCube(sink.path, sink.manifest, name), *axes, name, background, sink.path, sha256)
         for name in work.reading.features
     }
 

@@ -24,7 +24,7 @@ _UNIT_BYTES = 128 * 2**20
 
 
 class Reading(Protocol):
-    """One probe."""
+    """One probe; ``background`` says where the other genes are, ``"fixed"`` where a reading has no such attribute."""
 
     features: tuple[str, ...]
     points: np.ndarray
@@ -37,9 +37,10 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Vvp:
-    """``M(v, g_i <- v_p) - M(v)`` at the points."""
+    """``M(v, g_i <- v_p) - M(v, g_i <- v_b)`` at the points."""
 
     points: np.ndarray
+    background: str = "fixed"
     features: ClassVar[tuple[str, ...]] = ("vvp",)
 
     def __call__(
@@ -47,12 +48,15 @@ class Vvp:
     ) -> Tensor:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
+        columns = columns.to(base.device)
+        others, resting = _surroundings(base, columns, self.background)
         blocks = perturb.perturb(
             lambda values: model.respond(panel, values),
-            base,
-            columns.to(base.device),
+            others,
+            columns,
             _on(self.points, base),
             batch=batch,
+            resting=resting,
         )
         return torch.cat([block for _, block in blocks])
 
@@ -61,12 +65,12 @@ class Vvp:
 class Gradient:
     """``d M(v, g_i <- v_t) / d v_i`` at the points.
 
-    With ``moving`` all genes are at v_t, so that all sources share the points. Where the targets of the panel are few
-    against the sources of the unit, reverse mode is the cheaper way to the same numbers.
+    In the moving background all genes are at v_t, so that all sources share the points. Where the targets of the panel
+    are few against the sources of the unit, reverse mode is the cheaper way to the same numbers.
     """
 
     points: np.ndarray
-    moving: bool = False
+    background: str = "fixed"
     features: ClassVar[tuple[str, ...]] = ("gradient_trajectory",)
 
     def __call__(
@@ -75,24 +79,25 @@ class Gradient:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
         columns, points = columns.to(base.device), _on(self.points, base)
-        if self.moving and _reversible(model) and perturb.reverse_pays(len(columns), len(panel.targets)):
+        moving = self.background == "moving"
+        if moving and _reversible(model) and perturb.reverse_pays(len(columns), len(panel.targets)):
             try:
                 return self._reverse(model, panel, base, columns, batch)
             except perturb.NoReverse as why:
                 logger.info("moving background: %r is read in forward mode; %s", model.name, why)
         blocks = perturb.gradient(
             lambda v, t: model.respond_dual(panel, v, t),
-            base,
+            _surroundings(base, columns, self.background)[0],
             columns,
             points,
             batch=batch,
-            moving=self.moving,
+            moving=moving,
         )
         return torch.cat([block for _, block in blocks])
 
     def unit_size(self, model: FoundationModel, panels: Sequence[Panel], n_sources: int, n_vars: int) -> int | None:
         """Sources of a unit that make reverse mode pay; ``None`` where forward mode is cheaper."""
-        if not self.moving:
+        if self.background != "moving":
             return None
         most = max(1, _UNIT_BYTES // (4 * n_vars * len(self.points)))
         size = -(-n_sources // -(-n_sources // most))
@@ -120,6 +125,7 @@ class Both:
     """Both probes at the same points, in dual passes."""
 
     points: np.ndarray
+    background: str = "fixed"
     features: ClassVar[tuple[str, ...]] = ("vvp", "gradient_trajectory")
 
     def __call__(
@@ -127,13 +133,16 @@ class Both:
     ) -> Tensor:
         """See :class:`Reading`."""
         base = cells.base(model, group, panel)
+        columns = columns.to(base.device)
+        others, resting = _surroundings(base, columns, self.background)
         blocks = perturb.perturb_and_gradient(
             lambda values: model.respond(panel, values),
             lambda v, t: model.respond_dual(panel, v, t),
-            base,
-            columns.to(base.device),
+            others,
+            columns,
             _on(self.points, base),
             batch=batch,
+            resting=resting,
         )
         return torch.cat([torch.cat([value, slope], dim=-1) for _, value, slope in blocks])
 
@@ -202,9 +211,21 @@ class Contrast:
         return torch.stack(responses, dim=-1)
 
 
+def background_of(reading: Reading) -> str:
+    """Where the genes are that a reading does not move."""
+    return str(getattr(reading, "background", "fixed"))
+
+
 def bytes_per_gene(model: FoundationModel) -> int:
     """Memory of one gene of one virtual cell during a dual pass."""
     return int(getattr(model, "bytes_per_gene", 16384))
+
+
+def _surroundings(base: Tensor, columns: Tensor, background: str) -> tuple[Tensor, Tensor | None]:
+    """The cell (n,) around a source, and values of the sources (S,) at rest where each has such a cell of its own."""
+    if background != "unknown":
+        return base, None
+    return torch.full_like(base, torch.nan), base[columns]
 
 
 def _reversible(model: FoundationModel) -> bool:

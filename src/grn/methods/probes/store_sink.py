@@ -16,6 +16,7 @@ from grn._core.errors import ResultNotFoundError
 from grn._core.logging import logger
 from grn.methods.probes.base_cells import BaseCells
 from grn.methods.probes.plan import Plan, Unit
+from grn.methods.probes.readings import background_of
 
 _NAMED = 5
 
@@ -98,7 +99,7 @@ def manifest(plan: Plan, identity: Mapping[str, Any]) -> dict[str, Any]:
         "baseline": float(model.value_scale.baseline),
         "features": list(plan.reading.features),
         "grid": [float(point) for point in plan.reading.points],
-        "background": "moving" if getattr(plan.reading, "moving", False) else "fixed",
+        "background": background_of(plan.reading),
         "base_cells": fingerprint(plan.cells),
         "units": len(plan.units),
         "chunk": sources_per_chunk(plan),

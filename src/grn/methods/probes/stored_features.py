@@ -20,15 +20,17 @@ from grn.methods.probes.ugrn import FEATURES
 from grn.methods.record import Task
 
 
-def stored_features(adata: AnnData, inputs: Inputs, context: str | None) -> dict[str, PairFeatures] | None:
+def stored_features(
+    adata: AnnData, inputs: Inputs, context: str | None, background: str = "fixed"
+) -> dict[str, PairFeatures] | None:
     """Both probes as :func:`grn.tl.probe` stored them, or ``None`` unless everything agrees.
 
-    Model weights, sources, known genes, grid, context, groups and the values read must be those of the task; the
-    cells behind ``context="mean"`` cannot be compared, so only virtual cells are ever reused.
+    Model weights, sources, known genes, grid, background, context, groups and the values read must be those of the
+    task; the cells behind ``context="mean"`` cannot be compared, so only virtual cells are ever reused.
     """
     if context_of(inputs.task, context) != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
         return None
-    cubes = {name: _stored(adata, name, inputs) for name in FEATURES}
+    cubes = {name: _stored(adata, name, inputs, background) for name in FEATURES}
     return None if any(item is None for item in cubes.values()) else {k: v for k, v in cubes.items() if v is not None}
 
 
@@ -37,11 +39,11 @@ def _is_there(adata: AnnData, name: str) -> bool:
     return name in adata.varm or (isinstance(entry, Mapping) and "store" in entry)
 
 
-def _stored(adata: AnnData, name: str, inputs: Inputs) -> PairFeatures | None:
+def _stored(adata: AnnData, name: str, inputs: Inputs, background: str) -> PairFeatures | None:
     task, genes, names = inputs.task, inputs.pairs, inputs.names
     grid = np.asarray(task.model.value_scale.gradient_grid, dtype=np.float32)
     try:
-        if not _says(feature_entry(adata, name), task, grid, names, genes):
+        if not _says(feature_entry(adata, name), task, grid, names, genes, background):
             return None
     except GrnError as error:
         logger.info("features %r are not used again: %s", name, error)
@@ -52,10 +54,10 @@ def _stored(adata: AnnData, name: str, inputs: Inputs) -> PairFeatures | None:
         and cube.shape == (len(names), len(genes.sources), len(grid))
         and np.array_equal(~np.isnan(cube).any(axis=-1), _pairs(genes, len(names)))
     )
-    return PairFeatures(cube, genes.sources, grid, ("",), genes, name) if agrees else None
+    return PairFeatures(cube, genes.sources, grid, ("",), genes, name, background) if agrees else None
 
 
-def _says(entry: UnsEntry, task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes) -> bool:
+def _says(entry: UnsEntry, task: Task, grid: np.ndarray, names: np.ndarray, genes: PairGenes, background: str) -> bool:
     """Whether the record of features names the task; the sources of a store come in its own order."""
     params = entry.mapping("params")
     sources, wanted = entry.names("sources").tolist(), names[genes.sources].tolist()
@@ -63,7 +65,7 @@ def _says(entry: UnsEntry, task: Task, grid: np.ndarray, names: np.ndarray, gene
         params.text("model") == task.model.name
         and params.text("model_sha256") == task.model.sha256
         and params.text("context") == "virtual"
-        and params.text("background", "fixed") == "fixed"
+        and params.text("background", "fixed") == background
         and params.record.get("order") is None
         and _is(params.record.get("max_genes", task.model.max_genes), task.model.max_genes)
         and np.array_equal(entry.numbers("grid").astype(np.float32), grid)

@@ -99,8 +99,11 @@ def specs(draw):
     """What an object is like; two to four respects of it are drawn, the others plain."""
     whole = draw(SPECS)
     odd = draw(st.lists(st.sampled_from(sorted(PLAIN)), min_size=1, max_size=4, unique=True))
-    return {**{name: whole[name] if name in odd else plain for name, plain in PLAIN.items()},
-            "groupby": whole["groupby"], "seed": whole["seed"]}
+    return {
+        **{name: whole[name] if name in odd else plain for name, plain in PLAIN.items()},
+        "groupby": whole["groupby"],
+        "seed": whole["seed"],
+    }
 
 
 def counts(n_cells, n_genes, codes, rng):

@@ -119,6 +119,15 @@ def agreement(adata, groupby):
     return grn.get.agreement(adata, keys=["grn", "second"])
 
 
+def prior_ridge(adata, groupby):
+    """One regulator is likely to regulate every other gene."""
+    first = some(adata)
+    others = sorted({*map(str, adata.var_names)} - {first})
+    prior = pd.DataFrame({"source": first, "target": others, "probability": 0.9})
+    params = {"prior": prior, "strength": 1.0}
+    return grn.tl.infer_network(adata, method="prior_ridge", sources=[first], params=params, groupby=groupby)
+
+
 def scrank(adata, groupby):
     kept = {"n_resamples": 2, "cells_per_resample": 12, "n_components": 2, "min_group_cells": 13}
     return grn.tl.scrank(adata, groupby="label", drug_targets=[some(adata)], **kept)
@@ -189,6 +198,7 @@ CALLS = {
     "correlation": infer("correlation"),
     "spearman": infer("correlation", kind="spearman"),
     "ridge": infer("ridge"),
+    "prior_ridge": prior_ridge,
     "grnboost2": infer("grnboost2", max_rounds=5),
     "genie3": infer("genie3", n_trees=3),
     "celloracle": lambda adata, groupby: grn.tl.celloracle(adata, groupby=groupby, n_bags=3, max_p=None),

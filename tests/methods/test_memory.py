@@ -14,7 +14,9 @@ LIMIT = 1.5 * 2**30
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="reads the peak from /proc or getrusage")
-@pytest.mark.parametrize("name", ["celloracle", "correlation", "grnboost2", "ridge", "scrank", "simulate", "spearman"])
+@pytest.mark.parametrize(
+    "name", ["celloracle", "correlation", "grnboost2", "prior_ridge", "ridge", "scrank", "simulate", "spearman"]
+)
 def test_many_cells_need_little_memory(name):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     found = subprocess.run(

@@ -13,6 +13,7 @@ METHODS = {
     "correlation": {},
     "spearman": {"kind": "spearman"},
     "ridge": {"alpha": 0.5},
+    "prior_ridge": {"alpha": 0.5},
     "grnboost2": {"max_rounds": 20},
     "genie3": {"n_trees": 20},
     "celloracle": {"n_bags": 4, "smooth": False, "max_p": None},

@@ -33,7 +33,15 @@ class Case:
     tolerance: float = 1e-4
 
 
+def prior():
+    """Two of three planted edges, and edges that are none."""
+    edges = grn.datasets.toy_groups(n_cells=10, n_regulators=4, n_targets=8).uns["truth"]
+    pairs = edges[["source", "target"]].drop_duplicates()
+    return pairs.assign(probability=np.where(np.arange(len(pairs)) % 3, 0.9, 0.2))
+
+
 CASES = {
+    "prior_ridge": Case(params=MappingProxyType({"prior": prior(), "strength": 0.5})),
     "celloracle": Case(params=MappingProxyType({"max_p": None})),
     "scrank": Case(every_gene=True),
     "genie3": Case(params=MappingProxyType({"mode": "fast", "n_trees": 10})),

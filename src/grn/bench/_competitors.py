@@ -18,6 +18,7 @@ from grn.methods import METHODS, Method
 from grn.methods.probes.score import check_grid, translators_for
 from grn.models import FoundationModel, load
 from grn.models.translator import Translator
+from grn.network import Network
 
 TRAINED = "train"
 # parameters of records with which features are kept on disk and translated
@@ -253,6 +254,8 @@ def _content(value: Any) -> str | None:
         return repr(value)
     if isinstance(value, Translator):
         return value.sha256
+    if isinstance(value, Network):
+        value = value.edges
     if isinstance(value, pd.DataFrame):
         return hashlib.sha256(value.to_csv().encode()).hexdigest()
     if isinstance(value, Mapping):

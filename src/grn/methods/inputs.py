@@ -203,8 +203,12 @@ class Inputs:
             return None
         if id(base_grn) not in self._priors:
             # the table itself is kept, so that no other gets its id
-            self._priors[id(base_grn)] = base_grn, read_prior(base_grn, adata=self._adata)
+            self._priors[id(base_grn)] = base_grn, self.matched(base_grn)
         return self._priors[id(base_grn)][1]
+
+    def matched(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of edges in the names of the object, as :func:`grn.pp.base_grn` matches them."""
+        return read_prior(table, adata=self._adata)
 
     def allowed(self, base_grn: pd.DataFrame | None) -> np.ndarray:
         """Mask (T, S) of the pairs of a target and another gene that may regulate it."""

@@ -146,6 +146,9 @@ class Method:
         Whether a method of cells is given all of them at once instead of group by group.
     takes_prior
         Whether the user may restrict the pairs, by ``base_grn``.
+    edge_tables
+        Parameters that hold prior probabilities of edges, as :func:`grn.methods.edge_prior.edge_prior` reads them:
+        where the method runs beside permuted copies of regulators, the copies have the edges of the regulators.
     directed
         Whether an edge has a direction.
     tables
@@ -175,6 +178,7 @@ class Method:
     report: Callable[..., Result] | None = None
     whole: bool = False
     takes_prior: bool = False
+    edge_tables: tuple[str, ...] = ()
     directed: bool = True
     tables: Mapping[str, Table] = field(default_factory=dict)
     family: str = ""

@@ -18,7 +18,8 @@ from grn._kernels.null import Shape
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
 from grn.methods.cells import NothingVariesError, with_copies
-from grn.methods.inputs import environment
+from grn.methods.edge_prior import named_edges
+from grn.methods.inputs import Inputs, environment
 from grn.methods.provenance import GIVEN
 from grn.methods.runner import fit
 from grn.models import FoundationModel
@@ -212,6 +213,12 @@ def rerun_of(
             "method that regresses on cells, such as 'correlation' or 'ridge'."
         )
     own, chosen = _stored_params(net, record, own, key)
+    if key in [own.get(name) for name in record.edge_tables if isinstance(own.get(name), str)]:
+        raise ParameterError(
+            f"the network in uns[{key!r}] was written over the prior it was made with; infer it again with "
+            "key_added= under another name."
+        )
+    own = _with_named_edges(adata, record, own)
     groupby, seed = _plain(stored.get("groupby")), _plain(stored.get("seed"))
     read = environment((model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False)
     task = Task(**read, groupby=groupby, seed=seed or 0, n_jobs=n_jobs)
@@ -272,7 +279,13 @@ def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | No
     record.verified(arguments)
     if isinstance(arguments.get("base_grn"), pd.DataFrame):
         arguments["base_grn"] = base_grn(arguments["base_grn"], adata=adata)
-    return arguments
+    return _with_named_edges(adata, record, arguments)
+
+
+def _with_named_edges(adata: AnnData, record: Method, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Prior probabilities of edges as tables in names of the object, so that copies of regulators can have them too."""
+    tables = [name for name in record.edge_tables if arguments.get(name) is not None]
+    return {**arguments, **{name: named_edges(Inputs(adata, Task()), arguments[name]) for name in tables}}
 
 
 def n_differing(net: Network, again: Edges, axes: Axes) -> int:

@@ -18,6 +18,7 @@ RECORDS = {
     "pearson": ("correlation", {}),
     "spearman": ("correlation", {"kind": "spearman"}),
     "ridge": ("ridge", {}),
+    "prior_ridge": ("prior_ridge", {}),
     "grnboost2": ("grnboost2", {"max_rounds": 80}),
     "grnboost2 fast": ("grnboost2", {"mode": "fast", "max_rounds": 80}),
     "genie3": ("genie3", {"n_trees": 20}),
@@ -84,7 +85,7 @@ def test_workers_do_not_matter(toy, name):
 
 @every
 def test_targets_do_not_depend_on_each_other(toy, name):
-    own = {"alpha": 0.3} if name == "ridge" else {}
+    own = {"alpha": 0.3} if name.endswith("ridge") else {}
     few = table(edges(toy, name, own, targets=list(toy.var_names[[0, 7]])))
     whole = table(edges(toy, name, own))
     pd.testing.assert_series_equal(few, whole.reindex(few.index), atol=1e-9, rtol=0)

@@ -1,0 +1,243 @@
+r"""Ridge regression of many targets in which every regulator has a penalty of its own, by how likely its edge is.
+
+Genes are standardised. For one target with correlations R among the regulators (S, S) and r with them (S,), minimised
+is the mean squared residual plus :math:`\alpha \sum_i \beta_i^2 / d_i`, where the shares :math:`d_i` are 1 on average
+over the regulators that the target may have. This is the mode of a normal prior :math:`\beta_i \sim N(0, \sigma^2 d_i /
+(n \alpha))`, and the likelihood without the coefficients, :math:`y \sim N(0, \sigma^2 (I + X D X' / (n \alpha)))`, says
+which :math:`\alpha` and which shares the cells support.
+
+All of it is done with :math:`M = Z D Z'`, where :math:`R = Z'Z` and Z (r, S) has as many rows as R has rank: at most
+the number of cells less one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from joblib import Parallel, delayed
+
+T = TypeVar("T")
+# exponents of the prior probability that are tried; 0 is ridge
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+# penalties tried, as multiples of regulators per cell
+_GRID = 10.0 ** np.linspace(-3, 3, 61)
+# log evidence that a prior must gain over none: a Bayes factor of 20
+LEAST_GAIN = float(np.log(20.0))
+# numbers a block of systems may hold; part of no result
+_VALUES = 1_000_000
+# trials in a row without a better one, after which stronger priors are not tried
+_PATIENCE = 2
+
+
+@dataclass(frozen=True)
+class Regressions:
+    """Targets on regulators, standardised.
+
+    Parameters
+    ----------
+    gram
+        Correlations of the regulators (S, S).
+    cross
+        Correlations of regulators with targets (S, T).
+    allowed
+        Regulators that a target may have (T, S).
+    count
+        Number of cells.
+    n_jobs
+        Threads; changes speed only.
+    """
+
+    gram: np.ndarray
+    cross: np.ndarray
+    allowed: np.ndarray
+    count: int
+    n_jobs: int | None = None
+
+    def of(self, targets: np.ndarray) -> Regressions:
+        """Those of some targets."""
+        return Regressions(self.gram, self.cross[:, targets], self.allowed[targets], self.count, self.n_jobs)
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """How regulators are penalised: by ``alpha`` over the share that ``strength`` makes of their probability.
+
+    Parameters
+    ----------
+    alpha
+        Penalty of an edge of average share.
+    strength
+        Exponent of the prior probability; 0 for no prior.
+    gain
+        Log evidence over that without a prior, each at its best alpha; NaN where no prior was compared with none.
+    """
+
+    alpha: float
+    strength: float
+    gain: float
+
+
+def shares(probability: np.ndarray, allowed: np.ndarray, strength: float) -> np.ndarray:
+    """Prior variance of every edge (T, S), 1 on average over the regulators of a target; 0 where not allowed.
+
+    Parameters
+    ----------
+    probability
+        Prior probability of every edge (T, S), above 0.
+    allowed
+        Regulators that a target may have (T, S).
+    strength
+        Exponent of the probability.
+    """
+    raw = np.where(allowed, probability**strength, 0.0)
+    number = np.maximum(allowed.sum(axis=1, keepdims=True), 1)
+    mean = raw.sum(axis=1, keepdims=True) / number
+    found: np.ndarray = raw / np.where(mean > 0, mean, 1.0)
+    return found
+
+
+def choose(
+    data: Regressions, probability: np.ndarray, *, alpha: float | None = None, strength: float | None = None
+) -> Penalty:
+    """Penalty and strength of the prior of most evidence, summed over targets.
+
+    Parameters
+    ----------
+    data
+        The targets whose evidence counts.
+    probability
+        Prior probability of every edge (T, S), above 0.
+    alpha, strength
+        Given ones stay.
+
+    Returns
+    -------
+    Penalty
+        Strength 0 unless the prior gains :data:`LEAST_GAIN`. Cost: for every strength tried one eigen-decomposition
+        per target, of as many rows as there are regulators or cells, whichever are fewer.
+    """
+    size = data.allowed.sum(axis=1).mean() if data.allowed.size else 1.0
+    grid = _GRID * max(float(size), 1.0) / data.count if alpha is None else np.array([alpha])
+    factor, sides = _factor(data)
+    best: dict[float, tuple[float, float]] = {}  # log evidence and its alpha, by strength
+    for power in STRENGTHS if strength is None else (strength,):
+        found = _log_evidence(data, factor, sides, shares(probability, data.allowed, power), grid)
+        at = int(np.argmax(found))
+        best[power] = float(found[at]), float(grid[at])
+        values = [value for value, _ in best.values()]
+        if len(values) - 1 - int(np.argmax(values)) >= _PATIENCE:
+            break
+    if strength is not None:
+        return Penalty(best[strength][1], float(strength), np.nan)
+    supported = max(best, key=lambda power: best[power][0])
+    gain = best[supported][0] - best[0.0][0]
+    if gain < LEAST_GAIN:
+        supported = 0.0
+    return Penalty(best[supported][1], supported, gain)
+
+
+def solve(data: Regressions, share: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    r"""Coefficients, and what the prior leaves possible beyond them.
+
+    Parameters
+    ----------
+    data
+        Targets and regulators.
+    share
+        Prior variance of every edge (T, S), see :func:`shares`.
+    alpha
+        Penalty.
+
+    Returns
+    -------
+    coefficient
+        Posterior means (T, S), 0 where not allowed.
+    excess
+        Posterior variance of a coefficient less the one that it would have as the least likely regulator of its target
+        (T, S), from what the cells say of it: :math:`1 / (1 / v_i + h_i) - 1 / (1 / v_0 + h_i)`. 0 everywhere without
+        a prior. Cost: one system of r equations and S right-hand sides per target.
+    """
+    factor, sides = _factor(data)
+    coefficient, excess = np.zeros(share.shape), np.zeros(share.shape)
+
+    def fit(part: slice) -> None:
+        own = share[part]
+        systems = _products(factor, own)
+        systems[:, np.arange(len(factor)), np.arange(len(factor))] += alpha
+        right = np.broadcast_to(factor, (len(own), *factor.shape))
+        inside = np.linalg.solve(systems, right)  # (k, r, S)
+        coefficient[part] = own * np.einsum("krs,rk->ks", inside, sides[:, part])
+        # alpha times the diagonal of the inverse of D^1/2 R D^1/2 + alpha
+        free = 1.0 - own * np.einsum("krs,rs->ks", inside, factor)
+        excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), own, alpha, part)
+
+    _each(fit, data, len(factor))
+    return coefficient, excess
+
+
+def _excess(
+    data: Regressions, coefficient: np.ndarray, free: np.ndarray, share: np.ndarray, alpha: float, part: slice
+) -> np.ndarray:
+    """Posterior variance (k, S) beyond that of the least likely regulator of every target."""
+    left = (1.0 - np.einsum("ks,sk->k", coefficient, data.cross[:, part])).clip(0.0, 1.0)
+    noise = (left / (data.count * alpha))[:, None]
+    least = np.where(data.allowed[part], share, np.inf).min(axis=1, initial=np.inf, keepdims=True)
+    least = np.where(np.isfinite(least), least, 0.0)
+    # with v = d free: 1 / v = (1 + h) / d, where the cells' information h is (1 / free - 1)
+    other = least * share / (share + least * (1.0 / free - 1.0) + (share == 0))
+    beyond: np.ndarray = np.where(share > least, noise * (share * free - other), 0.0)
+    return beyond.clip(0.0)
+
+
+def _factor(data: Regressions) -> tuple[np.ndarray, np.ndarray]:
+    """Z (r, S) with R = Z'Z, and q (r, T) with r = Z'q."""
+    values, vectors = np.linalg.eigh(data.gram)
+    kept = values > len(values) * np.finfo(np.float64).eps * max(values.max(initial=0.0), 1.0)
+    root = np.sqrt(values[kept])[:, None]
+    turned = vectors[:, kept].T
+    return turned * root, (turned @ data.cross) / root
+
+
+def _products(factor: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Z D Z' (k, r, r) of some targets."""
+    found: np.ndarray = (factor[None] * share[:, None, :]) @ factor.T
+    return found
+
+
+def _log_evidence(
+    data: Regressions, factor: np.ndarray, sides: np.ndarray, share: np.ndarray, grid: np.ndarray
+) -> np.ndarray:
+    r"""Sum over targets of the log evidence at every penalty, up to a constant.
+
+    The noise is integrated out under its scale-free prior: :math:`-\tfrac{n-1}2 \log(1 - c'(G + \alpha)^{-1} c) -
+    \tfrac12 \log |I + G / \alpha|` with :math:`G = D^{1/2} R D^{1/2}`, :math:`c = D^{1/2} r`.
+    """
+
+    def evidence(part: slice) -> np.ndarray:
+        values, vectors = np.linalg.eigh(_products(factor, share[part]))
+        values = values.clip(0.0)  # (k, r)
+        squares = np.square(np.einsum("krs,rk->ks", vectors, sides[:, part]))
+        found = np.empty(len(grid))
+        for place, alpha in enumerate(grid):
+            explained = (squares * values / (values + alpha)).sum(axis=1)
+            left = (1.0 - explained).clip(np.finfo(np.float64).eps)
+            found[place] = -0.5 * ((data.count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
+        return found
+
+    total: np.ndarray = np.sum(_each(evidence, data, len(factor)), axis=0)
+    return total
+
+
+def _each(work: Callable[[slice], T], data: Regressions, rank: int) -> list[T]:
+    """Call a function with blocks of targets that depend on nothing but the sizes, in threads."""
+    todo = list(_blocks(data.cross.shape[1], max(rank, 1) * (max(rank, 1) + 2 * len(data.gram))))
+    return list(Parallel(n_jobs=data.n_jobs, prefer="threads")(delayed(work)(part) for part in todo))
+
+
+def _blocks(n_targets: int, size: int) -> Iterator[slice]:
+    step = max(1, _VALUES // size)
+    for start in range(0, n_targets, step):
+        yield slice(start, min(start + step, n_targets))

@@ -1,0 +1,89 @@
+"""Standardised genes of a group: what every regression of targets on regulators starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from grn._kernels.correlate import cross
+from grn._kernels.multi_ridge import masked_ridge, multi_ridge
+from grn.methods.group import Group
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Correlations of the genes of a group that vary and are seen in enough cells.
+
+    Parameters
+    ----------
+    gram
+        Correlations of the regulators (s, s).
+    cross
+        Correlations of regulators with targets (s, t).
+    count
+        Number of cells.
+    sources, targets
+        Places of these regulators and targets in those of the group (s,) and (t,).
+    allowed
+        Pairs that may be edges (t, s).
+    itself
+        Position of every target among these regulators (t,), -1 for none.
+    change
+        What a standardised coefficient is multiplied by to be the change of the target per unit of the regulator
+        (T, S), for all of the group.
+    """
+
+    gram: np.ndarray
+    cross: np.ndarray
+    count: int
+    sources: np.ndarray
+    targets: np.ndarray
+    allowed: np.ndarray
+    itself: np.ndarray
+    change: np.ndarray
+
+    def lists(self) -> list[np.ndarray]:
+        """Positions of the regulators that every target may have."""
+        return [np.flatnonzero(row) for row in self.allowed]
+
+    def whole(self, values: np.ndarray) -> np.ndarray:
+        """Values (t, s) among all pairs of the group (T, S), NaN elsewhere."""
+        found = np.full(self.change.shape, np.nan)
+        found[np.ix_(self.targets, self.sources)] = values
+        return found
+
+
+def standardised(group: Group) -> Standardised | None:
+    """Read a group once; ``None`` if no regulator or no target varies. Constant genes are told."""
+    cells = group.cells
+    sums = cross(group.rows, group.members, group.sources, cells.genes)
+    scale = sums.target_scale
+    source_at, target_at = (np.searchsorted(cells.genes, which) for which in (group.sources, group.targets))
+    constant = np.zeros(len(group.names), dtype=bool)
+    constant[cells.genes] = np.isnan(scale)
+    group.report_constant(constant)
+    scale = np.where(group.rare[cells.genes], np.nan, scale)
+    s, t = (np.flatnonzero(~np.isnan(scale[at])) for at in (source_at, target_at))
+    if not len(s) or not len(t):
+        return None
+    correlation = sums.correlation[s]
+    itself = np.full(len(group.names), -1)
+    itself[group.sources[s]] = np.arange(len(s))
+    return Standardised(
+        gram=correlation[:, source_at[s]],
+        cross=correlation[:, target_at[t]],
+        count=sums.count,
+        sources=s,
+        targets=t,
+        allowed=group.allowed[np.ix_(t, s)],
+        itself=itself[group.targets[t]],
+        change=scale[target_at][:, None] / scale[source_at],
+    )
+
+
+def ridge_coefficients(data: Standardised, alpha: float, *, restricted: bool) -> np.ndarray:
+    """Ridge coefficients (t, s) of every target on all regulators but itself, or on those that it may have."""
+    if restricted:
+        return masked_ridge(data.gram, data.cross, data.lists(), alpha).T
+    return multi_ridge(data.gram, data.cross, data.itself, alpha).T

@@ -149,8 +149,9 @@ class Runs:
     """What whole runs are made of: random references of genes that ``mini`` knows, and small models."""
 
     FLOORS = ["random", "target is a regulator", "out-degree", "in-degree", "degree", "look-up", "labels"]  # noqa: RUF012
+    FLOORS += ["same family"]
     ORACLES = ["own out-degree", "own degree"]  # noqa: RUF012
-    IDENTITY = ["train", "test", "protocol", "method", "metric"]  # noqa: RUF012
+    IDENTITY = ["train", "test", "protocol", "pairs", "method", "metric"]  # noqa: RUF012
 
     def __init__(self):
         known, able = load("mini").genes, set(known_regulators("human"))

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from grn.bench import Reference, floors, metrics, splits
+from grn.bench._external_priors import coexpressed, motif_hits
+from grn.bench._gene_families import family_means
+from grn.bench._identity import keys
 from grn.bench.negatives import sample
 from grn.errors import ParameterError
 
@@ -180,3 +183,78 @@ class TestPrior:
             floors.prior(build.small(0), (np.array(["A"]), np.array(["B"])), "fly")
         with pytest.raises(ParameterError, match="2 sources but 1 targets"):
             floors.prior(build.small(0), (np.array(["A", "B"]), np.array(["B"])), "human")
+
+
+class TestFamilies:
+    def test_paralogues_of_either_organism_are_told(self, build):
+        human = Reference(build.table([("GATA1", "GATA2"), ("HOXA1", "HOXB4"), ("GATA1", "HBB")]))
+        mouse = Reference(build.table([("Gata1", "Gata2"), ("Hoxa1", "Hoxb4"), ("Gata1", "Hbb-bs")]), organism="mouse")
+        for reference, pairs in ((human, [("GATA1", "GATA2"), ("HOXA1", "HOXB4")]), (mouse, [("Gata1", "Gata2")])):
+            told = floors.same_family(reference)
+            for source, target in pairs:
+                row, column = reference.regulators.tolist().index(source), reference.genes.tolist().index(target)
+                assert told[row, column] == 1
+        assert floors.same_family(human).tolist() == [[1, 1, 0, 0, 0], [0, 0, 0, 1, 1]]
+
+    def test_means_over_families_are_those_of_a_loop(self):
+        random = np.random.default_rng(0)
+        labels = np.array(["a", "b", "a", "c", "b", "d"])
+        values = random.normal(size=(6, 6))
+        values[[0, 3], [5, 4]] = np.nan
+        np.fill_diagonal(values, np.nan)
+        means = family_means(values, labels)
+        for i in range(6):
+            for j in range(6):
+                block = values[np.ix_(labels == labels[i], labels == labels[j])]
+                known = block[np.isfinite(block)]
+                assert np.isnan(means[i, j]) if not len(known) else means[i, j] == pytest.approx(known.mean())
+        order = random.permutation(6)
+        again = family_means(values[np.ix_(order, order)], labels[order])
+        assert np.allclose(again, means[np.ix_(order, order)], equal_nan=True)
+
+
+class TestFilesOfOthers:
+    """Bulk co-expression and promoters, in files of the published form."""
+
+    GENES = ("CD14", "GATA1", "HBB", "SPI1", "TAL1")
+
+    @pytest.fixture
+    def reference(self, build):
+        return Reference(build.table([("GATA1", "HBB"), ("SPI1", "CD14"), ("TAL1", "HBB")]))
+
+    def lists(self, folder, rows):
+        table = pd.DataFrame(rows, columns=["source", "target", "rank", "r"])
+        table = table.astype({"source": "category", "target": "category", "rank": "Int16", "r": "float32"})
+        table.sample(frac=1, random_state=0).to_parquet(folder / "lists.parquet")
+        return folder / "lists.parquet"
+
+    def test_the_place_in_a_list_counts(self, tmp_path, reference):
+        rows = [("GATA1", "HBB", 1, 0.3), ("GATA1", "CD14", 151, 0.1), ("SPI1", "CD14", None, -0.9)]
+        rows += [("SPI1", "HBB", None, 0.5), ("SPI1", "elsewhere", None, 0.7), ("HBB", "CD14", 1, 0.9)]
+        scores = coexpressed(reference, files={self.lists(tmp_path, rows): "1"})
+        assert reference.genes.tolist() == list(self.GENES)
+        gata, spi, tal = scores
+        assert gata[[2, 0]] == pytest.approx([1.0, 0.5]) and gata[[1, 3, 4]].tolist() == [0, 0, 0]
+        assert spi[[0, 2]] == pytest.approx([1.0, 1 - 2 / 300]), "by size where there is no rank"
+        assert (tal == 0).all()
+
+    def test_several_archives_are_averaged(self, tmp_path, reference):
+        one, two = tmp_path / "1", tmp_path / "2"
+        one.mkdir(), two.mkdir()
+        files = {self.lists(one, [("GATA1", "HBB", 1, 0.1)]): "a", self.lists(two, [("GATA1", "CD14", 1, 0.1)]): "b"}
+        assert coexpressed(reference, files=files)[0].tolist() == [0.5, 0, 0.5, 0, 0]
+
+    def test_motif_hits_lose_what_regulators_and_genes_have_in_all_pairs(self, tmp_path, reference):
+        table = pd.DataFrame({"peak_id": list("abcde"), "gene_short_name": ["Hbb-bs", "Cd14", "Cd14", "Spi1", "Gata1"]})
+        table["Gata1"], table["Spi1"], table["Nobody"] = [1.0, 0, 1, 0, 1], [0.0, 1, 1, 0, 1], 1.0
+        for i, rows in enumerate((table, table.iloc[::-1, [0, 1, 3, 2, 4]])):
+            rows.to_parquet(tmp_path / f"{i}.parquet")
+        scores, again = (motif_hits(reference, file=tmp_path / f"{i}.parquet") for i in range(2))
+        genes = keys(reference.genes, organism="human")
+        of = dict(zip(genes, range(5), strict=True))
+        known = [of[key] for key in keys(["Hbb-bs", "Cd14", "Spi1", "Gata1"], organism="mouse") if key in of]
+        shares = np.array([[1, 0.5, 0, 1], [0, 1, 0, 1]])[:, -len(known) :]
+        centred = shares - shares.mean(axis=1, keepdims=True)
+        centred = centred - centred.mean(axis=0)
+        assert np.allclose(scores[:2][:, known], centred) and np.allclose(scores, again)
+        assert (scores[2] == 0).all() and scores[:, of["TAL1"]].tolist() == [0, 0, 0], "nothing known is the mean"

@@ -45,17 +45,19 @@ def test_columns_and_metrics_are_those_of_the_documentation(table):
 
 def test_one_row_for_every_method_and_metric_of_every_trial(table, runs):
     assert not table.duplicated(runs.IDENTITY).any()
-    trials = table.groupby(["train", "test", "protocol"]).size()
-    assert len(trials) == 4
+    trials = table.groupby(["train", "test", "protocol", "pairs"]).size()
+    assert len(trials) == 8 and set(table["pairs"]) == {"all", "different families"}
     assert set(trials) == {len(documented()[1]) * (len(METHODS) + len(runs.FLOORS) + len(runs.ORACLES))}
     assert set(table["method"]) == {*METHODS, *runs.FLOORS, *runs.ORACLES}
 
 
 def test_facts_of_a_trial(table, runs):
-    facts = table.drop(columns=["value", "low", "high", "note", "seen", "published"]).groupby(["test", "protocol"])
+    rest = table.drop(columns=["value", "low", "high", "note", "seen", "published"])
+    facts = rest.groupby(["test", "protocol", "pairs"])
     for name in ("n_pos", "prevalence", "coverage", "shared_genes", "regulators", "negatives", "train_sha256"):
         assert (facts[name].nunique(dropna=False) == 1).all(), name
-    paper, strict = (table[table["protocol"] == name].iloc[0] for name in ("paper", "strict"))
+    of_all = table[table["pairs"] == "all"]
+    paper, strict = (of_all[of_all["protocol"] == name].iloc[0] for name in ("paper", "strict"))
     assert paper["negatives"] == "uniform" and strict["negatives"] == "degree_matched"
     assert paper["n_pos"] == paper["n_neg"] == 120 and paper["prevalence"] == 0.5
     assert strict["n_pos"] == strict["n_neg"] <= 120 and 0 < strict["edges_with_partner"] <= 1
@@ -80,12 +82,12 @@ def test_values_are_in_range(table):
     assert (told["low"] <= told["value"] + 0.1).all() and (told["high"] >= told["value"] - 0.1).all()
     assert (told["low"] < told["high"]).sum() > 0.8 * len(told)
     assert table.loc[~table["metric"].isin(["auprc", "auprc_regulator"]), ["low", "high"]].isna().all(axis=None)
-    ratio = table.pivot_table(index=["test", "protocol", "method"], columns="metric", values="value")
+    ratio = table.pivot_table(index=["test", "protocol", "pairs", "method"], columns="metric", values="value")
     assert np.allclose(ratio["auprc_ratio"], 2 * ratio["auprc"])
 
 
 def test_gain_is_over_the_best_floor(table):
-    for _, part in table[table["metric"] != "auprc_rewired"].groupby(["test", "protocol", "metric"]):
+    for _, part in table[table["metric"] != "auprc_rewired"].groupby(["test", "protocol", "pairs", "metric"]):
         floors = part[part["kind"] == "floor"].set_index("method")["value"]
         assert (part["floor"] == floors.max()).all()
         assert (floors[part["best_floor"]] == floors.max()).all()

@@ -9,7 +9,7 @@ from grn.bench import Reference, run
 from grn.errors import NetworkError, ParameterError
 from grn.genes import regulators
 
-IDENTITY = ["train", "test", "protocol", "method", "metric"]
+IDENTITY = ["train", "test", "protocol", "pairs", "method", "metric"]
 
 
 def reference(name, seed):

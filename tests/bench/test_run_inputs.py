@@ -217,9 +217,9 @@ def test_beeline_by_name_needs_its_tables(quick, tmp_path):
 def test_scored_pairs_are_those_behind_the_figure(quick, model, runs):
     for protocol, method in (("paper", Entry("vvp", {"translator": None})), ("strict", "vvp")):
         pairs = grn.bench.scored_pairs(method=method, model=model, train=runs.ONE, test=runs.TWO, protocol=protocol)
-        assert list(pairs.columns) == ["source", "target", "label", "score"]
+        assert list(pairs.columns) == ["source", "target", "label", "score", "same_family"]
         table = quick(methods=[method], protocols=[protocol])
-        value = table.query("kind == 'method' and metric == 'auprc'")["value"].item()
+        value = table.query("kind == 'method' and metric == 'auprc' and pairs == 'all'")["value"].item()
         assert grn.bench.metrics.auprc(pairs["label"], pairs["score"]) == pytest.approx(value, abs=1e-12)
     with pytest.raises(CapabilityError, match="cells"):
         grn.bench.scored_pairs(method="pert", model=model, train=runs.ONE, test=runs.TWO)

@@ -342,3 +342,15 @@ def test_bad_tables_are_named(table):
     with pytest.raises(ParameterError, match="drop_duplicates"):
         grn.pl.benchmark(pd.concat([table, table]))
     assert plt.get_fignums() == []
+
+
+def test_pairs_of_different_families_are_drawn_apart():
+    row = {"method": "vvp", "kind": "method", "test": "a", "network": "S", "protocol": "strict", "metric": "auprc"}
+    table = pd.DataFrame([{**row, "pairs": "all", "value": 0.7}, {**row, "pairs": "different families", "value": 0.6}])
+    titles = {"all": "S, strict", "different families": "S, strict, different families"}
+    for pairs, value in zip(titles, (0.7, 0.6), strict=True):
+        ax = grn.pl.benchmark(table, pairs=pairs)[0, 0]
+        (point,) = [line for line in ax.get_lines() if line.get_gid() == "mean:vvp"]
+        assert point.get_xdata().tolist() == [value] and ax.get_title(loc="left") == titles[pairs]
+    with pytest.raises(ParameterError, match="different families"):
+        grn.pl.benchmark(table, pairs="some")

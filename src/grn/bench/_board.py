@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from grn._core.errors import GeneOverlapError
 from grn._core.rng import child, sample_names
+from grn.bench import floors
 from grn.bench._ablate import modules, shuffled_weights
 from grn.bench._backbone_features import READERS, BackboneFeatures, fingerprint
 from grn.bench._competitors import Competitor, shipped_translators
@@ -74,6 +75,7 @@ class Board:
         self._features: dict[str, BackboneFeatures] = {}
         self._cubes: dict[tuple[str, str], np.ndarray] = {}
         self._weights: dict[tuple[str, int], np.ndarray] = {}
+        self._floors: dict[str, np.ndarray] = {}
         rows = np.searchsorted(reference.genes, reference.evidence)
         known = np.ones(len(rows), dtype=bool) if setting.model is None else self.features("").sources[rows]
         able = [str(name) for name in reference.evidence[known]]
@@ -127,6 +129,8 @@ class Board:
         if entered.variant == "shuffled weights" and not modules(features.model):
             return f"{features.model.name} holds no torch module"
         if entered.reading is None:
+            if "embedding" in entered.record.features and "embedding" not in features.model.capabilities:
+                return f"{features.model.name} has no embeddings"
             return "there are no cells" if entered.reads_cells and self.cells is None else ""
         for feature in entered.features:
             lacks = "" if "embedding" in features.model.capabilities else f"{features.model.name} has no embeddings"
@@ -237,6 +241,15 @@ class Board:
         weights = strengths(adata, entered.record, task, entered.params).reindex(genes).fillna(0.0).to_numpy()
         values = weights.reshape(len(self.regulators), -1).T  # (G, S)
         return self._renamed(values) if entered.variant == "shuffled names" else values
+
+    def floors(self, outside: Mapping[str, Callable[[Reference], np.ndarray]]) -> dict[str, np.ndarray]:
+        """Floors (regulators, genes) that no training set and no protocol changes, each formed once."""
+        if not self._floors:
+            self._floors = {"same family": floors.same_family(self.reference), **floors.expression(self.reference)}
+        for name in outside:
+            if name not in self._floors:
+                self._floors[name] = outside[name](self.reference)
+        return {name: table for name, table in self._floors.items() if name in outside or name in floors.NAMES}
 
     @cached_property
     def facts(self) -> list[str]:

@@ -69,6 +69,7 @@ READINGS: Mapping[str, Entry] = _listed(
     Entry("attention", _RAW, label="Attn (origin)"),
     Entry("vvp", _RAW, label="VVP (raw)"),
     Entry("gradient_trajectory", _RAW, label="GDT (raw)"),
+    Entry("embedding", _RAW, label="Emb (cosine)"),
     Entry("pert", _TRAINED, label="Pert"),
     Entry("attention", _TRAINED, label="Attn"),
     Entry("embedding", _TRAINED, label="Emb"),

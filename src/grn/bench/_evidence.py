@@ -1,4 +1,4 @@
-"""Floors from outside the benchmark, where their data are at hand: the pretraining corpus and a prior network."""
+"""Floors from outside the benchmark, where their data are at hand: the pretraining corpus, co-expression, priors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from anndata import AnnData
 from grn._core.errors import DataNotFoundError
 from grn._core.logging import hint
 from grn.bench import _corpus, floors
+from grn.bench._external_priors import COEXPRESSION, PROMOTERS, coexpressed, motif_hits
+from grn.bench._gene_families import family_labels, family_means
 from grn.datasets import collectri
-from grn.datasets.local_files import root
+from grn.datasets.local_files import find, root
 from grn.datasets.reference import Reference
 from grn.genes import resolve
 
@@ -48,7 +50,12 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
     available: dict[str, Floor] = {}
     try:
         content = _corpus.content(_corpus.find(None, place))
-        for name, read in (("corpus co-expression", _coexpression), ("corpus mean expression", _mean)):
+        pooled = {
+            "corpus co-expression": _coexpression,
+            "family co-expression": _family_coexpression,
+            "corpus mean expression": _mean,
+        }
+        for name, read in pooled.items():
             available[name] = Floor(partial(read, folder=folder, data=place, show=show), content)
     except DataNotFoundError as error:
         hint("no corpus floors: %s", error)
@@ -59,6 +66,18 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
         available["prior (CollecTRI)"] = Floor(partial(floors.prior, edges=ends, organism="human"), content)
     except DataNotFoundError as error:
         hint("no prior floor: %s", error)
+    listed = {name: file for name in COEXPRESSION if (file := find("priors", name, path=place)) is not None}
+    if listed:
+        files = {file: _corpus.content({name: file}) for name, file in listed.items()}
+        content = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+        available["external co-expression"] = Floor(partial(coexpressed, files=files), content)
+    promoters = find("priors", PROMOTERS, path=place)
+    if promoters is not None:
+        content = _corpus.content({PROMOTERS: promoters})
+        available["motif prior"] = Floor(partial(motif_hits, file=promoters), content)
+    missing = [name for name in (*COEXPRESSION, PROMOTERS) if find("priors", name, path=place) is None]
+    if missing:
+        hint("no floors of %s, as priors/ does not hold them", ", ".join(missing))
     return available
 
 
@@ -92,6 +111,16 @@ def _coexpression(reference: Reference, *, folder: Path, data: Path | None, show
     known = np.flatnonzero(symbols[rows] != "")
     scores[np.ix_(known, columns)] = corpus.pairs(symbols[rows[known]], symbols[columns])
     return scores
+
+
+def _family_coexpression(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
+    """Mean co-expression of the families of two genes, over the genes of the reference."""
+    corpus, symbols = _built(reference, folder=folder, data=data, show=show), _symbols(reference)
+    known = np.flatnonzero(symbols != "")
+    values = np.full((len(symbols), len(symbols)), np.nan)
+    values[np.ix_(known, known)] = corpus.pairs(symbols[known], symbols[known])
+    stems = family_labels(reference)[0]
+    return family_means(values, stems)[np.searchsorted(reference.genes, reference.regulators)]
 
 
 def _mean(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn.bench._headline import headline
+from grn.bench._questions import ALL
 
 _KINDS = ("method", "ablation", "floor", "oracle")
 
 
 def leaderboard(
-    results: pd.DataFrame, *, network: str, protocol: str = "paper", metric: str = "auprc", train: str | None = None
+    results: pd.DataFrame,
+    *,
+    network: str,
+    protocol: str = "paper",
+    metric: str = "auprc",
+    train: str | None = None,
+    pairs: str = "all",
 ) -> pd.DataFrame:
     """One row per method, one column per test set, as in the paper, with the floors below.
 
@@ -26,6 +34,8 @@ def leaderboard(
         One of its metrics.
     train
         Data set trained on; by default each test set shows the first one of ``results`` that was tested on it.
+    pairs
+        ``"all"``, or ``"different families"``: only pairs whose genes are no paralogues of each other.
 
     Returns
     -------
@@ -48,6 +58,7 @@ def leaderboard(
     >>> float(grn.bench.leaderboard(pd.DataFrame([row]), network="S").loc[("method", "Ens"), "mean"])
     0.6
     """
+    results = of_pairs(results, pairs)
     wanted = {"network": network, "protocol": protocol, "metric": metric}
     if train is not None:
         wanted["train_dataset"] = train
@@ -79,7 +90,17 @@ def leaderboard(
     return table
 
 
-def overview(results: pd.DataFrame, *, metric: str = "auprc") -> pd.DataFrame:
+def of_pairs(results: pd.DataFrame, pairs: str) -> pd.DataFrame:
+    """Rows about these pairs; tables without the column are about all pairs."""
+    if "pairs" not in results and pairs == ALL:
+        return results
+    known = [ALL] if "pairs" not in results else list(results["pairs"].unique())
+    if pairs not in known:
+        raise ParameterError(f"no row has pairs={pairs!r}; there are: {', '.join(map(str, known))}.")
+    return results[results["pairs"] == pairs]
+
+
+def overview(results: pd.DataFrame, *, metric: str = "auprc", pairs: str = "all") -> pd.DataFrame:
     """Means over independent test sets, protocols side by side for every network.
 
     Parameters
@@ -88,6 +109,8 @@ def overview(results: pd.DataFrame, *, metric: str = "auprc") -> pd.DataFrame:
         Table from :func:`grn.bench.run`.
     metric
         One of its metrics.
+    pairs
+        ``"all"`` or ``"different families"``, as in :func:`leaderboard`.
 
     Returns
     -------
@@ -98,7 +121,7 @@ def overview(results: pd.DataFrame, *, metric: str = "auprc") -> pd.DataFrame:
     Raises
     ------
     ParameterError
-        If ``results`` has no such metric.
+        If ``results`` has no such metric or pairs.
 
     Examples
     --------
@@ -110,10 +133,11 @@ def overview(results: pd.DataFrame, *, metric: str = "auprc") -> pd.DataFrame:
     >>> grn.bench.overview(pd.DataFrame(rows)).loc[("method", "Ens")].tolist()
     [0.7, 0.5]
     """
+    results = of_pairs(results, pairs)
     _check_metric(results, metric)
     means = {}
     for network, protocol in results[["network", "protocol"]].drop_duplicates().itertuples(index=False):
-        table = leaderboard(results, network=network, protocol=protocol, metric=metric)
+        table = leaderboard(results, network=network, protocol=protocol, metric=metric, pairs=pairs)
         means[network, protocol] = table["mean"]
     listed = results[["kind", "method"]].drop_duplicates()
     listed = listed.sort_values("kind", key=lambda kinds: kinds.map(_KINDS.index), kind="stable")
@@ -127,7 +151,7 @@ def _check_metric(results: pd.DataFrame, metric: str) -> None:
 
 
 def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
-    """A result as Markdown: means with protocols side by side, then all leaderboards.
+    """A result as Markdown: means with protocols side by side, then all leaderboards; for all pairs, then for others.
 
     Parameters
     ----------
@@ -140,7 +164,8 @@ def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
     -------
     str
         Markdown tables, the best value of each column in bold: the :func:`overview`, then one per network and
-        protocol.
+        protocol, headed by the gain of the best method over the best floors; the same for pairs of different families
+        where ``results`` has them.
 
     Raises
     ------
@@ -157,14 +182,25 @@ def markdown(results: pd.DataFrame, *, metric: str = "auprc") -> str:
     >>> print(grn.bench.markdown(pd.DataFrame([row])).splitlines()[0])
     ## Means over independent data sets: auprc
     """
-    means = overview(results, metric=metric)
-    means.columns = [f"{network}, {protocol}" for network, protocol in means.columns]
-    parts = [f"## Means over independent data sets: {metric}\n\n{_grid(means)}"]
-    for network in results["network"].unique():
-        for protocol in results.loc[results["network"] == network, "protocol"].unique():
-            table = leaderboard(results, network=network, protocol=protocol, metric=metric)
-            parts.append(f"## {network}, protocol {protocol}: {metric}\n\n{_grid(table)}")
+    _check_metric(results, metric)
+    kinds = [ALL] if "pairs" not in results else list(results["pairs"].unique())
+    parts = []
+    for pairs in kinds:
+        means = overview(results, metric=metric, pairs=pairs)
+        means.columns = [f"{network}, {protocol}" for network, protocol in means.columns]
+        parts.append(f"## Means over independent data sets{_of(pairs)}: {metric}\n\n{_grid(means)}")
+    for pairs in kinds:
+        asked = of_pairs(results, pairs)
+        for network, protocol in asked[["network", "protocol"]].drop_duplicates().itertuples(index=False):
+            table = leaderboard(asked, network=network, protocol=protocol, metric=metric, pairs=pairs)
+            said = headline(asked, network=network, protocol=protocol, metric=metric)
+            title = f"## {network}, protocol {protocol}{_of(pairs)}: {metric}"
+            parts.append("\n\n".join(part for part in (title, said, _grid(table)) if part))
     return "\n\n".join(parts) + "\n"
+
+
+def _of(pairs: str) -> str:
+    return "" if pairs == ALL else f", pairs of {pairs}"
 
 
 def _grid(table: pd.DataFrame) -> str:

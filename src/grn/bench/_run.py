@@ -88,11 +88,12 @@ def run(
     max_regulators
         Most regulators per data set, drawn by name; all by default.
     outside
-        Add floors from outside the benchmark where ``grn.settings.data_dir`` holds them: co-expression and mean
-        expression of the backbone's pretraining corpus, and CollecTRI; and read real-cell probes at the mean cell of
-        that corpus where a data set has no cells.
+        Add floors from outside the benchmark where ``grn.settings.data_dir`` holds them: co-expression (of genes, and
+        averaged over gene families) and mean expression of the corpus of ``mini``, bulk co-expression (ARCHS4, GTEx),
+        motifs in promoters, and CollecTRI; and read real-cell probes at the mean cell of that corpus where a data set
+        has no cells.
     path
-        Folder with ``beeline/`` and, for what comes from outside, ``expression/`` and ``priors/``;
+        Folder with ``beeline/`` and, for what comes from outside, ``expression/``, ``profiles/`` and ``priors/``;
         ``grn.settings.data_dir`` by default.
     cache
         Folder for features and finished trials: an interrupted run goes on where it stopped, several may share one, and
@@ -112,14 +113,15 @@ def run(
     Returns
     -------
     DataFrame
-        One row per method, train, test, protocol and metric:
+        One row per method, train, test, protocol, pairs and metric:
 
         ``method``, ``kind`` (``method``, ``ablation``, ``floor``; ``oracle`` knows degrees of the test network),
         ``backbone``, ``train``, ``train_dataset``, ``test``, ``unit`` (data sets of one unit are not independent),
-        ``network``, ``size``, ``protocol``, ``negatives``, ``metric``, ``value``, ``low``, ``high``,
-        ``best_floor``, ``floor`` (its value), ``gain``, ``gain_low``, ``gain_high``, ``published`` (AUPRC of the
-        paper for the same reading of another backbone), ``seen`` (what it has read; a model that was given known
-        networks or texts says so in an attribute ``seen``), ``note``;
+        ``network``, ``size``, ``protocol``, ``pairs`` (``"all"``, or ``"different families"``: of two genes that are no
+        paralogues of each other, with non-edges drawn anew among such pairs), ``negatives``, ``metric``, ``value``,
+        ``low``, ``high``, ``best_floor``, ``floor`` (its value), ``gain``, ``gain_low``, ``gain_high``, ``published``
+        (AUPRC of the paper for the same reading of another backbone), ``seen`` (what it has read; a model that was
+        given known networks or texts says so in an attribute ``seen``), ``note``;
 
         counts ``n_pos``, ``n_neg``, ``prevalence``, ``regulators``, ``edges_with_partner`` (share of the edges that
         degree-matching could keep), ``coverage`` (share of the edges among genes the backbone knows), ``seeds``;

@@ -16,6 +16,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn.bench._board import Board, BoardSetting
 from grn.bench._competitors import chosen
 from grn.bench._entries import Entry
+from grn.bench._gene_families import same_family
 from grn.bench._run import Named, as_reference
 from grn.bench._trial import PROTOCOLS, Trainer
 from grn.bench.negatives import sample
@@ -66,7 +67,8 @@ def scored_pairs(
     Returns
     -------
     DataFrame
-        ``source``, ``target``, ``label`` (1 edge, 0 non-edge), ``score``; :func:`grn.pl.degree_bias` draws it.
+        ``source``, ``target``, ``label`` (1 edge, 0 non-edge), ``score``, ``same_family`` (whether the two are of one
+        gene family); :func:`grn.pl.degree_bias` draws it.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def scored_pairs(
     >>> one, two = (grn.bench.Reference(edges, genes=genes, dataset=name) for name in "ab")
     >>> raw = grn.bench.Entry("vvp", {"translator": None})
     >>> grn.bench.scored_pairs(method=raw, train=one, test=two).columns.tolist()
-    ['source', 'target', 'label', 'score']
+    ['source', 'target', 'label', 'score', 'same_family']
     """
     lasting = None if cache is None else output_folder(cache, name="cache")
     checks.word("protocol", protocol, PROTOCOLS)
@@ -106,4 +108,4 @@ def scored_pairs(
         grid = board.translated(entered, trainer.get(entered, seed)) if trained else board.fixed(entered, seed)
         made = split(learned, test=tested, by=PROTOCOLS[protocol].by)
         drawn = sample(tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed)
-        return drawn.pairs.assign(score=drawn.take(grid))
+        return drawn.pairs.assign(score=drawn.take(grid), same_family=drawn.take(same_family(tested)))

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import NetworkError, ParameterError
-from grn._core.rng import child
-from grn._kernels.rewire import rewire
+from grn._core.errors import ParameterError
 from grn.bench import floors
 from grn.bench._board import Board
 from grn.bench._competitors import MEAN_CELL, Competitor, is_trained
 from grn.bench._figures import Figures, evaluate, gain_rows
 from grn.bench._published_figures import published, published_label
+from grn.bench._questions import ALL, Places, Question, asked, questions
 from grn.bench.audit import Audit, audit
 from grn.bench.metrics import auprc
 from grn.bench.negatives import Sample, sample
@@ -26,7 +25,6 @@ from grn.datasets.reference import Reference
 from grn.models.translator import Translator
 
 Scorer = Callable[[AnnData, pd.DataFrame], np.ndarray]
-Places = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -103,40 +101,54 @@ class Trainer:
 
 def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
     """Evaluate all methods and floors of one trial; rows as documented at :func:`grn.bench.run`."""
-    protocol = train.protocol
-    made = split(train.board.reference, test=test.reference, by=protocol.by)
+    protocol, reference = train.protocol, test.reference
+    made = split(train.board.reference, test=reference, by=protocol.by)
     mask = made.test_mask & test.mask
     seeds = [contest.seed + i for i in range(contest.seeds)]
-    samples = [sample(test.reference, negatives=protocol.negatives, mask=mask, rng=seed) for seed in seeds]
+    asked_about = list(questions(reference, mask, protocol.negatives, seeds))
     grids, kinds, notes = _grids(train, test, contest, made, mask, seeds)
-    nulls = [_rewired(test.reference, mask, protocol, seed) for seed in seeds]
-    one_way = _one_way(test.reference, mask)
-    asked = _asked(test.reference, [*samples, *nulls], one_way)
+    wanted = asked(reference, asked_about)
     for name, score in contest.scorers.items():
-        grids[name], kinds[name] = [_of_user(name, score, test, asked)] * len(seeds), "method"
-    scores = [
-        {name: _known(drawn.take(tables[i])) for name, tables in grids.items()} for i, drawn in enumerate(samples)
-    ]
-    figures = evaluate(samples, scores, n_boot=contest.n_boot, seed=contest.seed)
-    for name, figure in figures.items():
-        figure.values["auprc_rewired"] = _mean_auprc(nulls, grids[name])
-        figure.values["direction"] = _direction(test.reference, grids[name], one_way)
-    rows = _rows(figures, kinds, notes, _seen(contest.competitors, test))
-    facts = _facts(train.board, test, protocol, audit(made), samples, contest)
+        grids[name], kinds[name] = [_of_user(name, score, test, wanted)] * len(seeds), "method"
+    seen, shared = _seen(contest.competitors, test), audit(made)
     labels = {entered.name: published_label(entered) for entered in contest.competitors}
-    return pd.DataFrame([{**facts, **row} for row in rows]).assign(
-        published=lambda t: [
-            published(
-                labels.get(m, ""),
-                train=facts["train"],
-                network=facts["network"],
-                test=facts["test"],
-                protocol=protocol.name,
-                metric=k,
-            )
-            for m, k in zip(t["method"], t["metric"], strict=True)
-        ]
-    )
+    tables = []
+    for question in asked_about:
+        figures, kinds_here = _figures(question, reference, grids, kinds, seeds, contest)
+        facts = _facts(train.board, test, protocol, shared, question, contest)
+        rows = pd.DataFrame([{**facts, **row} for row in _rows(figures, kinds_here, notes, seen)])
+        tables.append(rows.assign(published=[_published(row, labels) for row in rows.to_dict("records")]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _figures(
+    question: Question,
+    reference: Reference,
+    grids: Mapping[str, Sequence[np.ndarray]],
+    kinds: Mapping[str, str],
+    seeds: Sequence[int],
+    contest: Contest,
+) -> tuple[dict[str, Figures], dict[str, str]]:
+    """Figures of every score on one question, and its kind; degrees of the test network are those of the question."""
+    drawn = [floors.own_degree(reference, mask=question.mask, rng=seed) for seed in seeds]
+    grids = {**grids, **{name: [degrees[name] for degrees in drawn] for name in drawn[0]}}
+    scores = [
+        {name: _known(part.take(tables[i])) for name, tables in grids.items()}
+        for i, part in enumerate(question.samples)
+    ]
+    figures = evaluate(question.samples, scores, n_boot=contest.n_boot, seed=contest.seed)
+    for name, figure in figures.items():
+        figure.values["auprc_rewired"] = _mean_auprc(question.nulls, grids[name])
+        figure.values["direction"] = _direction(reference, grids[name], question.one_way)
+    return figures, {**kinds, **dict.fromkeys(drawn[0], "oracle")}
+
+
+def _published(row: Mapping[str, Any], labels: Mapping[str, str]) -> float:
+    """What the paper reports, whose pairs are all pairs."""
+    if row["pairs"] != ALL:
+        return float("nan")
+    facts = {name: row[name] for name in ("train", "network", "test", "protocol", "metric")}
+    return published(labels.get(row["method"], ""), **facts)
 
 
 def _grids(
@@ -158,16 +170,13 @@ def _grids(
             where = "at the mean cell" if entered.cells == MEAN_CELL else "in cells"
             notes[entered.name] = f"read {where} of the corpus"
     learned = floors.transfer(made)
-    degrees = [floors.own_degree(test.reference, mask=mask, rng=seed) for seed in seeds]
-    fixed = {**floors.expression(test.reference), **{k: f(test.reference) for k, f in contest.extra_floors.items()}}
+    fixed = test.floors(contest.extra_floors)
     for name, table in learned.items():
         grids[name], kinds[name] = [table] * len(seeds), "floor"
     for name, table in fixed.items():
         # a floor that knows few of the pairs would be judged on ties
         if np.isnan(table[mask]).mean() <= 0.5:
             grids[name], kinds[name] = [table] * len(seeds), "floor"
-    for name in degrees[0]:
-        grids[name], kinds[name] = [drawn[name] for drawn in degrees], "oracle"
     return grids, kinds, notes
 
 
@@ -177,18 +186,6 @@ def _known(values: np.ndarray) -> np.ndarray:
         return values
     bottom = np.nanmin(values) if np.isfinite(values).any() else 0.0
     return np.where(np.isnan(values), bottom, values)
-
-
-def _asked(reference: Reference, samples: Sequence[Sample | None], one_way: Places) -> np.ndarray:
-    """All pairs that some figure needs: bool (regulators, genes)."""
-    asked = np.zeros(reference.labels.shape, dtype=bool)
-    for part in samples:
-        if part is not None:
-            asked[part.sources, part.targets] = True
-    inside = np.searchsorted(reference.genes, reference.regulators)
-    rows, columns = one_way
-    asked[rows, inside[columns]] = asked[columns, inside[rows]] = True
-    return asked
 
 
 def _of_user(name: str, score: Scorer, test: Board, asked: np.ndarray) -> np.ndarray:
@@ -213,31 +210,10 @@ def _of_user(name: str, score: Scorer, test: Board, asked: np.ndarray) -> np.nda
     return table
 
 
-def _rewired(reference: Reference, mask: np.ndarray, protocol: Protocol, seed: int) -> Sample | None:
-    """A sample whose edges were exchanged for others of the same degrees; what is scored on it is not about pairs."""
-    rows, columns = np.nonzero(reference.labels & mask)
-    new = rewire(rows, columns, mask.shape, child(seed, "rewired"), closed=~mask)
-    edges = pd.DataFrame({"source": reference.regulators[rows], "target": reference.genes[new.targets]})
-    null = Reference(edges, genes=reference.genes, regulators=reference.regulators, organism=reference.organism)
-    try:
-        return sample(null, negatives=protocol.negatives, mask=mask, rng=seed)
-    except NetworkError:
-        return None
-
-
 def _mean_auprc(samples: Sequence[Sample | None], tables: Sequence[np.ndarray]) -> float:
     """AUPRC averaged over the samples there are."""
     areas = [auprc(s.labels, _known(s.take(t))) for s, t in zip(samples, tables, strict=True) if s is not None]
     return float(np.mean(areas)) if areas else float("nan")
-
-
-def _one_way(reference: Reference, mask: np.ndarray) -> Places:
-    """Edges between two regulators whose reverse could have been an edge and is none; none if direction is moot."""
-    inside = np.searchsorted(reference.genes, reference.regulators)
-    square = reference.labels[:, inside]
-    both = mask[:, inside] & mask[:, inside].T
-    rows, columns = np.nonzero(square & ~square.T & both & reference.directed)
-    return rows, columns
 
 
 def _direction(reference: Reference, tables: Sequence[np.ndarray], one_way: Places) -> float:
@@ -284,12 +260,13 @@ def _labels_read(entered: Competitor) -> list[str]:
 
 
 def _facts(
-    train: Board, test: Board, protocol: Protocol, shared: Audit, samples: Sequence[Sample], contest: Contest
+    train: Board, test: Board, protocol: Protocol, shared: Audit, question: Question, contest: Contest
 ) -> dict[str, Any]:
-    """Columns that are the same in all rows of a trial."""
+    """Columns that are the same in all rows of one question of a trial."""
     from grn import __version__
 
     learned, tested, model = train.reference, test.reference, test.setting.model
+    samples = question.samples
     counts = {"n_pos": [s.n_pos for s in samples], "n_neg": [s.n_neg for s in samples]}
     return {
         "backbone": model.name if model is not None else "",
@@ -300,6 +277,7 @@ def _facts(
         "network": tested.network,
         "size": tested.size,
         "protocol": protocol.name,
+        "pairs": question.pairs,
         "negatives": protocol.negatives,
         **{name: float(np.mean(values)) for name, values in counts.items()},
         "prevalence": float(np.mean([s.prevalence for s in samples])),

@@ -16,7 +16,7 @@ from grn.bench._board import Boards
 from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
-_VERSION = "6"
+_VERSION = "7"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn.bench._headline import gain_interval, said_interval
+from grn.bench._questions import ALL
 
 _NEEDED = ("method", "kind", "unit", "test", "network", "protocol", "metric", "value", "train")
 
@@ -14,7 +16,8 @@ def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.0
     """Say plainly, per network and protocol, which score leads and whether the backbone has added anything.
 
     Figures are means over independent units (the mHSC lineages count as one) of what was scored in all of them.
-    Differences up to ``margin`` are called none.
+    Differences up to ``margin`` are called none. The interval is that of the gain over the best floor of each data
+    set, whatever floor that is. Pairs of different families, where ``results`` has them, get paragraphs of their own.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.0
     Returns
     -------
     str
-        Markdown: one paragraph per network and protocol.
+        Markdown: one paragraph per network, protocol and kind of pairs.
 
     Raises
     ------
@@ -54,13 +57,16 @@ def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.0
         raise ParameterError(f"results has no metric {metric!r}; there are: {valid}.")
     first = rows.groupby(["network", "test"], sort=False)["train"].transform("first")
     rows = rows[rows["train"] == first]
+    if "pairs" not in rows:
+        rows = rows.assign(pairs=ALL)
     paragraphs = []
-    for (network, protocol), part in rows.groupby(["network", "protocol"], sort=False):
+    for (network, protocol, pairs), part in rows.groupby(["network", "protocol", "pairs"], sort=False):
         units = part.groupby(["kind", "method", "unit"], sort=False)["value"].mean()
         # what was not scored everywhere has another mean, and is not compared
         complete = units.groupby(["kind", "method"], sort=False).transform("size") == part["unit"].nunique()
         means = units[complete].groupby(["kind", "method"], sort=False).mean()
-        paragraphs.append(f"**{network}, {protocol}.** {_sentences(means, margin, part)}")
+        title = f"{network}, {protocol}" if pairs == ALL else f"{network}, {protocol}, pairs of {pairs}"
+        paragraphs.append(f"**{title}.** {_sentences(means, margin, part)}")
     return "\n\n".join(paragraphs)
 
 
@@ -75,8 +81,11 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
     sentences = [f"Best method: {best} ({methods[best]:.3f})."]
     if len(floors):
         floor = str(floors.idxmax())
-        compared = _compare(methods[best] - floors[floor], margin, _interval(part, best, floor))
+        gain, low, high = gain_interval(part, best)
+        compared = _compare(methods[best] - floors[floor], margin, (low, high))
         sentences.append(f"Best floor: {floor} ({floors[floor]:.3f}); {compared}.")
+        if np.isfinite(gain):
+            sentences.append(f"Gain over the best floor of each data set: {gain:+.3f}{said_interval(low, high)}.")
     known = pd.concat([methods, of.get("ablation", pd.Series(dtype=float))])
     for name, text in (
         ("shuffled weights", "With the weights in random order"),
@@ -99,25 +108,10 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _interval(part: pd.DataFrame, method: str, floor: str) -> tuple[float, float]:
-    """95 % interval of the mean gain over this floor; NaN where some data set has another best floor."""
-    columns = ["gain", "gain_low", "gain_high"]
-    if not {"best_floor", *columns} <= set(part):
-        return float("nan"), float("nan")
-    mine = part[(part["kind"] == "method") & (part["method"] == method)]
-    if not (mine["best_floor"] == floor).all():
-        return float("nan"), float("nan")
-    # data sets of one unit are fully dependent, units are independent
-    units = mine.groupby("unit")[columns].agg(lambda values: values.mean(skipna=False))
-    mean = units["gain"].mean()
-    down, up = (np.clip(s * (units["gain"] - units[c]), 0, None) for s, c in ((1, "gain_low"), (-1, "gain_high")))
-    return tuple(mean + s * np.sqrt((d**2).sum(skipna=False)) / len(units) for s, d in ((-1, down), (1, up)))
-
-
 def _compare(gain: float, margin: float, interval: tuple[float, float]) -> str:
     if not np.isfinite(gain) or abs(gain) <= margin:
         return "there is no difference to speak of"
     low, high = interval
     if low <= 0 <= high:
-        return f"a difference of {gain:+.3f} that may be chance (95 % interval {low:+.3f} to {high:+.3f})"
+        return f"a difference of {gain:+.3f} that may be chance"
     return f"the method wins by {gain:.3f}" if gain > 0 else f"the floor wins by {-gain:.3f}"

@@ -6,11 +6,12 @@ import numpy as np
 
 from grn._core.errors import ParameterError
 from grn._core.rng import RNGLike, child, seed_of
+from grn.bench import _gene_families
 from grn.bench._identity import keys
 from grn.bench.splits import Split, own_pairs
 from grn.datasets.reference import Reference
 
-__all__ = ["expression", "own_degree", "prior", "transfer"]
+__all__ = ["expression", "own_degree", "prior", "same_family", "transfer"]
 
 # what each floor has read; no method may be called like one
 SEEN = {
@@ -18,8 +19,12 @@ SEEN = {
     "target is a regulator": "list of regulators",
     **dict.fromkeys(("out-degree", "in-degree", "degree", "look-up"), "training labels"),
     "labels": "training labels, list of regulators",
+    "same family": "gene families",
     **dict.fromkeys(("|correlation|", "mean expression"), "test cells"),
     **dict.fromkeys(("corpus co-expression", "corpus mean expression"), "pretraining cells"),
+    "family co-expression": "pretraining cells, gene families",
+    "external co-expression": "bulk co-expression (ARCHS4, GTEx)",
+    "motif prior": "motifs in promoters (mouse)",
     "prior (CollecTRI)": "published edges",
     **dict.fromkeys(("own out-degree", "own degree"), "test labels"),
 }
@@ -105,6 +110,42 @@ def transfer(split: Split) -> dict[str, np.ndarray]:
         "look-up": seen,
         "labels": out + into + seen + listed,
     }
+
+
+def same_family(reference: Reference) -> np.ndarray:
+    """Whether a regulator and a target are of one gene family, as far as names and DNA-binding domains tell.
+
+    Paralogues are linked in references of every kind, by shared texts, shared experiments and shared domains, so this
+    alone scores above chance; it says nothing about regulation.
+
+    Parameters
+    ----------
+    reference
+        The test reference.
+
+    Returns
+    -------
+    ndarray
+        1 or 0 (regulators, genes).
+
+    Raises
+    ------
+    ParameterError
+        Never for a valid reference.
+
+    See Also
+    --------
+    grn.genes.families : The families.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from grn.bench import Reference, floors
+    >>> one = Reference(pd.DataFrame({"source": ["GATA1", "GATA1"], "target": ["GATA2", "HBB"]}))
+    >>> floors.same_family(one).tolist()
+    [[1.0, 1.0, 0.0]]
+    """
+    return _gene_families.same_family(reference).astype(np.float64)
 
 
 def own_degree(reference: Reference, *, mask: np.ndarray | None = None, rng: RNGLike = 0) -> dict[str, np.ndarray]:

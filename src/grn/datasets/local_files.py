@@ -137,6 +137,21 @@ def read_columns(
     return pd.DataFrame({name: table[column] for name, column in chosen.items()})
 
 
+def columns_of(path: Path) -> list[str]:
+    """Names of the columns of a table that :func:`read_columns` reads.
+
+    Raises
+    ------
+    NetworkError
+        The file cannot be read.
+    """
+    try:
+        return _header(path)
+    except UNREADABLE as error:
+        check_access(path, error)
+        raise NetworkError(f"{path.name} cannot be read ({error}); download it again.") from error
+
+
 def _packed(path: Path) -> bool:
     return path.suffix == ".parquet"
 

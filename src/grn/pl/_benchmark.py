@@ -46,6 +46,7 @@ def benchmark(
     tests: str | Sequence[str] | None = None,
     networks: str | Sequence[str] | None = None,
     methods: str | Sequence[str] | None = None,
+    pairs: str = "all",
     ax: Axes | Sequence[Axes] | np.ndarray | None = None,
     palette: Mapping[str, str] | Sequence[str] | None = None,
     figsize: tuple[float, float] | None = None,
@@ -69,8 +70,8 @@ def benchmark(
     ----------
     table
         Results as :func:`grn.bench.run` returns them. ``method``, ``test``, ``network``, ``protocol``, ``metric``
-        and ``value`` are needed; ``kind``, ``backbone``, ``unit``, ``low``, ``high``, ``floor``, ``published``
-        and ``prevalence`` are used where they exist.
+        and ``value`` are needed; ``pairs``, ``kind``, ``backbone``, ``unit``, ``low``, ``high``, ``floor``,
+        ``published`` and ``prevalence`` are used where they exist.
     metric
         Which metric to draw.
     protocols
@@ -81,6 +82,8 @@ def benchmark(
         Which reference networks, in this order; default: all.
     methods
         Which rows, in this order within methods, ablations and floors; default: all.
+    pairs
+        ``"all"`` pairs, or those of ``"different families"``.
     ax
         Axes to draw on, one per panel, row by row; ``None`` opens a figure, 89 mm wide for one
         protocol if names are short. In a figure of several axes the legend hangs below the last row of panels.
@@ -113,7 +116,8 @@ def benchmark(
     """
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     colors = chosen(palette, KIND_COLORS)
-    choice = _selected(_checked(table), metric, protocols=protocols, tests=tests, networks=networks, methods=methods)
+    figures = _of_pairs(_checked(table), pairs)
+    choice = _selected(figures, metric, protocols=protocols, tests=tests, networks=networks, methods=methods)
     rows = _rows(choice.cells, choice.methods)
     panels = [[_panel(choice.cells, net, protocol, rows) for protocol in choice.protocols] for net in choice.networks]
     label = METRIC_NAMES.get(metric, metric.replace("_", " "))
@@ -153,14 +157,21 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
         if name in figures and not pd.api.types.is_numeric_dtype(figures[name]) and figures[name].notna().any():
             raise ParameterError(f"Column {name!r} holds {figures[name].dtype}; numbers are needed.")
         figures[name] = figures[name].astype(float) if name in figures else np.nan
-    for name, default in (("kind", "method"), ("backbone", ""), ("unit", figures["test"])):
+    for name, default in (("kind", "method"), ("backbone", ""), ("unit", figures["test"]), ("pairs", "all")):
         figures[name] = figures[name].astype(object).fillna(default) if name in figures else default
-    for name in (*_NEEDED[:-1], "kind", "backbone", "unit"):
+    for name in (*_NEEDED[:-1], "kind", "backbone", "unit", "pairs"):
         figures[name] = figures[name].astype(str)
     strange = sorted(set(figures["kind"]) - set(_KINDS))
     if strange:
         raise ParameterError(f"kind={strange[0]!r} is not one of {', '.join(_KINDS)}.")
     return figures
+
+
+def _of_pairs(figures: pd.DataFrame, pairs: str) -> pd.DataFrame:
+    """Rows about these pairs."""
+    if len(figures):
+        _names(figures, "pairs", [pairs], argument="pairs")
+    return figures[figures["pairs"] == pairs]
 
 
 def _selected(
@@ -265,7 +276,7 @@ def _panel(cells: pd.DataFrame, network: str, protocol: str, rows: list[Row]) ->
     where = {(row.kind, row.method, row.backbone): i for i, row in enumerate(rows)}
     at = [where[key] for key in zip(here["kind"], here["method"], here["backbone"], strict=True)]
     return NetworkFigures(
-        title=f"{network}, {protocol}",
+        title=", ".join([network, protocol, *(sorted(set(here["pairs"]) - {"all"}))]),
         units=units,
         points=pd.DataFrame(points, columns=["value", "low", "high", "published", "complete"]),
         tests=pd.DataFrame({"row": at, "test": names, "value": here["value"].to_numpy()}).sort_values(["test", "row"]),

@@ -37,7 +37,7 @@ def test_canonical_table():
         ("SPI1", "CD79A", "chr1_1_9", 1.0),
         ("TAL1", "KLF1", "chr2_1_9", 0.5),
     ]
-    assert found.attrs["base_grn"] == {"self_loops": 1, "merged": 1, "below": 0}
+    assert found.attrs["base_grn"] == {"evidence": "motif", "self_loops": 1, "merged": 1, "below": 0}
     assert all(isinstance(found[name].dtype, pd.CategoricalDtype) for name in ("source", "target", "region"))
     assert list(found["source"].cat.categories) == ["GATA1", "SPI1", "TAL1"]
 

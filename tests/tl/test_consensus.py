@@ -146,3 +146,16 @@ def test_bad_arguments(adata, refuses):
     assert "three" in refuses(ResultNotFoundError, grn.tl.consensus, adata, nets=["one", "three"])
     adata.uns["note"] = {"edges": "none"}
     refuses(NetworkError, grn.tl.consensus, adata, nets=["one", "note"])
+
+
+def test_evidence_of_direction_is_kept(adata):
+    """The strongest of all networks; one without the column that is directed says so itself."""
+    edges = pd.DataFrame({"source": ["A", "B"], "target": ["B", "C"], "weight": [1.0, 0.5]})
+    Network(edges.assign(direction=["none", "motif"])).write(adata, "one")
+    Network(edges.assign(direction=["response", "role"])).write(adata, "two")
+    grn.tl.consensus(adata, nets=["one", "two"])
+    assert table(adata)["direction"].to_dict() == {("A", "B"): "response", ("B", "C"): "motif"}
+    Network(edges.assign(direction="none")).write(adata, "one")
+    Network(edges, directed=False).write(adata, "two")
+    grn.tl.consensus(adata, nets=["one", "two"])
+    assert set(table(adata)["direction"]) == {"none"} and not adata.uns["consensus"]["schema"]["directed"]

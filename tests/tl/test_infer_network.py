@@ -46,7 +46,9 @@ def test_methods_table():
     table = grn.tl.methods()
     assert set(OWN) <= set(table.index) and table.index.name == "method"
     assert table.loc["pert", "needs"] == "model, cells" and not table.loc["attention", "sign"]
-    assert not table.loc["correlation", "direction"] and table.loc["renge", "confidence"] == "pval, qval"
+    assert table.loc["correlation", "direction"] == "motif, prior, role"
+    assert table.loc[["vvp", "attention"], "direction"].tolist() == ["response, role", "role"]
+    assert table.loc["renge", "confidence"] == "pval, qval"
     assert table.loc["scrank", ["system", "year", "output"]].tolist() == ["scRank", 2024, "edges, ranks, effects"]
     assert table["input"].str.len().min() > 2 and table["cost"].str.len().min() > 3
     pages = {page for page in table["page"] if (DOCS / f"{page}.md").exists()}
@@ -96,7 +98,7 @@ def test_table(planted, toy, translators, method, groupby):
     assert (edges["source"].astype(str) != edges["target"].astype(str)).all()
     assert isinstance(edges["source"].dtype, pd.CategoricalDtype)
     assert ("sign" in edges) == record.signed and toy.uns["grn"]["schema"]["signed"] == record.signed
-    assert toy.uns["grn"]["schema"]["directed"]
+    assert not toy.uns["grn"]["schema"]["directed"] and set(edges["direction"]) == {"role", "none"}
     assert toy.uns["grn"]["schema"]["orientation"] == "source regulates target"
     assert (edges["weight"] >= 0).all() or record.signed
     keys = [edges["group"].cat.codes, -edges["weight"].abs()] if groupby else [-edges["weight"].abs()]

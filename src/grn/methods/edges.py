@@ -23,7 +23,6 @@ def to_network(
     *,
     params: Mapping[str, Any],
     signed: bool,
-    directed: bool = True,
 ) -> Network:
     """Build a network from one set of matrices per group.
 
@@ -40,8 +39,6 @@ def to_network(
         Provenance.
     signed
         Whether weights carry a sign.
-    directed
-        Whether a pair has a direction.
     """
     tables = []
     for group, columns in parts:
@@ -56,7 +53,7 @@ def to_network(
             if column in columns:
                 table[column] = columns[column][target, source].astype(np.float64)
         tables.append((group, table))
-    return stacked(names, tables, params=params, signed=signed, directed=directed)
+    return stacked(names, tables, params=params, signed=signed)
 
 
 def edges_of(answer: Any, group: Group, method: str) -> pd.DataFrame:
@@ -138,7 +135,6 @@ def stacked(
     *,
     params: Mapping[str, Any],
     signed: bool,
-    directed: bool = True,
     tested: bool = False,
 ) -> Network:
     """Build a network from one edge table per group; the tables have the same columns."""
@@ -149,7 +145,7 @@ def stacked(
             frame["group"] = pd.Categorical([group] * len(frame), categories=[name for name, _ in parts])
         frames.append(frame)
     edges = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    return Network(edges, genes=names, directed=directed, signed=signed, tested=tested, params=dict(params))
+    return Network(edges, genes=names, signed=signed, tested=tested, params=dict(params))
 
 
 def indexed(names: np.ndarray, source: np.ndarray, target: np.ndarray, **columns: Any) -> pd.DataFrame:

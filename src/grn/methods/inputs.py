@@ -14,12 +14,12 @@ from scipy import sparse
 
 from grn._core import checks
 from grn._core.device import resolve_device
-from grn._core.errors import GroupError, ParameterError
+from grn._core.errors import GeneNameError, GroupError, ParameterError
 from grn._core.settings import settings
 from grn._kernels.matrix_parts import Source
 from grn._object.container import check_target, target, validate
 from grn._object.expression import Expression, select
-from grn._object.genes import column, gene_rows, genes_of, spelled
+from grn._object.genes import column, gene_rows, genes_of, regulator_mask, spelled
 from grn._object.groups import MIN_CELLS, cell_names, draw_cells, group_codes, label_codes
 from grn._object.smoothing import KEY as SMOOTHED
 from grn._object.smoothing import neighbour_weights, stored_weights
@@ -80,6 +80,14 @@ class Inputs:
     def spelled(self, names: Sequence[str]) -> list[str]:
         """Names as in ``names`` where a symbol beside them was given; unknown ones as they are."""
         return spelled(self._adata, names)
+
+    @cached_property
+    def regulators(self) -> np.ndarray:
+        """Mask of the features (n_vars,) that are known regulators; none where names are of no known organism."""
+        try:
+            return regulator_mask(self._adata)
+        except GeneNameError:
+            return np.zeros(len(self.names), dtype=bool)
 
     @cached_property
     def model_ids(self) -> np.ndarray:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # what a method may read beside the names of genes
 NEEDS = ("cells", "model", "perturbation", "time")
+# how the direction of an edge comes about
+DIRECTIONS = ("role", "response")
 # fewest cells of a group in which a gene is seen, for it to have edges there
 MIN_CELLS_SEEN = 5
 
@@ -149,8 +151,10 @@ class Method:
     edge_tables
         Parameters that hold prior probabilities of edges, as :func:`grn.methods.edge_prior.edge_prior` reads them:
         where the method runs beside permuted copies of regulators, the copies have the edges of the regulators.
-    directed
-        Whether an edge has a direction.
+    direction
+        How the direction of an edge between two regulators comes about: ``"response"`` if the record measures what the
+        target does when the source changes, so that the two ways can be compared; ``"role"`` if nothing tells it. A
+        prior is looked at in any case, and a network that has a column ``direction`` says it itself.
     tables
         Tables that ``report`` or ``fit`` may give, by name.
     family
@@ -179,7 +183,7 @@ class Method:
     whole: bool = False
     takes_prior: bool = False
     edge_tables: tuple[str, ...] = ()
-    directed: bool = True
+    direction: str = "role"
     tables: Mapping[str, Table] = field(default_factory=dict)
     family: str = ""
     uses_client: bool = False
@@ -198,6 +202,7 @@ class Method:
             raise ParameterError(
                 f"method {self.name!r} needs {', '.join(map(repr, unknown))}; a record may need: {', '.join(NEEDS)}."
             )
+        checks.word("direction", self.direction, DIRECTIONS)
         defaults: dict[str, Any] = {}
         for function in self.functions():
             for name, default in keywords(function).items():

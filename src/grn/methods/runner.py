@@ -14,6 +14,7 @@ from anndata import AnnData
 from grn._core.errors import NetworkError
 from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, tell_without_edges, values_read
+from grn.methods.direction import with_direction
 from grn.methods.edges import edges_of, stacked
 from grn.methods.group import Fitted
 from grn.methods.inputs import Inputs
@@ -89,9 +90,12 @@ def _result(
             f"method {record.name!r} returned {type(result.network).__name__}; fit must return a grn.Network or a "
             "grn.methods.Result."
         )
-    if report and record.report is not None:
-        return _called(record.report, arguments, inputs, result.network, extra=extra)
-    return result
+    if not report:
+        return result
+    network = with_direction(result.network, record, inputs, arguments)
+    if record.report is not None:
+        return _called(record.report, arguments, inputs, network, extra=extra)
+    return replace(result, network=network)
 
 
 def _called(
@@ -123,7 +127,7 @@ def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any]
     if record.takes_prior:
         params["base_grn"] = base_grn is not None
     tested = "pval" in parts[0][1]
-    return stacked(inputs.names, parts, params=params, signed=record.signed, directed=record.directed, tested=tested)
+    return stacked(inputs.names, parts, params=params, signed=record.signed, tested=tested)
 
 
 def _check_columns(parts: Sequence[tuple[str, pd.DataFrame]], record: Method) -> None:

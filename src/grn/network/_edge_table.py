@@ -41,6 +41,11 @@ class EdgeTable:
         part._genes = self._genes if genes is None else genes
         return part
 
+    def _with_column(self, name: str, values: pd.Categorical) -> Self:
+        """Return the same network with one more column, at its place."""
+        made = self._edges.assign(**{name: values})
+        return self._with_edges(made[_validate.in_order(made.columns)])
+
     @property
     def edges(self) -> pd.DataFrame:
         """Copy of the edge table; decoupler takes it as ``net`` if there is at most one group."""

@@ -36,12 +36,17 @@ def clean_edges(edges: pd.DataFrame) -> pd.DataFrame:
             f"edges has type {type(edges).__name__}; pass a DataFrame with columns source, target, weight."
         )
     _check_columns(edges)
-    extra = sorted(set(edges.columns) - {*REQUIRED, *OPTIONAL})
-    order = [*REQUIRED, *(name for name in OPTIONAL if name in edges.columns), *extra]
-    table = pd.DataFrame({name: _column(edges[name].reset_index(drop=True), name) for name in order})
+    table = pd.DataFrame({n: _column(edges[n].reset_index(drop=True), n) for n in in_order(edges.columns)})
     _check_values(table)
     _check_duplicates(table)
     return sort_edges(table)
+
+
+def in_order(columns: Iterable[str]) -> list[str]:
+    """Names of columns in the canonical order."""
+    there = set(columns)
+    extra = sorted(there - {*REQUIRED, *OPTIONAL})
+    return [*REQUIRED, *(name for name in OPTIONAL if name in there), *extra]
 
 
 def clean_genes(genes: Iterable[str] | None, edges: pd.DataFrame) -> np.ndarray:

@@ -17,6 +17,7 @@ from grn._core.logging import hint, logger, one_voice
 from grn._object.container import validate
 from grn._object.genes import organism_of
 
+_EVIDENCE = ("motif", "prior")
 _KEYS = ("source", "target", "region")
 _GENE, _PEAK = "gene_short_name", "peak_id"
 _READERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
@@ -31,6 +32,7 @@ def base_grn(
     organism: str = "auto",
     min_score: float | None = None,
     min_overlap: float = 0.1,
+    evidence: str = "auto",
 ) -> pd.DataFrame:
     """Read a base GRN, a list of who may regulate whom, and match it to the genes of an object.
 
@@ -56,15 +58,19 @@ def base_grn(
         Leave out rows whose score is lower.
     min_overlap
         Smallest accepted number of genes that object and table share, as a share (0 to 1) of the smaller of both.
+    evidence
+        What the table holds: ``"motif"`` (of the source, near the target: by itself this tells the direction of an
+        edge) or ``"prior"`` (edges known from elsewhere: these tell a direction where the reverse is not among them).
+        ``"auto"`` keeps what an earlier call said, and takes a wide table and one with ``region`` for motifs.
 
     Returns
     -------
     DataFrame
         ``source, target[, region, score]``: the names as sorted categories, one row per pair (and region) with the
         highest score, sorted by source, target, region. Self-loops are left out. ``attrs["base_grn"]`` is a dict:
-        ``self_loops``, ``merged`` and ``below`` (rows left out or merged) and, with ``adata``, ``organism`` (``""``
-        when names were matched by spelling alone), ``lost_sources`` and ``lost_targets`` (names of the table that
-        are no gene of the object), ``renamed`` (number of names written differently in the object).
+        ``evidence``, ``self_loops``, ``merged`` and ``below`` (rows left out or merged) and, with ``adata``,
+        ``organism`` (``""`` when names were matched by spelling alone), ``lost_sources`` and ``lost_targets`` (names of
+        the table that are no gene of the object), ``renamed`` (number of names written differently in the object).
 
     Raises
     ------
@@ -92,13 +98,15 @@ def base_grn(
     >>> found.values.tolist()
     [['GATA1', 'KLF1']]
     >>> found.attrs["base_grn"]
-    {'self_loops': 1, 'merged': 1, 'below': 0}
+    {'evidence': 'prior', 'self_loops': 1, 'merged': 1, 'below': 0}
     """
     _check_arguments(min_score, min_overlap)
     if adata is not None:
         validate(adata)
-    edges = _long(_frame(table))
-    facts: dict[str, object] = {"self_loops": 0, "merged": 0, "below": 0}
+    checks.word("evidence", evidence, ("auto", *_EVIDENCE))
+    read = _frame(table)
+    edges = _long(read)
+    facts: dict[str, object] = {"evidence": _evidence(read, evidence), "self_loops": 0, "merged": 0, "below": 0}
     if min_score is not None:
         if "score" not in edges:
             raise ParameterError("min_score was passed but the table has no column 'score'; leave min_score=None.")
@@ -122,6 +130,17 @@ def _check_arguments(min_score: float | None, min_overlap: float) -> None:
     if min_score is not None:
         checks.number("min_score", min_score, finite=False, note=" or None")
     checks.number("min_overlap", min_overlap, least=0, most=1)
+
+
+def _evidence(table: pd.DataFrame, evidence: str) -> str:
+    """What a table holds: as it was said now or before, else by its form."""
+    said = table.attrs.get("base_grn")
+    before = said.get("evidence") if isinstance(said, dict) else None
+    if evidence != "auto":
+        return evidence
+    if before in _EVIDENCE:
+        return str(before)
+    return "motif" if "source" not in table.columns or "region" in table.columns else "prior"
 
 
 def _frame(table: object) -> pd.DataFrame:

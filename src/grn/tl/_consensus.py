@@ -16,6 +16,7 @@ from grn._core.logging import progress as progress_bar
 from grn._kernels.ties import merged, ranks
 from grn._object.container import check_target, target, validate
 from grn.network import Network
+from grn.network.direction import WORDS
 from grn.network.schema import is_network, is_regulons
 from grn.trust.rerun import Axes
 
@@ -97,8 +98,8 @@ def consensus(
     -----
     Groups are matched by name; a network without groups counts in every group, and one that lacks a group is not asked
     there. An edge of an undirected network counts in both directions, from genes that are regulators in any of the
-    networks. The result is directed if one of them is. Networks that share their data agree on its artefacts too:
-    agreement is no second experiment. Cost: a sort of every network.
+    networks. Of an edge, the strongest evidence of direction in any of them stays. Networks that share their data
+    agree on its artefacts too: agreement is no second experiment. Cost: a sort of every network.
 
     Examples
     --------
@@ -122,9 +123,9 @@ def consensus(
     keys, columns = _counted(ballots, axes, method, max(min_support, int(method == "vote")))
     params = {"function": "consensus", "nets": names, "method": f"consensus_{method}", "top": top}
     made = Network(
-        _table(keys, columns, axes),
+        _with_direction(_table(keys, columns, axes), found),
         genes=sorted({gene for net in found for gene in net.genes}),
-        directed=any(net.directed for net in found),
+        directed=None if any("direction" in net._edges for net in found) else any(net.directed for net in found),
         signed=any(net.signed for net in found),
         params={**params, "min_support": min_support},
     )
@@ -182,14 +183,14 @@ def _axes(found: Sequence[Network]) -> Axes:
     groups = list(dict.fromkeys(group for net in found for group in net.groups))
     sources = sorted({name for net in found for name in net.regulators})
     targets = {name for net in found for name in net.targets}
-    mirrored = {name for net in found if not net.directed for name in net.regulators}
+    mirrored = {name for net in found if _mirrored(net) for name in net.regulators}
     return Axes(tuple(groups) or ("",), tuple(sources), tuple(sorted(targets | mirrored)), loops=True)
 
 
 def _ballot(net: Network, axes: Axes, top: int | None) -> _Ballot:
     edges = axes.number(net)
     keys, weights, sign = edges.keys, np.abs(edges.weights), edges.signs
-    if not net.directed:
+    if _mirrored(net):
         keys, weights, sign = _both_ways(keys, weights, sign, axes)
     S, T = axes.shape.sources, axes.shape.targets
     n_groups = len(axes.groups)
@@ -214,6 +215,11 @@ def _ballot(net: Network, axes: Axes, top: int | None) -> _Ballot:
         best = np.lexsort((keys[mine], -weights[mine]))[: top or max(1, round(_SHARE * n))]
         votes[np.flatnonzero(mine)[best]] = True
     return _Ballot(keys, score, votes & (weights > 0), sign, rest, sources, targets)
+
+
+def _mirrored(net: Network) -> bool:
+    """Whether an edge stands for its reverse: where nothing is said of direction, not even which edges have none."""
+    return not net.directed and "direction" not in net._edges
 
 
 def _both_ways(
@@ -271,6 +277,24 @@ def _counted(
             f"{int(support.max(initial=0))}); lower min_support, or raise top."
         )
     return keys[kept], {name: values[kept] for name, values in columns.items()}
+
+
+def _with_direction(table: pd.DataFrame, found: Sequence[Network]) -> pd.DataFrame:
+    """The strongest evidence that one of the networks has for the direction of each edge, where one says it."""
+    if not any("direction" in net._edges for net in found):
+        return table
+    words = np.full(len(table), WORDS.index("none"))
+    for net in found:
+        edges = net._edges
+        if "direction" not in edges and not net.directed:
+            continue
+        ends = ["source", "target", *(["group"] if "group" in edges and "group" in table else [])]
+        word = edges["direction"].astype(str) if "direction" in edges else pd.Series("prior", index=edges.index)
+        place = pd.Series(pd.Index(WORDS).get_indexer(word), index=pd.MultiIndex.from_frame(edges[ends].astype(str)))
+        place = place[~place.index.duplicated()]
+        said = place.reindex(pd.MultiIndex.from_frame(table[ends].astype(str)))
+        words = np.minimum(words, said.fillna(len(WORDS)).to_numpy(dtype=int))
+    return table.assign(direction=np.asarray(WORDS, dtype=object)[words])
 
 
 def _table(keys: np.ndarray, columns: dict[str, np.ndarray], axes: Axes) -> pd.DataFrame:

@@ -23,7 +23,9 @@ _SNIPPETS = {
         ``uns[key_added]["edges"]``
             DataFrame ``source, target, weight`` and, where the method gives them, ``sign`` (+1, -1, NaN when
             unknown), ``probability``, ``score`` (the raw effect behind them; for ``ugrn`` the mean gradient: change
-            of the target per unit of the source on the model's value scale), ``group``; sorted by group, then by
+            of the target per unit of the source on the model's value scale), ``direction`` (what tells that the
+            source regulates the target and not the other way: ``"motif"``, ``"prior"``, ``"response"``; ``"role"`` if
+            only that the target is no regulator, ``"none"`` if nothing does), ``group``; sorted by group, then by
             falling absolute weight. Every pair of a source and another gene known to the model is listed.
         ``uns[key_added]["params"]``, ``["schema"]``
             Every argument, the model's name and sha256, the package version, the genes lost; the layout.
@@ -230,11 +232,12 @@ def methods() -> pd.DataFrame:
     DataFrame
         One row per method, indexed by its name: ``system`` and ``year`` of the original, ``input`` (what it reads),
         ``output`` (``"edges"``, and the tables it writes beside them), ``sign`` (whether weights carry one),
-        ``direction`` (whether an edge has one), ``confidence`` (columns that say how sure an edge is; ``""`` for none:
-        see :func:`grn.tl.confidence`), ``cost`` (what it computes), ``licence`` (of the original program; here it is
-        written anew), ``page`` (of the documentation), ``description``, ``needs`` (as records say it), ``model``
-        (the family of models it reads, ``""`` for any), ``parameters``, ``reference``. Methods registered later are
-        listed too.
+        ``direction`` (what may tell that of an edge, strongest first: with a base GRN ``"motif"`` and ``"prior"``;
+        ``"response"``; ``"role"``, only that the source is a regulator and the target none), ``confidence`` (columns
+        that say how sure an edge is; ``""`` for none: see :func:`grn.tl.confidence`), ``cost`` (what it computes),
+        ``licence`` (of the original program; here it is written anew), ``page`` (of the documentation),
+        ``description``, ``needs`` (as records say it), ``model`` (the family of models it reads, ``""`` for any),
+        ``parameters``, ``reference``. Methods registered later are listed too.
 
     Examples
     --------
@@ -247,6 +250,12 @@ def methods() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").astype({"year": "Int64"}).rename_axis("method")
 
 
+def _direction(record: Method) -> str:
+    """What may tell the direction of an edge of a method."""
+    taken = record.takes_prior or bool(record.edge_tables)
+    return ", ".join([*(["motif", "prior"] * taken), *dict.fromkeys([record.direction, "role"])])
+
+
 def _row(record: Method) -> dict[str, Any]:
     return {
         "system": record.system,
@@ -254,7 +263,7 @@ def _row(record: Method) -> dict[str, Any]:
         "input": record.inputs,
         "output": ", ".join(["edges", *record.tables]),
         "sign": record.signed,
-        "direction": record.directed,
+        "direction": _direction(record),
         "confidence": record.confidence,
         "cost": record.cost,
         "licence": record.licence,

@@ -128,7 +128,7 @@ class TestAttention:
         network = infer(cells, "scgpt_attention", model, params={"max_cells": None})
         wanted = by_hand(model, cells, np.arange(24))
         found = network.edges.set_index(["source", "target"])["weight"]
-        assert len(found) == len(wanted) == 2 * 7 and network.directed and not network.signed
+        assert len(found) == len(wanted) == 2 * 7 and not network.directed and not network.signed
         np.testing.assert_allclose([found[pair] for pair in wanted], list(wanted.values()), atol=1e-6)
         params = cells.uns["grn"]["params"]
         assert (params["attention_layer"], params["unknown"].tolist()) == (1, ["NKG7"])

@@ -41,7 +41,6 @@ METHODS.add(
         signed=True,
         probability=False,
         # an edge leads from the gene that is a regulator
-        directed=False,
         takes_prior=True,
         needs=("cells",),
         reference="baseline",

@@ -49,6 +49,7 @@ METHODS.add(
         "in-silico deletion in real cells: how far the embeddings of the other genes turn",
         signed=False,
         probability=False,
+        direction="response",
         needs=("model", "cells"),
         reference="Yang et al. 2024, doi 10.1038/s41422-024-01034-y",
         family="genecompass",

@@ -43,6 +43,7 @@ METHODS.add(
         "in-silico deletion in real cells: how far the embeddings of the other genes turn",
         signed=False,
         probability=False,
+        direction="response",
         needs=("model", "cells"),
         reference="Theodoris et al. 2023, doi 10.1038/s41586-023-06139-9",
         family="geneformer",

@@ -56,6 +56,7 @@ METHODS.add(
         signed=True,
         probability=False,
         reference="arXiv 2503.23535",
+        direction="response",
         needs=("model",),
         family="lpm",
         uses_client=True,

@@ -149,6 +149,7 @@ METHODS.add(
         "scGenePT: mean predicted effect of perturbing the source",
         signed=True,
         probability=False,
+        direction="response",
         needs=("model", "cells"),
         reference="Istrate et al. 2024, doi 10.1101/2024.10.23.619972",
         family="scgenept",

@@ -48,7 +48,7 @@ def fit_embedding(inputs: Inputs, *, threshold: float | None = None) -> Network:
     Returns
     -------
     Network
-        Undirected and unsigned; ``score`` is the cosine itself, which may be negative. A pair of two sources is
+        Unsigned; ``score`` is the cosine itself, which may be negative. A pair of two sources is
         listed both ways.
     """
     if inputs.task.groupby is not None:
@@ -62,7 +62,7 @@ def fit_embedding(inputs: Inputs, *, threshold: float | None = None) -> Network:
         cosine[cosine < threshold] = np.nan
     params = {"threshold": threshold}
     columns = {"weight": np.maximum(cosine, 0.0), "score": cosine}
-    return to_network(inputs.names, genes.sources, [("", columns)], params=params, signed=False, directed=False)
+    return to_network(inputs.names, genes.sources, [("", columns)], params=params, signed=False)
 
 
 def fit_attention(
@@ -85,7 +85,7 @@ def fit_attention(
     Returns
     -------
     Network
-        Directed and unsigned: more attention does not say whether the source activates or represses.
+        Unsigned: more attention does not say whether the source activates or represses.
     """
     block = _block(inputs.task.model.sizes["layers"], attention_layer)
     reader = _Reader(inputs, block, inputs.drawn(max_cells))
@@ -191,7 +191,6 @@ _RECIPES = (
         "scGPT: cosine similarity of gene embeddings, undirected",
         signed=False,
         probability=False,
-        directed=False,
         needs=("model",),
         reference=SOURCE,
         family="scgpt",

@@ -78,6 +78,7 @@ METHODS.add(
         "both probes of a frozen model, translated and averaged; sign of the gradient",
         signed=True,
         probability=True,
+        direction="response",
         needs=("model",),
         features=FEATURES,
         verify=verify_context,

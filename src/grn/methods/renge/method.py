@@ -177,6 +177,7 @@ def _edges(
     pairs = source != target
     source, target = source[pairs], target[pairs]
     weight = fitted.at.network[target, source]
+    knocked = np.isin(source, named.screen.knocked)
     frame = pd.DataFrame(
         {
             "source": pd.Categorical.from_codes(source, categories=named.genes),
@@ -184,7 +185,9 @@ def _edges(
             "weight": weight,
             "sign": np.where(weight == 0, np.nan, np.sign(weight)),
             "total": total_effects(fitted.at, named, setting.n_k)[target, source],
-            "knocked_out": np.isin(source, named.screen.knocked),
+            "knocked_out": knocked,
+            # what follows a knock-out is no cause of it
+            "direction": np.where(knocked, "response", "none"),
         }
     )
     if tested is not None:
@@ -282,6 +285,7 @@ METHODS.add(
         whole=True,
         signed=True,
         probability=False,
+        direction="response",
         needs=("cells", "perturbation", "time"),
         tables={
             "fit": Table("what a prediction needs: network, levels and delays"),

@@ -1,0 +1,119 @@
+"""What tells the direction of the edges that a method makes: motifs, a prior, responses, or the list of regulators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grn._kernels.asymmetry import asymmetry
+from grn.methods.inputs import Inputs
+from grn.methods.record import Method
+from grn.network import Network
+from grn.network.direction import EVIDENCE, NONE, ROLE, WORDS
+
+
+def with_direction(network: Network, record: Method, inputs: Inputs, arguments: Mapping[str, Any]) -> Network:
+    """Write the column ``direction`` of a network, by the strongest evidence that each edge has.
+
+    Motif: the prior that the method was given holds a motif of the source at the target. Prior: it has this edge and
+    not the reverse. Response: a method whose record says ``direction="response"`` finds that the target answers the
+    source clearly more than the source the target, see :func:`grn._kernels.asymmetry.asymmetry`. Role: the target is no
+    regulator. A method that knows more writes the column itself; only its words ``"none"`` may become ``"role"``.
+
+    Parameters
+    ----------
+    network
+        All edges, before the method chooses some to list.
+    record, inputs, arguments
+        The method, what it was asked, and all its parameters.
+    """
+    edges = network._edges
+    source, target = _places(edges, inputs.names)
+    words = np.full(len(edges), WORDS.index(NONE), dtype=np.int8)
+    words[~_regulators(inputs, source)[target]] = WORDS.index(ROLE)
+    params = dict(network.params)
+    if "direction" in edges:
+        given = pd.Index(WORDS).get_indexer(edges["direction"].cat.categories)[edges["direction"].cat.codes]
+        words = np.minimum(words, given)
+    elif record.direction == "response":
+        told, params["direction"] = _by_response(edges, source, target)
+        words[told] = WORDS.index("response")
+    for name in ("base_grn", *record.edge_tables):
+        if arguments.get(name) is not None:
+            words = np.minimum(words, _by_prior(inputs, arguments[name], source, target))
+    column = pd.Categorical.from_codes(words, categories=pd.Index(WORDS, dtype=object))
+    return network._with_column("direction", column).replace(params=params)
+
+
+def _places(edges: pd.DataFrame, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of sources and targets in ``names``."""
+    index = pd.Index(names, dtype=object)
+    first, second = (
+        index.get_indexer(edges[side].cat.categories)[edges[side].cat.codes] for side in ("source", "target")
+    )
+    return first, second
+
+
+def _regulators(inputs: Inputs, source: np.ndarray) -> np.ndarray:
+    """Mask of the genes that are known to regulate, or are asked about as sources."""
+    mask: np.ndarray = inputs.regulators.copy()
+    mask[source] = True
+    if inputs.task.sources is not None:
+        mask[np.isin(inputs.names, list(inputs.task.sources))] = True
+    return mask
+
+
+def _by_response(edges: pd.DataFrame, source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Mask of the edges whose target answers clearly more, and what was measured per group."""
+    values = edges["score" if "score" in edges else "weight"].to_numpy()
+    groups = edges["group"].cat.categories.tolist() if "group" in edges else ["all"]
+    group = edges["group"].cat.codes.to_numpy() if "group" in edges else np.zeros(len(edges), dtype=np.int8)
+    sources = np.unique(source)
+    row, column = np.searchsorted(sources, source), np.searchsorted(sources, target)
+    column[column == len(sources)] = 0
+    inside = sources[column] == target if len(sources) else np.zeros(0, dtype=bool)
+    told = np.zeros(len(edges), dtype=bool)
+    measured: dict[str, Any] = {}
+    for number, name in enumerate(groups):
+        mine = np.flatnonzero((group == number) & inside)
+        response = np.full((len(sources), len(sources)), np.nan)
+        response[row[mine], column[mine]] = values[mine]
+        result = asymmetry(response)
+        told[mine] = result.stronger[row[mine], column[mine]]
+        measured[name] = {
+            "pairs": result.pairs,
+            "stronger_one_way": int(result.stronger.sum()),
+            "antisymmetric_share": result.share,
+            "correlation_of_both_ways": result.correlation,
+        }
+    return told, measured
+
+
+def _by_prior(inputs: Inputs, prior: Any, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Positions in ``WORDS`` of what a table says of every edge."""
+    table, unknown = _table(inputs, prior), WORDS.index(NONE)
+    if table.empty:
+        return np.full(len(source), unknown)
+    n, index = len(inputs.names), pd.Index(inputs.names, dtype=object)
+    first, second = (index.get_indexer(table[side].astype(object)).astype(np.int64) for side in ("source", "target"))
+    there = np.unique(first * n + second)
+    pair, back = source.astype(np.int64) * n + target, target.astype(np.int64) * n + source
+    listed = np.isin(pair, there)
+    if table.attrs["base_grn"]["evidence"] == "motif":
+        return np.where(listed, WORDS.index("motif"), unknown)
+    return np.where(listed & ~np.isin(back, there), WORDS.index("prior"), unknown)
+
+
+def _table(inputs: Inputs, prior: Any) -> pd.DataFrame:
+    """Pairs of a prior in names of the object; of a network with a column ``direction``, those with evidence."""
+    network = inputs.stored_network(prior) if isinstance(prior, str) else prior
+    edges = network._edges if isinstance(network, Network) else network
+    if isinstance(network, Network) and "direction" in edges:
+        edges = edges[edges["direction"].isin(EVIDENCE)]
+        if edges.empty:
+            return edges
+    known = inputs.prior(edges if isinstance(prior, pd.DataFrame) else edges[["source", "target"]])
+    return edges if known is None else known

@@ -194,3 +194,13 @@ def test_a_method_that_knows_writes_the_column(cells):
 def test_a_record_says_how(cells):
     with pytest.raises(ParameterError, match="direction"):
         Method("x", lambda group: None, "x", signed=False, probability=False, reference="x", direction="directed")
+
+
+def test_penalties_from_a_prior_tell_too(cells):
+    """Pairs outside the prior may be edges there, and have no direction by it."""
+    made, table, (a, b, c, x) = cells
+    for prior in (table, grn.Network(table.assign(weight=1.0))):
+        grn.tl.infer_network(made, method="prior_ridge", params={"prior": prior})
+        told = words(grn.get.edges(made))
+        assert told[a, c] == told[a, x] == "prior" and told[a, b] == told[b, a] == told[c, a] == "none"
+        assert told[c, x] == "role"

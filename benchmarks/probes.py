@@ -1,4 +1,4 @@
-"""Speed of the probes on ``mini``: forward, dual pass, both probes, and the naive backward pass per pair.
+"""Speed of the probes on ``mini``: passes, both probes, the same with all other genes unknown, a naive backward pass.
 
 python benchmarks/probes.py [--sources 100] [--genes 765] [--threads 2]
 """
@@ -20,6 +20,8 @@ import pandas as pd
 import torch
 
 import grn
+
+_UNKNOWN = 'probe, background="unknown"'
 
 
 def median_time(call: Callable[[], object], repeats: int) -> float:
@@ -76,11 +78,17 @@ def measure(sources: int, genes: int, repeats: int, pairs: int) -> dict[str, str
         ("vvp", lambda: grn.tl.vvp(adata, sources=regulators)),
         ("gradient_trajectory", lambda: grn.tl.gradient_trajectory(adata, sources=regulators)),
         ("probe (both in one pass)", lambda: grn.tl.probe(adata, sources=regulators)),
+        (_UNKNOWN, lambda: grn.tl.probe(adata, sources=regulators, background="unknown")),
     ):
         start = time.perf_counter()
         call()
         times[name] = time.perf_counter() - start
     memory = peak_gib()
+    costs = {
+        background: grn.tl.estimate_cost(adata, sources=regulators, background=background, calibrate=False)
+        for background in ("fixed", "unknown")
+    }
+    work = {background: cost.flop for background, cost in costs.items()}
     naive = naive_seconds(model, panel, pairs)
     points = len(model.value_scale.gradient_grid)
     whole = naive * len(regulators) * (len(names) - 1) * points
@@ -92,6 +100,8 @@ def measure(sources: int, genes: int, repeats: int, pairs: int) -> dict[str, str
         "dual / forward": f"{dual / forward:.2f}",
         **{f"grn.tl.{name}": f"{seconds:.1f} s" for name, seconds in times.items()},
         "vvp + gradient_trajectory, separately": f"{times['vvp'] + times['gradient_trajectory']:.1f} s",
+        "unknown / fixed, both in one pass": f"{times[_UNKNOWN] / times['probe (both in one pass)']:.2f}",
+        "unknown / fixed, operations": f"{work['unknown'] / work['fixed']:.3f}",
         "peak memory of the process": f"{memory:.2f} GiB",
         f"naive backward pass per pair and point ({pairs} sampled)": f"{1e3 * naive:.1f} ms",
         "naive gradient trajectory (extrapolated from the sample)": f"{whole / 3600:.1f} h",

@@ -90,9 +90,9 @@ def reads(monkeypatch):
         return read
 
     wrapped = {}
-    for name, (reader, needs_cells, capability) in READERS.items():
-        wrapped.setdefault(reader, counted(reader))
-        monkeypatch.setitem(READERS, name, (wrapped[reader], needs_cells, capability))
+    for name, reader in READERS.items():
+        wrapped.setdefault(reader.read, counted(reader.read))
+        monkeypatch.setitem(READERS, name, reader._replace(read=wrapped[reader.read]))
     return seen
 
 
@@ -106,13 +106,17 @@ def test_features_of_virtual_cells_are_those_of_the_probes(make, model, tmp_path
     adata = bare(HUMAN)
     grn.tl.probe(adata, model=model, sources=SOURCES)
     grn.tl.gradient_trajectory(adata, model=model, sources=SOURCES, background="moving", key_added="gradient_moving")
-    for name in ("vvp", "gradient_trajectory", "gradient_moving"):
+    grn.tl.probe(adata, model=model, sources=SOURCES, background="unknown", key_added="unknown_")
+    unknown = ["unknown_vvp", "unknown_gradient_trajectory"]
+    for name in ("vvp", "gradient_trajectory", "gradient_moving", *unknown):
         cube = features.cube(name, SOURCES)
         assert cube.shape == (len(HUMAN), len(SOURCES), 8) and cube.dtype == np.float32
         np.testing.assert_allclose(cube, adata.varm[name], atol=1e-6)
         own = np.isnan(cube).any(axis=-1)
         assert np.array_equal(np.argwhere(own), [(HUMAN.index(s), i) for i, s in enumerate(SOURCES)])
     assert bool(files(tmp_path, "vvp")) is kept
+    assert np.nanmax(np.abs(features.cube("vvp", SOURCES) - features.cube("unknown_vvp", SOURCES))) > 1e-3
+    assert "'unknown'" in make(model=changed(NoGradient, model)).can("unknown_vvp")
 
 
 def test_features_of_real_cells_are_those_of_the_probes(make, model):

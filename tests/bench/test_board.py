@@ -160,6 +160,21 @@ def test_raw_readings_are_the_weights_of_the_methods(board, model):
         assert np.isfinite(grid[found.mask]).all() and len(table) == found.mask.sum()
 
 
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("method", ["vvp", "gradient_trajectory"])
+def test_an_unknown_background_is_that_of_the_methods(board, model, method, centred):
+    reference = with_cells(usual())
+    found = board(reference)
+    params = {"translator": None, "background": "unknown", "centred": centred}
+    adata = reference.expression.copy()
+    grn.tl.infer_network(adata, method=method, model=model, sources=list(found.regulators), params=params)
+    table = grn.get.edges(adata)
+    grid = found.untranslated(competitor(Entry(method, params)))
+    rows = np.searchsorted(reference.regulators, table["source"].astype(str))
+    columns = np.searchsorted(reference.genes, table["target"].astype(str))
+    np.testing.assert_allclose(grid[rows, columns], table["weight"].abs(), rtol=1e-3, atol=1e-5)
+
+
 def test_a_translator_and_its_ensemble(board):
     train, test = board(), board(second())
     for protocol in PROTOCOLS.values():

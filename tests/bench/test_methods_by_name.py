@@ -160,6 +160,10 @@ def test_translators_and_backgrounds_are_parameters(quick, runs):
         Entry("vvp", {"translator": None, "order": list(runs.TWO.genes)}),
         Entry("vvp"),
         Entry("gradient_trajectory", {"background": "moving"}),
+        Entry("vvp", {"background": "unknown"}),
+        Entry("ugrn", {"background": "unknown"}),
+        Entry("ugrn", {"protocol": "paper"}),
+        Entry("ugrn"),
         Entry("embedding", {"translator": None}),
         Entry("embedding", {"translator": None}, "shuffled names"),
         Entry("embedding", {"translator": None}, "shuffled weights"),
@@ -170,6 +174,8 @@ def test_translators_and_backgrounds_are_parameters(quick, runs):
     )
     assert found["vvp(translator=None)"] == old["VVP (raw)"] and found["vvp"] == old["VVP"]
     assert found["gradient_trajectory(background=moving)"] == old["GDT, moving background"]
+    assert found["ugrn(protocol=paper)"] == found["ugrn"] != found["ugrn(background=unknown)"]
+    assert 0 < found["vvp(background=unknown)"] < 1 and found["vvp(background=unknown)"] != found["vvp"]
     ordered = next(name for name in found.index if "order=" in name)
     assert 0 < found[ordered] < 1
     names = ["embedding(translator=None)" + what for what in ("", ", shuffled names", ", shuffled weights")]

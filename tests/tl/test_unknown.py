@@ -2,13 +2,15 @@
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import grn
 from grn.errors import CapabilityError, ParameterError
 from grn.models import ValueScale
-from grn.models.protocol import resolve_panel
+from grn.models.protocol import PairReading, resolve_panel
+from grn.models.translator import Translator
 
 GENES = tuple(grn.datasets.toy(n_cells=2).var_names[:12])
 GRID = (-2.0, -1.0, 1.0, 3.0)
@@ -180,3 +182,143 @@ def test_refusals(refuses, genes):
     for probe in (grn.tl.vvp, grn.tl.gradient_trajectory, grn.tl.probe):
         assert "context='virtual'" in refuses(ParameterError, probe, cells, context="mean", **ask)
         assert "every group would get the same" in refuses(ParameterError, probe, cells, groupby="type", **ask)
+
+
+@pytest.fixture
+def labels():
+    """Every second gene regulates some others."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        [(a, b) for a in GENES for b in GENES if a != b and rng.random() < 0.3], columns=["source", "target"]
+    )
+
+
+@pytest.fixture
+def fitted(genes, labels):
+    """Translators by background and feature."""
+    small = {"members": 1, "epochs": 3, "hidden": (4,)}
+    found = {}
+    for background in ("fixed", "unknown"):
+        grn.tl.probe(genes, model=Gaussian(), sources=list(GENES), background=background)
+        found[background] = {
+            key: grn.tl.fit_translator(genes, labels, key=key, **small) for key in ("vvp", "gradient_trajectory")
+        }
+    genes.varm.clear()
+    genes.uns.clear()
+    return found
+
+
+def infer(adata, method, model=None, **params):
+    model = model or Gaussian()
+    grn.tl.infer_network(adata, method=method, model=model, sources=list(GENES), params=params)
+    return grn.get.edges(adata).set_index(["source", "target"]).sort_index(), adata.uns["grn"]["params"]
+
+
+def matrix(table, column="weight"):
+    return table[column].unstack("source").loc[list(GENES), list(GENES)].to_numpy()
+
+
+@pytest.mark.parametrize("method", ["vvp", "gradient_trajectory"])
+def test_networks_are_read_in_a_background(genes, method):
+    edges, params = infer(genes, method, translator=None, background="unknown")
+    slopes = Gaussian().slopes()
+    sides = np.array(GRID) - BASELINE
+    wanted = slopes if method == "gradient_trajectory" else slopes * (sides * np.sign(sides)).mean()
+    np.testing.assert_allclose(matrix(edges), wanted, atol=1e-5)
+    told = {key: params[key] for key in ("background", "centred", "protocol", "context")}
+    assert told == {"background": "unknown", "centred": False, "protocol": "paper", "context": "virtual"}
+    _, params = infer(genes, method, translator=None)
+    assert params["background"] == "fixed", "the paper's, unless asked otherwise"
+
+
+@pytest.mark.parametrize("method", ["vvp", "gradient_trajectory"])
+def test_centred_strengths_have_no_hubs(genes, method):
+    raw, _ = infer(genes, method, translator=None, background="unknown")
+    edges, params = infer(genes, method, translator=None, background="unknown", centred=True)
+    weight, effect = matrix(edges), matrix(raw)
+    known = ~np.isnan(effect)
+    mean = [np.nanmean(effect, axis=axis, keepdims=True) for axis in (1, 0)]
+    np.testing.assert_allclose(weight[known], (effect - mean[0] - mean[1] + effect[known].mean())[known], atol=1e-5)
+    np.testing.assert_allclose(matrix(edges, "score"), effect, atol=1e-6)
+    assert params["centred"] is True or params["centred"] == np.True_
+    assert (np.sign(weight[known]) == matrix(edges, "sign")[known]).all()
+    order = np.random.default_rng(1).permutation(len(GENES))
+    mixed, _ = infer(genes[:, order].copy(), method, translator=None, background="unknown", centred=True)
+    np.testing.assert_allclose(matrix(mixed), weight, atol=1e-6)
+
+
+class Recommending(Gaussian):
+    """Says how it is best read."""
+
+    pair_reading = PairReading("unknown", centred=True)
+
+
+@pytest.mark.parametrize("method", ["vvp", "gradient_trajectory"])
+def test_a_model_recommends_and_the_paper_stays(genes, method):
+    asked = infer(genes, method, translator=None, background="unknown", centred=True)[0]
+    recommended, params = infer(genes, method, Recommending(), translator=None, protocol="recommended")
+    pd.testing.assert_frame_equal(recommended, asked)
+    assert (params["protocol"], params["background"], bool(params["centred"])) == ("recommended", "unknown", True)
+    paper, params = infer(genes, method, Recommending(), translator=None, protocol="paper")
+    pd.testing.assert_frame_equal(paper, infer(genes, method, translator=None)[0])
+    assert (params["background"], bool(params["centred"])) == ("fixed", False)
+    other, _ = infer(genes, method, Recommending(), translator=None, protocol="recommended", centred=False)
+    pd.testing.assert_frame_equal(other, infer(genes, method, translator=None, background="unknown")[0])
+    nothing, _ = infer(genes, method, translator=None, protocol="recommended")
+    pd.testing.assert_frame_equal(nothing, paper)
+
+
+def test_a_mean_cell_is_known_whatever_is_recommended(genes):
+    cells = ad.AnnData(np.random.default_rng(0).poisson(4.0, size=(40, len(GENES))).astype(np.float32))
+    cells.var_names, cells.obs["type"] = list(GENES), ["a"] * 20 + ["b"] * 20
+    ask = {"method": "vvp", "model": Recommending(), "sources": list(GENES), "groupby": "type"}
+    grn.tl.infer_network(cells, **ask, params={"translator": None, "protocol": "recommended"})
+    assert cells.uns["grn"]["params"]["background"] == "fixed"
+
+
+@pytest.mark.parametrize("method", ["vvp", "gradient_trajectory", "ugrn"])
+def test_translators_are_for_one_background(genes, fitted, refuses, method):
+    for background, other in (("fixed", "unknown"), ("unknown", "fixed")):
+        model = Gaussian()
+        call = {"method": method, "model": model, "sources": list(GENES)}
+        params = {"translator": fitted[background], "background": other}
+        message = refuses(ParameterError, grn.tl.infer_network, genes, params=params, **call)
+        assert f"background={background!r}" in message and f"background={other!r}" in message
+        assert not model.shown, "refused before anything is read"
+        edges, params = infer(genes, method, translator=fitted[background], background=background)
+        assert params["background"] == background and edges["probability"].between(0, 1).all()
+
+
+def test_a_translator_keeps_its_background_on_disk(fitted, tmp_path):
+    for background, translators in fitted.items():
+        translator = translators["vvp"]
+        path = translator.save(tmp_path / background)
+        again = Translator.load(path)
+        assert again.config.background == background and again.sha256 == translator.sha256
+        assert ("background" in path.with_suffix(".json").read_text()) == (background == "unknown")
+
+
+def test_ensembles_use_features_of_their_background_again(genes, fitted):
+    model = Gaussian()
+    grn.tl.probe(genes, model=model, sources=list(GENES), background="unknown")
+    read = len(model.shown)
+    edges, _ = infer(genes, "ugrn", model, translator=fitted["unknown"], background="unknown")
+    assert len(model.shown) == read, "stored before"
+    infer(genes, "ugrn", model, translator=fitted["fixed"])
+    assert len(model.shown) > read, "of another background"
+    fresh, _ = infer(genes[:, :].copy(), "ugrn", translator=fitted["unknown"], background="unknown")
+    pd.testing.assert_frame_equal(edges, fresh)
+    grn.tl.ugrn(genes, model=Recommending(), sources=list(GENES), translator=fitted["unknown"], protocol="recommended")
+    assert genes.uns["grn"]["params"]["background"] == "unknown"
+
+
+def test_refused_parameters(refuses, genes, fitted):
+    call = {"model": Gaussian(), "sources": list(GENES), "method": "vvp"}
+    for params, word in (
+        ({"protocol": "best"}, "paper, recommended"),
+        ({"background": "moving", "translator": None}, "fixed, unknown"),
+        ({"background": "unknown", "context": "mean"}, "context='virtual'"),
+        ({"centred": "yes", "translator": None}, "centred="),
+        ({"centred": True, "translator": fitted["fixed"]}, "translator=None"),
+    ):
+        assert word in refuses(ParameterError, grn.tl.infer_network, genes, params=params, **call)

@@ -24,7 +24,7 @@ from grn.models import FoundationModel, Moments
 from grn.pp import align_genes
 
 _BLOCK = 32
-_MEAN_CELL = "mean_cell_"
+_MEAN_CELL, _UNKNOWN = "mean_cell_", "unknown_"
 _VERSION = "2"
 
 
@@ -45,6 +45,18 @@ def _moving(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> N
     )
 
 
+def _unknown(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:
+    """As :func:`_both`, with a model that is shown one gene."""
+    scale = model.value_scale
+    given = {"model": model, "sources": sources, "background": "unknown", "progress": False}
+    if "gradient" in model.capabilities and scale.perturbation_grid == scale.gradient_grid:
+        tl.probe(adata, key_added=_UNKNOWN, **given)  # type: ignore[arg-type]
+        return
+    tl.vvp(adata, key_added=f"{_UNKNOWN}vvp", **given)  # type: ignore[arg-type]
+    if "gradient" in model.capabilities:
+        tl.gradient_trajectory(adata, key_added=f"{_UNKNOWN}gradient_trajectory", **given)  # type: ignore[arg-type]
+
+
 def _mean_cell(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:
     tl.probe(adata, model=model, sources=sources, context="mean", key_added=_MEAN_CELL, progress=False)
 
@@ -58,17 +70,23 @@ def _attention(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -
 
 
 class Reader(NamedTuple):
-    """How a feature is read: the call, what of the cells it needs (``""`` for nothing), the capability of the model."""
+    """How a feature is read: the call, what of the cells it needs (``""`` for nothing), the capability of the model.
+
+    ``background`` is where the other genes are, as translators know it.
+    """
 
     read: Callable[[AnnData, FoundationModel, Sequence[str]], None]
     cells: str
     capability: str
+    background: str = "fixed"
 
 
 READERS = {
     "vvp": Reader(_both, "", "value"),
     "gradient_trajectory": Reader(_both, "", "gradient"),
-    "gradient_moving": Reader(_moving, "", "gradient"),
+    "gradient_moving": Reader(_moving, "", "gradient", "moving"),
+    "unknown_vvp": Reader(_unknown, "", "unknown", "unknown"),
+    "unknown_gradient_trajectory": Reader(_unknown, "", "unknown", "unknown"),
     "mean_cell_vvp": Reader(_mean_cell, "mean cell", "gradient"),
     "mean_cell_gradient_trajectory": Reader(_mean_cell, "mean cell", "gradient"),
     "pert": Reader(_pert, "mean cell", "value"),

@@ -27,7 +27,7 @@ from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import slope
 from grn.methods.probes.translator_fit import fit_on_pairs
 from grn.models import FoundationModel
-from grn.models.translator import FitSettings, Translator, TranslatorConfig
+from grn.models.translator import FitSettings, Translator, TranslatorConfig, double_centred
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,8 @@ class Board:
         for feature, probe in zip(entered.features, probes, strict=True):
             cube = self.cube(feature, entered.variant)
             strength = slope(probe, cube, grid if probe == "vvp" else np.zeros(1), scale.baseline)
-            parts.append(np.abs(strength))
+            centred = entered.reading is not None and entered.reading.centred
+            parts.append(np.abs(double_centred(strength) if centred else strength))
         return self.grid(np.mean(parts, axis=0))
 
     def fit(self, feature: str, variant: str, sample: Sample, *, seed: int, members: int = 1) -> Translator:
@@ -207,6 +208,7 @@ class Board:
             model=model.name,
             model_sha256=model.sha256,
             grid=next((tuple(map(float, grid)) for kind, grid in grids.items() if kind in feature), ()),
+            background=READERS[feature].background if feature in READERS else "fixed",
         )
         settings = FitSettings(epochs=self.setting.epochs)
         return fit_on_pairs(

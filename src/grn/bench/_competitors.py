@@ -15,14 +15,14 @@ from grn._core.errors import CapabilityError, ParameterError
 from grn.bench._backbone_features import READERS
 from grn.bench._entries import READINGS, VARIANTS, Entry
 from grn.methods import METHODS, Method
-from grn.methods.probes.score import check_grid, translators_for
+from grn.methods.probes.score import check_background, check_grid, translators_for
 from grn.models import FoundationModel, load
 from grn.models.translator import Translator
 from grn.network import Network
 
 TRAINED = "train"
 # parameters of records with which features are kept on disk and translated
-_OF_A_READING = ("context", "background")
+_OF_A_READING = ("context", "background", "centred", "protocol")
 _KEPT = {*READERS, "embedding"}
 MEAN_CELL = "mean cell"
 
@@ -39,11 +39,14 @@ class FeatureScore:
         The probe behind each feature, whose translators it takes.
     translator
         ``"train"``, ``None`` for the feature itself, or what ``translators_for`` takes.
+    centred
+        Whether the feature itself is compared within its regulator and its target.
     """
 
     features: tuple[str, ...]
     probes: tuple[str, ...]
     translator: Any
+    centred: bool = False
 
     @property
     def trained(self) -> bool:
@@ -127,7 +130,7 @@ def competitor(entry: Entry) -> Competitor:
         record.verified(params)
         reading = _reading(record, params, translator)
         if reading is None and is_trained(translator):
-            asked = ", ".join(f"{name}=" for name in params if name not in _OF_A_READING)
+            asked = ", ".join(f"{name}=" for name in params if name == "protocol" or name not in _OF_A_READING)
             raise ParameterError(
                 f"{entry.name!r} cannot be trained on the training set: features are not kept with {asked}. Leave it "
                 f"out, or pass translator=None{' or a shipped one such as ' + repr('string') if translates else ''}."
@@ -155,16 +158,21 @@ def _reading(record: Method, params: Mapping[str, Any], translator: Any) -> Feat
             f"method {record.name!r} averages translated features; pass translator='train' or a shipped one, or enter "
             f"{' and '.join(map(repr, record.features))} with translator=None."
         )
-    if set(params) - set(_OF_A_READING):
-        return None
+    paper = params.get("protocol", "paper") == "paper"
+    if set(params) - set(_OF_A_READING) or not paper:
+        return None  # what is recommended for a model is not known yet
     features = record.features
     if params.get("context") == "mean":
         features = tuple(f"mean_cell_{probe}" for probe in features)
     if params.get("background") == "moving":
         features = ("gradient_moving",)
+    if params.get("background") == "unknown":
+        features = tuple(f"unknown_{probe}" for probe in features)
     if features == ("embedding",) and translator is None:
         return None  # the record compares them
-    return FeatureScore(features, record.features, translator)
+    if params.get("centred") and translator is not None:
+        raise ParameterError("centred=True is for raw strengths; pass translator=None with it.")
+    return FeatureScore(features, record.features, translator, bool(params.get("centred")))
 
 
 def obstacle(record: Method, model: FoundationModel | None) -> str:
@@ -196,6 +204,9 @@ def shipped_translators(reading: FeatureScore, model: FoundationModel) -> dict[s
     for probe, translator in of_probe.items():
         if probe in grids:
             check_grid(translator, np.asarray(grids[probe]))
+    for feature, probe in zip(reading.features, reading.probes, strict=True):
+        if feature in READERS:
+            check_background(of_probe[probe], READERS[feature].background)
     return {feature: of_probe[probe] for feature, probe in zip(reading.features, reading.probes, strict=True)}
 
 

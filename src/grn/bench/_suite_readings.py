@@ -20,6 +20,7 @@ from grn.methods.edges import to_network
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import logistic, slope
 from grn.models import FoundationModel, load
+from grn.models.translator import double_centred
 
 # what the suite scores by default; without a training set, translators are those that are shipped
 _ENTRIES = (
@@ -65,7 +66,7 @@ class Readings:
         if not len(rows):
             raise CapabilityError(f"{self.model.name} knows none of the {int(wanted.sum())} regulators.")
         cubes = {name: self._cube(backbone, name, rows) for name in features}
-        effect = self._slope(features, cubes)
+        effect = self._slope(reading, cubes)
         signed = features != ("embedding",)
         if reading.translator is not None:
             chosen = shipped_translators(reading, self.model)
@@ -76,12 +77,12 @@ class Readings:
         effect[rows, np.arange(len(rows))] = np.nan
         return to_network(names, rows, [("", {"weight": effect})], params={}, signed=signed).edges
 
-    def _slope(self, features: tuple[str, ...], cubes: dict[str, np.ndarray]) -> np.ndarray:
+    def _slope(self, reading: FeatureScore, cubes: dict[str, np.ndarray]) -> np.ndarray:
         """Signed effect of the last feature: of the gradient where there are both."""
-        name, scale = features[-1], self.model.value_scale
+        probe, cube, scale = reading.probes[-1], cubes[reading.features[-1]], self.model.value_scale
         grid = np.asarray(scale.perturbation_grid, dtype=np.float64)
-        effect: np.ndarray = slope(name, cubes[name], grid if name == "vvp" else np.zeros(1), scale.baseline)
-        return effect
+        effect: np.ndarray = slope(probe, cube, grid if probe == "vvp" else np.zeros(1), scale.baseline)
+        return double_centred(effect) if reading.centred else effect
 
     def _cube(self, backbone: BackboneFeatures, feature: str, rows: np.ndarray) -> np.ndarray:
         if feature == "embedding":

@@ -14,6 +14,8 @@ from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
 from grn._core.logging import logger
 from grn.methods.inputs import Inputs, inputs_of
+from grn.methods.probes.protocols import pair_reading
+from grn.methods.probes.score import context_of
 from grn.methods.probes.stored_features import stored_features
 from grn.methods.provenance import provenance
 from grn.methods.record import METHODS, Method, Result
@@ -78,7 +80,12 @@ def _check_model(record: Method, loaded: FoundationModel | None, asked: str | Fo
 
 def _features_before(adata: AnnData, record: Method, inputs: Inputs, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Features that the object holds already, for methods that can use them."""
-    features = stored_features(adata, inputs, arguments.get("context")) if record.reuses else None
+    if not record.reuses:
+        return {}
+    context = context_of(inputs.task, arguments.get("context"))
+    asked = {"context": context, "background": arguments.get("background"), "translated": True}
+    reading = pair_reading(inputs.task.model, arguments.get("protocol", "paper"), **asked)
+    features = stored_features(adata, inputs, context, reading.background)
     if features is None:
         return {}
     logger.info("%s: using the features stored before", record.name)

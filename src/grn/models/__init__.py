@@ -6,7 +6,7 @@ from grn.models.genecompass import GeneCompass
 from grn.models.geneformer import Geneformer
 from grn.models.lpm import LPM
 from grn.models.mini import Mini
-from grn.models.protocol import CAPABILITIES, FoundationModel, Moments, Panel, ValueScale
+from grn.models.protocol import CAPABILITIES, FoundationModel, Moments, PairReading, Panel, ValueScale
 from grn.models.scgenept import ScGenePT
 from grn.models.scgpt import ScGPT
 from grn.models.scprint import ScPRINT
@@ -20,6 +20,7 @@ __all__ = [
     "Geneformer",
     "Mini",
     "Moments",
+    "PairReading",
     "Panel",
     "ScGPT",
     "ScGenePT",

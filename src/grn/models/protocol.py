@@ -20,6 +20,9 @@ CAPABILITIES: frozenset[Capability] = frozenset(
 )
 # what can be done to genes of a real cell
 PERTURBATIONS = ("delete", "overexpress")
+# where the genes of a virtual cell are that a probe does not move: at the baseline, at the value of the one that moves,
+# or not shown
+BACKGROUNDS = ("fixed", "moving", "unknown")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,29 @@ class ValueScale:
     gradient_grid: tuple[float, ...]
     lower: float
     upper: float
+
+
+@dataclass(frozen=True)
+class PairReading:
+    """How pairs of genes are read of a model for a network.
+
+    A model says in an attribute ``pair_reading`` what is recommended for it, by evidence on training sets; one that
+    says nothing is read as in the paper, which are the defaults here.
+
+    Parameters
+    ----------
+    background
+        Where the other genes of a virtual cell are: ``"fixed"`` at the baseline, or ``"unknown"``.
+    centred
+        Whether raw strengths are compared within their regulator and their target: the means of both are taken out.
+    """
+
+    background: str = "fixed"
+    centred: bool = False
+
+
+# arXiv 2605.08128: the other genes at the baseline, strengths as they are
+PAPER = PairReading()
 
 
 @dataclass(frozen=True)

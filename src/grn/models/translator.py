@@ -28,6 +28,7 @@ from grn._core.files import as_path, written
 from grn._core.logging import progress
 from grn.models._bounds import number, outline, parsed
 from grn.models._model_file import load_strictly, read_tensors, save_tensors
+from grn.models.protocol import BACKGROUNDS
 from grn.models.steady import ordinary, undisturbed
 
 FORMAT = "grn.translator/1"
@@ -55,6 +56,8 @@ class TranslatorConfig:
         Foundation model the features came from, and the hash of its weights.
     grid
         Grid the features were read on.
+    background
+        Where the other genes were when they were read: ``"fixed"``, ``"moving"`` or ``"unknown"``.
     """
 
     feature: str
@@ -65,6 +68,14 @@ class TranslatorConfig:
     model: str = ""
     model_sha256: str = ""
     grid: tuple[float, ...] = ()
+    background: str = "fixed"
+
+    def described(self) -> dict[str, object]:
+        """Fields as files have them: without the background where it is that of all files before there were others."""
+        fields = asdict(self)
+        if self.background == "fixed":
+            del fields["background"]
+        return fields
 
 
 @dataclass
@@ -88,7 +99,7 @@ class Translator:
     @property
     def sha256(self) -> str:
         """Hash of what computes: the configuration and the parameters as they are."""
-        digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.config.described(), sort_keys=True).encode())
         for key, tensor in self.network.state_dict().items():
             digest.update(key.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
         return digest.hexdigest()
@@ -150,10 +161,12 @@ class Translator:
         """
         base = _base(path)
         tensors = base.with_name(base.name + ".safetensors")
-        save_tensors(tensors, self.network.state_dict(), {"format": FORMAT, "config": json.dumps(asdict(self.config))})
+        save_tensors(
+            tensors, self.network.state_dict(), {"format": FORMAT, "config": json.dumps(self.config.described())}
+        )
         described = {
             "format": FORMAT,
-            "config": asdict(self.config),
+            "config": self.config.described(),
             "history": self.history,
             "sha256": hashlib.sha256(tensors.read_bytes()).hexdigest(),
         }
@@ -202,7 +215,7 @@ class Translator:
             raise WeightsError(
                 f"{tensors_path} is not the file {described} was written with; save the translator again."
             )
-        if "config" in header and parsed(header["config"], tensors_path) != json.loads(json.dumps(asdict(config))):
+        if "config" in header and parsed(header["config"], tensors_path) != json.loads(json.dumps(config.described())):
             raise WeightsError(
                 f"{described} and {tensors_path} differ in their configuration; save the translator again."
             )
@@ -223,6 +236,8 @@ def _check_sizes(config: TranslatorConfig, tensors: Mapping[str, Tensor], path: 
     points = {f"grid[{i}]": point for i, point in enumerate(config.grid)}
     for name in points:
         number(points, name, path, kind=float, least=-GRID_LIMIT, most=GRID_LIMIT)
+    if config.background not in BACKGROUNDS:
+        raise WeightsError(f"{path} has background={config.background!r}; expected one of {', '.join(BACKGROUNDS)}.")
     if config.view not in VIEWS or len(config.hidden) > len(tensors):
         raise WeightsError(
             f"{path} has view={config.view!r} and {len(config.hidden)} hidden layers; expected one of "

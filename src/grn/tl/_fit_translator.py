@@ -174,6 +174,7 @@ def _config(
         model=params.text("model"),
         model_sha256=params.text("model_sha256"),
         grid=tuple(entry.numbers("grid").tolist()) if "grid" in entry.record else (),
+        background=params.text("background", "fixed"),
     )
 
 

@@ -142,6 +142,8 @@ def ugrn(
     targets: Sequence[str] | None = None,
     translator: str | Translator | dict[str, Translator] = "string",
     context: str | None = None,
+    background: str | None = None,
+    protocol: str = "paper",
     groupby: str | None = None,
     layer: str | None = None,
     use_raw: bool = False,
@@ -169,6 +171,12 @@ def ugrn(
         non-specific ChIP-seq; or a dict of your own for ``"vvp"`` and ``"gradient_trajectory"``.
     context
         ``"virtual"``, ``"mean"``, or ``None``: the mean cell of each group with ``groupby``, else virtual cells.
+    background
+        ``"fixed"``: the other genes are at the baseline. ``"unknown"``: the model is shown one gene alone, for
+        translators that were fitted so. ``None`` as the protocol says.
+    protocol
+        ``"paper"``: the fixed background, as published. ``"recommended"``: what the model recommends
+        (``model.pair_reading``), where it recommends anything.
     groupby
         Column of ``obs``: one network per group.
     %(cells)s
@@ -192,8 +200,8 @@ def ugrn(
 
     Notes
     -----
-    Features that :func:`grn.tl.probe` left in ``varm`` or in a store for the same model, genes and context are used
-    instead of computing them again. Cost: that of :func:`grn.tl.probe`. Source: arXiv 2605.08128.
+    Features that :func:`grn.tl.probe` left in ``varm`` or in a store for the same model, genes, background and context
+    are used instead of computing them again. Cost: that of :func:`grn.tl.probe`. Source: arXiv 2605.08128.
 
     Examples
     --------
@@ -213,7 +221,7 @@ def ugrn(
         layer=layer,
         use_raw=use_raw,
         values=values,
-        params={"translator": translator, "context": context},
+        params={"translator": translator, "context": context, "background": background, "protocol": protocol},
         key_added=key_added,
         client=client,
         batch_size=batch_size,

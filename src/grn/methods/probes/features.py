@@ -23,10 +23,9 @@ from grn.methods.probes.plan import Plan, plan
 from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, ZeroOut, background_of
 from grn.methods.probes.store_sink import StoreSink
 from grn.models import FoundationModel
-from grn.models.protocol import need
+from grn.models.protocol import BACKGROUNDS, need
 
-# where the genes are that a probe does not move; a response has no moving background, as all sources would share it
-BACKGROUNDS = ("fixed", "moving", "unknown")
+# a response has no moving background, as all sources would share it
 OF_RESPONSES = ("fixed", "unknown")
 
 

@@ -66,6 +66,17 @@ def _check_origin(translator: Translator, feature: str, model: FoundationModel) 
         )
 
 
+def check_background(translator: Translator, background: str) -> None:
+    """Refuse features read in another background than the translator was fitted on."""
+    fitted = translator.config.background
+    if background != fitted:
+        raise ParameterError(
+            f"the translator for {translator.config.feature!r} was fitted on features of background={fitted!r}, the "
+            f"method reads background={background!r}; fit one on such features (grn.tl.fit_translator), or pass "
+            f"params={{'background': {fitted!r}}}."
+        )
+
+
 def check_grid(translator: Translator, grid: np.ndarray) -> None:
     """Refuse features read at other points than the translator was fitted on."""
     fitted = np.asarray(translator.config.grid, dtype=np.float32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +17,17 @@ from grn.methods.probes import features
 from grn.methods.probes.attention import attention
 from grn.methods.probes.base_cells import refuse_groups, verify_context
 from grn.methods.probes.embedding import gene_embeddings, pair_embeddings, pairing
-from grn.methods.probes.score import check_grid, context_of, logistic, slope, translators_for
+from grn.methods.probes.protocols import check_protocol, pair_reading
+from grn.methods.probes.score import (
+    check_background,
+    check_grid,
+    context_of,
+    logistic,
+    slope,
+    translators_for,
+)
 from grn.methods.record import METHODS, Method
-from grn.models.translator import Translator
+from grn.models.translator import Translator, double_centred
 from grn.network import Network
 
 Given = str | Translator | dict[str, Translator] | None
@@ -28,18 +38,26 @@ def fit_vvp(
     *,
     translator: Given = "string",
     context: str | None = None,
+    background: str | None = None,
+    centred: bool | None = None,
+    protocol: str = "paper",
     order: Sequence[str] | None = None,
 ) -> Network:
     """Virtual value perturbation; without translator the mean response up minus down."""
-    context = context_of(inputs.task, context)
-    read = partial(features.vvp, inputs, context=context, order=order)
-    return _translated(inputs, "vvp", read, translator, context)
+    asked = _Asked("vvp", translator, context, background, centred, protocol)
+    return _network(inputs, asked, partial(features.vvp, inputs, order=order))
 
 
-def verify_trajectory(*, context: str | None, background: str) -> None:
-    """Refuse what is no context or background, and the two that exclude each other."""
+def verify_response(*, context: str | None, background: str | None, protocol: str) -> None:
+    """Refuse what is no context, background or protocol, and those that exclude each other."""
     verify_context(context=context)
-    features.check_background(background, context)
+    check_protocol(protocol, background, context, among=features.OF_RESPONSES)
+
+
+def verify_trajectory(*, context: str | None, background: str | None, protocol: str) -> None:
+    """Refuse what is no context, background or protocol, and those that exclude each other."""
+    verify_context(context=context)
+    check_protocol(protocol, background, context)
 
 
 def fit_gradient(
@@ -47,18 +65,20 @@ def fit_gradient(
     *,
     translator: Given = "string",
     context: str | None = None,
-    background: str = "fixed",
+    background: str | None = None,
+    centred: bool | None = None,
+    protocol: str = "paper",
     order: Sequence[str] | None = None,
 ) -> Network:
     """Gradient trajectory; without translator the mean derivative."""
-    context = context_of(inputs.task, context)
-    read = partial(features.gradient_trajectory, inputs, background=background, context=context, order=order)
-    return _translated(inputs, "gradient_trajectory", read, translator, context, background=background)
+    asked = _Asked("gradient_trajectory", translator, context, background, centred, protocol)
+    return _network(inputs, asked, partial(features.gradient_trajectory, inputs, order=order))
 
 
 def fit_pert(inputs: Inputs) -> Network:
     """Zero-out on the mean cell: the signed change is the weight."""
-    return _translated(inputs, "pert", partial(features.pert, inputs), None, "mean")
+    params = {"translator": "none", "context": "mean"}
+    return _scored(inputs, features.pert(inputs), None, centred=False, params=params)
 
 
 def verify_attention(*, max_cells: int | None) -> None:
@@ -105,32 +125,63 @@ def fit_embedding(inputs: Inputs, *, translator: Given = "string") -> Network:
     return to_network(inputs.names, genes.sources, [("", columns)], params=params, signed=False)
 
 
-def _translated(
-    inputs: Inputs,
-    feature: str,
-    read: Callable[[], features.PairFeatures],
-    given: Given,
-    context: str,
-    **settings: str,
-) -> Network:
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is read of a model, and how."""
+
+    feature: str
+    translator: Given
+    context: str | None
+    background: str | None
+    centred: bool | None
+    protocol: str
+
+
+def _network(inputs: Inputs, asked: _Asked, read: Callable[..., features.PairFeatures]) -> Network:
     """Network of a feature, translated if a translator is given; it is looked for before the model is read."""
-    model = inputs.task.model
-    chosen = None if given is None else translators_for(model, given, (feature,))[feature]
-    pairs = read()
+    model, given = inputs.task.model, asked.translator
+    context = context_of(inputs.task, asked.context)
+    chosen = None if given is None else translators_for(model, given, (asked.feature,))[asked.feature]
+    reading = pair_reading(
+        model,
+        asked.protocol,
+        context=context,
+        background=asked.background,
+        centred=asked.centred,
+        translated=chosen is not None,
+    )
+    if chosen is not None:
+        check_background(chosen, reading.background)
+    pairs = read(background=reading.background, context=context)
     if chosen is not None:
         check_grid(chosen, pairs.grid)
+    params = {**_provenance(given, chosen), "context": context, **asdict(reading), "protocol": asked.protocol}
+    return _scored(inputs, pairs, chosen, centred=reading.centred, params=params)
+
+
+def _scored(
+    inputs: Inputs,
+    pairs: features.PairFeatures,
+    chosen: Translator | None,
+    *,
+    centred: bool,
+    params: Mapping[str, Any],
+) -> Network:
+    """Network of features: their effects, centred effects or probabilities are the weights."""
     parts = []
     for i, group in enumerate(pairs.groups):
         cube = pairs.of_group(i)  # (n_vars, S, M)
-        effect = slope(feature, cube, pairs.grid, model.value_scale.baseline)  # (n_vars, S)
-        columns = {"weight": effect, "sign": np.where(effect == 0, np.nan, np.sign(effect))}
+        effect = slope(pairs.feature, cube, pairs.grid, inputs.task.model.value_scale.baseline)  # (n_vars, S)
+        weight = double_centred(effect) if centred else effect
+        columns = {"weight": weight, "sign": np.where(weight == 0, np.nan, np.sign(weight))}
+        if centred:
+            columns["score"] = effect
         if chosen is not None:
             probability = logistic(chosen.logits(cube))
             sign = np.where(np.isnan(columns["sign"]), 1.0, columns["sign"])
             columns |= {"weight": sign * probability, "probability": probability, "score": effect}
         parts.append((group, columns))
-    params = {**_provenance(given, chosen), "context": context, **settings}
-    return to_network(inputs.names, pairs.sources, parts, params=params, signed=True)
+    return to_network(inputs.names, pairs.sources, parts, params=dict(params), signed=True)
 
 
 def _provenance(given: Given, chosen: Translator | None) -> dict[str, str]:
@@ -158,7 +209,7 @@ _PROBES = (
         direction="response",
         needs=("model",),
         features=("vvp",),
-        verify=verify_context,
+        verify=verify_response,
         uses_client=True,
         confidence="probability",
         cost="8 passes per source",

@@ -11,7 +11,15 @@ from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.base_cells import verify_context
-from grn.methods.probes.score import check_grid, context_of, logistic, slope, translators_for
+from grn.methods.probes.protocols import check_protocol, pair_reading
+from grn.methods.probes.score import (
+    check_background,
+    check_grid,
+    context_of,
+    logistic,
+    slope,
+    translators_for,
+)
 from grn.methods.record import METHODS, Method
 from grn.models import FoundationModel
 from grn.models.translator import Translator
@@ -20,11 +28,19 @@ from grn.network import Network
 FEATURES = ("vvp", "gradient_trajectory")
 
 
+def verify(*, context: str | None, background: str | None, protocol: str) -> None:
+    """Refuse what is no context, background or protocol, and those that exclude each other."""
+    verify_context(context=context)
+    check_protocol(protocol, background, context, among=features.OF_RESPONSES)
+
+
 def fit(
     inputs: Inputs,
     *,
     translator: str | Translator | dict[str, Translator] = "string",
     context: str | None = None,
+    background: str | None = None,
+    protocol: str = "paper",
     stored: dict[str, features.PairFeatures] | None = None,
 ) -> Network:
     """Infer a network.
@@ -37,14 +53,20 @@ def fit(
         ``"string"``, ``"chip"``, or a dict of translators for ``vvp`` and ``gradient_trajectory``.
     context
         ``"virtual"``, ``"mean"``, or ``None``: the mean cell when groups are asked for, else virtual.
+    background, protocol
+        ``"fixed"`` or ``"unknown"``, or ``None`` as the protocol says: that of the ``"paper"``, or what is
+        ``"recommended"`` for the model.
     stored
         Features computed before, used instead of probing again.
     """
     task = inputs.task
     chosen = translators_for(task.model, translator, FEATURES)
     context = context_of(task, context)
+    reading = pair_reading(task.model, protocol, context=context, background=background, translated=True)
+    for translator_of_feature in chosen.values():
+        check_background(translator_of_feature, reading.background)
     if stored is None:
-        stored = features.both(inputs, context=context)
+        stored = features.both(inputs, background=reading.background, context=context)
     for name in FEATURES:
         check_grid(chosen[name], stored[name].grid)
     parts = [(group, score(stored, chosen, i, task.model)) for i, group in enumerate(stored["vvp"].groups)]
@@ -52,6 +74,8 @@ def fit(
         "translator": translator if isinstance(translator, str) else "given",
         "translator_sha256": {name: fitted.sha256 for name, fitted in chosen.items()},
         "context": context,
+        "background": reading.background,
+        "protocol": protocol,
     }
     return to_network(inputs.names, stored["vvp"].sources, parts, params=params, signed=True)
 
@@ -81,7 +105,7 @@ METHODS.add(
         direction="response",
         needs=("model",),
         features=FEATURES,
-        verify=verify_context,
+        verify=verify,
         uses_client=True,
         confidence="probability",
         reference="arXiv 2605.08128",

@@ -15,7 +15,7 @@ from scipy import sparse
 import grn
 from grn.errors import GrnError
 
-BENCH = ("audit", "floors", "metrics", "negatives", "perturbation", "splits")
+BENCH = ("audit", "drivers", "floors", "metrics", "negatives", "perturbation", "splits")
 NAMESPACES = ("pp", "tl", "get", "pl", "datasets", "models", "bench", *(f"bench.{name}" for name in BENCH))
 # what a call is about when that is several things: a name and its record, an object and its file or its labels
 LEADING = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from grn import __version__
@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     networks.set_defaults(run=infer)
 
     bench = commands.add_parser("bench", help="run the generalization benchmark; needs BEELINE's data")
+    bench.add_argument(
+        "suite", nargs="?", choices=["edges", "drivers"], default="edges",
+        help="edges of reference networks (default), or known drivers of contrasts",
+    )  # fmt: skip
+    bench.add_argument("--methods", nargs="+", default=None, help="of known drivers: only these methods")
     bench.add_argument("--quick", action="store_true", help="100 regulators per data set: under an hour")
     bench.add_argument("--labels", action="store_true", help="only what labels alone give away: minutes, no model")
     bench.add_argument("--out", type=Path, default=Path("grn_bench"), help="folder for the results")
@@ -85,9 +90,18 @@ def _demo(args: argparse.Namespace) -> None:
 
 
 def _bench(args: argparse.Namespace) -> None:
-    from grn._benchmark import benchmark
+    from grn._benchmark import benchmark, known_drivers
 
-    told = benchmark(
+    if args.suite == "drivers":
+        told = known_drivers(args.out, methods=args.methods, data=args.data, cache=args.cache)
+    else:
+        told = _edges(args, benchmark)
+    for line in told:
+        print(line, flush=True)
+
+
+def _edges(args: argparse.Namespace, benchmark: Callable[..., Iterator[str]]) -> Iterator[str]:
+    return benchmark(
         args.out,
         quick=args.quick,
         labels=args.labels,
@@ -97,8 +111,6 @@ def _bench(args: argparse.Namespace) -> None:
         cache=args.cache,
         n_jobs=args.jobs,
     )
-    for line in told:
-        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,40 @@ def benchmark(
     yield _text(bench.perturbation.markdown(screens), out / "perturbation_table.md")
 
 
+def known_drivers(
+    out: Path, *, methods: list[str] | None = None, data: Path | None = None, cache: Path | None = None
+) -> Iterator[str]:
+    """Ask who drives the contrasts whose drivers are known, write tables and a figure, and say what to use.
+
+    Parameters
+    ----------
+    out
+        Folder to write to.
+    methods
+        Methods and published networks; all by default.
+    data
+        Folder with ``expression/``, ``multiome/``, ``perturbation/`` and ``priors/``.
+    cache
+        Folder of finished answers; ``out/cache`` by default.
+    """
+    import matplotlib.pyplot as plt
+
+    out = output_folder(out, name="out")
+    make_folder(out)
+    cache = output_folder(out / "cache" if cache is None else cache, name="cache")
+    table = bench.drivers.run(methods=methods, path=data, cache=cache)
+    yield _write(table, out / "drivers.csv")
+    yield _text(bench.drivers.markdown(table) + "\n", out / "drivers_table.md")
+    figure = pl.benchmark(bench.drivers.figure_table(table), metric="driver_percentile").flat[0].figure
+    with written(out / "drivers.png") as place:
+        figure.savefig(place, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    yield str(out / "drivers.png")
+    verdict = bench.drivers.verdict(table)
+    yield _text(verdict + "\n", out / "drivers_verdict.md")
+    yield verdict
+
+
 def _plan() -> list[tuple[tuple[str, str], list[str] | list[tuple[str, str]]]]:
     """Training sets and what each is tested on: all from hESC as in the paper, hESC itself from hHEP."""
     others = ["hHEP", "mDC", "mESC", "mHSC-E", "mHSC-GM", "mHSC-L"]

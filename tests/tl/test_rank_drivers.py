@@ -127,6 +127,16 @@ def test_a_human_network_serves_mouse_genes_after_alignment():
     assert table["rank"].idxmin() == "Spi1" and table.loc["Spi1", "n_targets"] >= 8
 
 
+def test_two_spellings_of_a_gene_are_one_target():
+    adata = planted()
+    adata.var_names = ["KMT2A" if name == "TSPI11" else name for name in adata.var_names]
+    edges = planted_network().replace({"target": {"TSPI11": "KMT2A"}})
+    alias = pd.DataFrame({"source": ["SPI1"], "target": ["MLL"], "weight": [-0.5]})
+    adata.var["grn_symbol"] = [{"KMT2A": "MLL"}.get(name, name) for name in adata.var_names]
+    both = rank(adata, grn.Network(pd.concat([edges, alias], ignore_index=True)))
+    pd.testing.assert_frame_equal(both, rank(adata, grn.Network(edges)))
+
+
 def test_order_of_cells_genes_and_edges_changes_nothing():
     adata, edges = planted(), planted_network()
     table = rank(adata)

@@ -1,6 +1,6 @@
 """The generalization benchmark: splits, negatives, metrics, floors and audits as objects, and runs over them."""
 
-from grn.bench import audit, floors, metrics, negatives, perturbation, splits
+from grn.bench import audit, drivers, floors, metrics, negatives, perturbation, splits
 from grn.bench._edge_scores import score_edges
 from grn.bench._entries import READINGS, Entry
 from grn.bench._labels_only import label_floors, leakage
@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "Reference",
     "audit",
+    "drivers",
     "floors",
     "label_floors",
     "leaderboard",

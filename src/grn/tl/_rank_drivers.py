@@ -225,8 +225,10 @@ def _network(adata: AnnData, net: str | Network) -> Network:
         raise ParameterError(f"net has type {type(net).__name__}; pass the name of an entry of uns, or a grn.Network.")
     edges = edges_in_names(adata, network.edges)
     own = edges["source"].astype(str).to_numpy() == edges["target"].astype(str).to_numpy()
+    # two spellings of one gene: the stronger edge comes first
+    other = edges[~own].drop_duplicates([name for name in ("group", "source", "target") if name in edges])
     return Network(
-        edges[~own].reset_index(drop=True), directed=network.directed, signed=network.signed, params=network.params
+        other.reset_index(drop=True), directed=network.directed, signed=network.signed, params=network.params
     )
 
 
@@ -262,9 +264,8 @@ def _contrast(
         raise GroupError(f"group and reference are both {group!r}; pass two values of obs[{condition!r}].")
     inside = label == labels.index(group)
     outside = label == labels.index(reference) if reference in labels else (label >= 0) & ~inside
-    names, code = (("",), np.zeros(adata.n_obs, dtype=np.int64))
-    if column is not None:
-        names, code = label_codes(adata.obs, column, gaps=True)
+    everyone = ("",), np.zeros(adata.n_obs, dtype=np.int64)
+    names, code = everyone if column is None else label_codes(adata.obs, column, gaps=True)
     codes = np.where((inside | outside) & (code >= 0), 2 * code + inside, -1)
     sizes = np.bincount(codes[codes >= 0], minlength=2 * len(names)).reshape(-1, 2)
     large = np.asarray((sizes >= min_cells).all(axis=1))

@@ -5,6 +5,7 @@ from grn.models._registry import available, load, register, save, untrained
 from grn.models.genecompass import GeneCompass
 from grn.models.geneformer import Geneformer
 from grn.models.lpm import LPM
+from grn.models.memory import Memory
 from grn.models.mini import Mini
 from grn.models.protocol import CAPABILITIES, FoundationModel, Moments, PairReading, Panel, ValueScale
 from grn.models.scgenept import ScGenePT
@@ -18,6 +19,7 @@ __all__ = [
     "FoundationModel",
     "GeneCompass",
     "Geneformer",
+    "Memory",
     "Mini",
     "Moments",
     "PairReading",

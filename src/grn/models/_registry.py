@@ -21,8 +21,11 @@ from grn._core.rng import RNGLike, seed_of
 from grn.models._checkpoint import open_checkpoint
 from grn.models._formats import detect, format_of, of_model, reading
 from grn.models._known_checkpoints import KNOWN, Known
+from grn.models._memory_file import FORMAT as MEMORY
+from grn.models._memory_file import load_memory, save_memory
 from grn.models._model_file import load_mini, save_mini
 from grn.models._published_model import DTYPES
+from grn.models.memory import Memory
 from grn.models.mini import Mini
 from grn.models.protocol import FoundationModel
 from grn.models.steady import Steady, content_hash, undisturbed
@@ -48,6 +51,7 @@ class ModelRecord:
 
 
 _RECORDS: Registry[ModelRecord] = Registry("model")
+_SAVE: Mapping[type, Callable[[Any, Path], Path]] = {Memory: save_memory, Mini: save_mini}
 
 
 def register(
@@ -201,8 +205,8 @@ def _read(
     with file_errors(path, "read"):
         checkpoint = open_checkpoint(path)
     if checkpoint.header.get("format", "").startswith("grn.") and known is None:
-        _only_checkpoints(None, params, dtype, what="a mini model")
-        return load_mini(checkpoint.path)
+        _only_checkpoints(None, params, dtype, what="a model of this package")
+        return (load_memory if checkpoint.header["format"] == MEMORY else load_mini)(checkpoint.path)
     layout = detect(checkpoint)
     if known is not None and layout.family != known.family:
         raise WeightsError(f"{path} holds a {layout.family} checkpoint; {name!r} is {known.family}.")
@@ -233,7 +237,7 @@ def save(model: FoundationModel, path: str | Path) -> Path:
     Parameters
     ----------
     model
-        A ``mini`` model, or one of a published architecture.
+        ``mini`` or another model of this package, or one of a published architecture.
     path
         For ``mini`` the file; for a published architecture the folder (``lpm`` and ``scprint``: the file), in the
         layout its authors publish. Existing files are replaced.
@@ -260,7 +264,7 @@ def save(model: FoundationModel, path: str | Path) -> Path:
     'copy'
     """
     path = as_path(path)
-    write: Callable[[Any, Path], Path] = save_mini if isinstance(model, Mini) else of_model(model).save
+    write: Callable[[Any, Path], Path] = _SAVE.get(type(model)) or of_model(model).save
     with file_errors(path, "write"):
         path.parent.stat()
         return write(model, path)
@@ -338,12 +342,12 @@ def _made(name: str) -> FoundationModel:
 
 @lru_cache(maxsize=1)
 def _embedded() -> FoundationModel:
-    return load_mini(Path(str(files("grn.models") / "weights" / "mini.safetensors")), name="mini")
+    return load_memory(Path(str(files("grn.models") / "weights" / "mini.safetensors")), name="mini")
 
 
 # a copy, so that moving one caller's model to a device leaves the next caller's on the CPU
 register(
     "mini",
     lambda: copy.deepcopy(_embedded()),
-    description="small transformer trained by this package; human symbols; in the wheel",
+    description="memory of the states of many tissues and cells, made by this package; human symbols; in the wheel",
 )

@@ -161,45 +161,69 @@ def factorise(
         table[np.ix_(set_of == i, s.tokens)] = s.values * root[set_of == i, None]
     filled, error = table.copy(), []
     for step in progress(range(rounds), desc="table"):
-        # through the Gram matrix of the states: genes are many times more
-        energy, left = spl.eigsh((filled @ filled.T).astype(np.float64), k=d, v0=np.ones(len(root)))  # (C, d)
-        left = left.astype(np.float32)
-        right = left.T @ filled  # (d, G)
+        left, size, right = spl.svds(filled, k=d, v0=np.ones(min(filled.shape)), random_state=0)
         missed = total = 0.0
         for i in range(len(sets)):
             rows, seen = set_of == i, known[i]
-            guess = left[rows] @ right
+            guess = ((left[rows] * size) @ right).astype(np.float32)
             missed += float(np.square(table[np.ix_(rows, seen)] - guess[:, seen], dtype=np.float64).sum())
             total += float(np.square(table[np.ix_(rows, seen)], dtype=np.float64).sum())
             filled[np.ix_(rows, ~seen)] = guess[:, ~seen]
         error.append(missed / total)
         if on_round is not None:
             on_round(step, error[-1])
-    order = np.argsort(-energy)
-    sign = np.where(right[order].sum(axis=1) < 0, -1.0, 1.0).astype(np.float32)
-    genes = np.ascontiguousarray(right[order].T) * sign
-    states = left[:, order] * sign / root[:, None]
+    order = np.argsort(-size)
+    sign = np.where(right[order].sum(axis=1) < 0, -1.0, 1.0)
+    genes = (right[order].T * size[order] * sign).astype(np.float32)
+    states = (left[:, order] * sign / root[:, None]).astype(np.float32)
     share = np.concatenate([s.share for s in sets]).astype(np.float32)
     weight = np.array([s.weight for s in sets], dtype=np.float32)
     return Table(genes, states, share, set_of, weight, tuple(error))
 
 
-def shared(genes: np.ndarray, families: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
-    """Gene factors that borrow from the families of a gene: weighted mean of its own and of each family's mean.
+def equalised(
+    table: Table, families: Sequence[tuple[np.ndarray, float]], *, rank: int, power: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factors in which components, genes and their families count as they should: what makes the table a memory.
+
+    A few components (proliferation, haematopoiesis) hold most of the variance, and a gene of little variance has little
+    of everything. Singular values are therefore raised to a power, genes borrow from their families, and every gene is
+    given the same variance over the states; the mean over genes of every state is taken out.
 
     Parameters
     ----------
-    genes
-        Gene factors (G, d).
+    table
+        The table.
     families
-        Per kind of family the label of every gene (G,) and the weight of the family beside the gene's own, which
-        is 1.
+        Per kind of family the label of every gene (G,) and the weight of the family's mean beside the gene's own
+        factors, which count 1.
+    rank
+        Leading components that are kept.
+    power
+        Power of the singular values; 1 leaves them.
+
+    Returns
+    -------
+    tuple of ndarray
+        Gene factors (G, rank) and state factors (C, rank) float32; over all states, by share and weight, a gene has
+        variance 1.
     """
-    total, weight = genes.astype(np.float64), 1.0
+    left, size, right = np.linalg.svd(table.genes - table.genes.mean(axis=0), full_matrices=False)
+    own = left[:, :rank] * size[:rank] ** power  # (G, rank)
+    genes = own.astype(np.float64)
     for label, strength in families:
-        _, code, size = np.unique(label, return_inverse=True, return_counts=True)
-        mean = np.zeros((len(size), genes.shape[1]))
-        np.add.at(mean, code, genes)
-        total = total + strength * (mean / size[:, None])[code]
-        weight += strength
-    return (total / weight).astype(np.float32)
+        genes = genes + strength * _family_means(own, label)
+    genes -= genes.mean(axis=0)
+    genes /= np.linalg.norm(genes, axis=1, keepdims=True)
+    genes -= genes.mean(axis=0)
+    # the weighted second moment of the table's states is the identity over the sum of the weights
+    states = table.states @ right[:rank].T * np.sqrt(table.weight.sum())
+    return genes.astype(np.float32), states.astype(np.float32)
+
+
+def _family_means(genes: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Mean factors of the family of every gene (G, d)."""
+    _, code, size = np.unique(label, return_inverse=True, return_counts=True)
+    total = np.zeros((len(size), genes.shape[1]))
+    np.add.at(total, code, genes)
+    return (total / size[:, None])[code]

@@ -68,10 +68,10 @@ class MemoryConfig:
     n_states: int
     n_sets: int
     d: int
-    precision: float = 0.2
-    crowding: float = 50.0
+    precision: float = 0.3
+    crowding: float = 1000.0
     gain: float = 1.0
-    ridge: float = 1.0
+    ridge: float = 10.0
 
 
 class MemoryNetwork(nn.Module):

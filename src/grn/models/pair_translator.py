@@ -174,7 +174,14 @@ def fitted(
             break
     numbers = ([round(float(v), 9) for v in values] for values in (mean, spread, beta[:-1]))
     return PairTranslator(
-        name, tuple(table), *(tuple(n) for n in numbers), round(float(beta[-1]), 9), background, model.name, model.sha256, seen
+        name,
+        tuple(table),
+        *(tuple(n) for n in numbers),
+        intercept=round(float(beta[-1]), 9),
+        background=background,
+        model=model.name,
+        model_sha256=model.sha256,
+        seen=seen,
     )
 
 

@@ -118,7 +118,9 @@ def load(path: str | Path) -> PromoterMotifs:
     motifs, promoters = (tensors[key].float().numpy() for key in ("motifs", "promoters"))
     shapes = motifs.shape, promoters.shape
     if shapes != ((len(regulators), motifs.shape[-1]), (len(genes), motifs.shape[-1])):
-        raise WeightsError(f"{path} has factors of shapes {shapes} for {len(regulators)} regulators and {len(genes)} genes.")
+        raise WeightsError(
+            f"{path} has factors of shapes {shapes} for {len(regulators)} regulators and {len(genes)} genes."
+        )
     return PromoterMotifs(regulators, genes, motifs, promoters)
 
 

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import grn
-from grn.bench._board import Board, Setting
+from grn.bench._board import Board, BoardSetting
 from grn.bench.negatives import sample
 
 NETWORKS = {"string": "STRING", "chip": "Non-Specific"}
@@ -31,7 +31,7 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(grn.models.load("mini"), args.cache or Path(folder))
+        setting = BoardSetting(grn.models.load("mini"), args.cache or Path(folder))
         for short, network in NETWORKS.items():
             reference = grn.datasets.beeline("hESC", network=network, path=args.data)
             board = Board(reference, setting)

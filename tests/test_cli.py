@@ -39,18 +39,18 @@ def fails(capsys, *arguments):
 
 
 def test_infer(file, tmp_path, capsys):
-    """Attention needs no translator, so this holds for any weights."""
+    """Expression set to zero needs no translator, so this holds for any weights."""
     out, kept = tmp_path / "net.csv", tmp_path / "net.h5ad"
-    status = main(["infer", str(file), "--method", "attention", "--top", "9", "--out", str(out), "--h5ad", str(kept)])
+    status = main(["infer", str(file), "--method", "pert", "--top", "9", "--out", str(out), "--h5ad", str(kept)])
     assert status == 0
     edges = pd.read_csv(out)
     assert list(edges.columns[:3]) == ["source", "target", "weight"] and len(edges) == 9
     assert set(edges["source"]) <= {"SPI1", "IRF8"}, "only regulators are sources"
-    assert edges["weight"].is_monotonic_decreasing
+    assert edges["weight"].abs().is_monotonic_decreasing
     said = capsys.readouterr().out
     assert "9 edges" in said and str(out) in said and str(kept) in said
     back = ad.read_h5ad(kept)
-    assert back.uns["grn"]["params"]["method"] == "attention" and len(grn.get.edges(back)) == 2 * 7
+    assert back.uns["grn"]["params"]["method"] == "pert" and len(grn.get.edges(back)) == 2 * 7
     assert grn.get.edges(back, top=9)["weight"].tolist() == pytest.approx(edges["weight"].tolist())
 
 
@@ -85,7 +85,7 @@ def test_folder_that_does_not_exist(file, tmp_path, capsys):
     out = tmp_path / "new" / "net.csv"
     assert "ugrn" in fails(capsys, "infer", file, "--method", "ugnr", "--out", out)
     assert not out.parent.exists()
-    assert main(["infer", str(file), "--method", "attention", "--out", str(out)]) == 0 and out.is_file()
+    assert main(["infer", str(file), "--method", "pert", "--out", str(out)]) == 0 and out.is_file()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,8 @@ def test_folder_that_does_not_exist(file, tmp_path, capsys):
         (["--model", "mimi"], "'mini'"),
         (["--method", "pert", "--groupby", "cluster"], "bulk_labels"),
         (["--method", "pert", "--layer", "counts"], "copy"),
-        (["--method", "attention", "--top", "-1"], "top"),
+        (["--method", "pert", "--top", "-1"], "top"),
+        (["--method", "attention"], "scgpt"),
     ],
 )
 def test_what_cannot_be_used(file, tmp_path, capsys, arguments, hint):

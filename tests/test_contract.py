@@ -44,7 +44,7 @@ METHODS = {
     if not name.startswith("_")
 }
 # models have members that drivers call, described in one line, and a few that people call
-MODELS = {f"models.{n}" for n in "FoundationModel Mini ScGPT Geneformer ScPRINT GeneCompass ScGenePT LPM".split()}
+MODELS = {f"models.{n}" for n in "FoundationModel Memory ScGPT Geneformer ScPRINT GeneCompass ScGenePT LPM".split()}
 FOR_USERS = {"models.LPM.fit", "models.LPM.predict"}
 functions = pytest.mark.parametrize("name", FUNCTIONS)
 everything = pytest.mark.parametrize("name", {**FUNCTIONS, **METHODS})

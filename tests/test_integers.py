@@ -70,6 +70,7 @@ FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
 # what a call needs beside the number that is tried; those that are not here need nothing
 NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "pp.smooth": lambda: {"k": 3},
+    "tl.attention": lambda: {"model": model_of("scgpt")},
     "tl.denoise": lambda: {"model": model_of("scprint")},
     "tl.gene_programs": lambda: {"n_neighbors": 2, "min_genes": 1},
     "tl.predict_knockout": lambda: {"genes": ["GATA1"]},
@@ -198,7 +199,8 @@ def test_integers_of_numpy_are_taken(name, argument):
 @pytest.mark.parametrize(("method", "argument"), PARAMETERS)
 def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument):
     adata = (screen() if method == "renge" else made()).copy()
-    model = model_of(METHODS[method].family) if METHODS[method].family else "mini"
+    family = METHODS[method].family or ("scgpt" if method == "attention" else None)
+    model = model_of(family) if family else "mini"
     needed = {
         "renge": {**COLUMNS, **FIT},
         "celloracle": {"n_bags": 2, "max_p": None},

@@ -33,7 +33,7 @@ def bench(cache):
 
 
 def pretrain(path):
-    return grn.models.pretrain(grn.datasets.pbmc68k(), path=path, steps=1, batch_size=2, visible=8, queries=8)
+    return grn.models.pretrain(grn.datasets.pbmc68k(), path=path)
 
 
 def readers(cells):

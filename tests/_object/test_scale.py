@@ -149,7 +149,8 @@ class TestEveryForm:
         expected, adata = around(atlas, atlas.X), OPENED[form](atlas, files)
         kind = type(open_matrix(adata.X))
         own = {"sources": list(atlas.var_names[:2]), "targets": list(atlas.var_names[:5])}
-        for probe, more in ((grn.tl.pert, {}), (grn.tl.attention, {"max_cells": 2})):
+        model = grn.models.untrained("scgpt", genes=list(atlas.var_names[:5]), layers=1, width=8, heads=2)
+        for probe, more in ((grn.tl.pert, {}), (grn.tl.attention, {"max_cells": 2, "model": model})):
             probe(expected, groupby="group", key_added="found", **own, **more)
             if form == "view of a file":
                 with pytest.raises(ParameterError, match="to_memory"):

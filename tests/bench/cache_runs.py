@@ -19,7 +19,7 @@ import torch
 import grn
 from grn.bench import READINGS, Reference
 from grn.genes import regulators
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 
 
 def references():
@@ -37,12 +37,13 @@ def references():
 
 def model(found):
     genes = tuple(sorted(set().union(*(reference.genes for reference in found))))
-    torch.manual_seed(0)
-    config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
-    network = MiniNetwork(config)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return Mini(network, genes, name="small", sha256="c" * 64)
+    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(0)
+    network = MemoryNetwork(config)
+    with torch.no_grad():
+        network.embedding.normal_(std=0.7, generator=draw)
+        network.states.normal_(std=0.7, generator=draw)
+        network.set_of.copy_(torch.arange(12) // 4)
+    return Memory(network, genes, name="small", sha256="c" * 64)
 
 
 def run(found, backbone, cache):

@@ -14,7 +14,7 @@ from grn.bench import READINGS, Reference, run
 from grn.genes import regulators as known_regulators
 from grn.genes import tables
 from grn.models import load
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 
 
 def table(pairs):
@@ -178,17 +178,17 @@ class Runs:
         given = {**{name: getattr(reference, name) for name in same}, "expression": cells, **changes}
         return Reference(reference.edges, genes=reference.genes, regulators=reference.regulators, **given)
 
-    def small(self, *references, seed=0) -> Mini:
-        """A small random network of the architecture of ``mini`` that knows the genes of some references."""
+    def small(self, *references, seed=0) -> Memory:
+        """A small random memory, the architecture of ``mini``, that knows the genes of some references."""
         references = references or (self.ONE, self.TWO, self.THREE)
         genes = tuple(sorted(set().union(*(reference.genes for reference in references))))
-        config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = MiniNetwork(config)
-            for parameter in network.parameters():
-                torch.nn.init.normal_(parameter, std=0.3)
-        return Mini(network, genes, name="small", sha256=f"{seed:064d}")
+        config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(seed)
+        network = MemoryNetwork(config)
+        with torch.no_grad():
+            network.embedding.normal_(std=0.7, generator=draw)
+            network.states.normal_(std=0.7, generator=draw)
+            network.set_of.copy_(torch.arange(12) // 4)
+        return Memory(network, genes, name="small", sha256=f"{seed:064d}")
 
     def same(self, a, b) -> bool:
         """Equal tables, whatever the order of their rows."""

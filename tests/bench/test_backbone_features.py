@@ -14,7 +14,7 @@ from grn.bench import _backbone_features
 from grn.bench._backbone_features import READERS, BackboneFeatures
 from grn.errors import CapabilityError, GeneOverlapError
 from grn.models import ValueScale
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 
 HUMAN = ("BEX1", "BEX2", "CD14", "CSF1R", "GATA1", "HBB", "IRF8", "KLF1", "LYZ", "MPO", "MX1", "MX2", "SPI1", "TAL1")
 SOURCES = ["GATA1", "IRF8", "KLF1", "SPI1", "TAL1"]
@@ -23,23 +23,23 @@ MOUSE = {"Bex1": "BEX2", "Bex2": "BEX1", "Mx2": "MX1", "Cd14": "CD14", "Gata1": 
 
 
 def small(seed=0, genes=HUMAN, sha256=None):
-    """A small random network of the architecture of ``mini``."""
-    config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = MiniNetwork(config)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return Mini(network, genes, name="small", sha256=sha256 or f"{seed:064d}")
+    """A small random memory, the architecture of ``mini``."""
+    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(seed)
+    network = MemoryNetwork(config)
+    with torch.no_grad():
+        network.embedding.normal_(std=0.7, generator=draw)
+        network.states.normal_(std=0.7, generator=draw)
+        network.set_of.copy_(torch.arange(12) // 4)
+    return Memory(network, genes, name="small", sha256=sha256 or f"{seed:064d}")
 
 
-class TwoGrids(Mini):
+class TwoGrids(Memory):
     """The probes read it on different grids."""
 
     value_scale = ValueScale("z-score", 0.0, (-2.0, 2.0), (-1.0, 0.0, 1.0), -3.0, 6.0)
 
 
-class NoGradient(Mini):
+class NoGradient(Memory):
     """It can be perturbed and nothing else."""
 
     capabilities = frozenset({"value"})
@@ -121,11 +121,12 @@ def test_features_of_virtual_cells_are_those_of_the_probes(make, model, tmp_path
 
 def test_features_of_real_cells_are_those_of_the_probes(make, model):
     measured = cells(HUMAN)
-    features, adata = make(cells=measured), measured.copy()
+    adata, attentive = measured.copy(), grn.models.untrained("scgpt", genes=HUMAN, width=8, heads=2)
     grn.tl.pert(adata, model=model, sources=SOURCES)
-    grn.tl.attention(adata, model=model, sources=SOURCES)
+    grn.tl.attention(adata, model=attentive, sources=SOURCES)
     grn.tl.probe(adata, model=model, sources=SOURCES, context="mean", key_added="mean_cell_")
     for name in ("pert", "attention", "mean_cell_vvp", "mean_cell_gradient_trajectory"):
+        features = make(cells=measured, model=attentive if name == "attention" else model)
         found, expected = features.cube(name, SOURCES), np.asarray(adata.varm[name])
         np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-6)
         assert np.nanstd(found) > 0
@@ -256,6 +257,7 @@ def test_mouse_genes_go_through_orthologs(make, model, with_cells):
     """Never by letter case, in virtual cells and in real ones."""
     genes = sorted(MOUSE)
     measured = cells(genes) if with_cells else None
+    attentive = grn.models.untrained("scgpt", genes=HUMAN, width=8, heads=2)
     features = make(genes=genes, organism="mouse", cells=measured)
     assert features.ids.tolist() == [MOUSE[gene] for gene in genes]
     assert features.targets.tolist() == features.sources.tolist() == [bool(MOUSE[gene]) for gene in genes]
@@ -264,6 +266,8 @@ def test_mouse_genes_go_through_orthologs(make, model, with_cells):
     kept = np.isin(genes, known)
     for name in ("pert", "attention") if with_cells else ("vvp", "gradient_trajectory"):
         adata = human if with_cells else bare(human.var_names)
+        model = attentive if name == "attention" else model
+        features = make(model=model, genes=genes, organism="mouse", cells=measured)
         getattr(grn.tl, name)(adata, model=model, sources=[MOUSE[g] for g in known], key_added="human")
         cube, expected = features.cube(name, known), np.asarray(adata.varm["human"])
         assert np.isnan(cube[~kept]).all()
@@ -272,7 +276,7 @@ def test_mouse_genes_go_through_orthologs(make, model, with_cells):
 
 def test_embeddings(make, model):
     found = make(genes=sorted(MOUSE), organism="mouse").embeddings
-    table = pd.DataFrame(model.network.embedding.weight.numpy(), index=HUMAN)
+    table = pd.DataFrame(model.network.embedding.numpy(), index=HUMAN)
     for row, gene in zip(found, sorted(MOUSE), strict=True):
         assert np.isnan(row).all() if not MOUSE[gene] else np.array_equal(row, table.loc[MOUSE[gene]])
 

@@ -19,7 +19,7 @@ from grn.bench.negatives import sample
 from grn.errors import CapabilityError, GeneOverlapError
 from grn.genes import regulators
 from grn.models import load
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 
 UNKNOWN = ["OR4F5", "OR1A1"]  # real genes, which the small model is not given
 
@@ -71,15 +71,15 @@ def with_cells(reference, names=None):
 
 
 def small(genes=None, **changes):
-    """A small random network of the architecture of ``mini``."""
+    """A small random memory, the architecture of ``mini``."""
     genes = seen() if genes is None else genes
-    config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = MiniNetwork(config)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    made = Mini(network, genes, name="small", sha256="0" * 64)
+    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(0)
+    network = MemoryNetwork(config)
+    with torch.no_grad():
+        network.embedding.normal_(std=0.7, generator=draw)
+        network.states.normal_(std=0.7, generator=draw)
+        network.set_of.copy_(torch.arange(12) // 4)
+    made = Memory(network, genes, name="small", sha256="0" * 64)
     for name, value in changes.items():
         setattr(made, name, value)
     return made
@@ -138,17 +138,18 @@ def test_a_model_that_knows_no_regulator(board):
         board(mouse)
 
 
-def test_raw_readings_are_the_weights_of_the_methods(board, model):
+def test_raw_readings_are_the_weights_of_the_methods(board):
     """What the table calls raw is what infer_network gives without a translator."""
     reference = with_cells(usual())
-    found = board(reference)
+    attentive = grn.models.untrained("scgpt", genes=seen(), layers=1, width=8, heads=2)
     for name, method in (
         ("VVP (raw)", "vvp"),
         ("GDT (raw)", "gradient_trajectory"),
         ("Pert (origin)", "pert"),
         ("Attn (origin)", "attention"),
     ):
-        adata = reference.expression.copy()
+        adata, model = reference.expression.copy(), attentive if method == "attention" else small()
+        found = board(reference, model=model)
         params = {} if method in ("pert", "attention") else {"translator": None}
         sources = list(found.regulators)
         grn.tl.infer_network(adata, method=method, model=model, sources=sources, params=params)

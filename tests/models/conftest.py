@@ -10,21 +10,24 @@ import torch
 
 import grn
 from grn.models._registry import untrained
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 
 GENES = tuple(f"G{i:02d}" for i in range(60))
 ENSEMBL = (*(f"ENSG{i:011d}" for i in range(1, 9)), *(f"ENSMUSG{i:011d}" for i in range(1, 6)))
 
 
-def build(*, dtype=torch.float32, seed=0, genes=GENES, max_genes=2048, **sizes) -> Mini:
-    """A random model; its head is random too, since it starts at zero and would hide the blocks."""
-    sizes = {"d": 16, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 2, "d_feedforward": 24, "d_value": 8} | sizes
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = MiniNetwork(MiniConfig(n_genes=len(genes), **sizes))
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return Mini(network.to(dtype), genes, name="tiny", sha256="0" * 64, max_genes=max_genes)
+def build(*, dtype=torch.float32, seed=0, genes=GENES, max_genes=2048, **sizes) -> Memory:
+    """A random memory of 3 data sets with 4 states each."""
+    sizes = {"n_states": 12, "n_sets": 3, "d": 8, "precision": 0.3, "crowding": 5.0, "gain": 1.3} | sizes
+    config, generator = MemoryConfig(n_genes=len(genes), **sizes), torch.Generator().manual_seed(seed)
+    network = MemoryNetwork(config)
+    with torch.no_grad():
+        network.embedding.normal_(std=0.7, generator=generator)
+        network.states.normal_(std=0.7, generator=generator)
+        network.share.uniform_(0.1, 1.0, generator=generator)
+        network.weight.uniform_(0.2, 1.0, generator=generator)
+        network.set_of.copy_(torch.arange(config.n_states) * config.n_sets // config.n_states)
+    return Memory(network.to(dtype), genes, name="tiny", sha256="0" * 64, max_genes=max_genes)
 
 
 def build_genecompass(genes=ENSEMBL, **sizes):
@@ -55,7 +58,7 @@ def annotated(values: np.ndarray, genes=GENES, prefix="cell") -> ad.AnnData:
 
 
 @pytest.fixture
-def make_mini():
+def make_memory():
     return build
 
 

@@ -23,7 +23,8 @@ import grn
 from grn.errors import ParameterError, WeightsError
 from grn.models import load, untrained
 from grn.models._bounds import check_finite
-from grn.models._model_file import save_mini, save_tensors
+from grn.models._memory_file import save_memory
+from grn.models._model_file import save_tensors
 from grn.models.translator import Translator, TranslatorConfig, TranslatorNetwork
 
 SECONDS, BYTES = 1.0, 200 * 2**20
@@ -39,11 +40,11 @@ WORKER = textwrap.dedent(
     from grn.models import load
     from grn.models._unpickle import read_pickle, read_torch
     from grn.models.translator import Translator
-    from grn.models._pretrain import _resume
+    from grn.models._training_state import resume
     readers = {
         "pickle": read_pickle, "torch": read_torch, "model": load,
         "translator": lambda path: Translator.load(path.resolve()),
-        "state": lambda path: _resume(torch.nn.Linear(1, 1), None, "{}", path, torch.device("cpu")),
+        "state": lambda path: resume(torch.nn.Linear(1, 1), None, "{}", path, torch.device("cpu")),
     }
     load("mini"), read_torch(pathlib.Path(sys.argv[2]))
     with open("/proc/self/status") as status:
@@ -64,13 +65,19 @@ WORKER = textwrap.dedent(
 )
 
 
+def header_of(model):
+    """What is written beside the tables of a memory."""
+    config = json.dumps(dataclasses.asdict(model.network.config))
+    names = {"genes": "\n".join(model.genes), "sets": "\n".join(model.sets)}
+    return {"format": "grn.memory/1", "config": config, "seen": model.seen, **names}
+
+
 def mini_header(path, **changes):
     """A tiny mini model whose header says something else."""
     model = grn.models.load("mini")
     config = dataclasses.replace(model.network.config, **changes)
-    header = {"format": "grn.mini/1", "config": json.dumps(dataclasses.asdict(config)), "max_genes": "10"}
-    header["genes"] = "\n".join(model.genes)
-    save_tensors(path, {"embedding.weight": torch.zeros(2, 2)}, header)
+    header = header_of(model) | {"config": json.dumps(dataclasses.asdict(config)), "max_genes": "10"}
+    save_tensors(path, {"embedding": torch.zeros(2, 2)}, header)
 
 
 def shared_tuples(depth, hashed):
@@ -173,12 +180,12 @@ def attacks(tmp_path_factory):
     assert claimed != stream.getvalue()
     (folder / "torch-stream.pt").write_bytes(claimed)
     for name, changes in {
-        "decoder": {"decoder_blocks": 10**9}, "encoder": {"encoder_blocks": 10**6}, "width": {"d": 20_000},
-        "wide": {"d": 10**30}, "rows": {"n_genes": 10**12}, "feedforward": {"d_feedforward": 10**12},
+        "states": {"n_states": 10**9}, "sets": {"n_sets": 10**6}, "width": {"d": 20_000}, "wide": {"d": 10**30},
+        "rows": {"n_genes": 10**12}, "nested": {"n_states": 10**12},
     }.items():  # fmt: skip
         mini_header(folder / f"model-{name}.safetensors", **changes)
     deep = "[" * 10**5 + "]" * 10**5
-    save_tensors(folder / "model-deep.safetensors", {"a": torch.zeros(1)}, {"format": "grn.mini/1", "config": deep})
+    save_tensors(folder / "model-deep.safetensors", {"a": torch.zeros(1)}, {"format": "grn.memory/1", "config": deep})
     (folder / "model-header.safetensors").write_bytes(struct.pack("<Q", 2**40) + b"{}")
     (folder / "model-offsets.safetensors").write_bytes(
         struct.pack("<Q", 64) + b'{"a":{"dtype":"F32","shape":[99999999999],"data_offsets":[0,4]}}'.ljust(64) + bytes(4)
@@ -276,8 +283,8 @@ def test_weights_that_are_no_numbers(family, number, tmp_path):
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_mini_and_translators_are_no_exception(number, tmp_path, make_mini):
-    save_mini(damage(make_mini(), number), tmp_path / "m.safetensors")
+def test_memories_and_translators_are_no_exception(number, tmp_path, make_memory):
+    save_memory(damage(make_memory(), number), tmp_path / "m.safetensors")
     with pytest.raises(WeightsError, match=r"m\.safetensors holds NaN or infinite numbers"):
         load(tmp_path / "m.safetensors")
     config = TranslatorConfig("vvp", 2)
@@ -312,21 +319,19 @@ def test_panels_of_no_size(family, value, saved):
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "1", str(10**30), "1e9", "nan", "9" * 10_000])
-def test_panels_of_no_size_in_a_header(value, tmp_path, make_mini):
-    path = save_mini(make_mini(), tmp_path / "m.safetensors")
-    model = make_mini()
-    header = {"format": "grn.mini/1", "config": json.dumps(dataclasses.asdict(model.network.config))}
-    header |= {"genes": "\n".join(model.genes), "max_genes": value}
-    save_tensors(path, model.network.state_dict(), header)
+def test_panels_of_no_size_in_a_header(value, tmp_path, make_memory):
+    path = save_memory(make_memory(), tmp_path / "m.safetensors")
+    model = make_memory()
+    save_tensors(path, model.network.state_dict(), header_of(model) | {"max_genes": value})
     with pytest.raises(WeightsError, match=r"max_genes|cannot be read") as raised:
         load(path)
     assert len(str(raised.value)) < 600
 
 
 @pytest.mark.parametrize("value", [0, -5, 10**30])
-def test_panels_of_no_size_in_a_model(value, make_mini):
+def test_panels_of_no_size_in_a_model(value, make_memory):
     with pytest.raises(ParameterError, match="max_genes="):
-        make_mini(max_genes=value)
+        make_memory(max_genes=value)
 
 
 NUMBERS = [

@@ -88,7 +88,7 @@ def test_a_mini_file_is_no_published_checkpoint(tiny, tmp_path, published):
     with pytest.raises(WeightsError, match="no known architecture"):
         load("small-one", path=path)
     for wrong in ({"dtype": "bfloat16"}, {"params": {"readout": "mvc"}}):
-        with pytest.raises(ParameterError, match="a mini model takes none of them"):
+        with pytest.raises(ParameterError, match="a model of this package takes none of them"):
             load(path, **wrong)
 
 

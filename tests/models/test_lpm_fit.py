@@ -200,14 +200,14 @@ def test_an_interrupted_training_goes_on(small, tmp_path, monkeypatch):
     again = grn.models.load(path)
     assert same(whole, again) and again.sha256 == whole.sha256 and again.args["learning_rate"] == 0.002
     path.unlink()
-    save_state = _lpm_fit._save_state
+    save_state = _lpm_fit.save_state
 
     def stop(*args):
         save_state(*args)
         if args[3] == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_lpm_fit, "_save_state", stop)
+    monkeypatch.setattr(_lpm_fit, "save_state", stop)
     with pytest.raises(KeyboardInterrupt):
         LPM.fit(small, **TINY, dropout=0.2, path=path)
     monkeypatch.undo()

@@ -9,11 +9,10 @@ VOCABULARY = {f"G{i:02d}": i for i in range(60)}
 
 
 @pytest.fixture
-def silent(make_mini):
+def silent(make_memory):
     """A network that predicts the mean of every gene."""
-    network = make_mini().network
-    for parameter in network.parameters():
-        parameter.zero_()
+    network = make_memory().network
+    network.states.zero_()
     return network
 
 

@@ -10,7 +10,7 @@ import torch
 
 import grn
 from grn.models import Moments, load, pretrain, untrained
-from grn.models.mini import Mini
+from grn.models.memory import Memory
 from grn.models.steady import Steady
 from grn.models.translator import FitSettings, Translator, TranslatorConfig, TranslatorNetwork, fit_network
 
@@ -233,13 +233,12 @@ def test_training_a_model(mode, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_continuing_the_pretraining(mode, tmp_path, make_mini, make_planted, make_adata):
-    start = make_mini()
+def test_adding_cells_to_a_memory(mode, tmp_path, make_memory, make_planted, make_adata):
+    start = make_memory()
     adata = make_adata(make_planted()[0])
-    given = {"model": start, "steps": 2, "batch_size": 4, "visible": 16, "queries": 16, "min_genes": 5, "device": "cpu"}
 
     def trained(name):
-        return pretrain(adata, path=tmp_path / name, progress=False, **given)
+        return pretrain(adata, path=tmp_path / name, progress=False, model=start, min_genes=5)
 
     wanted = trained("a.safetensors")
     with MODES[mode]():
@@ -274,7 +273,7 @@ def test_translators(mode, tmp_path):
 
 
 def test_all_models_are_steady():
-    assert issubclass(Mini, Steady) and all(isinstance(family_of(name), Steady) for name in FAMILIES)
+    assert issubclass(Memory, Steady) and all(isinstance(family_of(name), Steady) for name in FAMILIES)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -283,7 +282,7 @@ def test_public_functions_on_objects(mode):
     calls = {
         "vvp": lambda one: grn.tl.vvp(one, sources=["SPI1"], context="mean"),
         "moving": lambda one: grn.tl.gradient_trajectory(one, sources=SYMBOLS, background="moving", key_added="moving"),
-        "attention": lambda one: grn.tl.attention(one, sources=["SPI1"]),
+        "attention": lambda one: grn.tl.attention(one, sources=["SPI1"], model=family_of("scgpt")),
     }
     for key, call in calls.items():
         wanted, found = adata.copy(), adata.copy()

@@ -34,8 +34,8 @@ def test_the_genes_do_not_depend_on_the_order_asked_for(sources, targets, data):
     assert mixed.tokens.equal(panel.tokens)
 
 
-def test_a_panel_that_is_too_large_is_refused(make_mini):
-    model = make_mini(max_genes=3)
+def test_a_panel_that_is_too_large_is_refused(make_memory):
+    model = make_memory(max_genes=3)
     assert len(model.panel(["G00", "G01"], ["G02", "G00", "unknown"])) == 3
     with pytest.raises(ParameterError, match=r"4 genes.*takes 3"):
         model.panel(["G00", "G01"], ["G02", "G03"])

@@ -79,8 +79,8 @@ def test_what_a_factory_returns_is_checked():
         load("broken")
 
 
-def test_the_embedded_model_of_one_caller_is_not_that_of_another(make_mini, monkeypatch):
-    monkeypatch.setattr(registry, "load_mini", lambda path, name: make_mini())
+def test_the_embedded_model_of_one_caller_is_not_that_of_another(make_memory, monkeypatch):
+    monkeypatch.setattr(registry, "load_memory", lambda path, name: make_memory())
     registry._embedded.cache_clear()
     try:
         load("mini").to("meta")

@@ -29,15 +29,14 @@ def model_of(case):
     if case not in _MODELS:
         family, readout, _ = CASES[case]
         if family == "mini":
-            from grn.models.mini import MiniConfig, MiniNetwork
+            from grn.models.memory import MemoryConfig, MemoryNetwork
 
-            config = MiniConfig(len(NAMES), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                network = MiniNetwork(config)
-                for parameter in network.parameters():
-                    torch.nn.init.normal_(parameter, std=0.3)
-            _MODELS[case] = grn.models.Mini(network, NAMES, name="mini", sha256="")
+            network, draw = MemoryNetwork(MemoryConfig(len(NAMES), 12, 3, 8)), torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                network.embedding.normal_(std=0.7, generator=draw)
+                network.states.normal_(std=0.7, generator=draw)
+                network.set_of.copy_(torch.arange(12) // 4)
+            _MODELS[case] = grn.models.Memory(network, NAMES, name="mini", sha256="")
         else:
             model = grn.models.untrained(family, genes=NAMES, layers=2, width=16, heads=2, rng=3)
             about = {"family": family, "readout": readout}

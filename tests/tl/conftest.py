@@ -12,7 +12,7 @@ import torch
 
 import grn
 from grn.models import Moments, ValueScale
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 from grn.models.protocol import resolve_panel
 
 GENES = tuple(grn.datasets.toy(n_cells=2).var_names)
@@ -96,15 +96,15 @@ def plant(seed=0, per_target=2):
     return weights
 
 
-def random_mini(seed=0, genes=VOCABULARY, max_genes=2048):
-    """A small random ``Mini``; its blocks, which start as zero, are random too."""
-    config = MiniConfig(len(genes), d=16, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=24, d_value=8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = MiniNetwork(config)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return Mini(network, genes, name="random", sha256=f"{seed:064d}", max_genes=max_genes)
+def random_memory(seed=0, genes=VOCABULARY, max_genes=2048):
+    """A small random memory of three data sets."""
+    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(seed)
+    network = MemoryNetwork(config)
+    with torch.no_grad():
+        network.embedding.normal_(std=0.7, generator=draw)
+        network.states.normal_(std=0.7, generator=draw)
+        network.set_of.copy_(torch.arange(12) // 4)
+    return Memory(network, genes, name="random", sha256=f"{seed:064d}", max_genes=max_genes)
 
 
 def equal(a, b):
@@ -153,12 +153,18 @@ def planted(weights):
 
 @pytest.fixture(scope="session")
 def random_model():
-    return random_mini()
+    return random_memory()
+
+
+@pytest.fixture(scope="session")
+def attentive():
+    """A small random transformer, for what a memory does not have: attention."""
+    return grn.models.untrained("scgpt", genes=VOCABULARY, layers=2, width=16, heads=2)
 
 
 @pytest.fixture
 def make_random():
-    return random_mini
+    return random_memory
 
 
 @pytest.fixture

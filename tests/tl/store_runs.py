@@ -20,7 +20,7 @@ import torch
 
 import grn
 from grn.models import ValueScale
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
+from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 from grn.models.protocol import resolve_panel
 
 N_KILLED, N_MEMORY = 220, 4000
@@ -32,13 +32,14 @@ def cells(n):
     return adata
 
 
-def small_mini(genes):
-    torch.manual_seed(0)
-    config = MiniConfig(len(genes), d=8, heads=2, encoder_blocks=1, decoder_blocks=1, d_feedforward=8, d_value=4)
-    network = MiniNetwork(config)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    model = Mini(network, genes, name="small", sha256="a" * 64)
+def small_memory(genes):
+    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(0)
+    network = MemoryNetwork(config)
+    with torch.no_grad():
+        network.embedding.normal_(std=0.7, generator=draw)
+        network.states.normal_(std=0.7, generator=draw)
+        network.set_of.copy_(torch.arange(12) // 4)
+    model = Memory(network, genes, name="small", sha256="a" * 64)
     model.gene_id_kind = "ensembl"
     return model
 
@@ -84,7 +85,7 @@ class LowRank:
 
 def probe(adata, model, n_sources, store):
     sources = list(adata.var_names[:n_sources])
-    grid = (1.0,) if isinstance(model, Mini) else None
+    grid = (1.0,) if isinstance(model, Memory) else None
     grn.tl.probe(adata, model=model, sources=sources, grid=grid, store=store, progress=False)
 
 
@@ -126,7 +127,7 @@ def kill_one(adata, model, store, longest):
 def killed(folder, repetitions):
     torch.set_num_threads(1)
     adata = cells(N_KILLED)
-    model = small_mini(list(adata.var_names))
+    model = small_memory(list(adata.var_names))
     grn.tl.probe(adata.copy(), model=model, sources=list(adata.var_names[:1]), progress=False)  # loads what is lazy
     begin = time.perf_counter()
     wait(start(adata, model, folder / "whole"))
@@ -149,7 +150,7 @@ def crowd(folder, repetitions):
     """Three processes on one store, killed at random moments and started again, until all three are through."""
     torch.set_num_threads(1)
     adata = cells(N_KILLED)
-    model = small_mini(list(adata.var_names))
+    model = small_memory(list(adata.var_names))
     grn.tl.probe(adata.copy(), model=model, sources=list(adata.var_names[:1]), progress=False)  # loads what is lazy
     begin = time.perf_counter()
     wait(start(adata, model, folder / "whole"))

@@ -17,6 +17,10 @@ def cells():
     return adata
 
 
+def attentive(adata):
+    return grn.models.untrained("scgpt", genes=list(adata.var_names), layers=1, width=8, heads=2)
+
+
 DRAWS = {
     "confidence": lambda a: grn.tl.confidence(a, n_permutations=2, n_subsamples=2, top=3),
     "differential": lambda a: grn.tl.differential(a, condition="kind", n_permutations=2),
@@ -25,7 +29,7 @@ DRAWS = {
     "scrank": lambda a: grn.tl.infer_network(a, method="scrank", params={"n_resamples": 2}),
     "grnboost2": lambda a: grn.tl.infer_network(a, method="grnboost2", params={"max_rounds": 5}),
     "genie3": lambda a: grn.tl.infer_network(a, method="genie3", params={"n_trees": 5}),
-    "max_cells": lambda a: grn.tl.infer_network(a, method="attention", params={"max_cells": 10}),
+    "max_cells": lambda a: grn.tl.infer_network(a, method="attention", model=attentive(a), params={"max_cells": 10}),
     "flow": lambda a: grn.tl.simulate(a, perturbation={"GATA1": 0}, basis="X_two"),
 }
 

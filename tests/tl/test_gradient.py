@@ -8,14 +8,14 @@ import torch
 
 import grn
 from grn.errors import CapabilityError, ParameterError
-from grn.models.mini import Mini
+from grn.models import Memory
 
 BACKGROUNDS = ["fixed", "moving"]
 STEP = 1e-3
 
 
 def double(model):
-    return Mini(copy.deepcopy(model.network).double(), model.genes, name="double", sha256="", max_genes=model.max_genes)
+    return Memory(copy.deepcopy(model.network).double(), model.genes, name="double", sha256="")
 
 
 def cells(panel, sources, grid, background):

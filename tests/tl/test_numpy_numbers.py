@@ -53,7 +53,8 @@ def test_data_and_cells_take_numbers_of_numpy(adata):
     assert (toy.X != grn.datasets.toy(n_cells=20, dropout=0.25).X).nnz == 0
     grn.pp.align_genes(adata, min_overlap=np.float32(0.25), copy=True)
     sources, targets = list(adata.var_names[:2]), list(adata.var_names[4:6])
-    grn.tl.attention(adata, sources=sources, targets=targets, max_cells=np.int64(2), copy=True)
+    model = grn.models.untrained("scgpt", genes=[*sources, *targets], layers=1, width=8, heads=2)
+    grn.tl.attention(adata, model=model, sources=sources, targets=targets, max_cells=np.int64(2), copy=True)
     assert grn.get.network(adata).regulons(min_targets=np.int64(1))
 
 

@@ -25,14 +25,15 @@ def close(a, b):
 
 @pytest.mark.parametrize("arguments", [{}, {"context": "mean", "groupby": "group"}])
 @pytest.mark.parametrize("function", [*FEATURES, "embedding"])
-def test_permuted_genes_and_cells(random_model, toy, function, arguments):
+def test_permuted_genes_and_cells(random_model, attentive, toy, function, arguments):
+    model = attentive if function == "attention" else random_model
     if function in ("pert", "attention"):
         arguments = {k: v for k, v in arguments.items() if k == "groupby"}
     if function == "attention":
         arguments = {**arguments, "max_cells": 7}
     rng = np.random.default_rng(0)
     other = toy[rng.permutation(60), rng.permutation(48)].copy()
-    assert close(run(toy, random_model, function, **arguments), run(other, random_model, function, **arguments))
+    assert close(run(toy, model, function, **arguments), run(other, model, function, **arguments))
 
 
 def containers(adata, tmp_path):
@@ -56,14 +57,15 @@ def containers(adata, tmp_path):
 
 
 @pytest.mark.parametrize("function", [*FEATURES, "embedding"])
-def test_containers(random_model, toy, tmp_path, function):
+def test_containers(random_model, attentive, toy, tmp_path, function):
+    model = attentive if function == "attention" else random_model
     known = toy.copy()
     mean = {"context": "mean"} if function in ("vvp", "gradient_trajectory") else {}
     own = {} if function == "embedding" else {"sources": SOURCES, **mean}
-    getattr(grn.tl, function)(known, model=random_model, key_added="made", **own)
+    getattr(grn.tl, function)(known, model=model, key_added="made", **own)
     for kind, adata in containers(toy, tmp_path):
         copied = kind == "backed_copy"
-        made = getattr(grn.tl, function)(adata, model=random_model, key_added="made", copy=copied, **own)
+        made = getattr(grn.tl, function)(adata, model=model, key_added="made", copy=copied, **own)
         adata = made if copied else adata
         assert not adata.is_view, kind
         assert close(known.varm["made"], adata.varm["made"]), kind
@@ -95,7 +97,7 @@ class TestNoCells:
         X = {"dense": np.zeros((0, 48), np.float32), "csr": sparse.csr_matrix((0, 48), dtype=np.float32), "none": None}
         return empty(toy, X[kind])
 
-    def test_what_needs_no_cells(self, adata, toy, random_model, planted):
+    def test_what_needs_no_cells(self, adata, toy, random_model, attentive, planted):
         grn.tl.probe(adata, model=random_model, sources=SOURCES)
         grn.tl.probe(toy, model=random_model, sources=SOURCES)
         for key in ("vvp", "gradient_trajectory"):
@@ -103,7 +105,7 @@ class TestNoCells:
             assert np.array_equal(run(adata, random_model, key).shape, (48, 3, 8))
         grn.tl.embedding(adata, model=random_model)
         assert np.isfinite(adata.varm["X_random"]).all()
-        grn.tl.attention(adata, model=random_model, sources=SOURCES)
+        grn.tl.attention(adata, model=attentive, sources=SOURCES)
         assert np.isfinite(adata.varm["attention"]).all(axis=-1).sum() == 3 * 47
         grn.tl.infer_network(adata, model=planted(), method="vvp", params={"translator": None})
         assert len(grn.get.edges(adata)) == 8 * 47

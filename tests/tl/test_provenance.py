@@ -201,11 +201,16 @@ def scprint():
     return grn.models.untrained("scprint", genes=genes, layers=1, width=8, heads=2)
 
 
+@cache
+def scgpt():
+    return grn.models.untrained("scgpt", genes=list(cells().var_names), layers=1, width=8, heads=2)
+
+
 GENES = {"sources": ["GATA1", "SPI1"], "targets": ["KLF1", "GATA1", "VAC14"]}
 READ = {**GENES, "layer": "other"}
 # what makes the object, and an example of a call with arguments other than the defaults
 CALLS = {
-    "attention": (cells, {**READ, "groupby": "group", "max_cells": 3, "rng": 5}),
+    "attention": (cells, {**READ, "model": scgpt, "groupby": "group", "max_cells": 3, "rng": 5}),
     "celloracle": (cells, {**READ, "groupby": "group", "n_bags": 3, "max_p": None, "rng": 5}),
     "consensus": (two_networks, {"nets": ["correlation", "ridge"], "top": 9, "min_support": 2}),
     "denoise": (cells, {"model": scprint, "genes": ["GATA1", "SPI1"], "depth_factor": 2.0, "layer": "other"}),

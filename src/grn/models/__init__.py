@@ -6,7 +6,6 @@ from grn.models.genecompass import GeneCompass
 from grn.models.geneformer import Geneformer
 from grn.models.lpm import LPM
 from grn.models.memory import Memory
-from grn.models.mini import Mini
 from grn.models.protocol import CAPABILITIES, FoundationModel, Moments, PairReading, Panel, ValueScale
 from grn.models.scgenept import ScGenePT
 from grn.models.scgpt import ScGPT
@@ -20,7 +19,6 @@ __all__ = [
     "GeneCompass",
     "Geneformer",
     "Memory",
-    "Mini",
     "Moments",
     "PairReading",
     "Panel",

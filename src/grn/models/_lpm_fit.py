@@ -22,7 +22,7 @@ from grn._core.logging import logger, progress
 from grn._core.rng import RNGLike, child, seed_of
 from grn.models._lpm_data import Effects, ScreenDesign, read_effects
 from grn.models._lpm_network import CONTROL, READOUT, LPMNetwork, Symbols
-from grn.models._pretrain import _resume, _save_state
+from grn.models._training_state import resume, save_state
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _train(
     key = json.dumps({**asdict(recipe), "seed": seed, "origin": _origin(table, keep)}, sort_keys=True)
     start = 0
     if run.path is not None and run.state.exists():
-        start = _resume(network, optimizer, key, run.state, table.values.device)
+        start = resume(network, optimizer, key, run.state, table.values.device)
         logger.info("resuming the training of LPM at epoch %d of %d from %s", start, recipe.epochs, run.state)
     losses = []
     for epoch in progress(range(start, recipe.epochs), desc="training LPM", show=run.show):
@@ -235,7 +235,7 @@ def _train(
             group["lr"] = recipe.lr * recipe.lr_decay**epoch
         losses.append(_epoch(network, optimizer, table, entries, recipe.batch_size, child(seed, "lpm", str(epoch))))
         if run.path is not None:
-            _save_state(network, optimizer, key, epoch + 1, run.state)
+            save_state(network, optimizer, key, epoch + 1, run.state)
     return losses
 
 

@@ -9,11 +9,11 @@ import torch
 
 from grn._core.rng import child
 from grn.models._training_cells import CellSet
-from grn.models.mini import SCALE, MiniNetwork
+from grn.models.memory import SCALE, MemoryNetwork
 
 
 def masked_error(
-    network: MiniNetwork,
+    network: MemoryNetwork,
     train: Sequence[CellSet],
     held: Sequence[CellSet],
     *,
@@ -56,7 +56,7 @@ def masked_error(
 
 
 def _one(
-    network: MiniNetwork,
+    network: MemoryNetwork,
     known: CellSet,
     cells: CellSet,
     visible: int,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from grn._core.errors import WeightsError
 from grn._core.files import as_path
@@ -62,29 +60,37 @@ def load_memory(path: str | Path, *, name: str | None = None) -> Memory:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{source} cannot be read ({error}).") from error
-    _check(config, tensors, path)
-    if (len(genes), len(set(genes)), len(sets)) != (config.n_genes, config.n_genes, config.n_sets):
-        raise WeightsError(
-            f"{path} names {len(set(genes))} distinct genes and {len(sets)} data sets; its sizes are {config.n_genes} "
-            f"and {config.n_sets}."
-        )
+    _check_sizes(config, path)
+    for names, size, what in ((genes, config.n_genes, "genes"), (sets, config.n_sets, "data sets")):
+        if not len(names) == len(set(names)) == size:
+            raise WeightsError(f"{path} names {len(names)} {what}, {len(set(names))} distinct; its tables have {size}.")
     with outline():
         network = MemoryNetwork(config)
     load_strictly(network, tensors, path)
+    _check_states(network, path)
     return Memory(
         network, genes, sets=sets, name=name or path.stem, sha256=sha256_file(path), max_genes=max_genes, seen=seen
     )
 
 
-def _check(config: MemoryConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse sizes that the file has no parameters for, and data sets of states that are none of its own."""
+def _check_sizes(config: MemoryConfig, path: Path) -> None:
+    """Refuse sizes that the file has no parameters for, before a network is made of them."""
     numbers = asdict(config)
     for key in ("n_genes", "n_states", "n_sets", "d"):
         number(numbers, key, path, most=path.stat().st_size)
-    for key in ("precision", "crowding", "gain", "ridge"):
+    for key in ("precision", "gain", "ridge"):
         number(numbers, key, path, kind=float, least=0, most=1e9)
-    set_of = tensors.get("set_of")
-    if set_of is None or set_of.dtype != torch.long or set_of.numel() == 0:
-        return  # refused with the other tensors
-    if int(set_of.min()) < 0 or int(set_of.max()) >= config.n_sets:
-        raise WeightsError(f"{path} has states of data set {int(set_of.max())}; it has {config.n_sets} data sets.")
+    number(numbers, "crowding", path, kind=float, most=1e9)
+
+
+def _check_states(network: MemoryNetwork, path: Path) -> None:
+    """Refuse shares and weights of nothing, and states of data sets that are none of its own."""
+    for name, parts in (("share", network.share), ("weight", network.weight)):
+        if not bool((parts > 0).all()):
+            raise WeightsError(f"{path} holds a {name} that is not positive.")
+    sets = torch.unique(network.set_of)
+    if not torch.equal(sets, torch.arange(network.config.n_sets)):
+        raise WeightsError(
+            f"the states of {path} are of data sets {int(sets[0])} to {int(sets[-1])}, {len(sets)} in all; it names "
+            f"{network.config.n_sets}."
+        )

@@ -1,11 +1,10 @@
-"""One file per model: tensors and a header with architecture and vocabulary, read strictly."""
+"""Tensors and a header with architecture and vocabulary in one file, read strictly."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,11 +13,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from grn._core.errors import WeightsError, WeightsNotFoundError
-from grn._core.files import as_path, check_access, file_errors, written
-from grn.models._bounds import number, outline, parsed, put
-from grn.models.mini import Mini, MiniConfig, MiniNetwork
-
-FORMAT = "grn.mini/1"
+from grn._core.files import check_access, file_errors, written
+from grn.models._bounds import put
 
 
 def sha256_file(path: Path) -> str:
@@ -108,62 +104,3 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
 def _told(tensor: Tensor) -> str:
     kind = "floating" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
     return f"{tuple(tensor.shape)}" if kind == "floating" else f"{tuple(tensor.shape)} {kind}"
-
-
-def save_mini(model: Mini, path: str | Path) -> Path:
-    """Write a ``mini`` model to one safetensors file and return its path."""
-    path = as_path(path)
-    header = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(model.network.config)),
-        "genes": "\n".join(model.genes),
-        "max_genes": str(model.max_genes),
-    }
-    save_tensors(path, model.network.state_dict(), header)
-    return path
-
-
-def load_mini(path: str | Path, *, name: str | None = None) -> Mini:
-    """Read a ``mini`` model.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing, truncated, of another format, or does not fit its own header.
-    """
-    path = as_path(path)
-    tensors, header = read_tensors(path)
-    if header.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} has format {header.get('format', 'none')!r}; expected {FORMAT!r}, as written by grn.models.save()."
-        )
-    origin = f"the header of {path}"
-    try:
-        config = MiniConfig(**parsed(header["config"], origin))
-        genes = header["genes"].split("\n")
-        max_genes = number({"max_genes": int(header.get("max_genes", 2048))}, "max_genes", path, least=2)
-    except WeightsError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{origin} cannot be read ({error}).") from error
-    _check_sizes(config, tensors, path)
-    if len(genes) != config.n_genes or len(set(genes)) != len(genes):
-        raise WeightsError(
-            f"{path} names {len(genes)} genes but its embedding has {config.n_genes} rows."
-            if len(genes) != config.n_genes
-            else f"{path} names {len(genes) - len(set(genes))} genes twice; names must be distinct."
-        )
-    with outline():
-        network = MiniNetwork(config)
-    load_strictly(network, tensors, path)
-    return Mini(network, genes, name=name or path.stem, sha256=sha256_file(path), max_genes=max_genes)
-
-
-def _check_sizes(config: MiniConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse sizes that the file has no parameters for, before a network is made of them."""
-    for name, size in asdict(config).items():
-        blocks = name.endswith("_blocks")
-        most = len(tensors) if blocks else path.stat().st_size
-        number({name: size if type(size) is int else str(size)}, name, path, least=0 if blocks else None, most=most)
-    if config.d % config.heads:
-        raise WeightsError(f"the header of {path} has heads={config.heads}, which does not divide d={config.d}.")

@@ -21,12 +21,9 @@ from grn._core.rng import RNGLike, seed_of
 from grn.models._checkpoint import open_checkpoint
 from grn.models._formats import detect, format_of, of_model, reading
 from grn.models._known_checkpoints import KNOWN, Known
-from grn.models._memory_file import FORMAT as MEMORY
 from grn.models._memory_file import load_memory, save_memory
-from grn.models._model_file import load_mini, save_mini
 from grn.models._published_model import DTYPES
 from grn.models.memory import Memory
-from grn.models.mini import Mini
 from grn.models.protocol import FoundationModel
 from grn.models.steady import Steady, content_hash, undisturbed
 
@@ -51,7 +48,7 @@ class ModelRecord:
 
 
 _RECORDS: Registry[ModelRecord] = Registry("model")
-_SAVE: Mapping[type, Callable[[Any, Path], Path]] = {Memory: save_memory, Mini: save_mini}
+_SAVE: Mapping[type, Callable[[Any, Path], Path]] = {Memory: save_memory}
 
 
 def register(
@@ -206,7 +203,7 @@ def _read(
         checkpoint = open_checkpoint(path)
     if checkpoint.header.get("format", "").startswith("grn.") and known is None:
         _only_checkpoints(None, params, dtype, what="a model of this package")
-        return (load_memory if checkpoint.header["format"] == MEMORY else load_mini)(checkpoint.path)
+        return load_memory(checkpoint.path)
     layout = detect(checkpoint)
     if known is not None and layout.family != known.family:
         raise WeightsError(f"{path} holds a {layout.family} checkpoint; {name!r} is {known.family}.")

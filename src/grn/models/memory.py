@@ -29,10 +29,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn.models._bounds import check_panel
-from grn.models._sentences import genes_shown, readout_of, shown
-from grn.models.protocol import Moments, Panel, ValueScale, resolve_panel
+from grn.models._sentences import readout_of, shown
+from grn.models.protocol import Moments, Panel, ValueScale, lacking, resolve_panel
 from grn.models.steady import Steady
 
 GRID = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0)
@@ -44,6 +45,9 @@ SCALE = ValueScale(
     lower=-3.0,
     upper=6.0,
 )
+
+# genes whose rows of the table are formed at a time
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,32 @@ class MemoryNetwork(nn.Module):
         return mass / total[:, self.set_of] * (self.weight / self.weight.sum())[self.set_of]
 
     def evidence(self, genes: Tensor, values: Tensor) -> Tensor:
-        """Log-likelihood of the states (B, C), up to what they share."""
+        """Log-likelihood of the states (B, C), up to what they share.
+
+        The table is never formed for genes that all cells show, nor for genes that none shows: what those say is a
+        moment and a Gram matrix of their factors, so that cost grows with genes, not with genes times states.
+        """
         seen = ~torch.isnan(_primal(values))
-        columns = torch.nonzero(seen.any(0)).squeeze(1)  # genes that no cell shows cost nothing
-        seen, values = seen[:, columns], values[:, columns]
-        u = self.states @ self.embedding[genes[columns]].T  # (C, n)
-        fit = torch.where(seen, values, 0.0) @ u.T - 0.5 * seen.to(u.dtype) @ (u * u).T
-        crowd = 1 + seen.sum(1, keepdim=True) / self.config.crowding
-        return self.config.precision * fit / crowd
+        shown = torch.nonzero(seen.any(0)).squeeze(1)  # genes that no cell shows cost nothing
+        seen, values = seen[:, shown], values[:, shown]
+        e = self.embedding[genes[shown]]  # (n, d)
+        common = seen.all(0)
+        moment = torch.where(seen, values, 0.0) @ e  # (B, d)
+        size = self.squares(e[common]) + self.partial_squares(e[~common], seen[:, ~common])  # (B, C)
+        crowd = 1 + seen.sum(1, keepdim=True).to(e.dtype) / self.config.crowding  # (B, 1)
+        return self.config.precision * (moment @ self.states.T - 0.5 * size) / crowd
+
+    def squares(self, e: Tensor) -> Tensor:
+        """Sum of squares (C,) over genes with factors e (n, d) of every row of the table."""
+        size: Tensor = ((self.states @ (e.T @ e)) * self.states).sum(1)
+        return size
+
+    def partial_squares(self, e: Tensor, seen: Tensor) -> Tensor:
+        """Sums of squares (B, C) over the genes that each cell shows, ``seen`` (B, n)."""
+        size: Tensor = e.new_zeros(len(seen), len(self.states))
+        for part in torch.arange(len(e), device=e.device).split(_BLOCK):
+            size += seen[:, part].to(e.dtype) @ torch.square(self.states @ e[part].T).T
+        return size
 
     def scores(self, genes: Tensor, values: Tensor) -> Tensor:
         """Factor scores (B, d) of cells: ridge regression of their values (B, n) on the embeddings of the genes."""
@@ -122,7 +144,8 @@ class MemoryNetwork(nn.Module):
 
 def _primal(values: Tensor) -> Tensor:
     """Values without their tangent."""
-    return forward_ad.unpack_dual(values).primal.detach()
+    primal: Tensor = forward_ad.unpack_dual(values).primal
+    return primal.detach()
 
 
 class Memory(Steady):
@@ -135,7 +158,7 @@ class Memory(Steady):
     genes
         Vocabulary, one human gene symbol per row of the embedding.
     sets
-        Names of the data sets behind the states.
+        Names of the data sets behind the states; by default their numbers.
     name
         Name of the model.
     sha256
@@ -152,7 +175,6 @@ class Memory(Steady):
     cell_readouts = ("factors",)
     gradient_kind = "exact"
     network: MemoryNetwork
-    bytes_per_gene = 64
 
     def __init__(
         self,
@@ -170,8 +192,14 @@ class Memory(Steady):
                 f"the vocabulary has {len(genes)} names ({len(set(genes))} distinct); "
                 f"the embedding has {network.config.n_genes} rows. Pass one distinct name per row."
             )
+        names = tuple(sets) or tuple(f"data set {i}" for i in range(network.config.n_sets))
+        if len(names) != network.config.n_sets or len(set(names)) < len(names):
+            raise ParameterError(
+                f"{len(names)} data sets are named ({len(set(names))} distinct); the states are of "
+                f"{network.config.n_sets}. Pass one distinct name per data set."
+            )
         self.network = network.eval().requires_grad_(requires_grad=False)
-        self.genes, self.sets, self.seen = tuple(genes), tuple(sets), seen
+        self.genes, self.sets, self.seen = tuple(genes), names, seen
         self.name, self.max_genes = name, check_panel(max_genes)
         self._vocabulary = {gene: i for i, gene in enumerate(self.genes)}
         self.sha256 = sha256
@@ -194,6 +222,11 @@ class Memory(Steady):
     def device(self) -> torch.device:
         """Device of the weights."""
         return self.network.embedding.device
+
+    @property
+    def bytes_per_gene(self) -> int:
+        """Memory of one gene of one virtual cell in a dual pass: values, tangents, its part of what states take."""
+        return 64 + 64 * int(self.network.config.n_states) // 1000
 
     def to(self, device: object) -> Memory:
         """Move the weights and return the model."""
@@ -218,9 +251,20 @@ class Memory(Steady):
             tangent = torch.zeros_like(dual.primal) if dual.tangent is None else dual.tangent
             return dual.primal, tangent
 
+    def attention(self, panel: Panel, values: Tensor) -> Tensor:
+        """A memory has none between genes.
+
+        Raises
+        ------
+        CapabilityError
+            Always, naming what it offers.
+        """
+        raise lacking(self, "attention", "attention()")
+
     def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
         """See :class:`grn.models.FoundationModel`; the gene factors, independent of ``values``."""
-        return self.network.embedding[panel.tokens.to(self.device)].detach()
+        found: Tensor = self.network.embedding[panel.tokens.to(self.device)].detach()
+        return found
 
     def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:
         """Z-scores (cells, genes), clipped to the range of training; constant genes are 0."""
@@ -245,7 +289,7 @@ class Memory(Steady):
         There is no limit to the genes unless ``max_genes`` says one; ``batch_size`` changes nothing.
         """
         readout_of(readout, self.cell_readouts, self.name)
-        most = genes_shown(max_genes, len(genes), len(genes), self.name)
+        most = len(genes) if max_genes is None else checks.integer("max_genes", max_genes, least=1)
         tokens = torch.tensor([self._vocabulary[gene] for gene in genes])
         (columns,) = shown(np.ones((1, len(genes)), dtype=bool), genes, most)
         columns = columns[np.argsort(tokens[columns].numpy())]

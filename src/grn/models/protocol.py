@@ -18,6 +18,16 @@ Capability = str
 CAPABILITIES: frozenset[Capability] = frozenset(
     {"value", "gradient", "unknown", "attention", "embedding", "flag", "context", "cells", "labels", "denoise"}
 )
+# published architectures of this package that offer what not every model does
+ARCHITECTURES: Mapping[Capability, tuple[str, ...]] = {
+    "unknown": ("scgpt", "geneformer", "scprint", "lpm"),
+    "attention": ("scgpt", "geneformer", "genecompass", "scprint", "scgenept"),
+    "flag": ("scgenept",),
+    "context": ("lpm",),
+    "labels": ("scprint",),
+    "denoise": ("scprint",),
+    "cells": ("scgpt", "geneformer", "genecompass", "scprint"),
+}
 # what can be done to genes of a real cell
 PERTURBATIONS = ("delete", "overexpress")
 # where the genes of a virtual cell are that a probe does not move: at the baseline, at the value of the one that moves,
@@ -250,14 +260,24 @@ def need(model: FoundationModel, capability: Capability, purpose: str) -> None:
     Raises
     ------
     CapabilityError
-        If the model does not offer it; names what it offers.
+        If the model does not offer it; names what it offers, and the architectures that have it.
     """
     if capability not in model.capabilities:
-        offers = ", ".join(sorted(model.capabilities)) or "nothing"
-        raise CapabilityError(
-            f"{purpose} needs a model with the capability {capability!r}; {model.name!r} offers: {offers}. "
-            f"Choose another model, see grn.models.available()."
-        )
+        raise lacking(model, capability, purpose)
+
+
+def lacking(model: FoundationModel, capability: Capability, purpose: str) -> CapabilityError:
+    """The error of a call for a capability that a model does not offer: what it offers, and what has it."""
+    offers = ", ".join(sorted(model.capabilities)) or "nothing"
+    return CapabilityError(
+        f"{purpose} needs a model with the capability {capability!r}; {model.name!r} offers: {offers}. "
+        f"{_advice(capability)}, see grn.models.available()."
+    )
+
+
+def _advice(capability: Capability) -> str:
+    known = ARCHITECTURES.get(capability)
+    return f"Models of {', '.join(known)} have it" if known else "Choose another model"
 
 
 def virtual_cell(model: FoundationModel, panel: Panel) -> Tensor:

@@ -243,6 +243,7 @@ NEEDED = {
     "get.agreement": {"keys": ["a", "b"]},
     "pl.compare_models": {"keys": ["a", "b"]},
     "tl.activity": {"min_targets": 1},
+    "tl.attention": {"model": screened},
     "tl.perturbation_response": {"model": screened},
     "pl.activity": {"groupby": "group"},
     "pl.regulon": {"source": "SPI1"},

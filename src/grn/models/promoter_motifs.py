@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -13,11 +13,11 @@ import torch
 
 from grn._core.errors import WeightsError
 from grn._core.files import as_path
-from grn.genes.families import families
 from grn.models._bounds import check_finite
 from grn.models._model_file import read_tensors, save_tensors
 
 FORMAT = "grn.promoter_motifs/1"
+Families = Callable[[Iterable[str]], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +39,19 @@ class PromoterMotifs:
     motifs: np.ndarray
     promoters: np.ndarray
 
-    def scores(self, sources: Iterable[str], targets: Iterable[str], *, family: bool = False) -> np.ndarray:
+    def scores(
+        self, sources: Iterable[str], targets: Iterable[str], *, families: Families | None = None
+    ) -> np.ndarray:
         """How much the motif of every source goes with the promoter of every target.
 
         Parameters
         ----------
         sources, targets
             Human symbols.
-        family
-            The mean over the regulators with the source's stem, itself among them, instead of its own motif; this also
-            reaches regulators whose motif is not known.
+        families
+            Gives the family of every symbol, such as :func:`grn.genes.families`. Then a source has the mean over the
+            regulators of its family, itself among them, instead of its own motif; this also reaches regulators whose
+            motif is not known.
 
         Returns
         -------
@@ -56,7 +59,7 @@ class PromoterMotifs:
             float32 (sources, targets), without row and column means of the whole table, in units of its spread; 0 where
             motif or promoter is not known.
         """
-        left = self._family_rows(sources) if family else self._rows(sources)
+        left = self._rows(sources) if families is None else self._family_rows(sources, families)
         columns = np.array([self._gene.get(gene, -1) for gene in targets], dtype=np.int64)
         right = np.where(columns[:, None] >= 0, self.promoters[columns], 0.0)  # (T, k)
         scores: np.ndarray = (left @ right.T).astype(np.float32)
@@ -74,20 +77,16 @@ class PromoterMotifs:
     def _gene(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.genes)}
 
-    @cached_property
-    def _stem(self) -> dict[str, np.ndarray]:
-        """Mean factors of the regulators of a stem."""
-        stems = families(self.regulators)
-        return {stem: self.motifs[stems == stem].mean(axis=0) for stem in np.unique(stems).tolist()}
-
     def _rows(self, sources: Iterable[str]) -> np.ndarray:
         rows = np.array([self._regulator.get(name, -1) for name in sources], dtype=np.int64)
         factors: np.ndarray = np.where(rows[:, None] >= 0, self.motifs[rows], 0.0)  # (S, k)
         return factors
 
-    def _family_rows(self, sources: Iterable[str]) -> np.ndarray:
-        nothing = np.zeros(self.motifs.shape[1])
-        return np.stack([self._stem.get(stem, nothing) for stem in families(sources).tolist()])  # (S, k)
+    def _family_rows(self, sources: Iterable[str], families: Families) -> np.ndarray:
+        """Mean factors (S, k) of the regulators of every source's family."""
+        member = families(sources)[:, None] == families(self.regulators)  # (S, R)
+        mean: np.ndarray = (member @ self.motifs) / np.maximum(member.sum(axis=1, keepdims=True), 1)
+        return mean
 
 
 def save(model: PromoterMotifs, path: str | Path) -> Path:

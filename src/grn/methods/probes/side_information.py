@@ -33,5 +33,5 @@ def side_information(sources: np.ndarray, targets: np.ndarray) -> Mapping[str, n
         columns[f"same {kind}"] = ((right[:, None] == left) & (right != "")[:, None]).astype(np.float32)
     motifs = promoter_motifs.embedded()
     columns["motif"] = motifs.scores(sources, targets).T
-    columns["family motif"] = motifs.scores(sources, targets, family=True).T
+    columns["family motif"] = motifs.scores(sources, targets, families=families).T
     return columns

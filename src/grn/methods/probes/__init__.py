@@ -1,5 +1,5 @@
 """Probes of a frozen model: what is read of it for every pair of genes, and networks made of that."""
 
-from grn.methods.probes import single, ugrn
+from grn.methods.probes import single, ugrn, universal
 
-__all__ = ["single", "ugrn"]
+__all__ = ["single", "ugrn", "universal"]

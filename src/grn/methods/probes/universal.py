@@ -1,0 +1,102 @@
+"""Zero-shot edges by a few numbers of a pair: the response of a model, and what names and promoters tell.
+
+A logistic regression that was fitted on labels of one data set reads the response of the target to the source, whether
+both are of one family, and how much the motif of the source goes with the promoter of the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from grn._core import checks
+from grn.methods.edges import to_network
+from grn.methods.genes import PairGenes
+from grn.methods.inputs import Inputs
+from grn.methods.probes import features
+from grn.methods.probes.base_cells import verify_context
+from grn.methods.probes.score import context_of, slope
+from grn.methods.probes.side_information import side_information
+from grn.methods.record import METHODS, Method
+from grn.models.pair_translator import NAMES, embedded
+from grn.models.translator import double_centred
+from grn.network import Network
+
+RESPONSE = "response"
+
+
+def verify(*, translator: str, context: str | None) -> None:
+    """Refuse what is no translator of this method and no context."""
+    checks.word("translator", translator, NAMES)
+    verify_context(context=context)
+
+
+def fit(inputs: Inputs, *, translator: str = "universal", context: str | None = None) -> Network:
+    """Infer a network.
+
+    Parameters
+    ----------
+    inputs
+        Model and genes, and cells where the context is the mean cell.
+    translator
+        ``"cells"``: the response alone. ``"universal"``: families and promoter motifs beside it.
+    context
+        ``"virtual"``: one gene is shown at a time and all others are unknown; ``"mean"``: the mean real cell; or
+        ``None``: the mean cell when groups are asked for, else virtual.
+    """
+    chosen = embedded(inputs.task.model, translator)
+    context = context_of(inputs.task, context)
+    pairs = trajectory(inputs, context=context)
+    side = side_columns(pairs.genes, pairs.sources) if set(chosen.columns) != {RESPONSE} else {}
+    parts = []
+    for i, group in enumerate(pairs.groups):
+        effect = slope("gradient_trajectory", pairs.of_group(i), pairs.grid, 0.0)  # (n_vars, S)
+        probability = chosen.probability({RESPONSE: response(effect), **side})
+        sign = np.where(effect == 0, np.nan, np.sign(effect))
+        weight = np.where(np.isnan(sign), 1.0, sign) * probability
+        parts.append((group, {"weight": weight, "sign": sign, "probability": probability, "score": effect}))
+    params = {"translator": translator, "translator_sha256": chosen.sha256, "context": context, "seen": chosen.seen}
+    return to_network(inputs.names, pairs.sources, parts, params=params, signed=True)
+
+
+def trajectory(inputs: Inputs, *, context: str) -> features.PairFeatures:
+    """The gradient trajectory in the background that fits the context."""
+    background = "unknown" if context == "virtual" and "unknown" in inputs.task.model.capabilities else "fixed"
+    return features.gradient_trajectory(inputs, background=background, context=context)
+
+
+def response(effect: np.ndarray) -> np.ndarray:
+    """Mean derivatives (T, S) without row and column means, in units of their root mean square; NaN stays NaN."""
+    centred = double_centred(effect[..., None])[..., 0]
+    size = float(np.sqrt(np.nanmean(np.square(centred, dtype=np.float64)))) if np.isfinite(centred).any() else 0.0
+    return centred / size if size > 0 else centred
+
+
+def side_columns(genes: PairGenes, sources: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Side information (n_vars, S) of the genes of an object; human symbols are the names in the model."""
+    names = np.asarray(genes.ids, dtype=str)
+    return side_information(names[sources], names)
+
+
+METHODS.add(
+    "universal",
+    Method(
+        "universal",
+        fit,
+        "response of a frozen model with gene families and promoter motifs, as a probability",
+        signed=True,
+        probability=True,
+        needs=("model",),
+        optional=("cells",),
+        verify=verify,
+        uses_client=True,
+        confidence="probability",
+        reference="this package; probes of arXiv 2605.08128",
+        system="virtual perturbation",
+        year=2026,
+        inputs="foundation model, gene names",
+        cost="8 dual passes per source",
+        page="universal",
+    ),
+)

@@ -20,13 +20,12 @@ import grn
 from grn.bench.negatives import Sample, sample
 from grn.methods.inputs import inputs_of
 from grn.methods.probes.side_information import COLUMNS
-from grn.methods.probes.universal import RESPONSE, response, side_columns, trajectory
+from grn.methods.probes.universal import responses, side_columns, trajectory
 from grn.models.pair_translator import fitted
 
 NETWORKS = ("STRING", "Non-Specific")
 SEEDS = 3
 PENALTY = 1e-3
-TRANSLATORS = {"cells": (RESPONSE,), "universal": (RESPONSE, *COLUMNS)}
 SEEN = {
     "cells": "cells and profiles, gene names, hESC labels",
     "universal": "cells and profiles, gene names, promoter motifs, hESC labels",
@@ -41,21 +40,21 @@ def columns(reference: grn.bench.Reference) -> dict[str, np.ndarray]:
     adata.uns["organism"] = reference.organism
     inputs = inputs_of(adata, model="mini")
     pairs = trajectory(inputs, context="virtual")
-    effect = pairs.of_group(0).mean(axis=-1)  # (G, S)
-    table = {RESPONSE: response(effect), **side_columns(pairs.genes, pairs.sources)}
+    cube = pairs.of_group(0)  # (G, S, M)
+    table = {**responses(cube, pairs.grid), **side_columns(pairs.genes, pairs.sources)}
     regulators = np.searchsorted(reference.regulators, genes[pairs.sources])
     full = {}
     for name, values in table.items():
         full[name] = np.full((len(genes), len(reference.regulators)), np.nan)
-        full[name][:, regulators] = np.where(np.isnan(effect), np.nan, values)
+        full[name][:, regulators] = np.where(np.isnan(cube[..., 0]), np.nan, values)
     return full
 
 
 def taken(table: dict[str, np.ndarray], drawn: Sample) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns and labels of the pairs of a sample that the model knows."""
-    known = ~np.isnan(table[RESPONSE][drawn.targets, drawn.sources])
-    values = {name: column[drawn.targets, drawn.sources][known] for name, column in table.items()}
-    return values, drawn.labels[known]
+    values = {name: column[drawn.targets, drawn.sources] for name, column in table.items()}
+    known = ~np.isnan(np.stack(list(values.values()))).any(axis=0)
+    return {name: column[known] for name, column in values.items()}, drawn.labels[known]
 
 
 def main() -> None:
@@ -73,7 +72,8 @@ def main() -> None:
             parts.append(values)
             labels.append(truth)
             weights.append(np.full(len(truth), 1 / len(truth)))
-    for name, read in TRANSLATORS.items():
+    read_by = {"cells": [name for name in parts[0] if name not in COLUMNS], "universal": list(parts[0])}
+    for name, read in read_by.items():
         translator = fitted(
             name,
             {column: np.concatenate([part[column] for part in parts]) for column in read},

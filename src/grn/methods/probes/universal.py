@@ -16,14 +16,14 @@ from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.base_cells import verify_context
-from grn.methods.probes.score import context_of, slope
-from grn.methods.probes.side_information import side_information
+from grn.methods.probes.score import context_of
+from grn.methods.probes.side_information import COLUMNS, side_information
 from grn.methods.record import METHODS, Method
 from grn.models.pair_translator import NAMES, embedded
 from grn.models.translator import double_centred
 from grn.network import Network
 
-RESPONSE = "response"
+RESPONSE = "response at "
 
 
 def verify(*, translator: str, context: str | None) -> None:
@@ -48,11 +48,12 @@ def fit(inputs: Inputs, *, translator: str = "universal", context: str | None = 
     chosen = embedded(inputs.task.model, translator)
     context = context_of(inputs.task, context)
     pairs = trajectory(inputs, context=context)
-    side = side_columns(pairs.genes, pairs.sources) if set(chosen.columns) != {RESPONSE} else {}
+    side = side_columns(pairs.genes, pairs.sources) if set(chosen.columns) & set(COLUMNS) else {}
     parts = []
     for i, group in enumerate(pairs.groups):
-        effect = slope("gradient_trajectory", pairs.of_group(i), pairs.grid, 0.0)  # (n_vars, S)
-        probability = chosen.probability({RESPONSE: response(effect), **side})
+        cube = pairs.of_group(i)  # (n_vars, S, M)
+        effect = cube.mean(axis=-1)  # (n_vars, S)
+        probability = chosen.probability({**responses(cube, pairs.grid), **side})
         sign = np.where(effect == 0, np.nan, np.sign(effect))
         weight = np.where(np.isnan(sign), 1.0, sign) * probability
         parts.append((group, {"weight": weight, "sign": sign, "probability": probability, "score": effect}))
@@ -66,11 +67,19 @@ def trajectory(inputs: Inputs, *, context: str) -> features.PairFeatures:
     return features.gradient_trajectory(inputs, background=background, context=context)
 
 
-def response(effect: np.ndarray) -> np.ndarray:
-    """Mean derivatives (T, S) without row and column means, in units of their root mean square; NaN stays NaN."""
-    centred = double_centred(effect[..., None])[..., 0]
-    size = float(np.sqrt(np.nanmean(np.square(centred, dtype=np.float64)))) if np.isfinite(centred).any() else 0.0
-    return centred / size if size > 0 else centred
+def responses(cube: np.ndarray, grid: np.ndarray) -> dict[str, np.ndarray]:
+    """Derivatives (T, S) at every point, without row and column means and in units of their root mean square.
+
+    So a translator reads which pairs respond more than their genes do on average, whatever the scale of the model.
+    """
+    columns = {}
+    centred = double_centred(cube)  # (T, S, M)
+    for i, point in enumerate(np.asarray(grid, dtype=np.float64).tolist()):
+        values = centred[..., i]
+        known = values[np.isfinite(values)].astype(np.float64)
+        size = float(np.sqrt(np.square(known).mean())) if len(known) else 0.0
+        columns[f"{RESPONSE}{point:g}"] = values / size if size > 0 else values
+    return columns
 
 
 def side_columns(genes: PairGenes, sources: np.ndarray) -> Mapping[str, np.ndarray]:

@@ -207,6 +207,7 @@ CALLS = {
     "renge": renge,
     "predict_knockout": predict_knockout,
     "ugrn": infer("ugrn"),
+    "universal": infer("universal"),
     "vvp": probe("vvp"),
     "gradient_trajectory": probe("gradient_trajectory"),
     "probe": probe("probe"),

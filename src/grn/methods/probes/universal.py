@@ -97,7 +97,6 @@ METHODS.add(
         signed=True,
         probability=True,
         needs=("model",),
-        optional=("cells",),
         verify=verify,
         uses_client=True,
         confidence="probability",

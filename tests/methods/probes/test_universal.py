@@ -1,0 +1,102 @@
+"""The method ``universal``: columns, their translator, and what it does not depend on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import grn
+from grn.errors import CapabilityError, ParameterError
+from grn.genes.families import families
+from grn.methods.probes.side_information import COLUMNS, side_information
+from grn.methods.probes.universal import responses
+from grn.models import promoter_motifs
+
+GENES = ["GATA1", "GATA2", "SPI1", "TAL1", "KLF1", "HBB", "CD14", "LYZ", "MPO", "CSF1R", "ALAS2", "EPOR"]
+
+
+@pytest.fixture
+def blood():
+    adata = grn.datasets.toy_groups(n_cells=60)[:, : len(GENES)].copy()
+    adata.var_names = GENES
+    adata.var["is_regulator"] = np.arange(len(GENES)) < 5
+    return adata
+
+
+def edges(adata, **params):
+    grn.tl.infer_network(adata, method="universal", params=params, progress=False)
+    return adata.uns["grn"]["edges"].set_index(["source", "target"]).sort_index()
+
+
+def test_side_information():
+    sources, targets = np.array(GENES[:3]), np.array([*GENES[1:], ""])
+    columns = side_information(sources, targets)
+    assert tuple(columns) == COLUMNS
+    assert columns["same stem"][0, 0] == 1, "GATA2 and GATA1"
+    assert columns["same stem"].sum() == 2, "and GATA2 with itself"
+    assert (columns["same prefix"][-1] == 0).all(), "a gene without a symbol is of no family"
+    motifs = promoter_motifs.embedded()
+    np.testing.assert_allclose(columns["motif"], motifs.scores(sources, targets).T)
+    np.testing.assert_allclose(columns["family motif"], motifs.scores(sources, targets, family=True).T)
+    assert families(["GATA1"])[0] == "GATA"
+
+
+def test_responses_are_centred_and_scaled():
+    cube = np.random.default_rng(0).normal(2.0, 3.0, size=(7, 4, 2)).astype(np.float32)
+    columns = responses(cube, np.array([-1.0, 2.0]))
+    assert list(columns) == ["response at -1", "response at 2"]
+    for values in columns.values():
+        np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(values.mean(axis=1), 0, atol=1e-5)
+        assert np.square(values).mean() == pytest.approx(1, abs=1e-5)
+    scaled = responses(100 * cube, np.array([-1.0, 2.0]))
+    np.testing.assert_allclose(scaled["response at 2"], columns["response at 2"], rtol=1e-4)
+
+
+def test_edges_are_probabilities_with_the_sign_of_the_response(blood):
+    table = edges(blood)
+    assert ((table["probability"] > 0) & (table["probability"] < 1)).all()
+    np.testing.assert_allclose(table["weight"].abs(), table["probability"])
+    assert (np.sign(table["weight"]) == np.sign(table["score"])).all()
+    assert table.loc[("GATA1", "GATA2"), "probability"] == table.loc["GATA1"]["probability"].max()
+    assert blood.uns["grn"]["params"]["translator"] == "universal"
+
+
+def test_order_and_batches_do_not_matter(blood):
+    before = edges(blood.copy())
+    turned = blood[::-1, ::-1].copy()
+    grn.tl.infer_network(turned, method="universal", batch_size=1, progress=False)
+    after = turned.uns["grn"]["edges"].set_index(["source", "target"]).sort_index()
+    pd.testing.assert_series_equal(after["weight"], before["weight"], rtol=1e-4, atol=1e-5)
+
+
+def test_cells_reads_no_names_and_no_motifs(blood, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("read")
+
+    monkeypatch.setattr("grn.methods.probes.universal.side_information", refused)
+    assert len(edges(blood, translator="cells")) > 0
+    with pytest.raises(AssertionError, match="read"):
+        edges(blood)
+
+
+def test_groups_are_read_at_their_mean_cells(blood):
+    blood.obs["kind"] = pd.Categorical(np.where(np.arange(blood.n_obs) % 2, "a", "b"))
+    grn.tl.infer_network(blood, method="universal", groupby="kind", progress=False)
+    table = blood.uns["grn"]["edges"]
+    assert set(table["group"]) == {"a", "b"}
+    assert blood.uns["grn"]["params"]["context"] == "mean"
+    first, second = (table[table["group"] == g].set_index(["source", "target"])["weight"] for g in "ab")
+    assert not np.allclose(first, second.reindex(first.index))
+
+
+@pytest.mark.parametrize("params", [{"translator": "string"}, {"translator": None}, {"context": "median"}])
+def test_bad_parameters(blood, params):
+    with pytest.raises(ParameterError, match=next(iter(params))):
+        edges(blood, **params)
+    assert "grn" not in blood.uns
+
+
+def test_other_models_have_no_such_translator(blood):
+    model = grn.models.untrained("scgpt", genes=GENES)
+    with pytest.raises(CapabilityError, match="is shipped for"):
+        grn.tl.infer_network(blood, method="universal", model=model, progress=False)

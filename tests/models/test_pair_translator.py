@@ -36,7 +36,7 @@ def test_it_is_the_minimum_of_the_penalised_loss(pairs, mini):
     X = np.stack(list(table.values()), axis=1)
     mean = w @ X
     spread = np.sqrt(w @ (X - mean) ** 2)
-    Z = (X - mean) / np.where(spread > 0, spread, 1)
+    Z = (X - mean) / np.where(spread > 1e-6, spread, 1)
 
     def loss(beta):
         logits = Z @ beta[:-1] + beta[-1]

@@ -160,7 +160,7 @@ def fitted(
     w = weights / weights.sum()
     mean = w @ X
     spread = np.sqrt(w @ np.square(X - mean))
-    spread = np.where(spread > 0, spread, 1.0)
+    spread = np.where(spread > 1e-6, spread, 1.0)
     Z = np.column_stack([(X - mean) / spread, np.ones(len(X))])  # (N, K + 1)
     ridge = penalty * np.append(np.ones(X.shape[1]), 0.0)
     beta = np.zeros(Z.shape[1])
@@ -219,5 +219,5 @@ def _check(made: PairTranslator, path: Path) -> None:
         raise WeightsError(f"{path} names {len(made.columns)} columns and has other numbers of coefficients.")
     values = {f"{key}[{i}]": v for key in ("mean", "spread", "coefficients") for i, v in enumerate(getattr(made, key))}
     for key in values:
-        number(values, key, path, kind=float, least=0 if key.startswith("spread") else -_LARGEST, most=_LARGEST)
+        number(values, key, path, kind=float, least=None if key.startswith("spread") else -_LARGEST, most=_LARGEST)
     number({"intercept": made.intercept}, "intercept", path, kind=float, least=-_LARGEST, most=_LARGEST)

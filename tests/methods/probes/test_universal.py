@@ -32,7 +32,7 @@ def test_side_information():
     columns = side_information(sources, targets)
     assert tuple(columns) == COLUMNS
     assert columns["same stem"][0, 0] == 1, "GATA2 and GATA1"
-    assert columns["same stem"].sum() == 2, "and GATA2 with itself"
+    assert columns["same stem"].sum() == 3, "and GATA2 and SPI1 with themselves"
     assert (columns["same prefix"][-1] == 0).all(), "a gene without a symbol is of no family"
     motifs = promoter_motifs.embedded()
     np.testing.assert_allclose(columns["motif"], motifs.scores(sources, targets).T)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from grn.errors import WeightsError
+from grn.genes import families
 from grn.models.promoter_motifs import FORMAT, PromoterMotifs, embedded, load, save
 
 
@@ -24,7 +25,7 @@ def test_a_score_is_a_product(model):
 
 
 def test_a_family_lends_its_mean(model):
-    scores = model.scores(["GATA1", "GATA6", "SPI1", "TP53"], ["HBB"], family=True)[:, 0]
+    scores = model.scores(["GATA1", "GATA6", "SPI1", "TP53"], ["HBB"], families=families)[:, 0]
     mean = model.motifs[:2].mean(axis=0) @ model.promoters[3]
     np.testing.assert_allclose(scores[:2], mean, rtol=1e-6)
     np.testing.assert_allclose(scores[2], model.motifs[2] @ model.promoters[3], rtol=1e-6)

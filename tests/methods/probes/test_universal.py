@@ -36,7 +36,7 @@ def test_side_information():
     assert (columns["same prefix"][-1] == 0).all(), "a gene without a symbol is of no family"
     motifs = promoter_motifs.embedded()
     np.testing.assert_allclose(columns["motif"], motifs.scores(sources, targets).T)
-    np.testing.assert_allclose(columns["family motif"], motifs.scores(sources, targets, family=True).T)
+    np.testing.assert_allclose(columns["family motif"], motifs.scores(sources, targets, families=families).T)
     assert families(["GATA1"])[0] == "GATA"
 
 

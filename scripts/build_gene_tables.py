@@ -7,7 +7,8 @@ the same sources give the same bytes.
 
 Sources: GENCODE v44 gene names; the gene dictionary of Geneformer and Ensembl 93 (ids and names that were
 current earlier); NCBI gene aliases as distributed with NicheNet; human-mouse orthologs of Ensembl BioMart;
-the regulator lists of Lambert et al. 2018, HGNC (curated) and MGI.
+the regulator lists of Lambert et al. 2018, HGNC (curated) and MGI; the families of DNA-binding domains that JASPAR
+2020 and CIS-BP give for their motifs, as distributed with Pando.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import h5py
 import pandas as pd
 
 TARGET = Path(__file__).parents[1] / "src" / "grn" / "genes" / "data"
-VERSION = "2026.2"
+VERSION = "2026.3"
 CLONE = re.compile(r"^(ENSG\d|[A-Z]{2}[A-Z0-9]*-\d+[A-Z]+\d+\.\d+$|[A-Z]{1,2}\d{5,6}\.\d+$|LOC\d+$|PP\d{5}$)")
 MOUSE_PLACEHOLDER = re.compile(r"^(LOC\d+|Gm\d+|ENSMUSG\d+|[A-Z]{2}\d{6}(\.\d+)?)$")
 ACCESSION = re.compile(  # clones and sequences, which name no gene in an expression matrix
@@ -43,7 +44,27 @@ TABLES = {
     "mouse_aliases": "NCBI gene aliases (NicheNet), former human names",
     "orthologs": "Ensembl BioMart human-mouse orthologs; genes of one name by the tables above",
     "regulators": "Lambert et al. 2018, HGNC curated, MGI",
+    "domains": "families of motifs in JASPAR 2020 and CIS-BP (Pando)",
 }
+# one domain under two spellings
+SAME_DOMAIN = {
+    "C/EBP-related": "C/EBP-related factors",
+    "DM": "DMRT factors",
+    "E2F": "E2F-related factors",
+    "Ets": "Ets-related factors",
+    "Forkhead": "Forkhead box (FOX) factors",
+    "GATA": "GATA-type zinc fingers",
+    "Grainyhead": "Grainyhead-related factors",
+    "Myb/SANT": "Myb/SANT domain factors",
+    "RFX": "RFX-related factors",
+    "Runt": "Runt-related factors",
+    "SMAD": "SMAD factors",
+    "STAT": "STAT factors",
+    "Sox": "SOX-related factors",
+    "Three-zinc finger Kr\u00fcppel-related factors": "Three-zinc finger Kruppel-related factors",
+}
+# JASPAR names the domain of the protein itself, the last one takes it from the most similar protein
+DOMAIN_SOURCES = ("JASPAR2020", "CIS-BP", "SEQ_SIMILARITY")
 
 
 def read(folder: Path, name: str) -> pd.DataFrame:
@@ -306,6 +327,20 @@ def regulators(folder: Path, known: dict[str, tuple[dict[str, str], dict[str, se
                         columns=["organism", "symbol", "sources"])  # fmt: skip
 
 
+def domains(folder: Path, genes: dict[str, str], aliases: dict[str, set[str]]) -> pd.DataFrame:
+    """Family of the DNA-binding domain of human regulators, from the best source that names one."""
+    table = pd.read_csv(folder / "motif2tf_pando_human.tsv.gz", sep="\t", dtype=str, keep_default_na=False)
+    named: dict[str, tuple[int, str]] = {}
+    for name, origin, family in zip(table["tf"], table["origin"], table["family"], strict=True):
+        symbols = {name} if name in genes else aliases.get(name, set())
+        domain = re.split("::|,", family)[0]
+        if len(symbols) == 1 and domain not in ("", "-", "Unknown"):
+            claim = DOMAIN_SOURCES.index(origin), SAME_DOMAIN.get(domain, domain)
+            symbol = next(iter(symbols))
+            named[symbol] = min(named.get(symbol, claim), claim)
+    return pd.DataFrame([(symbol, domain) for symbol, (_, domain) in named.items()], columns=["symbol", "domain"])
+
+
 def alias_table(aliases: dict[str, set[str]]) -> pd.DataFrame:
     """One row per alias; several candidates are joined by "|"."""
     rows = [(alias, "|".join(sorted(symbols))) for alias, symbols in aliases.items()]
@@ -356,6 +391,7 @@ def main() -> None:
         "mouse_aliases": alias_table(mouse_names),
         "orthologs": pairs,
         "regulators": regulators(folder, {"human": (human, aliases), "mouse": (mouse, mouse_names)}),
+        "domains": domains(folder, human, aliases),
     }
     facts = {name: {"source": TABLES[name], **write(table, out / f"{name}.tsv.gz")} for name, table in tables.items()}
     (out / "tables.json").write_text(json.dumps({"version": VERSION, "tables": facts}, indent=1) + "\n")

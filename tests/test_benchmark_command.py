@@ -37,10 +37,16 @@ def tiny(monkeypatch):
     """Small references in place of BEELINE's, and quick methods."""
     for module in ("_run", "_labels_only"):
         monkeypatch.setattr(f"grn.bench.{module}.beeline", reference)
-    quick = partial(grn.bench.run, methods=READINGS, outside=False, protocols=["paper"])
+    stranger = Reference(pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]}), dataset="hESC")
     monkeypatch.setattr(
-        _benchmark.bench, "run", lambda **given: quick(**{**given, "seeds": 1, "n_boot": 5, "max_regulators": 12})
+        "grn.bench._family_finding.beeline", lambda n, **given: stranger if n == "hESC" else reference(n, **given)
     )
+    collection = lambda name, *, size, path: reference(name, network=name, size=size)  # noqa: E731
+    monkeypatch.setattr("grn.bench._family_finding.literature", collection)
+    monkeypatch.setattr(_benchmark, "literature", collection)
+    quick = partial(grn.bench.run, methods=READINGS, outside=False, protocols=["paper"])
+    few = {"protocols": ["paper"], "seeds": 1, "n_boot": 5, "max_regulators": 12}
+    monkeypatch.setattr(_benchmark.bench, "run", lambda **given: quick(**{**given, **few}))
     pairs = partial(grn.bench.scored_pairs, method=READINGS[0])
     monkeypatch.setattr(_benchmark.bench, "scored_pairs", pairs)
     monkeypatch.setattr(_benchmark, "_plan", lambda: [(("hESC", "STRING"), ["hHEP", "mESC"])])
@@ -48,20 +54,25 @@ def tiny(monkeypatch):
 
 def test_labels_alone(tiny, tmp_path, capsys):
     assert main(["bench", "--labels", "--out", str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["label_floors.csv", "labels.md", "leakage.csv"]
+    names = ["families.csv", "families.md", "families.png", "label_floors.csv", "labels.md", "leakage.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    families = (tmp_path / "families.md").read_text()
+    assert "| CollecTRI | any |" in families and "| STRING | domain |" in families and "nan" not in families
     floors = pd.read_csv(tmp_path / "label_floors.csv")
     assert set(floors["task"]) == {"transfer", "within"} and floors["value"].between(0, 1).all()
     text = (tmp_path / "labels.md").read_text()
     assert "| mHSC-L |" in text and "degree_matched" in text and "nan" not in text
-    assert capsys.readouterr().out.count("\n") == 3
+    assert capsys.readouterr().out.count("\n") == 6
 
 
 def test_everything_is_written(tiny, tmp_path, capsys):
     assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"results.parquet", "results.md", "verdict.md", "auprc_500.png", "degree_bias.png", "cache"} <= names
+    assert {"results.parquet", "results.md", "verdict.md", "degree_bias.png", "cache"} <= names
+    assert {"auprc_500.png", "auprc_families_500.png"} <= names
     results = pd.read_parquet(tmp_path / "results.parquet")
-    assert set(results["test"]) == {"hHEP", "mESC"} and {"VVP (raw)", "Emb"} <= set(results["method"])
+    assert set(results["test"]) == {"hHEP", "mESC", "CollecTRI", "TRRUST"}
+    assert {"VVP (raw)", "Emb"} <= set(results["method"])
     assert "Best method" in (tmp_path / "verdict.md").read_text()
     assert "no perturbation suite" in capsys.readouterr().out
     before = (tmp_path / "results.md").read_text()

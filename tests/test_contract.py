@@ -354,7 +354,7 @@ QUICK = {
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
     "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.overview", "bench.scorer", "bench.verdict",
     "bench.audit.audit", "bench.audit.compare",
-    *(f"bench.floors.{n}" for n in "expression own_degree prior transfer".split()),
+    *(f"bench.floors.{n}" for n in "expression own_degree prior same_family transfer".split()),
     *(f"bench.metrics.{n}" for n in "auprc auprc_within auroc early_precision".split()),
     "bench.negatives.sample", "bench.splits.split",
     *(f"bench.perturbation.{n}" for n in "by_regulator deviations markdown score signatures".split()),

@@ -122,7 +122,8 @@ TRIED = {"k": 3, "sight": 3, "n_neighbors": 4, "n_grid": 4, "n_cells": 12, "n_re
 # what checks its number once published files are read, or writes a folder, and is tried beside that
 ELSEWHERE = {"bench.scored_pairs", "models.pretrain"}
 # what reads published files or fits for long, so that here it only refuses; the few pairs are too few to fit on
-REFUSING = ELSEWHERE | {"bench.label_floors", "bench.leakage", "bench.run", "datasets.dream4", "tl.fit_translator"}
+REFUSING = ELSEWHERE | {"bench.family_links", "bench.label_floors", "bench.leakage", "bench.run", "datasets.dream4",
+                        "tl.fit_translator"}  # fmt: skip
 OF_SCREENS = {"tl.renge", "tl.predict_knockout", "bench.perturbation.effects", "bench.perturbation.deviations"}
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from grn import bench, pl
 from grn._core.errors import DataNotFoundError
 from grn._core.files import make_folder, output_folder, written
+from grn.datasets import literature
 
 _NETWORKS = ("STRING", "Non-Specific", "Specific")
 
@@ -34,7 +35,7 @@ def benchmark(
     quick
         At most 100 regulators per data set.
     labels
-        Only what the labels alone give away: floors and leakage.
+        Only what the labels alone give away: floors, leakage and links within gene families.
     model
         Backbone.
     sizes
@@ -53,6 +54,10 @@ def benchmark(
     yield _write(shared, out / "leakage.csv")
     yield _write(floors, out / "label_floors.csv")
     yield _text(_labels(shared, floors), out / "labels.md")
+    related = bench.family_links(path=data)
+    yield _write(related, out / "families.csv")
+    yield _text(_families(related), out / "families.md")
+    yield _draw_families(related, out / "families.png")
     if labels:
         return
     settings = {"max_regulators": 100} if quick else {}
@@ -62,6 +67,11 @@ def benchmark(
             where = {"path": data, "cache": cache, "n_jobs": n_jobs}
             parts.append(bench.run(model=model, train=train, test=test, size=size, **where, **settings))
             yield f"{train[0]}/{train[1]} at size {size}: done"
+        # a second reference under other labels, on genes that were never trained on
+        where = {"model": model, "protocols": ["strict"], "path": data, "cache": cache, "n_jobs": n_jobs}
+        others = [literature(name, size=size, path=data) for name in ("CollecTRI", "TRRUST")]
+        parts.append(bench.run(train=("hESC", "Non-Specific"), test=others, size=size, **where, **settings))
+        yield f"CollecTRI and TRRUST at size {size}: done"
     results = pd.concat(parts, ignore_index=True)
     with written(out / "results.parquet") as place:
         results.to_parquet(place, index=False)
@@ -138,6 +148,41 @@ def _labels(shared: pd.DataFrame, floors: pd.DataFrame) -> str:
     return f"{_grid(told.reset_index())}\n\n{_grid(rows)}\n"
 
 
+def _families(related: pd.DataFrame) -> str:
+    """Means over independent test sets."""
+    columns = ["edges", "non_edges", "value"]
+    units = related.groupby(["network", "family", "unit"], sort=False)[columns].mean()
+    means = units.groupby(["network", "family"], sort=False).mean().reset_index()
+    shares = means[["edges", "non_edges"]].map("{:.1%}".format)
+    told = means[["network", "family"]].join(shares).assign(value=means["value"].map("{:.3f}".format))
+    names = {"edges": "edges within", "non_edges": "non-edges within", "value": "AUPRC of it alone"}
+    return _grid(told.rename(columns=names)) + "\n"
+
+
+def _draw_families(related: pd.DataFrame, path: Path) -> str:
+    """Shares of edges and of non-edges that join one family, per network; a dot per test set."""
+    import matplotlib.pyplot as plt
+
+    shown = related[related["family"] == "any"]
+    networks = list(shown["network"].unique())
+    figure, ax = plt.subplots(figsize=(4.6, 0.5 + 0.42 * len(networks)), layout="constrained")
+    for column, color, label in (("edges", "#1B6CA8", "edges"), ("non_edges", "#8A8A8A", "non-edges of equal degrees")):
+        height = [networks.index(name) for name in shown["network"]]
+        ax.scatter(100 * shown[column], height, s=9, color=color, alpha=0.5, linewidths=0)
+        units = shown.groupby(["network", "unit"], sort=False)[column].mean().groupby("network", sort=False).mean()
+        ax.scatter(100 * units[networks], range(len(networks)), s=34, color=color, label=label, zorder=3)
+    ax.set_yticks(range(len(networks)), networks)
+    ax.invert_yaxis()
+    ax.set_xlim(left=-0.2)
+    ax.set_xlabel("pairs that join two genes of one family (%)")
+    ax.legend(frameon=False, fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    with written(path) as place:
+        figure.savefig(place, dpi=110)
+    plt.close(figure)
+    return str(path)
+
+
 def _grid(table: pd.DataFrame) -> str:
     """A table of strings in Markdown."""
     lines = [table.columns, ["---"] * table.shape[1], *table.to_numpy().tolist()]
@@ -163,9 +208,9 @@ def _draw(
     import matplotlib.pyplot as plt
 
     for size, part in results.groupby("size"):
-        for metric in ("auprc", "auprc_regulator"):
-            figure = pl.benchmark(part, metric=metric).flat[0].figure
-            path = out / f"{metric}_{size}.png"
+        for metric, pairs in (("auprc", "all"), ("auprc", "different families"), ("auprc_regulator", "all")):
+            figure = pl.benchmark(part, metric=metric, pairs=pairs).flat[0].figure
+            path = out / f"{metric}{'' if pairs == 'all' else '_families'}_{size}.png"
             with written(path) as place:
                 figure.savefig(place, dpi=110, bbox_inches="tight")
             plt.close(figure)

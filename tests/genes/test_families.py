@@ -31,4 +31,12 @@ def test_letter_case_and_order_tell_nothing():
 
 def test_an_unknown_kind_is_refused_with_what_there_is():
     with pytest.raises(ParameterError, match="stem"):
-        families(["STAT1"], kind="domain of life")
+        families(["STAT1"], kind="life")
+
+
+def test_regulators_of_one_domain_share_a_family_whatever_their_names():
+    symbols = ["SPI1", "ETS1", "ELF3", "HOXA9", "CDX2", "PAX6", "HBB", "Fos", "FOSL1"]
+    domains = families(symbols, kind="domain").tolist()
+    assert domains[:3] == ["Ets-related factors"] * 3 and domains[6] == "HBB"
+    assert domains[3] == domains[4] != domains[5] and domains[7] == domains[8]
+    assert len(set(families(symbols))) == len(symbols)

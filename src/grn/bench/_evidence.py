@@ -21,6 +21,8 @@ from grn.datasets.local_files import find, root
 from grn.datasets.reference import Reference
 from grn.genes import resolve
 
+_IN_COLLECTRI = ("CollecTRI", "TRRUST")
+
 
 @dataclass(frozen=True)
 class Floor:
@@ -63,7 +65,7 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
         edges = collectri(path=place).edges
         ends = edges["source"].to_numpy(dtype=str), edges["target"].to_numpy(dtype=str)
         content = hashlib.sha256("\n".join("\t".join(pair) for pair in zip(*ends, strict=True)).encode()).hexdigest()
-        available["prior (CollecTRI)"] = Floor(partial(floors.prior, edges=ends, organism="human"), content)
+        available["prior (CollecTRI)"] = Floor(partial(_published, edges=ends), content)
     except DataNotFoundError as error:
         hint("no prior floor: %s", error)
     listed = {name: file for name in COEXPRESSION if (file := find("priors", name, path=place)) is not None}
@@ -97,6 +99,13 @@ def stand_in_cells(references: Iterable[Reference], data: str | Path | None, *, 
 def _symbols(reference: Reference) -> np.ndarray:
     table = resolve(reference.genes, organism=reference.organism, orthologs="syntenic")
     return table["symbol"].to_numpy(dtype=str)
+
+
+def _published(reference: Reference, *, edges: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Edges of CollecTRI; nothing where they are, or hold, the very labels that are asked about."""
+    if reference.network in _IN_COLLECTRI:
+        return np.full(reference.labels.shape, np.nan)
+    return floors.prior(reference, edges, "human")
 
 
 def _built(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> _corpus.Corpus:

@@ -2,6 +2,7 @@
 
 from grn.datasets._beeline import beeline
 from grn.datasets._bundled import pbmc68k, tfs
+from grn.datasets._literature import literature
 from grn.datasets._perturbation import dream4, nkx2_1_knockout, papalexi2021, replogle2022
 from grn.datasets._priors import collectri, dorothea, omnipath, trrust
 from grn.datasets._toy import toy
@@ -13,6 +14,7 @@ __all__ = [
     "collectri",
     "dorothea",
     "dream4",
+    "literature",
     "nkx2_1_knockout",
     "omnipath",
     "papalexi2021",

@@ -1,4 +1,4 @@
-"""Families of genes, as far as approved symbols tell: paralogues mostly share the letters before their number."""
+"""Families of genes, as far as approved symbols and motifs tell: paralogues share the letters before their number."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from grn._core import checks
+from grn.genes import tables
 
-KINDS = ("stem", "prefix")
+KINDS = ("stem", "prefix", "domain")
 # roots that number an antigen, a clone, an open reading frame or a transcript, and say nothing about relation
 CATALOGUES = frozenset(
     {"C", "CCDC", "CD", "DKFZP", "FAM", "FLJ", "HSPC", "KIAA", "LINC", "LOC", "MIR", "ORF", "RNU", "TMEM"}
@@ -28,6 +29,7 @@ def families(symbols: Iterable[str], *, kind: str = "stem") -> np.ndarray:
     kind
         ``"stem"``: the letters before the first digit, at least two, without the roots that number clones, antigens or
         open reading frames (``CD``, ``KIAA``, ``TMEM``, ...). ``"prefix"``: the first three letters of such a stem.
+        ``"domain"``: the family of the DNA-binding domain of a regulator, as JASPAR and CIS-BP name it for its motif.
 
     Returns
     -------
@@ -53,6 +55,9 @@ def families(symbols: Iterable[str], *, kind: str = "stem") -> np.ndarray:
     ['HOX', 'HOX']
     """
     checks.word("kind", kind, KINDS)
+    if kind == "domain":
+        domains = tables.domains()
+        return np.array([domains.get(str(symbol).upper(), str(symbol).upper()) for symbol in symbols], dtype=str)
     return np.array([_family(str(symbol).upper(), kind) for symbol in symbols], dtype=str)
 
 

@@ -75,6 +75,12 @@ def regulator_sources(organism: str) -> dict[str, str]:
 
 
 @cache
+def domains() -> dict[str, str]:
+    """Human regulator -> family of its DNA-binding domain, where a collection of motifs names one."""
+    return {row[0]: row[1] for row in _rows("domains")}
+
+
+@cache
 def _facts() -> dict[str, object]:
     loaded: dict[str, object] = json.loads(files("grn.genes").joinpath("data", "tables.json").read_text())
     return loaded

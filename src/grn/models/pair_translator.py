@@ -172,17 +172,22 @@ def fitted(
         beta = beta + step
         if np.abs(step).max() < 1e-10:
             break
-    numbers = ([round(float(v), 9) for v in values] for values in (mean, spread, beta[:-1]))
     return PairTranslator(
-        name,
-        tuple(table),
-        *(tuple(n) for n in numbers),
-        intercept=round(float(beta[-1]), 9),
+        name=name,
+        columns=tuple(table),
+        mean=_rounded(mean),
+        spread=_rounded(spread),
+        coefficients=_rounded(beta[:-1]),
+        intercept=_rounded(beta[-1:])[0],
         background=background,
         model=model.name,
         model_sha256=model.sha256,
         seen=seen,
     )
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 9) for value in values)
 
 
 def embedded(model: FoundationModel, name: str) -> PairTranslator:

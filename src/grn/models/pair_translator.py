@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -88,7 +89,7 @@ class PairTranslator:
             raise ParameterError(
                 f"the translator {self.name!r} reads {', '.join(self.columns)}; {', '.join(missing)} is missing."
             )
-        total = self.intercept
+        total: Any = self.intercept
         for name, mean, spread, weight in zip(self.columns, self.mean, self.spread, self.coefficients, strict=True):
             total = total + (weight / spread) * (np.asarray(table[name], dtype=np.float64) - mean)
         return np.asarray(total)

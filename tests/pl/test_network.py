@@ -120,10 +120,11 @@ def test_regulators_and_targets_differ(tiny):
     assert drawn_labels(ax)["SPI1"].get_fontweight() == "bold"
 
 
-def test_unknown_signs_are_grey_lines(tiny):
+def test_unknown_signs_are_grey_open_arrows(tiny):
     ax = grn.pl.network(tiny.assign(weight=tiny["weight"].abs()))
     assert {to_hex(patch.get_edgecolor()).upper() for patch in ax.patches} == {UNSIGNED}
-    assert "sign unknown" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "sign unknown" in legend_of(ax)
+    assert {type(patch.get_arrowstyle()) for patch in ax.patches} == {mpl.patches.ArrowStyle.CurveB}
 
 
 def test_signed_network_without_negative_weights_is_activation(tiny):
@@ -137,6 +138,30 @@ def test_undirected_network_has_no_heads_and_each_pair_once(tiny):
     assert len(ax.patches) == 5
     assert all(isinstance(patch.get_arrowstyle(), mpl.patches.ArrowStyle.Curve) for patch in ax.patches)
     assert "regulator" not in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def legend_of(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_no_arrow_without_what_tells_its_direction(tiny):
+    """SPI1 and PAX5 are listed both ways; regulators stay regulators, and the legend says what tells the rest."""
+    table = tiny.assign(direction="role")
+    both = table["source"].isin(["SPI1", "PAX5"]) & table["target"].isin(["SPI1", "PAX5"])
+    assert both.sum() == 2
+    ax = grn.pl.network(table.assign(direction=np.where(both, "none", "role")))
+    edges, plain = drawn_edges(ax), mpl.patches.ArrowStyle.Curve
+    assert len(edges) == 5 and ("SPI1>PAX5" in edges) != ("PAX5>SPI1" in edges)
+    for name, patch in edges.items():
+        # heads are subclasses of the plain line
+        assert (type(patch.get_arrowstyle()) is plain) == (set(name.split(">")) == {"SPI1", "PAX5"})
+    assert "no direction" in legend_of(ax) and "direction by role" in legend_of(ax)
+    assert len({group.get_gid(): group for group in ax.collections}["regulators"].get_offsets()) == 3
+    # with evidence one way the other row is not drawn
+    first = both & (table["source"] == "PAX5")
+    ax = grn.pl.network(table.assign(direction=np.select([first, both], ["motif", "none"], "role")))
+    assert "PAX5>SPI1" in drawn_edges(ax) and "SPI1>PAX5" not in drawn_edges(ax)
+    assert "direction by motif, role" in legend_of(ax) and "no direction" not in legend_of(ax)
 
 
 def test_focus_and_hops_choose_the_neighbourhood():

@@ -14,6 +14,7 @@ from grn._core import checks
 from grn._core.docs import document
 from grn._core.errors import ParameterError
 from grn._core.logging import logger
+from grn.network.direction import as_drawn
 from grn.pl import _network_artists
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import sign_colors
@@ -58,10 +59,12 @@ def network(
 ) -> Drawn:
     """Draw the strongest edges of a network, or those around chosen genes.
 
-    Arrows are activation (red), bars are repression (blue), plain grey lines have no
-    known sign; undirected networks have lines only. Diamonds with upright names regulate
-    at least one gene in the picture, circles with italic names are targets only; focus
-    genes wear an orange ring. Labels touch neither each other nor a node; one without
+    Closed arrows are activation (red), bars are repression (blue), open arrows have no
+    known sign (grey). Plain lines, in the colour of their sign, have no known direction:
+    all edges of an undirected network, and those of which the column ``direction`` says
+    ``"none"``, each pair once. The legend says what tells the direction of the others.
+    Diamonds with upright names are regulators in the picture, circles with italic names
+    are targets only; focus genes wear an orange ring. Labels touch neither each other nor a node; one without
     room is left out and reported at warning level.
 
     Parameters
@@ -145,9 +148,7 @@ def network(
         shown = strongest(table, **limits)
     if shown.empty:
         return output.finish(blank(output.axes(COLUMN_MM, 40, managed=False), "no edges to draw"))
-    picture = _network_artists.Picture.of(
-        shown, focus=chosen, node_size_by=node_size_by, directed=directed, colors=colors
-    )
+    picture = _network_artists.Picture.of(shown, focus=chosen, node_size_by=node_size_by, colors=colors)
     _check_size(picture)
     ax = _axes(output, len(picture.names))
     _render(ax, picture, width_by=width_by, label=label, seed=layout_seed)
@@ -158,10 +159,8 @@ def _ranked(table: pd.DataFrame, width_by: str, *, directed: bool) -> pd.DataFra
     size = np.abs(numeric_column(table, width_by, argument="width_by"))
     table = table.assign(width=np.nan_to_num(size))
     table = table.sort_values(["width", "strength", "source", "target"], ascending=[False, False, True, True])
-    if not directed:
-        ends = np.sort(table[["source", "target"]].to_numpy(dtype=str), axis=1)
-        table = table[~pd.DataFrame(ends).duplicated().to_numpy()]
-    return table
+    drawn, points = as_drawn(table.drop(columns="group", errors="ignore"), directed=directed)
+    return drawn.assign(points=points)
 
 
 def _check_size(picture: _network_artists.Picture) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn.network.direction import NONE, WORDS
 from grn.pl._colors import SIGN_NAMES
 from grn.pl._style import FOCUS, INK, MUTED, SMALL, TEXT
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _BEND = 0.22
-_HEADS = {1: "-|>,head_length=0.42,head_width=0.2", -1: "|-|,widthA=0,widthB=0.3", 0: "-"}
+_HEADS = {
+    1: "-|>,head_length=0.42,head_width=0.2",
+    -1: "|-|,widthA=0,widthB=0.3",
+    0: "->,head_length=0.4,head_width=0.2",
+}
+_PLAIN = "-"
 _REGULATOR, _TARGET = "#3C3C3C", "#FFFFFF"
 
 
@@ -44,13 +50,15 @@ class Picture:
     degree
         Drawn edges per gene.
     regulator
-        Genes that are the source of a drawn edge.
+        Genes at the start of a drawn edge that points somewhere, or at an end of one that is between two regulators.
     in_focus
         Genes the user asked for.
     font
         Size of labels in points.
-    directed
-        Whether edges point from a regulator to a target.
+    points
+        Edges that point from a regulator to a target.
+    told_by
+        What tells the direction of edges, in words; ``None`` where the network does not say.
     colors
         Colour per sign.
     """
@@ -66,20 +74,22 @@ class Picture:
     regulator: np.ndarray
     in_focus: np.ndarray
     font: float
-    directed: bool
+    points: np.ndarray
+    told_by: tuple[str, ...] | None
     colors: Mapping[int, str]
 
     @classmethod
-    def of(
-        cls, shown: pd.DataFrame, *, focus: list[str], node_size_by: str, directed: bool, colors: Mapping[int, str]
-    ) -> Picture:
-        """Build the picture of an edge table with columns ``sign``, ``strength`` and ``width``."""
+    def of(cls, shown: pd.DataFrame, *, focus: list[str], node_size_by: str, colors: Mapping[int, str]) -> Picture:
+        """Build the picture of an edge table with columns ``sign``, ``strength``, ``width`` and ``points``."""
         shown = shown.iloc[::-1]
         names = sorted({*shown["source"], *shown["target"]})
         at = {name: i for i, name in enumerate(names)}
         ends = np.array([[at[s], at[t]] for s, t in zip(shown["source"], shown["target"], strict=True)])
         pairs = {(a, b) for a, b in ends.tolist()}
-        size = shown["width"].to_numpy()
+        size, points = shown["width"].to_numpy(), shown["points"].to_numpy()
+        told_by = tuple(word for word in WORDS if (shown["direction"] == word).any()) if "direction" in shown else None
+        # what points nowhere is between two regulators, where the network says that nothing tells its direction
+        starts = np.append(ends[points, 0], ends[~points].ravel() if told_by else [])
         counts = {
             "out_degree": np.bincount(ends[:, 0], minlength=len(names)),
             "in_degree": np.bincount(ends[:, 1], minlength=len(names)),
@@ -96,16 +106,17 @@ class Picture:
             curved=np.array([(b, a) in pairs and a != b for a, b in ends.tolist()]),
             radii=2.6 + 2.9 * np.sqrt(np.asarray(basis) / max(float(np.max(basis)), 1e-12)),
             degree=counts["degree"],
-            regulator=(counts["out_degree"] > 0) & directed,
+            regulator=np.isin(np.arange(len(names)), starts),
             in_focus=np.isin(names, focus),
             font=TEXT if len(names) <= 30 else SMALL,
-            directed=directed,
+            points=points,
+            told_by=told_by,
             colors=colors,
         )
 
-    def head(self, sign: int) -> str:
+    def head(self, sign: int, *, points: bool) -> str:
         """Arrow style of an edge with a sign."""
-        return _HEADS[sign if self.directed else 0]
+        return _HEADS[sign] if points else _PLAIN
 
 
 def _relative(size: np.ndarray) -> np.ndarray:
@@ -120,13 +131,13 @@ def edges(ax: Axes, picture: Picture, where: np.ndarray) -> None:
 
     for i, (source, target) in enumerate(picture.ends):
         width, sign = picture.widths[i], int(picture.signs[i])
-        head = 5 + 4 * width if sign > 0 else 7 + 2.5 * width
+        head = 7 + 2.5 * width if sign < 0 else 5 + 4 * width
         if source != target:
             # on a short edge the head must leave some shaft
             visible = np.hypot(*(where[target] - where[source])) - picture.radii[[source, target]].sum() - 2
             head = min(head, max(1.4 * visible, 4.0))
         style: dict[str, Any] = {
-            "arrowstyle": picture.head(sign),
+            "arrowstyle": picture.head(sign, points=bool(picture.points[i])),
             "mutation_scale": head,
             "linewidth": width,
             "color": picture.colors[sign],
@@ -260,30 +271,43 @@ def put_labels(
 def legend(ax: Axes, picture: Picture, *, width_by: str) -> float:
     """Draw the legend at the foot of the axes and return the height it takes in points."""
     from matplotlib.lines import Line2D
-    from matplotlib.patches import FancyArrowPatch, Polygon
+    from matplotlib.patches import Polygon
 
-    handles: list[Any] = []
-    for sign in (1, -1, 0):
-        if (picture.signs == sign).any():
-            arrow = FancyArrowPatch(
-                (0, 0), (1, 0), arrowstyle=picture.head(sign), color=picture.colors[sign], linewidth=1.2
-            )
-            arrow.set_label(SIGN_NAMES[sign])
-            handles.append(arrow)
+    handles = _edge_handles(picture)
     low, high = picture.strengths.min(), picture.strengths.max()
     if high > low:
         name = "|weight|" if width_by == "weight" else width_by.replace("_", " ")
         handles.append(Polygon([(0, 0)], color=MUTED, label=f"{name} {_short(low)}–{_short(high)}"))
     style: dict[str, Any] = {"linestyle": "", "markeredgecolor": _REGULATOR, "markeredgewidth": 0.8}
-    if picture.directed:
+    if picture.regulator.any():
         handles.append(Line2D([], [], marker="D", markersize=5, markerfacecolor=_REGULATOR, label="regulator", **style))
     if not picture.regulator.all():
-        name = "target" if picture.directed else "gene"
+        name = "target" if picture.regulator.any() else "gene"
         handles.append(Line2D([], [], marker="o", markersize=6, markerfacecolor=_TARGET, label=name, **style))
     if picture.in_focus.any():
         style |= {"markeredgecolor": FOCUS, "markeredgewidth": 1.8}
         handles.append(Line2D([], [], marker="o", markersize=6, markerfacecolor=_TARGET, label="focus", **style))
     return _place_legend(ax, handles)
+
+
+def _edge_handles(picture: Picture) -> list[Any]:
+    """What lines and heads mean, and what tells the direction of those with a head."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import FancyArrowPatch
+
+    def line(label: str, sign: int, *, points: bool) -> FancyArrowPatch:
+        style = picture.head(sign, points=points)
+        return FancyArrowPatch((0, 0), (1, 0), arrowstyle=style, color=picture.colors[sign], linewidth=1.2, label=label)
+
+    some_point = bool(picture.points.any())
+    signs = [sign for sign in (1, -1, 0) if (picture.signs == sign).any()]
+    handles: list[Any] = [line(SIGN_NAMES[sign], sign, points=some_point) for sign in signs]
+    if not picture.points.all() and (some_point or picture.told_by):
+        handles.append(line("no direction", 0, points=False))
+    words = [word for word in picture.told_by or () if word != NONE]
+    if words:
+        handles.append(Line2D([], [], linestyle="", label=f"direction by {', '.join(words)}"))
+    return handles
 
 
 def _place_legend(ax: Axes, handles: list[Any]) -> float:

@@ -14,9 +14,10 @@ from grn._core.errors import ParameterError
 from grn.bench import floors
 from grn.bench._board import Board
 from grn.bench._competitors import MEAN_CELL, Competitor, is_trained
+from grn.bench._direction import direction
 from grn.bench._figures import Figures, evaluate, gain_rows
 from grn.bench._published_figures import published, published_label
-from grn.bench._questions import ALL, Places, Question, asked, questions
+from grn.bench._questions import ALL, Question, asked, questions
 from grn.bench.audit import Audit, audit
 from grn.bench.metrics import auprc
 from grn.bench.negatives import Sample, sample
@@ -139,7 +140,9 @@ def _figures(
     figures = evaluate(question.samples, scores, n_boot=contest.n_boot, seed=contest.seed)
     for name, figure in figures.items():
         figure.values["auprc_rewired"] = _mean_auprc(question.nulls, grids[name])
-        figure.values["direction"] = _direction(reference, grids[name], question.one_way)
+        figure.values["direction"], figure.replicates["direction"] = direction(
+            reference, grids[name], question.one_way, n_boot=contest.n_boot, seed=contest.seed
+        )
     return figures, {**kinds, **dict.fromkeys(drawn[0], "oracle")}
 
 
@@ -214,18 +217,6 @@ def _mean_auprc(samples: Sequence[Sample | None], tables: Sequence[np.ndarray]) 
     """AUPRC averaged over the samples there are."""
     areas = [auprc(s.labels, _known(s.take(t))) for s, t in zip(samples, tables, strict=True) if s is not None]
     return float(np.mean(areas)) if areas else float("nan")
-
-
-def _direction(reference: Reference, tables: Sequence[np.ndarray], one_way: Places) -> float:
-    """Share of one-way edges whose direction the score prefers; ties count one half."""
-    inside = np.searchsorted(reference.genes, reference.regulators)
-    rows, columns = one_way
-    if not len(rows):
-        return float("nan")
-    differences = np.stack([t[rows, inside[columns]] - t[columns, inside[rows]] for t in tables])
-    if not np.isfinite(differences).any():
-        return float("nan")
-    return float(np.nanmean(np.where(np.isnan(differences), np.nan, (np.sign(differences) + 1) / 2)))
 
 
 def _rows(

@@ -16,7 +16,7 @@ from grn.bench._board import Boards
 from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
-_VERSION = "7"
+_VERSION = "8"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""Do scores tell the direction of edges that are known one way only? Chance is one half."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from grn._core.rng import child
+from grn.datasets.reference import Reference
+
+
+def direction(
+    reference: Reference,
+    tables: Sequence[np.ndarray],
+    one_way: tuple[np.ndarray, np.ndarray],
+    *,
+    n_boot: int,
+    seed: int,
+) -> tuple[float, np.ndarray]:
+    """Share of one-way edges whose direction the score prefers, ties one half, and replicates for its interval.
+
+    Regulators are drawn with replacement, an edge with both of its regulators: it counts as often as the product of
+    both draws. The same regulators are drawn for every score, so that scores can be compared by replicates.
+
+    Parameters
+    ----------
+    reference
+        The test reference.
+    tables
+        Scores (regulators, genes), one table per seed.
+    one_way
+        Positions of sources and targets among the regulators (N,).
+    n_boot, seed
+        Number of replicates, and their seed.
+    """
+    rows, columns = one_way
+    nothing = np.full(n_boot, np.nan)
+    if not len(rows):
+        return float("nan"), nothing
+    inside = np.searchsorted(reference.genes, reference.regulators)
+    differences = np.stack([table[rows, inside[columns]] - table[columns, inside[rows]] for table in tables])
+    right = np.where(np.isnan(differences), np.nan, (np.sign(differences) + 1) / 2)
+    scored = ~np.isnan(right).all(axis=0)
+    if not scored.any():
+        return float("nan"), nothing
+    share = np.nanmean(right[:, scored], axis=0)
+    regulators, ends = np.unique(np.stack(one_way)[:, scored], return_inverse=True)
+    first, second = ends.reshape(2, -1)
+    # of all regulators, so that scores that know fewer pairs are drawn alike
+    everyone = np.unique(np.stack(one_way))
+    even = np.full(len(everyone), 1 / len(everyone))
+    times = child(seed, "direction").multinomial(len(everyone), even, size=n_boot)[:, np.isin(everyone, regulators)]
+    weights = times[:, first] * times[:, second]  # (B, N)
+    total = weights.sum(axis=1)
+    replicates = np.divide(weights @ share, total, out=nothing, where=total > 0)
+    return float(share.mean()), replicates

@@ -26,6 +26,8 @@ exclude_patterns = [
     "jupyter_execute",
     "**.ipynb_checkpoints",
     "generated/**/README.md",
+    "bench/drivers_table.md",
+    "bench/drivers_verdict.md",
     "bench/labels.md",
     "bench/perturbation_table.md",
     "bench/verdict.md",

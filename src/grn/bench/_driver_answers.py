@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn import datasets, tl
+from grn import datasets, models, tl
 from grn._core.errors import CapabilityError
 from grn._kernels.contrast import welch
 from grn._object.genes import edges_in_names, regulator_mask
@@ -36,7 +36,8 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "scrank": {"n_resamples": 3},
 }
 _FAST = ("correlation", "ridge", "celloracle", "prior_ridge")
-_OWN_EDGES = ("celloracle",)
+# methods that take edges beside the cells, and the parameter that takes CollecTRI
+_WITH_EDGES = {"celloracle": "base_grn", "prior_ridge": "prior"}
 _PRIORS: Mapping[str, Callable[..., Network]] = {
     "CollecTRI": datasets.collectri,
     "DoRothEA": datasets.dorothea,
@@ -143,8 +144,9 @@ def _inferred(case: Case, method: str) -> Network:
     if record.family:
         raise CapabilityError(f"reads models of the family {record.family}; no checkpoint is in the package")
     params = dict(PARAMS.get(method, {}))
-    if method in _OWN_EDGES:
-        params["base_grn"] = edges_in_names(case.cells, case.prior("CollecTRI").edges)[["source", "target"]]
+    if method in _WITH_EDGES:
+        edges = edges_in_names(case.cells, case.prior("CollecTRI").edges)[["source", "target"]].astype(str)
+        params[_WITH_EDGES[method]] = edges.drop_duplicates(ignore_index=True)
     sources, targets = panel(case.cells, *(LARGE if method in _FAST else SMALL))
     adata = case.cells.copy()
     tl.infer_network(adata, method=method, sources=sources, targets=targets, params=params, progress=False)
@@ -162,7 +164,9 @@ def competitors() -> list[Competitor]:
 
 
 def _settings(method: str) -> dict[str, Any]:
-    return {"top": TOP, "panel": LARGE if method in _FAST else SMALL, **PARAMS.get(method, {})}
+    """What the answers of a method depend on beside the cells."""
+    weights = models.load("mini").sha256 if METHODS[method].reads_model and not METHODS[method].family else ""
+    return {"top": TOP, "panel": LARGE if method in _FAST else SMALL, "model": weights, **PARAMS.get(method, {})}
 
 
 def _ranked(case: Case, net: Network, *, top: int | None) -> pd.DataFrame:

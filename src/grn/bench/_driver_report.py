@@ -74,7 +74,7 @@ def markdown(table: pd.DataFrame) -> str:
     >>> row = {"question": "q", "study": "s", "chosen": False, "group": "", "driver": "A", "method": "ridge",
     ...        "kind": "method", "rank": 1.0, "n_regulators": 5, "percentile": 100.0}
     >>> print(drivers.markdown(pd.DataFrame([row])).splitlines()[2])
-    | ridge | method | 100.0 | 1 of 1 | 1 of 1 | 1 of 1 | |
+    | ridge | method | 100.0 | 1 of 1 | 1 of 1 | 1 of 1 |  |
     """
     table = _checked(table)
     summary = _summary(table)

@@ -50,7 +50,7 @@ def test_every_method_that_can_be_scored_is(quick, runs, model, mine):
     cells = {name for name in able if competitor(Entry(name)).reads_cells}
     assert set(found.loc[:, "three"].index) == set(able) - cells and {"ridge", "mine", "pert"} <= cells
     seen = table.groupby("method")["seen"].first()
-    assert seen["ridge"] == seen["mine"] == "test cells" and seen["ugrn"] == "pretraining cells, training labels"
+    assert seen["ridge"] == seen["mine"] == "test cells" and seen["ugrn"] == "cells and profiles, gene names, training labels"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_recipes_of_a_family_are_scored_by_name(quick, runs, scgpt):
     by_name = figures(table).droplevel("test")
     assert by_name.between(0, 1).all() and by_name.nunique() == 2
     seen = table.groupby("method")["seen"].first()
-    assert seen.loc[names].tolist() == ["pretraining cells, test cells", "pretraining cells"]
+    assert seen.loc[names].tolist() == ["cells and profiles, gene names, test cells", "cells and profiles, gene names"]
     scorers = {f"{name} again": grn.bench.scorer(name, model=scgpt) for name in names}
     again = figures(quick(methods=["embedding"], scorers=scorers, model=scgpt, test=test)).droplevel("test")
     assert by_name.tolist() == pytest.approx([again[f"{name} again"] for name in names], abs=1e-12)
@@ -187,7 +187,7 @@ def test_shipped_translators(quick, runs):
     entries = [Entry("ugrn", {"translator": name}) for name in ("string", "chip")]
     table = quick(methods=entries, model="mini", test=test, max_regulators=4)
     assert figures(table).nunique() == 2
-    assert table.groupby("method")["seen"].first()["ugrn(translator=string)"] == "pretraining cells, labels (string)"
+    assert table.groupby("method")["seen"].first()["ugrn(translator=string)"] == "cells and profiles, gene names, labels (string)"
     with pytest.raises(CapabilityError, match="small"):
         quick(methods=entries)
 

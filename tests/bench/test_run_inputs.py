@@ -244,6 +244,6 @@ def test_rows_say_what_was_read(quick):
         protocols=["paper"],
     )
     seen = found.groupby("method")["seen"].unique().map(", ".join)
-    assert seen["VVP"] == "pretraining cells, training labels" and seen["VVP (raw)"] == "pretraining cells"
+    assert seen["VVP"] == "cells and profiles, gene names, training labels" and seen["VVP (raw)"] == "cells and profiles, gene names"
     assert seen["VVP, shuffled weights"] == seen["look-up"] == "training labels"
     assert seen["random"] == "nothing" and seen["own degree"] == "test labels" and seen["mine"] == "not told"

@@ -21,11 +21,14 @@ LACKS = {
     ("lpm", "attention"): CapabilityError,
     ("geneformer", "moving"): CapabilityError,
     ("lpm", "moving"): CapabilityError,
+    ("scgenept", "unknown"): CapabilityError,
+    ("genecompass", "unknown"): CapabilityError,
 }
 PROBES = {
     "vvp": grn.tl.vvp,
     "gradient_trajectory": grn.tl.gradient_trajectory,
     "moving": partial(grn.tl.gradient_trajectory, background="moving", key_added="moving"),
+    "unknown": partial(grn.tl.vvp, background="unknown", key_added="unknown"),
     "pert": grn.tl.pert,
     "attention": grn.tl.attention,
     "perturbation_response": grn.tl.perturbation_response,
@@ -72,6 +75,10 @@ def test_a_probe_gives_numbers_or_says_what_there_is(probe, family, cells):
     own[[0, 1], [0, 1]] = True
     assert np.isnan(values[own]).all() and np.isfinite(values[~own]).all()
     assert np.ptp(values[~own]) > 0
+
+
+def test_lpm_never_shows_other_genes(cells):
+    np.testing.assert_allclose(run("unknown", cells, "lpm"), run("vvp", cells, "lpm"), atol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -350,10 +350,11 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
 # what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long
 QUICK = {
     "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.check_expression",
-    "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.regulons",
+    "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.rank_drivers", "tl.regulons",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
     "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.overview", "bench.scorer", "bench.verdict",
     "bench.audit.audit", "bench.audit.compare",
+    *(f"bench.drivers.{n}" for n in "figure_table markdown questions verdict".split()),
     *(f"bench.floors.{n}" for n in "expression own_degree prior same_family transfer".split()),
     *(f"bench.metrics.{n}" for n in "auprc auprc_within auroc early_precision".split()),
     "bench.negatives.sample", "bench.splits.split",

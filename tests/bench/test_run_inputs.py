@@ -1,5 +1,6 @@
 """What a run is given: models that cannot do everything, cells, outside data, references, and bad arguments."""
 
+from functools import partial
 from pathlib import Path
 
 import anndata as ad
@@ -79,9 +80,15 @@ def test_what_a_model_cannot_do_is_left_out(runs):
     assert methods == set(READINGS) - left_out
 
 
+def attentive(runs):
+    """A model with all capabilities."""
+    return grn.models.untrained("scgpt", genes=sorted({*runs.ONE.genes, *runs.TWO.genes}), layers=1, width=16, heads=2)
+
+
 def test_cells_of_the_data_set_add_probes_and_floors(quick, runs, caplog):
     cells = ["Pert (origin)", "Attn (origin)", "Pert", "Ens, real mean cell"]
     entries = readings(*cells)
+    quick = partial(quick, model=attentive(runs))
     with caplog.at_level("WARNING", logger="grn"):
         assert not set(cells) & set(quick(methods=[*readings("VVP (raw)"), *entries])["method"])
     assert f"two/N: left out are {', '.join(cells)}, as there are no cells" in caplog.text
@@ -99,7 +106,8 @@ def test_stand_in_cells_are_noted(quick, monkeypatch, runs):
     stand_in = ad.AnnData(values, var=pd.DataFrame(index=genes))
     monkeypatch.setattr(_run, "stand_in_cells", lambda *_, **__: stand_in)
     monkeypatch.setattr(_run, "outside_floors", lambda *_, **__: {"of names": _lengths})
-    found = quick(methods=readings("Pert (origin)", "Pert", "Attn (origin)", "VVP (raw)"), outside=True)
+    entries = readings("Pert (origin)", "Pert", "Attn (origin)", "VVP (raw)")
+    found = quick(methods=entries, model=attentive(runs), outside=True)
     notes = found.groupby("method")["note"].unique().map(list)
     assert notes["Pert (origin)"] == notes["Pert"] == ["read at the mean cell of the corpus"]
     assert notes["Attn (origin)"] == ["read in cells of the corpus"], "attention is read cell by cell"
@@ -244,6 +252,7 @@ def test_rows_say_what_was_read(quick):
         protocols=["paper"],
     )
     seen = found.groupby("method")["seen"].unique().map(", ".join)
-    assert seen["VVP"] == "cells and profiles, gene names, training labels" and seen["VVP (raw)"] == "cells and profiles, gene names"
+    assert seen["VVP (raw)"] == "cells and profiles, gene names"
+    assert seen["VVP"] == "cells and profiles, gene names, training labels"
     assert seen["VVP, shuffled weights"] == seen["look-up"] == "training labels"
     assert seen["random"] == "nothing" and seen["own degree"] == "test labels" and seen["mine"] == "not told"

@@ -75,7 +75,8 @@ def test_the_network_for_simulations_is_that_of_the_original(original):
 def test_what_is_written(adata):
     grn.tl.celloracle(adata, groupby="group", max_p=0.05, top=20)
     found = adata.uns["celloracle"]
-    assert list(found["edges"].columns) == ["source", "target", "weight", "pval", "group", "coef_variance"]
+    columns = ["source", "target", "weight", "pval", "direction", "group", "coef_variance"]
+    assert list(found["edges"].columns) == columns
     assert found["edges"]["pval"].max() <= 0.05 and found["edges"].groupby("group", observed=True).size().max() <= 20
     assert list(found["simulation"].columns) == ["source", "target", "weight", "group"]
     assert len(found["simulation"]) == len(found["edges"])

@@ -105,6 +105,6 @@ METHODS.add(
         year=2026,
         inputs="foundation model, gene names",
         cost="8 dual passes per source",
-        page="universal",
+        page="methods/universal",
     ),
 )

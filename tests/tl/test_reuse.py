@@ -37,6 +37,7 @@ def check(translators, snapshot):
         index = ["source", "target", *(["group"] if "group" in fresh.edges else [])]
         a, b = (net.edges.set_index(index).sort_index() for net in (fresh, found))
         assert list(a.index) == list(b.index)
+        assert list(a.pop("direction")) == list(b.pop("direction"))
         assert np.allclose(a.astype(float), b.astype(float), rtol=1e-5, atol=1e-6, equal_nan=True)
         return model.calls == before
 

@@ -33,13 +33,32 @@ def test_measures_are_those_of_networkx(inferred):
     for _, _, data in graph.edges(data=True):
         data["weight"] = abs(data["weight"])
     rank = nx.pagerank(graph.reverse(), tol=1e-13, max_iter=1000)
-    paths = nx.betweenness_centrality(graph, normalized=False)
+    # what has no direction is walked both ways
+    nowhere = edges.loc[edges["direction"] == "none", ["source", "target"]].astype(str)
+    assert 0 < len(nowhere) < len(edges)
+    graph_of_paths = nx.DiGraph(graph)
+    graph_of_paths.add_edges_from(nowhere[["target", "source"]].to_numpy())
+    paths = nx.betweenness_centrality(graph_of_paths, normalized=False)
     for name, row in found.iterrows():
         assert row["degree"] == graph.out_degree(name)
         assert row["strength"] == pytest.approx(graph.out_degree(name, weight="weight"))
         assert row["pagerank"] == pytest.approx(rank[name], abs=1e-9)
         assert row["betweenness"] == pytest.approx(paths[name])
     assert (found["n_tested"] == 31).all() and np.allclose(found["mean_strength"], found["strength"] / 31)
+
+
+@pytest.mark.parametrize("words", [["none"] * 5, ["none"] * 3 + ["role"] * 2, ["none", "prior", "none", "role", "role"]])
+def test_paths_are_those_of_the_exported_graph(words):
+    """Without any direction a pair that is listed both ways is one edge, and each pair of ends has one path."""
+    ends = [("A", "B"), ("B", "A"), ("B", "C"), ("A", "T"), ("C", "T")]
+    table = pd.DataFrame(ends, columns=["source", "target"]).assign(weight=[5.0, 4, 3, 2, 1], direction=words)
+    adata = ad.AnnData(np.ones((3, 4), np.float32), var=pd.DataFrame(index=list("ABCT")))
+    net = grn.Network(table)
+    net.write(adata)
+    grn.tl.rank_regulators(adata, betweenness=True)
+    paths = nx.betweenness_centrality(net.to_networkx(), normalized=False)
+    assert adata.uns["grn"]["regulators"].set_index("regulator")["betweenness"].to_dict() == pytest.approx({name: paths[name] for name in "ABC"})
+    assert any(paths.values())
 
 
 def test_ranks_and_layout(inferred):

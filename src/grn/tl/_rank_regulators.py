@@ -22,6 +22,7 @@ from grn._object.genes import column
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.convert import edges_to_csr
+from grn.network.direction import as_drawn, oriented
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -90,7 +91,9 @@ def rank_regulators(
         ``eigenvector``
             Eigenvector centrality on the undirected network; the largest of all genes is 1.
         ``betweenness``
-            Number of shortest paths through the gene, each edge of length 1; only if asked for.
+            Number of shortest paths through the gene, each edge of length 1; only if asked for. Paths are those of
+            the graph of :meth:`grn.Network.to_networkx`: an edge without direction is walked both ways, one of which a
+            role or evidence tells the direction only that way.
 
     Raises
     ------
@@ -212,7 +215,12 @@ def _group(net: Network, kept: Network, group: str, level: pd.Series | None, *, 
     table["pagerank"] = pagerank(matrix)[at]
     table["eigenvector"] = eigenvector(matrix)[at]
     if paths:
-        table["betweenness"] = _betweenness(matrix, directed=net.directed)[at]
+        edges, points = as_drawn(counted, directed=kept.directed)
+        arrows = bool(oriented(kept._edges, directed=kept.directed).any())
+        ways = abs(edges_to_csr(edges, genes))
+        if arrows and not points.all():
+            ways = ways + abs(edges_to_csr(edges[~points], genes)).T
+        table["betweenness"] = _betweenness(ways.tocsr(), directed=arrows)[at]
     return table
 
 

@@ -47,7 +47,9 @@ def test_measures_are_those_of_networkx(inferred):
     assert (found["n_tested"] == 31).all() and np.allclose(found["mean_strength"], found["strength"] / 31)
 
 
-@pytest.mark.parametrize("words", [["none"] * 5, ["none"] * 3 + ["role"] * 2, ["none", "prior", "none", "role", "role"]])
+@pytest.mark.parametrize(
+    "words", [["none"] * 5, ["none"] * 3 + ["role"] * 2, ["none", "prior", "none", "role", "role"]]
+)
 def test_paths_are_those_of_the_exported_graph(words):
     """Without any direction a pair that is listed both ways is one edge, and each pair of ends has one path."""
     ends = [("A", "B"), ("B", "A"), ("B", "C"), ("A", "T"), ("C", "T")]
@@ -57,7 +59,9 @@ def test_paths_are_those_of_the_exported_graph(words):
     net.write(adata)
     grn.tl.rank_regulators(adata, betweenness=True)
     paths = nx.betweenness_centrality(net.to_networkx(), normalized=False)
-    assert adata.uns["grn"]["regulators"].set_index("regulator")["betweenness"].to_dict() == pytest.approx({name: paths[name] for name in "ABC"})
+    assert adata.uns["grn"]["regulators"].set_index("regulator")["betweenness"].to_dict() == pytest.approx(
+        {name: paths[name] for name in "ABC"}
+    )
     assert any(paths.values())
 
 

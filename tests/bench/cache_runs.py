@@ -58,7 +58,7 @@ def run(found, backbone, cache):
         cache=cache,
         progress=False,
     )
-    return table.sort_values(["test", "protocol", "method", "metric"], ignore_index=True)
+    return table.sort_values(["test", "protocol", "pairs", "method", "metric"], ignore_index=True)
 
 
 def start(found, backbone, cache, out):

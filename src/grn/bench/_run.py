@@ -167,7 +167,7 @@ def run(
     >>> one, two = (grn.bench.Reference(edges(*links), genes=genes, dataset=name) for name in "ab")
     >>> raw = grn.bench.Entry("vvp", {"translator": None})
     >>> table = grn.bench.run(methods=[raw], train=one, test=[two], protocols=["paper"], outside=False, seeds=1)
-    >>> table.query("metric == 'auprc' and kind == 'method'")["method"].tolist()
+    >>> table.query("metric == 'auprc' and kind == 'method' and pairs == 'all'")["method"].tolist()
     ['vvp(translator=None)']
     """
     _check(protocols, size=size, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)

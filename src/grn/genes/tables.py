@@ -98,7 +98,7 @@ def versions() -> dict[str, str]:
     --------
     >>> import grn.genes
     >>> sorted(grn.genes.versions())[:3]
-    ['human_aliases', 'human_genes', 'mouse_aliases']
+    ['domains', 'human_aliases', 'human_genes']
     """
     facts = _facts()
     tables: dict[str, dict[str, object]] = facts["tables"]  # type: ignore[assignment]

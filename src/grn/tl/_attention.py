@@ -88,7 +88,8 @@ def attention(
     --------
     >>> import grn
     >>> adata = grn.datasets.pbmc68k()[:, ["SPI1", "LYZ", "CD79A", "CST3"]].copy()
-    >>> grn.tl.attention(adata, sources=["SPI1"], max_cells=4)
+    >>> model = grn.models.untrained("scgpt", genes=list(adata.var_names), layers=2, heads=2)
+    >>> grn.tl.attention(adata, model=model, sources=["SPI1"], max_cells=4)
     >>> adata.varm["attention"].shape
     (4, 1, 8)
     """

@@ -164,7 +164,7 @@ def celloracle(
     >>> adata = grn.datasets.toy(n_cells=120, n_regulators=3, n_targets=8)
     >>> grn.tl.celloracle(adata, groupby="group")
     >>> list(adata.uns["celloracle"]["edges"].columns)
-    ['source', 'target', 'weight', 'pval', 'group', 'coef_variance']
+    ['source', 'target', 'weight', 'pval', 'direction', 'group', 'coef_variance']
     """
     params = {
         "base_grn": base_grn,

@@ -91,7 +91,7 @@ def attention(
     >>> model = grn.models.untrained("scgpt", genes=list(adata.var_names), layers=2, heads=2)
     >>> grn.tl.attention(adata, model=model, sources=["SPI1"], max_cells=4)
     >>> adata.varm["attention"].shape
-    (4, 1, 8)
+    (4, 1, 4)
     """
     seed = seed_of(rng)
     inputs = inputs_of(

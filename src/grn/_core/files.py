@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from grn._core.errors import GrnError, ParameterError, StorageError
 
@@ -188,6 +185,9 @@ def written(path: PathLike, *, name: str = "path") -> Iterator[Path]:
     StorageError
         If it cannot be written; what was there is then as before.
     """
+    import shutil
+    from uuid import uuid4
+
     place = output_file(path, name=name)
     with file_errors(place, "write"):
         if _is_special(place):
@@ -211,6 +211,8 @@ def _is_special(place: Path) -> bool:
 
 
 def _try(folder: Path) -> None:
+    import tempfile  # with the rest of it, a sixth of the time that importing grn takes
+
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

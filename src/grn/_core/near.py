@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -26,6 +25,8 @@ def near(name: object, known: Iterable[object], *, genes: bool = False) -> list[
     genes
         The names are genes, of which two with other numbers are two genes and no slip, and many begin alike.
     """
+    import difflib
+
     asked, folded = _fold(name), {}
     for item in sorted({str(item) for item in known}, reverse=True):
         folded[_fold(item)] = item

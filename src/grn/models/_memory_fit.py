@@ -136,7 +136,7 @@ class Table:
 def factorise(
     sets: Sequence[States], n_genes: int, d: int, *, rounds: int, on_round: Callable[[int, float], None] | None = None
 ) -> Table:
-    """Fit the table by singular value decomposition, filling unknown entries in with what the last round says.
+    """Fit the table by its leading singular vectors, filling unknown entries in with what the last round says.
 
     A weighted least squares fit over the entries that are known, by expectation maximisation: every round replaces
     what is unknown by its value in the table and decomposes again.
@@ -161,21 +161,24 @@ def factorise(
         table[np.ix_(set_of == i, s.tokens)] = s.values * root[set_of == i, None]
     filled, error = table.copy(), []
     for step in progress(range(rounds), desc="table"):
-        left, size, right = spl.svds(filled, k=d, v0=np.ones(min(filled.shape)), random_state=0)
+        # through the Gram matrix of the states, since genes are many times more
+        energy, left = spl.eigsh((filled @ filled.T).astype(np.float64), k=d, v0=np.ones(len(root)))  # (C, d)
+        left = left.astype(np.float32)
+        right = left.T @ filled  # (d, G)
         missed = total = 0.0
         for i in range(len(sets)):
             rows, seen = set_of == i, known[i]
-            guess = ((left[rows] * size) @ right).astype(np.float32)
+            guess = left[rows] @ right
             missed += float(np.square(table[np.ix_(rows, seen)] - guess[:, seen], dtype=np.float64).sum())
             total += float(np.square(table[np.ix_(rows, seen)], dtype=np.float64).sum())
             filled[np.ix_(rows, ~seen)] = guess[:, ~seen]
         error.append(missed / total)
         if on_round is not None:
             on_round(step, error[-1])
-    order = np.argsort(-size)
-    sign = np.where(right[order].sum(axis=1) < 0, -1.0, 1.0)
-    genes = (right[order].T * size[order] * sign).astype(np.float32)
-    states = (left[:, order] * sign / root[:, None]).astype(np.float32)
+    order = np.argsort(-energy)
+    sign = np.where(right[order].sum(axis=1) < 0, -1.0, 1.0).astype(np.float32)
+    genes = np.ascontiguousarray(right[order].T) * sign
+    states = left[:, order] * sign / root[:, None]
     share = np.concatenate([s.share for s in sets]).astype(np.float32)
     weight = np.array([s.weight for s in sets], dtype=np.float32)
     return Table(genes, states, share, set_of, weight, tuple(error))

@@ -188,12 +188,12 @@ def main() -> None:
     """Fit, measure, write."""
     args = arguments()
     adatas = read(args.data)
+    genes = vocabulary(adatas)  # of all data sets, so that those with fewer can be compared
     if args.only:
         adatas = {k: a for k, a in adatas.items() if a.uns["is_profile"] == (args.only == "profiles")}
     if args.sets is not None:
         drawn = sorted(adatas, key=lambda name: child(0, "curve", name).random())[: args.sets]
         adatas = {name: adatas[name] for name in sorted(drawn)}
-    genes = vocabulary(adatas)
     sets = cell_sets(adatas, {g: i for i, g in enumerate(genes)}, min_genes=50)
     profiles = {name for name, adata in adatas.items() if adata.uns["is_profile"]}
     pairs = [hold_out(s, HELD_OUT_CELLS) for s in sets if s.name not in {*HELD_OUT_SETS, *profiles}]

@@ -204,3 +204,14 @@ def test_penalties_from_a_prior_tell_too(cells):
         told = words(grn.get.edges(made))
         assert told[a, c] == told[a, x] == "prior" and told[a, b] == told[b, a] == told[c, a] == "none"
         assert told[c, x] == "role"
+
+
+def test_mini_tells_no_direction():
+    """A response of a memory is a covariance, nearly the same both ways."""
+    blood = grn.datasets.pbmc68k()
+    grn.pp.align_genes(blood)
+    grn.pp.annotate_regulators(blood)
+    grn.tl.infer_network(blood, method="vvp", params={"translator": None}, progress=False)
+    told = blood.uns["grn"]["edges"]["direction"].unique()
+    assert set(told) == {"none", "role"}
+    assert not grn.Network.from_anndata(blood).directed

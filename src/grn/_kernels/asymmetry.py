@@ -48,10 +48,12 @@ def asymmetry(response: np.ndarray) -> Asymmetry:
     gene is no regulator. With :math:`B` what is left, :math:`\sigma` = 1.4826 times the median
     :math:`|B_{ij} - B_{ji}|` over N pairs, the way from i to j is the stronger one if
 
-    .. math:: |B_{ij}| - |B_{ji}| > \sigma \sqrt{2 \ln N} \quad\text{and}\quad |B_{ij}| \ge 2 |B_{ji}|,
+    .. math:: |B_{ij}| - |B_{ji}| > \sigma \sqrt{2 \ln N}, \quad |B_{ij}| \ge 2 |B_{ji}|
+        \quad\text{and}\quad |B_{ij}| > \mathrm{rms}(B),
 
-    the largest difference that Gaussian noise leaves among N pairs, and a clear one. Where most pairs differ, the
-    differences count as noise and nothing is told.
+    the largest difference that Gaussian noise leaves among N pairs, a clear one, and one of a pair that responds at
+    all: differences have heavy tails, and twice next to nothing is nothing. Where most pairs differ, the differences
+    count as noise and nothing is told.
 
     Parameters
     ----------
@@ -75,10 +77,11 @@ def asymmetry(response: np.ndarray) -> Asymmetry:
     correlation = float(np.corrcoef(np.append(there, back), np.append(back, there))[0, 1])
     level = _level(values)
     noise = 1.4826 * float(np.median(np.abs(level[first, second] - level[second, first])))
-    noise = max(noise, _ROUNDING * float(np.sqrt(np.nanmean(level**2))))
+    typical = float(np.sqrt(np.nanmean(level**2)))
+    noise = max(noise, _ROUNDING * typical)
     strength = np.nan_to_num(np.abs(level))
     limit = noise * np.sqrt(2 * np.log(len(first)))
-    stronger = (strength - strength.T > limit) & (strength >= RATIO * strength.T)
+    stronger = (strength - strength.T > limit) & (strength >= RATIO * strength.T) & (strength > typical)
     return Asymmetry(stronger, share, correlation, limit, len(first))
 
 

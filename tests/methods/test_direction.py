@@ -215,3 +215,26 @@ def test_mini_tells_no_direction():
     told = blood.uns["grn"]["edges"]["direction"].unique()
     assert set(told) == {"none", "role"}
     assert not grn.Network.from_anndata(blood).directed
+
+
+def test_edges_of_a_prior_without_evidence_stay_without(cells):
+    """What a network of roles lists is no more than that when it is used as a prior, in whichever form."""
+    made, table, (a, b, c, x) = cells
+    words_of = ["none", "none", "motif", "role", "prior"]
+    marked = table.assign(weight=1.0, direction=words_of)
+    expected = {(a, b): "none", (b, a): "none", (a, c): "prior", (a, x): "role", (b, x): "prior"}
+    for prior in (marked, grn.Network(marked)):
+        grn.tl.infer_network(made, method="prior_ridge", params={"prior": prior})
+        told = words(grn.get.edges(made))
+        assert {pair: told[pair] for pair in expected} == expected
+    grn.tl.infer_network(made, method="correlation", params={"base_grn": marked})
+    assert words(grn.get.edges(made)) == expected
+    undirected = grn.Network(table.assign(weight=1.0), directed=False)
+    grn.tl.infer_network(made, method="prior_ridge", params={"prior": undirected})
+    assert set(words(grn.get.edges(made)).values()) == {"role", "none"}
+
+
+def test_columns_of_a_prior_that_are_not_read_do_not_matter(cells):
+    made, table, (a, _, c, _) = cells
+    grn.tl.infer_network(made, method="prior_ridge", params={"prior": table.assign(probability=0.5, score=np.nan)})
+    assert words(grn.get.edges(made))[a, c] == "prior"

@@ -21,7 +21,8 @@ def with_direction(network: Network, record: Method, inputs: Inputs, arguments: 
     Motif: the prior that the method was given holds a motif of the source at the target. Prior: it has this edge and
     not the reverse. Response: a method whose record says ``direction="response"`` finds that the target answers the
     source clearly more than the source the target, see :func:`grn._kernels.asymmetry.asymmetry`. Role: the target is no
-    regulator. A method that knows more writes the column itself; only its words ``"none"`` may become ``"role"``.
+    regulator. A method that knows more writes the column itself; its words stay unless role or a prior say more. A
+    prior that says what tells the direction of its own edges counts with those that have evidence.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def with_direction(network: Network, record: Method, inputs: Inputs, arguments: 
         words[told] = WORDS.index("response")
     for name in ("base_grn", *record.edge_tables):
         if arguments.get(name) is not None:
-            words = np.minimum(words, _by_prior(inputs, arguments[name], source, target))
+            table = _table(inputs, name, arguments[name])
+            words = np.minimum(words, _by_prior(table, inputs.names, source, target))
     column = pd.Categorical.from_codes(words, categories=pd.Index(WORDS, dtype=object))
     return network._with_column("direction", column).replace(params=params)
 
@@ -92,12 +94,12 @@ def _by_response(edges: pd.DataFrame, source: np.ndarray, target: np.ndarray) ->
     return told, measured
 
 
-def _by_prior(inputs: Inputs, prior: Any, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _by_prior(table: pd.DataFrame, names: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Positions in ``WORDS`` of what a table says of every edge."""
-    table, unknown = _table(inputs, prior), WORDS.index(NONE)
+    unknown = WORDS.index(NONE)
     if table.empty:
         return np.full(len(source), unknown)
-    n, index = len(inputs.names), pd.Index(inputs.names, dtype=object)
+    n, index = len(names), pd.Index(names, dtype=object)
     first, second = (index.get_indexer(table[side].astype(object)).astype(np.int64) for side in ("source", "target"))
     there = np.unique(first * n + second)
     pair, back = source.astype(np.int64) * n + target, target.astype(np.int64) * n + source
@@ -107,13 +109,15 @@ def _by_prior(inputs: Inputs, prior: Any, source: np.ndarray, target: np.ndarray
     return np.where(listed & ~np.isin(back, there), WORDS.index("prior"), unknown)
 
 
-def _table(inputs: Inputs, prior: Any) -> pd.DataFrame:
-    """Pairs of a prior in names of the object; of a network with a column ``direction``, those with evidence."""
-    network = inputs.stored_network(prior) if isinstance(prior, str) else prior
+def _table(inputs: Inputs, name: str, prior: Any) -> pd.DataFrame:
+    """Pairs of a prior in names of the object: those that have evidence, where the prior says which have."""
+    network = inputs.stored_network(prior) if isinstance(prior, str) and name != "base_grn" else prior
     edges = network._edges if isinstance(network, Network) else network
-    if isinstance(network, Network) and "direction" in edges:
+    if isinstance(network, Network) and not network.directed:
+        edges = edges[:0]
+    elif "direction" in edges:
         edges = edges[edges["direction"].isin(EVIDENCE)]
-        if edges.empty:
-            return edges
-    known = inputs.prior(edges if isinstance(prior, pd.DataFrame) else edges[["source", "target"]])
-    return edges if known is None else known
+    elif name == "base_grn":
+        return inputs.prior(edges)
+    columns = [column for column in ("source", "target", "region") if column in edges]
+    return edges if edges.empty else inputs.matched(edges[columns])

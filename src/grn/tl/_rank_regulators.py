@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from grn._core import checks
 from grn._core.errors import GrnError, ParameterError
@@ -22,7 +21,7 @@ from grn._object.genes import column
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.convert import edges_to_csr
-from grn.network.direction import as_drawn, oriented
+from grn.network.direction import as_drawn, both_ways, oriented
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,8 +91,9 @@ def rank_regulators(
             Eigenvector centrality on the undirected network; the largest of all genes is 1.
         ``betweenness``
             Number of shortest paths through the gene, each edge of length 1; only if asked for. Paths are those of
-            the graph of :meth:`grn.Network.to_networkx`: an edge without direction is walked both ways, one of which a
-            role or evidence tells the direction only that way.
+            the graph of :meth:`grn.Network.to_networkx` without edges of weight 0: an edge whose direction a role or
+            evidence tells is walked that way only, any other both ways. Where no edge of the network has a direction,
+            a path and its reverse are one.
 
     Raises
     ------
@@ -217,10 +217,7 @@ def _group(net: Network, kept: Network, group: str, level: pd.Series | None, *, 
     if paths:
         edges, points = as_drawn(counted, directed=kept.directed)
         arrows = bool(oriented(kept._edges, directed=kept.directed).any())
-        ways = abs(edges_to_csr(edges, genes))
-        if arrows and not points.all():
-            ways = ways + abs(edges_to_csr(edges[~points], genes)).T
-        table["betweenness"] = _betweenness(ways.tocsr(), directed=arrows)[at]
+        table["betweenness"] = _betweenness(both_ways(edges, points) if arrows else edges, genes, directed=arrows)[at]
     return table
 
 
@@ -237,8 +234,9 @@ def _residual(table: pd.DataFrame) -> np.ndarray:
     return found
 
 
-def _betweenness(matrix: sparse.csr_matrix, *, directed: bool) -> np.ndarray:
+def _betweenness(edges: pd.DataFrame, genes: np.ndarray, *, directed: bool) -> np.ndarray:
     igraph = require("igraph", extra="export", purpose="betweenness")
-    ends = np.column_stack(matrix.nonzero())
-    graph = igraph.Graph(n=matrix.shape[0], edges=ends.tolist(), directed=directed)
+    index, there = pd.Index(genes, dtype=object), (edges["weight"] != 0).to_numpy()
+    ends = np.column_stack([index.get_indexer(edges[side].astype(object)[there]) for side in ("source", "target")])
+    graph = igraph.Graph(n=len(genes), edges=ends.tolist(), directed=directed)
     return np.asarray(graph.betweenness(directed=directed), dtype=np.float64)

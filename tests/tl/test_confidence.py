@@ -144,6 +144,19 @@ def test_a_base_grn_is_passed_again(inferred):
     assert len(edges) == len(base[base["source"] != base["target"]]) and edges["pval"].notna().all()
 
 
+@pytest.mark.parametrize("stored", ["broken", 7, pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]})])
+def test_a_damaged_base_grn_is_told(inferred, stored):
+    grn.tl.infer_network(inferred, method="ridge", params={"alpha": 0.1})
+    inferred.uns["grn"]["params"]["base_grn"] = stored
+    with pytest.raises(ParameterError, match=r"\['base_grn'\] is .*expected True or False"):
+        grn.tl.confidence(inferred, **FEW)
+
+
+def test_a_base_grn_that_is_no_table_is_told_as_an_argument(inferred):
+    with pytest.raises(ParameterError, match="table has type int"):
+        grn.tl.confidence(inferred, **FEW, method="ridge", params={"base_grn": 7})
+
+
 def test_edges_that_a_filter_left_out_were_tested_too(inferred):
     """A filtered network has the p-values of the whole one, and no smaller q-values."""
     whole = inferred.copy()

@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
-from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.logging import progress
 from grn._core.rng import child
@@ -103,18 +101,6 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
     return Repeated(axes, again, real, null, samples)
 
 
-def _listed_sources(base_grn: object, key: str) -> set[str]:
-    """Regulators of the base GRN that a network was made with, if any."""
-    if base_grn is None:
-        return set()
-    if not isinstance(base_grn, pd.DataFrame) or "source" not in base_grn:
-        raise ParameterError(
-            f"uns[{key!r}]['params']['base_grn'] is {checks.shown(base_grn)}; it was a table with a column 'source'. "
-            "Infer the network again."
-        )
-    return set(base_grn["source"].astype(str))
-
-
 def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, Frozen, Edges]:
     """The network made again, of the genes that have edges or, where edges were filtered out, of the default genes."""
     names = {str(name) for name in adata.var_names}
@@ -125,7 +111,8 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
             "network again on the genes that are left."
         )
     of_network = axes_of(net)
-    listed = names & _listed_sources(rerun.own.get("base_grn"), key)
+    allowed = rerun.own.get("base_grn")
+    listed = set() if allowed is None else names & set(allowed["source"].astype(str))
     genes = tuple(sorted(np.asarray(adata.var_names, dtype=str)[genes_of(adata)].tolist()))
     marked = set(np.asarray(adata.var_names, dtype=str)[regulator_mask(adata)].tolist())
     default = replace(of_network, sources=tuple(sorted({*of_network.sources, *listed, *marked})), targets=genes)

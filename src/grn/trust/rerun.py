@@ -238,9 +238,16 @@ def _stored_params(
             untold.append(f"{parameter}={default!r}")
             continue
         value = _plain(net.params[parameter])
+        not_kept = isinstance(value, str) and value == GIVEN
+        # of this table only whether there was one
+        if parameter == "base_grn" and not (value is None or isinstance(value, bool) or not_kept):
+            raise ParameterError(
+                f"uns[{key!r}]['params']['base_grn'] is {checks.shown(value)}; expected True or False. Infer the "
+                "network again."
+            )
         if isinstance(value, Mapping) and default is None:
             chosen[parameter] = _per_group(value, parameter, tuple(net.groups) or ("all",), key)
-        elif value == GIVEN or (default is None and value is True):
+        elif not_kept or (default is None and value is True):
             raise ParameterError(
                 f"the network in uns[{key!r}] was made with {parameter}=, which is not stored; "
                 f"pass it again: params={{{parameter!r}: ...}}."
@@ -277,7 +284,7 @@ def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | No
     """Parameters of a method as a dict, a base GRN in names of the object; or an error."""
     arguments = checks.mapping("params", given, example="{'alpha': 0.1}")
     record.verified(arguments)
-    if isinstance(arguments.get("base_grn"), pd.DataFrame):
+    if arguments.get("base_grn") is not None:
         arguments["base_grn"] = base_grn(arguments["base_grn"], adata=adata)
     return _with_named_edges(adata, record, arguments)
 

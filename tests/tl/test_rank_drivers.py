@@ -162,6 +162,17 @@ def test_small_groups_are_told_and_left_out(caplog):
     assert table["group"].unique().tolist() == ["T"] and "B (5 treated" in caplog.text
 
 
+def test_groups_without_a_network_are_told(caplog):
+    adata = planted()
+    of_t = grn.Network(planted_network().assign(group="T"), params={"groupby": "type"})
+    assert rank(adata, of_t)["group"].unique().tolist() == ["T"]
+    assert "1 groups have no network and are left out: B" in caplog.text
+    with pytest.raises(GroupError, match=r"obs\['type'\] has B, T, and the network has liver; pass the groupby="):
+        rank(adata, grn.Network(planted_network().assign(group="liver"), params={"groupby": "type"}))
+    with pytest.raises(GroupError, match="does not say by which column of obs"):
+        rank(adata, grn.Network(planted_network().assign(group="T")))
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

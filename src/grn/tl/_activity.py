@@ -21,6 +21,7 @@ from grn._object.groups import label_codes
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.schema import storable
+from grn.tl._network_groups import column_of, edges_by_group
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -228,23 +229,13 @@ def _parts(adata: AnnData, net: Network, groupby: str | None, key: str) -> tuple
                 "with it; leave groupby=None."
             )
         return [_Part("", np.arange(adata.n_obs), net.edges)], None
-    column = groupby if groupby is not None else net.params.get("groupby")
-    if not isinstance(column, str):
-        raise GroupError(
-            f"the network in uns[{key!r}] has groups ({', '.join(net.groups[:5])}) and does not say by which column of "
-            "obs; pass groupby=."
-        )
+    column = column_of(net, groupby, f"the network in uns[{key!r}]")
     names, codes = label_codes(adata.obs, column, gaps=True)
-    if not set(names) & set(net.groups):
-        raise GroupError(
-            f"obs[{column!r}] has {', '.join(names[:5]) or 'no groups'}, and the network in uns[{key!r}] has "
-            f"{', '.join(net.groups[:5])}; pass the groupby= it was inferred with."
-        )
-    edges = net.edges
+    edges = edges_by_group(net, column, names, f"the network in uns[{key!r}]")
     parts = [
-        _Part(name, np.flatnonzero(codes == code), edges[(edges["group"] == name).to_numpy()])
+        _Part(name, np.flatnonzero(codes == code), edges[name])
         for code, name in enumerate(names)
-        if name in net.groups and (codes == code).any()
+        if name in edges and (codes == code).any()
     ]
     lost = adata.n_obs - sum(len(part.rows) for part in parts)
     if lost:

@@ -13,7 +13,7 @@ from scipy import sparse, stats
 from grn._core import checks
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
 from grn._core.labels import asked
-from grn._core.logging import hint, logger, one_voice
+from grn._core.logging import hint, logger, one_voice, some
 from grn._kernels.contrast import slopes, welch
 from grn._kernels.ties import merged
 from grn._object.container import check_target, target, validate
@@ -23,6 +23,7 @@ from grn._object.groups import MIN_CELLS, label_codes
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.schema import storable
+from grn.tl._network_groups import column_of, edges_by_group
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -135,7 +136,7 @@ def rank_drivers(
         There is no network under ``net``.
     GroupError
         A column or a value is missing, the sides have too few cells in every group, or the network has groups and
-        ``groupby`` is another column.
+        none of those of ``groupby``.
     NetworkError
         No regulator has enough targets, or a column is missing.
     ExpressionError, LayerError
@@ -170,16 +171,17 @@ def rank_drivers(
     min_cells = checks.integer("min_cells", min_cells, least=2)
     network = _network(adata, net).within(adata.var_names.astype(str), targets_only=True)
     network = network.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)
-    contrast = _contrast(adata, condition, group, reference, _column(network, groupby), min_cells)
+    column = column_of(network, groupby, "the network") if network.groups else groupby
+    contrast = _contrast(adata, condition, group, reference, column, min_cells)
+    edges = _edges(network, contrast)
     with reads_of() as reads:
         genes = _Genes.of(adata, expression(adata, layer=layer, use_raw=use_raw, values=values), contrast.codes)
     ranked, unscored = [], {}
     for place, name in contrast.places():
-        edges = network.edges
-        if network.groups:
-            edges = edges[(edges["group"] == name).to_numpy()]
-        table = _scored(edges, genes, place, min_targets, evidence)
-        unscored[name] = edges["source"].nunique() - len(table)
+        if name not in edges:
+            continue
+        table = _scored(edges[name], genes, place, min_targets, evidence)
+        unscored[name] = edges[name]["source"].nunique() - len(table)
         if len(table):
             ranked.append(_ranked(table, direction, name))
     if not ranked:
@@ -232,17 +234,16 @@ def _network(adata: AnnData, net: str | Network) -> Network:
     )
 
 
-def _column(network: Network, groupby: str | None) -> str | None:
-    """The column of the groups to compare within."""
-    if not network.groups:
-        return groupby
-    column = groupby if groupby is not None else network.params.get("groupby")
-    if not isinstance(column, str):
-        raise GroupError(
-            f"the network has groups ({', '.join(network.groups[:5])}) and does not say by which column of obs; pass "
-            "groupby=."
-        )
-    return column
+def _edges(network: Network, contrast: _Contrast) -> dict[str, pd.DataFrame]:
+    """The edges to score every group with that has enough cells; groups that the network lacks are left out."""
+    names = [name for _, name in contrast.places()]
+    if contrast.column is None or not network.groups:
+        return dict.fromkeys(names, network.edges)
+    edges = edges_by_group(network, contrast.column, names, "the network")
+    lacking = [name for name in names if name not in edges]
+    if lacking:
+        logger.warning("%d groups have no network and are left out: %s", len(lacking), some(lacking))
+    return edges
 
 
 def _contrast(

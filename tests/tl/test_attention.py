@@ -75,7 +75,7 @@ def test_softmax_rows_of_a_transformer(attentive, toy):
 
 
 def test_mini_has_none_and_the_error_names_models_that_have(refuses, toy):
-    message = refuses(CapabilityError, grn.tl.attention, toy)
+    message = refuses(CapabilityError, grn.tl.attention, toy, model="mini")
     assert "'mini' offers" in message and "scgpt, geneformer, genecompass, scprint, scgenept have it" in message
 
 

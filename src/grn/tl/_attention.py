@@ -21,7 +21,7 @@ from grn.tl._snippets import SNIPPETS
 def attention(
     adata: AnnData,
     *,
-    model: str | FoundationModel = "mini",
+    model: str | FoundationModel,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     order: Sequence[str] | None = None,

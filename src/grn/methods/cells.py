@@ -225,9 +225,7 @@ def allowed_pairs(cells: Cells, prior: pd.DataFrame | None) -> np.ndarray:
     other: np.ndarray = cells.targets[:, None] != cells.sources  # (T, S)
     if prior is None:
         return other
-    names = pd.Index(cells.names)
-    rows = pd.Index(cells.targets).get_indexer(names.get_indexer(prior["target"].astype(str)))
-    columns = pd.Index(cells.sources).get_indexer(names.get_indexer(prior["source"].astype(str)))
+    rows, columns = pair_places(prior, cells)
     inside = (rows >= 0) & (columns >= 0)
     if not inside.any():
         raise GeneOverlapError(
@@ -243,6 +241,14 @@ def allowed_pairs(cells: Cells, prior: pd.DataFrame | None) -> np.ndarray:
     if len(without):
         hint("%d targets have no regulator in the base GRN: %s", len(without), some(without))
     return listed
+
+
+def pair_places(table: pd.DataFrame, genes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the pairs of a table among targets and sources of ``genes``, cells or a group of them; -1 for none."""
+    names = pd.Index(genes.names)
+    rows = pd.Index(genes.targets).get_indexer(names.get_indexer(table["target"].astype(str)))
+    columns = pd.Index(genes.sources).get_indexer(names.get_indexer(table["source"].astype(str)))
+    return rows, columns
 
 
 @dataclass

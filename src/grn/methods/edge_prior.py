@@ -10,6 +10,7 @@ import pandas as pd
 from grn._core import checks
 from grn._core.errors import GeneOverlapError, GroupError, NetworkError, ParameterError
 from grn._core.logging import some
+from grn.methods.cells import pair_places
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
 from grn.network import Network
@@ -112,9 +113,7 @@ def probabilities(group: Group, prior: pd.DataFrame | None, floor: float) -> np.
         return found
     if "group" in prior:
         prior = prior[prior["group"] == group.name]
-    names = pd.Index(group.names)
-    rows = pd.Index(group.targets).get_indexer(names.get_indexer(prior["target"].astype(str)))
-    columns = pd.Index(group.sources).get_indexer(names.get_indexer(prior["source"].astype(str)))
+    rows, columns = pair_places(prior, group)
     inside = (rows >= 0) & (columns >= 0)
     if not inside.any():
         raise GeneOverlapError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,6 @@ from grn._kernels import flow as kernel
 from grn.simulate.intervention import GeneIntervention
 from grn.simulate.place import Place, n_sampled
 from grn.simulate.propagation import LinearCells
-
-if TYPE_CHECKING:
-    pass
 
 # cells of a group that p-values are computed from, at most; shuffles cost far more than the flow itself
 _COUNTED = 1000

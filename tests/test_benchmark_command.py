@@ -10,6 +10,7 @@ import grn
 from grn import _benchmark
 from grn.__main__ import main
 from grn.bench import Reference
+from grn.errors import DataNotFoundError
 
 
 @cache
@@ -78,6 +79,32 @@ def test_everything_is_written(tiny, tmp_path, capsys):
     before = (tmp_path / "results.md").read_text()
     assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
     assert (tmp_path / "results.md").read_text() == before
+
+
+def test_a_second_reference_is_not_needed(tiny, tmp_path, monkeypatch, capsys):
+    """Only BEELINE's data are: the figures of hours are written without the collections."""
+
+    def absent(name, **_):
+        raise DataNotFoundError(f"{name} is not here.")
+
+    monkeypatch.setattr(_benchmark, "literature", absent)
+    for name in ("leakage", "label_floors", "family_links"):
+        monkeypatch.setattr(_benchmark.bench, name, lambda **_: pd.DataFrame())
+    for name in ("verdict", "markdown"):
+        monkeypatch.setattr(_benchmark.bench, name, lambda *_, **__: "")
+    for name in ("_labels", "_families", "_draw_families", "_draw"):
+        monkeypatch.setattr(_benchmark, name, lambda *_: "")
+    assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
+    assert set(pd.read_parquet(tmp_path / "results.parquet")["test"]) == {"hHEP", "mESC"}
+    assert "no second reference at size 500: CollecTRI is not here." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--methods", "ridge"], ["drivers", "--quick"], ["drivers", "--labels"], ["drivers", "--jobs", "2"]]
+)
+def test_what_a_suite_does_not_know_is_refused(arguments, tmp_path, capsys):
+    assert main(["bench", *arguments, "--out", str(tmp_path / "out"), "--data", str(tmp_path)]) == 2
+    assert f"{next(word for word in arguments if '--' in word)} is not for" in capsys.readouterr().err
 
 
 def test_without_data(tmp_path, capsys):

@@ -5,15 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from grn import __version__
-from grn._core.errors import GrnError
+from grn._core.errors import GrnError, ParameterError
 from grn._core.settings import settings
 from grn._inference import add_arguments, infer
 
 _UNUSABLE, _FAULT, _INTERRUPTED = 2, 1, 130
+# suite -> what only it takes, by parameter
+_SUITES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "edges": {
+        "quick": {"action": "store_true", "help": "100 regulators per data set: under an hour"},
+        "labels": {"action": "store_true", "help": "only what labels alone give away: minutes, no model"},
+        "model": {"help": "foundation model: name or path (default: mini)"},
+        "sizes": {"type": int, "nargs": "+", "choices": [500, 1000], "help": "genes beside TFs (default: 500)"},
+        "n_jobs": {"type": int, "help": "processes"},
+    },
+    "drivers": {"methods": {"nargs": "+", "help": "only these methods (default: all)"}},
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,18 +79,16 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="run the generalization benchmark; needs BEELINE's data")
     bench.add_argument(
-        "suite", nargs="?", choices=["edges", "drivers"], default="edges",
+        "suite", nargs="?", choices=list(_SUITES), default="edges",
         help="edges of reference networks (default), or known drivers of contrasts",
     )  # fmt: skip
-    bench.add_argument("--methods", nargs="+", default=None, help="of known drivers: only these methods")
-    bench.add_argument("--quick", action="store_true", help="100 regulators per data set: under an hour")
-    bench.add_argument("--labels", action="store_true", help="only what labels alone give away: minutes, no model")
     bench.add_argument("--out", type=Path, default=Path("grn_bench"), help="folder for the results")
-    bench.add_argument("--data", type=Path, default=None, help="folder with beeline/ (default: GRN_DATA_DIR)")
-    bench.add_argument("--model", default="mini", help="foundation model: name or path (default: mini)")
-    bench.add_argument("--sizes", type=int, nargs="+", default=[500], choices=[500, 1000], help="genes beside TFs")
+    bench.add_argument("--data", type=Path, default=None, help="folder of the data (default: GRN_DATA_DIR)")
     bench.add_argument("--cache", type=Path, default=None, help="folder that a stopped run goes on from (in --out)")
-    bench.add_argument("--jobs", type=int, default=None, help="processes")
+    for suite, options in _SUITES.items():
+        group = bench.add_argument_group(f"only of {suite}")
+        for name, given in options.items():
+            group.add_argument(f"--{_flag(name)}", dest=name, default=argparse.SUPPRESS, **given)
     bench.set_defaults(run=_bench)
     return parser
 
@@ -92,25 +102,18 @@ def _demo(args: argparse.Namespace) -> None:
 def _bench(args: argparse.Namespace) -> None:
     from grn._benchmark import benchmark, known_drivers
 
-    if args.suite == "drivers":
-        told = known_drivers(args.out, methods=args.methods, data=args.data, cache=args.cache)
-    else:
-        told = _edges(args, benchmark)
-    for line in told:
+    asked = {name: value for name, value in vars(args).items() if any(name in of for of in _SUITES.values())}
+    strange = [name for name in asked if name not in _SUITES[args.suite]]
+    if strange:
+        flags = ", ".join(f"--{_flag(name)}" for name in _SUITES[args.suite])
+        raise ParameterError(f"--{_flag(strange[0])} is not for grn bench {args.suite}, which takes {flags}.")
+    suite = known_drivers if args.suite == "drivers" else benchmark
+    for line in suite(args.out, data=args.data, cache=args.cache, **asked):
         print(line, flush=True)
 
 
-def _edges(args: argparse.Namespace, benchmark: Callable[..., Iterator[str]]) -> Iterator[str]:
-    return benchmark(
-        args.out,
-        quick=args.quick,
-        labels=args.labels,
-        model=args.model,
-        sizes=tuple(args.sizes),
-        data=args.data,
-        cache=args.cache,
-        n_jobs=args.jobs,
-    )
+def _flag(parameter: str) -> str:
+    return parameter.removeprefix("n_")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ def benchmark(
     quick: bool = False,
     labels: bool = False,
     model: str = "mini",
-    sizes: tuple[int, ...] = (500,),
+    sizes: Sequence[int] = (500,),
     data: Path | None = None,
     cache: Path | None = None,
     n_jobs: int | None = None,
@@ -69,7 +69,11 @@ def benchmark(
             yield f"{train[0]}/{train[1]} at size {size}: done"
         # a second reference under other labels, on genes that were never trained on
         where = {"model": model, "protocols": ["strict"], "path": data, "cache": cache, "n_jobs": n_jobs}
-        others = [literature(name, size=size, path=data) for name in ("CollecTRI", "TRRUST")]
+        try:
+            others = [literature(name, size=size, path=data) for name in ("CollecTRI", "TRRUST")]
+        except DataNotFoundError as error:
+            yield f"no second reference at size {size}: {error}"
+            continue
         parts.append(bench.run(train=("hESC", "Non-Specific"), test=others, size=size, **where, **settings))
         yield f"CollecTRI and TRRUST at size {size}: done"
     results = pd.concat(parts, ignore_index=True)

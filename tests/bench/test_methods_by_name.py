@@ -144,6 +144,16 @@ def test_references_of_the_same_edges_are_told_apart_by_their_cells(quick, runs,
     assert "bare/N: left out are ridge" in caplog.text and "measured/N: left out" not in caplog.text
 
 
+def test_rows_say_which_networks_were_read(quick, runs):
+    edges = runs.TWO.edges[["source", "target"]].head(20)
+    entries = [Entry("prior_ridge", {"prior": edges}), Entry("prior_ridge", label="none")]
+    entries += [Entry("ridge", {"base_grn": edges}, label="based")]
+    seen = quick(methods=entries, test=[runs.with_cells(runs.TWO)]).groupby("method")["seen"].first()
+    prior = next(name for name in seen.index if name.startswith("prior_ridge"))
+    assert seen[prior] == "test cells, a prior network" and seen["none"] == "test cells"
+    assert seen["based"] == "test cells, a base GRN"
+
+
 def test_methods_of_cells_give_the_figures_of_their_scorer(quick, runs, mine, caplog):
     test = [runs.with_cells(runs.TWO)]
     by_name = figures(quick(methods=["ridge", "correlation", "mine"], test=test))

@@ -27,6 +27,9 @@ from grn.models.translator import Translator
 
 Scorer = Callable[[AnnData, pd.DataFrame], np.ndarray]
 
+# parameters that take known edges, and how the column ``seen`` calls these
+_NETWORKS = {"base_grn": "a base GRN", "prior": "a prior network"}
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -247,7 +250,7 @@ def _labels_read(entered: Competitor) -> list[str]:
     translator = entered.params.get("translator") if entered.reading is None else entered.reading.translator
     named = translator if isinstance(translator, str) else "of its own"
     labels = [] if translator is None else ["training labels" if is_trained(translator) else f"labels ({named})"]
-    return [*labels, *(["a base GRN"] if entered.params.get("base_grn") is not None else [])]
+    return [*labels, *(what for name, what in _NETWORKS.items() if entered.params.get(name) is not None)]
 
 
 def _facts(

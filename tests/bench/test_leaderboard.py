@@ -227,6 +227,26 @@ def test_words_change_with_the_figures():
             verdict(broken)
 
 
+def test_the_interval_is_that_of_the_gain_over_the_best_floor_of_each_data_set():
+    """Two floors share the data sets: the method is above either on average and below the better one of each."""
+    base = {"network": "N", "protocol": "paper", "metric": "auprc", "train": "a/N"}
+    values = {"x": ("method", 0.6, 0.6), "one": ("floor", 0.7, 0.4), "two": ("floor", 0.4, 0.7)}
+    rows = [
+        {**base, "unit": unit, "test": unit, "method": name, "kind": kind, "value": value, "best_floor": best}
+        for name, (kind, *of) in values.items()
+        for unit, value, best in zip("uv", of, ("one", "two"), strict=True)
+    ]
+
+    def said(gain, low, high):
+        return verdict(pd.DataFrame(rows).assign(gain=gain, gain_low=low, gain_high=high))
+
+    below = said(-0.1, -0.12, -0.08)
+    assert "wins" not in below and "Gain over the best floor of each data set: -0.100" in below
+    assert "a difference of +0.050 over it, and a loss to the best floor of each data set" in below
+    assert "a difference of +0.050 that may be chance" in said(0.01, -0.1, 0.1)
+    assert "the method wins by 0.050" in said(0.04, 0.02, 0.06)
+
+
 def test_what_was_not_scored_everywhere_is_not_the_best():
     part = RESULT.assign(value=RESULT["value"].where(RESULT["method"] != "|correlation|", 0.99))
     part = part[(part["method"] != "|correlation|") | (part["test"] == "mESC")]

@@ -31,15 +31,21 @@ def gain_interval(rows: pd.DataFrame, method: str) -> tuple[float, float, float]
     return mean, low, high
 
 
+def complete_means(rows: pd.DataFrame) -> pd.Series:
+    """Means over units by kind and method, of what was scored in all units: others have another mean."""
+    units = rows.groupby(["kind", "method", "unit"], sort=False)["value"].mean().groupby(["kind", "method"], sort=False)
+    means: pd.Series = units.mean()[units.size() == rows["unit"].nunique()]
+    return means
+
+
 def headline(results: pd.DataFrame, *, network: str, protocol: str, metric: str) -> str:
     """One line: the best method, and its gain over the best floor of each data set; empty where nothing is told."""
     facts = {"network": network, "protocol": protocol, "metric": metric}
     rows = results[np.logical_and.reduce([results[name] == value for name, value in facts.items()])]
     rows = rows[rows["train"] == rows.groupby("test", sort=False)["train"].transform("first")]
     methods = rows[rows["kind"] == "method"]
-    units = methods.groupby(["method", "unit"], sort=False)["value"].mean().groupby("method", sort=False)
-    means = units.mean()[units.size() == rows["unit"].nunique()]
-    if means.empty or means.isna().all():
+    means = complete_means(rows).get("method", pd.Series(dtype=float))
+    if means.isna().all():
         return ""
     best = str(means.idxmax())
     gain, low, high = gain_interval(rows, best)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError
-from grn.bench._headline import gain_interval, said_interval
+from grn.bench._headline import complete_means, gain_interval, said_interval
 from grn.bench._questions import ALL
 
 _NEEDED = ("method", "kind", "unit", "test", "network", "protocol", "metric", "value", "train")
@@ -61,10 +61,7 @@ def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.0
         rows = rows.assign(pairs=ALL)
     paragraphs = []
     for (network, protocol, pairs), part in rows.groupby(["network", "protocol", "pairs"], sort=False):
-        units = part.groupby(["kind", "method", "unit"], sort=False)["value"].mean()
-        # what was not scored everywhere has another mean, and is not compared
-        complete = units.groupby(["kind", "method"], sort=False).transform("size") == part["unit"].nunique()
-        means = units[complete].groupby(["kind", "method"], sort=False).mean()
+        means = complete_means(part)
         title = f"{network}, {protocol}" if pairs == ALL else f"{network}, {protocol}, pairs of {pairs}"
         paragraphs.append(f"**{title}.** {_sentences(means, margin, part)}")
     return "\n\n".join(paragraphs)
@@ -114,4 +111,6 @@ def _compare(gain: float, margin: float, interval: tuple[float, float]) -> str:
     low, high = interval
     if low <= 0 <= high:
         return f"a difference of {gain:+.3f} that may be chance"
+    if gain > 0 > high:
+        return f"a difference of {gain:+.3f} over it, and a loss to the best floor of each data set"
     return f"the method wins by {gain:.3f}" if gain > 0 else f"the floor wins by {-gain:.3f}"

@@ -132,7 +132,7 @@ def verdict(table: pd.DataFrame) -> str:
     names = means.index.get_level_values("method")
     means.index = asked.loc[means.index].index = names
     asked.index = asked.index.get_level_values("method")
-    known = table[table["rank"].notna()]["method"].unique()
+    known = free[free["rank"].notna()]["method"].unique()
     inferred = [n for n, k in zip(names, kinds, strict=True) if k == "method" and n not in PRIORS and n in known]
     published = [n for n in (ALONE, "DoRothEA + ULM", *PRIORS) if n in means]
     sentences = [
@@ -220,8 +220,8 @@ def _summary(table: pd.DataFrame) -> pd.DataFrame:
                 f"{chance.sum():.1f} of {len(part)}"
                 for chance in (1 / part["n_regulators"], np.minimum(1, FIRST / part["n_regulators"]))
             ] + counts[2:]
-        rows[name] = [name, kind, *(f"{v:.1f}" if np.isfinite(v) else "" for v in (row[False],)), *counts]
-        rows[name].append(f"{row[True]:.1f}" if np.isfinite(row[True]) else "")
+        asked_once, chosen = (f"{row[part]:.1f}" if np.isfinite(row[part]) else "" for part in (False, True))
+        rows[name] = [name, kind, asked_once, *counts, chosen]
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

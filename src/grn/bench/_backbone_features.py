@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -24,19 +24,22 @@ from grn.models import FoundationModel, Moments
 from grn.pp import align_genes
 
 _BLOCK = 32
-_MEAN_CELL, _UNKNOWN = "mean_cell_", "unknown_"
+_MEAN_CELL = "mean_cell_"
 _VERSION = "2"
 
 
-def _both(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:
+def _both(
+    adata: AnnData, model: FoundationModel, sources: Sequence[str], *, background: str = "fixed", prefix: str = ""
+) -> None:
     """Read VVP and the gradient trajectory, in one pass when their grids agree."""
     scale = model.value_scale
+    given = {"model": model, "sources": sources, "background": background, "progress": False}
     if "gradient" in model.capabilities and scale.perturbation_grid == scale.gradient_grid:
-        tl.probe(adata, model=model, sources=sources, progress=False)
+        tl.probe(adata, key_added=prefix, **given)  # type: ignore[arg-type]
         return
-    tl.vvp(adata, model=model, sources=sources, progress=False)
+    tl.vvp(adata, key_added=f"{prefix}vvp", **given)  # type: ignore[arg-type]
     if "gradient" in model.capabilities:
-        tl.gradient_trajectory(adata, model=model, sources=sources, progress=False)
+        tl.gradient_trajectory(adata, key_added=f"{prefix}gradient_trajectory", **given)  # type: ignore[arg-type]
 
 
 def _moving(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:
@@ -45,16 +48,7 @@ def _moving(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> N
     )
 
 
-def _unknown(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:
-    """As :func:`_both`, with a model that is shown one gene."""
-    scale = model.value_scale
-    given = {"model": model, "sources": sources, "background": "unknown", "progress": False}
-    if "gradient" in model.capabilities and scale.perturbation_grid == scale.gradient_grid:
-        tl.probe(adata, key_added=_UNKNOWN, **given)  # type: ignore[arg-type]
-        return
-    tl.vvp(adata, key_added=f"{_UNKNOWN}vvp", **given)  # type: ignore[arg-type]
-    if "gradient" in model.capabilities:
-        tl.gradient_trajectory(adata, key_added=f"{_UNKNOWN}gradient_trajectory", **given)  # type: ignore[arg-type]
+_unknown = partial(_both, background="unknown", prefix="unknown_")
 
 
 def _mean_cell(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -> None:

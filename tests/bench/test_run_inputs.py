@@ -245,6 +245,10 @@ def test_outside_data_are_looked_for_below_path(tmp_path, runs):
     assert list(Path(tmp_path).iterdir()) == []
 
 
+def test_protocols_may_be_listed_by_anything(quick):
+    assert set(quick(protocols=iter(["paper", "strict"]))["protocol"]) == {"paper", "strict"}
+
+
 def test_rows_say_what_was_read(quick):
     found = quick(
         methods=readings("VVP", "VVP (raw)", "VVP, shuffled weights"),

@@ -170,7 +170,7 @@ def run(
     >>> table.query("metric == 'auprc' and kind == 'method' and pairs == 'all'")["method"].tolist()
     ['vvp(translator=None)']
     """
-    _check(protocols, size=size, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
+    protocols = _checked(protocols, size=size, seeds=seeds, n_boot=n_boot, max_regulators=max_regulators)
     seeds, n_boot = int(seeds), int(n_boot)
     max_regulators = None if max_regulators is None else int(max_regulators)
     competitors, loaded = chosen(methods, model)
@@ -200,13 +200,15 @@ def run(
     return pd.concat(tables, ignore_index=True)
 
 
-def _check(protocols: Sequence[str], **numbers: int | None) -> None:
+def _checked(protocols: Iterable[str], **numbers: int | None) -> list[str]:
+    """The protocols asked for."""
     listed = _listed("protocols", protocols, "['paper', 'strict']")
     if not listed or any(p not in PROTOCOLS for p in listed):
         raise ParameterError(f"protocols={protocols!r}; pass a list of {', '.join(PROTOCOLS)}.")
     for name, value in numbers.items():
         if value is not None or name != "max_regulators":
             checks.integer(name, value, least=1)
+    return listed
 
 
 def _listed(name: str, value: Any, example: str) -> list[Any]:

@@ -33,6 +33,7 @@ from grn._core import checks
 from grn._core.errors import ParameterError
 from grn.models._bounds import check_panel
 from grn.models._sentences import readout_of, shown
+from grn.models._unknown import unknown
 from grn.models.protocol import Moments, PairReading, Panel, ValueScale, lacking, resolve_panel
 from grn.models.steady import Steady
 
@@ -113,10 +114,10 @@ class MemoryNetwork(nn.Module):
         The table is never formed for genes that all cells show, nor for genes that none shows: what those say is a
         moment and a Gram matrix of their factors, so that cost grows with genes, not with genes times states.
         """
-        seen = ~torch.isnan(_primal(values))
-        shown = torch.nonzero(seen.any(0)).squeeze(1)  # genes that no cell shows cost nothing
-        seen, values = seen[:, shown], values[:, shown]
-        e = self.embedding[genes[shown]]  # (n, d)
+        seen = ~unknown(values)
+        columns = torch.nonzero(seen.any(0)).squeeze(1)  # genes that no cell shows cost nothing
+        seen, values = seen[:, columns], values[:, columns]
+        e = self.embedding[genes[columns]]  # (n, d)
         common = seen.all(0)
         moment = torch.where(seen, values, 0.0) @ e  # (B, d)
         size = self.squares(e[common]) + self.partial_squares(e[~common], seen[:, ~common])  # (B, C)
@@ -265,8 +266,7 @@ class Memory(Steady):
 
     def embed(self, panel: Panel, values: Tensor | None = None) -> Tensor:
         """See :class:`grn.models.FoundationModel`; the gene factors, independent of ``values``."""
-        found: Tensor = self.network.embedding[panel.tokens.to(self.device)].detach()
-        return found
+        return self.network.embedding[panel.tokens.to(self.device)].detach()
 
     def encode_cells(self, X: np.ndarray, genes: Sequence[str], *, reference: Moments | None = None) -> Tensor:
         """Z-scores (cells, genes), clipped to the range of training; constant genes are 0."""

@@ -87,6 +87,16 @@ def check_grid(translator: Translator, grid: np.ndarray) -> None:
         )
 
 
+def signed(probability: np.ndarray, effect: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of edges (targets, sources): a probability, the sign of an effect, and as weight their product.
+
+    An effect of 0, or none, has no sign, and its edge the probability as weight.
+    """
+    sign = np.where(effect == 0, np.nan, np.sign(effect))
+    weight = np.where(np.isnan(sign), 1.0, sign) * probability
+    return {"weight": weight, "sign": sign, "probability": probability}
+
+
 def logistic(logits: np.ndarray) -> np.ndarray:
     """Probability of a logit."""
     return 1.0 / (1.0 + np.exp(-logits))

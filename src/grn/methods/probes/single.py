@@ -23,6 +23,7 @@ from grn.methods.probes.score import (
     check_grid,
     context_of,
     logistic,
+    signed,
     slope,
     translators_for,
 )
@@ -173,13 +174,12 @@ def _scored(
         cube = pairs.of_group(i)  # (n_vars, S, M)
         effect = slope(pairs.feature, cube, pairs.grid, inputs.task.model.value_scale.baseline)  # (n_vars, S)
         weight = double_centred(effect) if centred else effect
-        columns = {"weight": weight, "sign": np.where(weight == 0, np.nan, np.sign(weight))}
-        if centred:
+        if chosen is None:
+            columns = {"weight": weight, "sign": np.where(weight == 0, np.nan, np.sign(weight))}
+        else:
+            columns = signed(logistic(chosen.logits(cube)), weight)
+        if centred or chosen is not None:
             columns["score"] = effect
-        if chosen is not None:
-            probability = logistic(chosen.logits(cube))
-            sign = np.where(np.isnan(columns["sign"]), 1.0, columns["sign"])
-            columns |= {"weight": sign * probability, "probability": probability, "score": effect}
         parts.append((group, columns))
     return to_network(inputs.names, pairs.sources, parts, params=dict(params), signed=True)
 

@@ -17,6 +17,7 @@ from grn.methods.probes.score import (
     check_grid,
     context_of,
     logistic,
+    signed,
     slope,
     translators_for,
 )
@@ -88,10 +89,7 @@ def score(
     logits = np.mean([chosen[name].logits(cubes[name]) for name in FEATURES], axis=0)  # (n_vars, S)
     trajectory = pairs["gradient_trajectory"]
     gradient = slope("gradient_trajectory", cubes["gradient_trajectory"], trajectory.grid, model.value_scale.baseline)
-    probability = logistic(logits)
-    sign = np.where(gradient == 0, np.nan, np.sign(gradient))
-    weight = np.where(np.isnan(sign), 1.0, sign) * probability
-    return {"weight": weight, "sign": sign, "probability": probability, "score": gradient}
+    return signed(logistic(logits), gradient) | {"score": gradient}
 
 
 METHODS.add(

@@ -16,7 +16,7 @@ from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.base_cells import verify_context
-from grn.methods.probes.score import context_of
+from grn.methods.probes.score import context_of, signed
 from grn.methods.probes.side_information import COLUMNS, side_information
 from grn.methods.record import METHODS, Method
 from grn.models.pair_translator import NAMES, embedded
@@ -54,9 +54,7 @@ def fit(inputs: Inputs, *, translator: str = "universal", context: str | None = 
         cube = pairs.of_group(i)  # (n_vars, S, M)
         effect = cube.mean(axis=-1)  # (n_vars, S)
         probability = chosen.probability({**responses(cube, pairs.grid), **side})
-        sign = np.where(effect == 0, np.nan, np.sign(effect))
-        weight = np.where(np.isnan(sign), 1.0, sign) * probability
-        parts.append((group, {"weight": weight, "sign": sign, "probability": probability, "score": effect}))
+        parts.append((group, signed(probability, effect) | {"score": effect}))
     params = {"translator": translator, "translator_sha256": chosen.sha256, "context": context, "seen": chosen.seen}
     return to_network(inputs.names, pairs.sources, parts, params=params, signed=True)
 

@@ -46,19 +46,16 @@ class Regressions:
         Regulators that a target may have (T, S).
     count
         Number of cells.
-    n_jobs
-        Threads; changes speed only.
     """
 
     gram: np.ndarray
     cross: np.ndarray
     allowed: np.ndarray
     count: int
-    n_jobs: int | None = None
 
     def of(self, targets: np.ndarray) -> Regressions:
         """Those of some targets."""
-        return Regressions(self.gram, self.cross[:, targets], self.allowed[targets], self.count, self.n_jobs)
+        return Regressions(self.gram, self.cross[:, targets], self.allowed[targets], self.count)
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,12 @@ def shares(probability: np.ndarray, allowed: np.ndarray, strength: float) -> np.
 
 
 def choose(
-    data: Regressions, probability: np.ndarray, *, alpha: float | None = None, strength: float | None = None
+    data: Regressions,
+    probability: np.ndarray,
+    *,
+    alpha: float | None = None,
+    strength: float | None = None,
+    n_jobs: int | None = None,
 ) -> Penalty:
     """Penalty and strength of the prior of most evidence, summed over targets.
 
@@ -112,6 +114,8 @@ def choose(
         Prior probability of every edge (T, S), above 0.
     alpha, strength
         Given ones stay.
+    n_jobs
+        Threads; changes speed only.
 
     Returns
     -------
@@ -124,7 +128,8 @@ def choose(
     factor, sides = _factor(data)
     best: dict[float, tuple[float, float]] = {}  # log evidence and its alpha, by strength
     for power in STRENGTHS if strength is None else (strength,):
-        found = _log_evidence(data, factor, sides, shares(probability, data.allowed, power), grid)
+        share = shares(probability, data.allowed, power)
+        found = _log_evidence(data, factor, sides, share, grid, n_jobs=n_jobs)
         at = int(np.argmax(found))
         best[power] = float(found[at]), float(grid[at])
         values = [value for value, _ in best.values()]
@@ -139,7 +144,9 @@ def choose(
     return Penalty(best[supported][1], supported, gain)
 
 
-def solve(data: Regressions, share: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+def solve(
+    data: Regressions, share: np.ndarray, alpha: float, *, n_jobs: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Coefficients, and what the prior leaves possible beyond them.
 
     Parameters
@@ -150,6 +157,8 @@ def solve(data: Regressions, share: np.ndarray, alpha: float) -> tuple[np.ndarra
         Prior variance of every edge (T, S), see :func:`shares`.
     alpha
         Penalty.
+    n_jobs
+        Threads; changes speed only.
 
     Returns
     -------
@@ -174,7 +183,7 @@ def solve(data: Regressions, share: np.ndarray, alpha: float) -> tuple[np.ndarra
         free = 1.0 - own * np.einsum("krs,rs->ks", inside, factor)
         excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), own, alpha, part)
 
-    _each(fit, data, len(factor))
+    _each(fit, data, len(factor), n_jobs)
     return coefficient, excess
 
 
@@ -208,7 +217,13 @@ def _products(factor: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _log_evidence(
-    data: Regressions, factor: np.ndarray, sides: np.ndarray, share: np.ndarray, grid: np.ndarray
+    data: Regressions,
+    factor: np.ndarray,
+    sides: np.ndarray,
+    share: np.ndarray,
+    grid: np.ndarray,
+    *,
+    n_jobs: int | None = None,
 ) -> np.ndarray:
     r"""Sum over targets of the log evidence at every penalty, up to a constant.
 
@@ -227,14 +242,14 @@ def _log_evidence(
             found[place] = -0.5 * ((data.count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
         return found
 
-    total: np.ndarray = np.sum(_each(evidence, data, len(factor)), axis=0)
+    total: np.ndarray = np.sum(_each(evidence, data, len(factor), n_jobs), axis=0)
     return total
 
 
-def _each(work: Callable[[slice], T], data: Regressions, rank: int) -> list[T]:
+def _each(work: Callable[[slice], T], data: Regressions, rank: int, n_jobs: int | None) -> list[T]:
     """Call a function with blocks of targets that depend on nothing but the sizes, in threads."""
     todo = list(_blocks(data.cross.shape[1], max(rank, 1) * (max(rank, 1) + 2 * len(data.gram))))
-    return list(Parallel(n_jobs=data.n_jobs, prefer="threads")(delayed(work)(part) for part in todo))
+    return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(work)(part) for part in todo))
 
 
 def _blocks(n_targets: int, size: int) -> Iterator[slice]:

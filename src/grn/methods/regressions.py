@@ -8,25 +8,20 @@ import numpy as np
 
 from grn._kernels.correlate import cross
 from grn._kernels.multi_ridge import masked_ridge, multi_ridge
+from grn._kernels.prior_ridge import Regressions
 from grn.methods.group import Group
 
 
 @dataclass(frozen=True)
-class Standardised:
-    """Correlations of the genes of a group that vary and are seen in enough cells.
+class Standardised(Regressions):
+    """The genes of a group that vary and are seen in enough cells: s regulators and t targets.
 
     Parameters
     ----------
-    gram
-        Correlations of the regulators (s, s).
-    cross
-        Correlations of regulators with targets (s, t).
-    count
-        Number of cells.
+    gram, cross, allowed, count
+        As of :class:`grn._kernels.prior_ridge.Regressions`.
     sources, targets
         Places of these regulators and targets in those of the group (s,) and (t,).
-    allowed
-        Pairs that may be edges (t, s).
     itself
         Position of every target among these regulators (t,), -1 for none.
     change
@@ -34,12 +29,8 @@ class Standardised:
         (T, S), for all of the group.
     """
 
-    gram: np.ndarray
-    cross: np.ndarray
-    count: int
     sources: np.ndarray
     targets: np.ndarray
-    allowed: np.ndarray
     itself: np.ndarray
     change: np.ndarray
 

@@ -10,7 +10,7 @@ import pandas as pd
 from grn._core import checks
 from grn._core.logging import hint, logger
 from grn._core.rng import sample_names
-from grn._kernels.prior_ridge import LEAST_GAIN, Penalty, Regressions, choose, shares, solve
+from grn._kernels.prior_ridge import LEAST_GAIN, Penalty, choose, shares, solve
 from grn.methods.edge_prior import edge_prior, probabilities
 from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
@@ -78,11 +78,11 @@ def fit(
     if data is None:
         return None
     probability = probabilities(group, prepared, floor)[np.ix_(data.targets, data.sources)]
-    regressions = Regressions(data.gram, data.cross, data.allowed, data.count, group.task.n_jobs)
     strength = 0.0 if prepared is None else strength
-    penalty = _penalty(group, data, regressions, probability, alpha, strength)
+    penalty = _penalty(group, data, probability, alpha, strength)
     if penalty.strength:
-        coefficient, excess = solve(regressions, shares(probability, data.allowed, penalty.strength), penalty.alpha)
+        share = shares(probability, data.allowed, penalty.strength)
+        coefficient, excess = solve(data, share, penalty.alpha, n_jobs=group.task.n_jobs)
     else:
         coefficient, excess = ridge_coefficients(data, penalty.alpha, restricted=group.restricted), 0.0
     strongest = np.where(coefficient < 0, -1.0, 1.0) * np.sqrt(coefficient**2 + excess)
@@ -94,7 +94,6 @@ def fit(
 def _penalty(
     group: Group,
     data: Standardised,
-    regressions: Regressions,
     probability: np.ndarray,
     alpha: float | None,
     strength: float | None,
@@ -108,7 +107,7 @@ def _penalty(
     # the others say nothing of a prior that is the same for all their regulators
     drawn = np.flatnonzero(told) if told.any() and strength != 0 else np.flatnonzero(data.allowed.any(axis=1))
     drawn = np.sort(drawn[sample_names(names[drawn].tolist(), _TARGETS, group.task.seed)])
-    found = choose(regressions.of(drawn), probability[drawn], alpha=alpha, strength=strength)
+    found = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, n_jobs=group.task.n_jobs)
     _tell(group, found, len(drawn))
     return found
 

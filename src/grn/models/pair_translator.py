@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -204,7 +203,7 @@ def embedded(model: FoundationModel, name: str) -> PairTranslator:
     checks.word("translator", name, NAMES)
     path = Path(str(files("grn.models") / "weights" / f"{model.name}-{name}.json"))
     if path.is_file():
-        made = copy.copy(_load(path))
+        made = _load(path)
         if made.model_sha256 == model.sha256:
             return made
     raise CapabilityError(

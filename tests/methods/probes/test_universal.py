@@ -58,7 +58,8 @@ def test_edges_are_probabilities_with_the_sign_of_the_response(blood):
     np.testing.assert_allclose(table["weight"].abs(), table["probability"])
     assert (np.sign(table["weight"]) == np.sign(table["score"])).all()
     assert table.loc[("GATA1", "GATA2"), "probability"] == table.loc["GATA1"]["probability"].max()
-    assert blood.uns["grn"]["params"]["translator"] == "universal"
+    params = blood.uns["grn"]["params"]
+    assert (params["translator"], params["background"]) == ("universal", "unknown")
 
 
 def test_order_and_batches_do_not_matter(blood):
@@ -84,7 +85,8 @@ def test_groups_are_read_at_their_mean_cells(blood):
     grn.tl.infer_network(blood, method="universal", groupby="kind", progress=False)
     table = blood.uns["grn"]["edges"]
     assert set(table["group"]) == {"a", "b"}
-    assert blood.uns["grn"]["params"]["context"] == "mean"
+    params = blood.uns["grn"]["params"]
+    assert (params["context"], params["background"]) == ("mean", "fixed")
     first, second = (table[table["group"] == g].set_index(["source", "target"])["weight"] for g in "ab")
     assert not np.allclose(first, second.reindex(first.index))
 

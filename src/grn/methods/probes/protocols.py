@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from grn._core import checks
 from grn._core.errors import ParameterError
-from grn.methods.probes.features import check_background
+from grn.methods.probes.base_cells import verify_context
+from grn.methods.probes.features import OF_RESPONSES, check_background
 from grn.models import FoundationModel
 from grn.models.protocol import BACKGROUNDS, PAPER, PairReading
 
 PROTOCOLS = ("paper", "recommended")
 
 
-def check_protocol(
-    protocol: str, background: str | None, context: str | None, *, among: tuple[str, ...] = BACKGROUNDS
-) -> None:
-    """Refuse a protocol, or a background beside it, that there is none of."""
+def verify_trajectory(*, context: str | None, background: str | None, protocol: str) -> None:
+    """Refuse what is no context, background or protocol of a trajectory, and those that exclude each other."""
+    _verify(context, background, protocol, BACKGROUNDS)
+
+
+def verify_response(*, context: str | None, background: str | None, protocol: str) -> None:
+    """Refuse what is no context, background or protocol of a response, and those that exclude each other."""
+    _verify(context, background, protocol, OF_RESPONSES)
+
+
+def _verify(context: str | None, background: str | None, protocol: str, among: tuple[str, ...]) -> None:
+    verify_context(context=context)
     checks.word("protocol", protocol, PROTOCOLS)
     if background is not None:
         check_background(background, context, among=among)

@@ -15,9 +15,9 @@ from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.attention import attention
-from grn.methods.probes.base_cells import refuse_groups, verify_context
+from grn.methods.probes.base_cells import refuse_groups
 from grn.methods.probes.embedding import gene_embeddings, pair_embeddings, pairing
-from grn.methods.probes.protocols import check_protocol, pair_reading
+from grn.methods.probes.protocols import pair_reading, verify_response, verify_trajectory
 from grn.methods.probes.score import (
     check_background,
     check_grid,
@@ -47,18 +47,6 @@ def fit_vvp(
     """Virtual value perturbation; without translator the mean response up minus down."""
     asked = _Asked("vvp", translator, context, background, centred, protocol)
     return _network(inputs, asked, partial(features.vvp, inputs, order=order))
-
-
-def verify_response(*, context: str | None, background: str | None, protocol: str) -> None:
-    """Refuse what is no context, background or protocol, and those that exclude each other."""
-    verify_context(context=context)
-    check_protocol(protocol, background, context, among=features.OF_RESPONSES)
-
-
-def verify_trajectory(*, context: str | None, background: str | None, protocol: str) -> None:
-    """Refuse what is no context, background or protocol, and those that exclude each other."""
-    verify_context(context=context)
-    check_protocol(protocol, background, context)
 
 
 def fit_gradient(

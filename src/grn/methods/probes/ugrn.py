@@ -10,8 +10,7 @@ import numpy as np
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
-from grn.methods.probes.base_cells import verify_context
-from grn.methods.probes.protocols import check_protocol, pair_reading
+from grn.methods.probes.protocols import pair_reading, verify_response
 from grn.methods.probes.score import (
     check_background,
     check_grid,
@@ -27,12 +26,6 @@ from grn.models.translator import Translator
 from grn.network import Network
 
 FEATURES = ("vvp", "gradient_trajectory")
-
-
-def verify(*, context: str | None, background: str | None, protocol: str) -> None:
-    """Refuse what is no context, background or protocol, and those that exclude each other."""
-    verify_context(context=context)
-    check_protocol(protocol, background, context, among=features.OF_RESPONSES)
 
 
 def fit(
@@ -103,7 +96,7 @@ METHODS.add(
         direction="response",
         needs=("model",),
         features=FEATURES,
-        verify=verify,
+        verify=verify_response,
         uses_client=True,
         confidence="probability",
         reference="arXiv 2605.08128",

@@ -16,6 +16,7 @@ from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
 from grn.methods.probes.base_cells import verify_context
+from grn.methods.probes.protocols import pair_reading
 from grn.methods.probes.score import context_of, signed
 from grn.methods.probes.side_information import COLUMNS, side_information
 from grn.methods.record import METHODS, Method
@@ -55,14 +56,20 @@ def fit(inputs: Inputs, *, translator: str = "universal", context: str | None = 
         effect = cube.mean(axis=-1)  # (n_vars, S)
         probability = chosen.probability({**responses(cube, pairs.grid), **side})
         parts.append((group, signed(probability, effect) | {"score": effect}))
-    params = {"translator": translator, "translator_sha256": chosen.sha256, "context": context, "seen": chosen.seen}
+    params = {
+        "translator": translator,
+        "translator_sha256": chosen.sha256,
+        "context": context,
+        "background": pairs.background,
+        "seen": chosen.seen,
+    }
     return to_network(inputs.names, pairs.sources, parts, params=params, signed=True)
 
 
 def trajectory(inputs: Inputs, *, context: str) -> features.PairFeatures:
-    """The gradient trajectory in the background that fits the context."""
-    background = "unknown" if context == "virtual" and "unknown" in inputs.task.model.capabilities else "fixed"
-    return features.gradient_trajectory(inputs, background=background, context=context)
+    """The gradient trajectory in the background that is recommended for the model and fits the context."""
+    reading = pair_reading(inputs.task.model, "recommended", context=context, translated=True)
+    return features.gradient_trajectory(inputs, background=reading.background, context=context)
 
 
 def responses(cube: np.ndarray, grid: np.ndarray) -> dict[str, np.ndarray]:

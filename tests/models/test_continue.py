@@ -1,5 +1,6 @@
 import hashlib
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from grn._core.errors import (
 from grn.models import load, pretrain
 from grn.models._continue import OWN, with_sets
 from grn.models._memory_fit import CELLS, spread, states_of
-from grn.models._training_cells import cell_sets
+from grn.models._training_cells import cell_sets, hold_out
 
 GIVEN = {"min_genes": 20, "progress": False}
 VOCABULARY = {f"G{i:02d}": i for i in range(60)}
@@ -225,6 +226,19 @@ def test_data_that_do_not_fit_are_refused(tiny, adata, tmp_path):
 def test_two_cells_are_enough(tiny, adata, tmp_path):
     model = pretrain({"pair": adata[:2].copy()}, path=tmp_path / "m", model=tiny, **GIVEN)
     assert all(torch.isfinite(value).all() for value in weights(model).values())
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_holding_out_leaves_cells_to_learn_from(tiny, adata, n):
+    """Whatever is asked to be held out, and where the cells that would be left are copies of one."""
+    (cells,) = cell_sets({"few": adata[:n].copy()}, VOCABULARY, min_genes=5)
+    copies = replace(cells, X=cells.X[[0] + [1] * (n - 1)])
+    for each in (cells, copies):
+        for fraction in np.linspace(0, 0.999, 40):
+            train, held = hold_out(each, fraction)
+            assert len(train.names) + len(held.names) == n and len(train.names) >= 2
+            network = with_sets(tiny.network, [train], 1.0)
+            assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
 def test_only_memories_take_more_cells(tiny, adata, tmp_path):

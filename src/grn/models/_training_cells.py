@@ -156,15 +156,21 @@ def in_order(sets: Sequence[CellSet]) -> list[CellSet]:
 
 
 def hold_out(cells: CellSet, fraction: float) -> tuple[CellSet, CellSet]:
-    """Split off a fraction of the cells by the hash of their names; both parts keep the training part's moments."""
+    """Split off a fraction of the cells by the hash of their names; both parts keep the training part's moments.
+
+    Nothing is split off where fewer than two cells, or no gene that varies, would be left to learn from.
+    """
+    whole = cells, replace(cells, X=cells.X[:0], names=cells.names[:0])
     hashed = np.array(
         [int.from_bytes(hashlib.sha256(f"{cells.name}\x1f{n}".encode()).digest()[:4], "little") for n in cells.names]
     )
     held = hashed < fraction * 2**32
-    if held.all() or not held.any():
-        return cells, replace(cells, X=cells.X[:0], names=cells.names[:0])
+    if not held.any() or (~held).sum() < 2:
+        return whole
     mean, std = moments(cells.X[~held], "log")
     keep = std > 1e-6
+    if not keep.any():
+        return whole
     common = replace(cells, tokens=cells.tokens[keep], mean=mean[keep], std=std[keep], detection=cells.detection[keep])
     return (
         replace(common, X=cells.X[~held][:, keep], names=cells.names[~held]),

@@ -36,15 +36,10 @@ def hits(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     regulator, gene = human(table.columns[2:]), human(pd.Index(table["gene_short_name"]))
     values = table.iloc[:, 2:].to_numpy() > 0  # (promoters, R)
     regulators, genes = (np.unique(names[names != ""]) for names in (regulator, gene))
-    found = np.zeros((len(regulators), len(genes)), dtype=bool)
-    rows = [np.searchsorted(regulators, name) if name else -1 for name in regulator.tolist()]
-    for promoter, name in enumerate(gene.tolist()):
-        if name:
-            column = np.searchsorted(genes, name)
-            for hit in np.flatnonzero(values[promoter]).tolist():
-                if rows[hit] >= 0:
-                    found[rows[hit], column] = True
-    return regulators, genes, found
+    promoter, motif = np.nonzero(values & (regulator != "") & (gene != "")[:, None])
+    has = np.zeros((len(regulators), len(genes)), dtype=bool)
+    has[np.searchsorted(regulators, regulator[motif]), np.searchsorted(genes, gene[promoter])] = True
+    return regulators, genes, has
 
 
 def main() -> None:
@@ -54,8 +49,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("src/grn/models/weights"))
     parser.add_argument("--rank", type=int, default=RANK)
     args = parser.parse_args()
-    regulators, genes, found = hits(args.data / TABLE)
-    table = found.astype(np.float64)
+    regulators, genes, has = hits(args.data / TABLE)
+    table = has.astype(np.float64)
     table -= table.mean(axis=1, keepdims=True)
     table -= table.mean(axis=0, keepdims=True)
     left, size, right = spl.svds(table, k=args.rank, v0=np.ones(min(table.shape)), random_state=0)

@@ -1,9 +1,8 @@
 """Compile the small fact tables of ``grn.genes`` from public annotation files.
 
-Run ``python scripts/build_gene_tables.py --data FOLDER`` where ``FOLDER/priors`` holds the source files
-and ``FOLDER/expression`` matrices whose gene names tell which aliases are in use (default: the folder named
-by the environment variable ``GRN_DATA_DIR``). The result is deterministic:
-the same sources give the same bytes.
+Run ``python scripts/build_gene_tables.py --data FOLDER`` where ``FOLDER/priors`` holds the source files and
+``FOLDER/expression`` matrices whose gene names tell which aliases are in use (default: the folder named by the
+environment variable ``GRN_DATA_DIR``). The result is deterministic: the same sources give the same bytes.
 
 Sources: GENCODE v44 gene names; the gene dictionary of Geneformer and Ensembl 93 (ids and names that were
 current earlier); NCBI gene aliases as distributed with NicheNet; human-mouse orthologs of Ensembl BioMart;
@@ -48,18 +47,12 @@ TABLES = {
 }
 # one domain under two spellings
 SAME_DOMAIN = {
-    "C/EBP-related": "C/EBP-related factors",
+    **{name: f"{name} factors" for name in ("C/EBP-related", "SMAD", "STAT")},
+    **{name: f"{name}-related factors" for name in ("E2F", "Ets", "Grainyhead", "RFX", "Runt")},
     "DM": "DMRT factors",
-    "E2F": "E2F-related factors",
-    "Ets": "Ets-related factors",
     "Forkhead": "Forkhead box (FOX) factors",
     "GATA": "GATA-type zinc fingers",
-    "Grainyhead": "Grainyhead-related factors",
     "Myb/SANT": "Myb/SANT domain factors",
-    "RFX": "RFX-related factors",
-    "Runt": "Runt-related factors",
-    "SMAD": "SMAD factors",
-    "STAT": "STAT factors",
     "Sox": "SOX-related factors",
     "Three-zinc finger Kr\u00fcppel-related factors": "Three-zinc finger Kruppel-related factors",
 }
@@ -308,6 +301,12 @@ def same_names(
     return pd.DataFrame(rows, columns=list(pairs.columns)), renamed
 
 
+def approved(name: str, genes: dict[str, str], aliases: dict[str, set[str]]) -> str:
+    """Today's symbol of a name; empty where there is none, or more than one."""
+    symbols = {name} if name in genes else aliases.get(name, set())
+    return next(iter(symbols)) if len(symbols) == 1 else ""
+
+
 def regulators(folder: Path, known: dict[str, tuple[dict[str, str], dict[str, set[str]]]]) -> pd.DataFrame:
     """Regulator lists under today's symbols; a name that no longer resolves is kept as listed."""
     sources: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -318,11 +317,10 @@ def regulators(folder: Path, known: dict[str, tuple[dict[str, str], dict[str, se
     ):
         genes, aliases = known[organism]
         for name in lines(folder, file):
-            symbols = {name} if name in genes else aliases.get(name, set())
-            if len(symbols) != 1:
+            symbol = approved(name, genes, aliases)
+            if not symbol:
                 print(f"regulator {name} ({source}) has no approved symbol; kept as listed")
-            symbol = next(iter(symbols)) if len(symbols) == 1 else name
-            sources[organism, symbol].add(source)
+            sources[organism, symbol or name].add(source)
     return pd.DataFrame([(*key, "|".join(sorted(value))) for key, value in sources.items()],
                         columns=["organism", "symbol", "sources"])  # fmt: skip
 
@@ -332,11 +330,9 @@ def domains(folder: Path, genes: dict[str, str], aliases: dict[str, set[str]]) -
     table = pd.read_csv(folder / "motif2tf_pando_human.tsv.gz", sep="\t", dtype=str, keep_default_na=False)
     named: dict[str, tuple[int, str]] = {}
     for name, origin, family in zip(table["tf"], table["origin"], table["family"], strict=True):
-        symbols = {name} if name in genes else aliases.get(name, set())
-        domain = re.split("::|,", family)[0]
-        if len(symbols) == 1 and domain not in ("", "-", "Unknown"):
+        symbol, domain = approved(name, genes, aliases), re.split("::|,", family)[0]
+        if symbol and domain not in ("", "-", "Unknown"):
             claim = DOMAIN_SOURCES.index(origin), SAME_DOMAIN.get(domain, domain)
-            symbol = next(iter(symbols))
             named[symbol] = min(named.get(symbol, claim), claim)
     return pd.DataFrame([(symbol, domain) for symbol, (_, domain) in named.items()], columns=["symbol", "domain"])
 

@@ -32,8 +32,8 @@ SEEN = {
 }
 
 
-def columns(reference: grn.bench.Reference) -> dict[str, np.ndarray]:
-    """What the translators read of all pairs: (genes, regulators) by name."""
+def columns(reference: grn.bench.Reference) -> tuple[dict[str, np.ndarray], str]:
+    """What the translators read of all pairs, (genes, regulators) by name, and the background of the responses."""
     genes = reference.genes
     adata = ad.AnnData(np.zeros((0, len(genes)), dtype=np.float32), var=pd.DataFrame(index=genes))
     adata.var["is_regulator"] = np.isin(genes, reference.regulators)
@@ -47,7 +47,7 @@ def columns(reference: grn.bench.Reference) -> dict[str, np.ndarray]:
     for name, values in table.items():
         full[name] = np.full((len(genes), len(reference.regulators)), np.nan)
         full[name][:, regulators] = np.where(np.isnan(cube[..., 0]), np.nan, values)
-    return full
+    return full, pairs.background
 
 
 def taken(table: dict[str, np.ndarray], drawn: Sample) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -66,7 +66,7 @@ def main() -> None:
     parts, labels, weights = [], [], []
     for network in NETWORKS:
         reference = grn.datasets.beeline("hESC", network=network, path=args.data)
-        table = columns(reference)
+        table, background = columns(reference)
         for seed in range(SEEDS):
             values, truth = taken(table, sample(reference, negatives="degree_matched", rng=seed))
             parts.append(values)
@@ -80,7 +80,7 @@ def main() -> None:
             np.concatenate(labels),
             weights=np.concatenate(weights),
             penalty=PENALTY,
-            background="unknown",
+            background=background,
             model=grn.models.load("mini"),
             seen=SEEN[name],
         )

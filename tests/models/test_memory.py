@@ -199,7 +199,7 @@ def test_the_order_asked_for_changes_nothing(_tiny, sources, targets):
     for a, b in zip(
         _tiny.respond_dual(expected, values, tangents), _tiny.respond_dual(found, values, tangents), strict=True
     ):
-        torch.testing.assert_close(a, b[:, back], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(a, b[:, back], rtol=1e-6, atol=1e-6)
 
 
 def test_a_cell_does_not_depend_on_its_batch(tiny):

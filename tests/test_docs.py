@@ -18,7 +18,7 @@ PAGES = [
     for path in sorted(folder.glob(pattern))
     if "_build" not in path.parts and "generated" not in path.parts
 ]
-BENCH = ("audit", "floors", "metrics", "negatives", "perturbation", "splits")
+BENCH = ("audit", "drivers", "floors", "metrics", "negatives", "perturbation", "splits")
 NAMESPACES = ("pp", "tl", "get", "pl", "models", "datasets", "genes", "bench", *(f"bench.{name}" for name in BENCH))
 
 

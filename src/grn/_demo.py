@@ -104,8 +104,8 @@ def _report(adata: AnnData, edges: pd.DataFrame, out: Path, seconds: float) -> s
         f"  regulators lost:   {_names(genes['lost_regulators'])}",
         f"Regulators {len(adata.uns['vvp']['sources'])}: {_names(adata.uns['vvp']['sources'], 12)}",
         "",
-        f"Strongest of {len(edges)} edges: sign (+ raises, - lowers), > where something tells the direction, "
-        "probability (a rank, not a frequency), effect",
+        f"Strongest of {len(edges)} edges: sign (+ raises, - lowers), > where at least the list of regulators "
+        "tells the direction, probability (a rank, not a frequency), effect",
     ]
     lines += [
         f"  {e.source:>9} {'+' if e.sign > 0 else '-'}{' ' if e.direction == 'none' else '>'} {e.target:<10} "

@@ -63,8 +63,9 @@ def infer_network(
     %(adata)s
     method
         Name of the method: ``"ugrn"`` (both probes, translated and averaged), ``"vvp"``,
-        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, a recipe of one family of published
-        models such as ``"scgpt_attention"``, or one registered later.
+        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, ``"universal"`` (responses with gene
+        families and promoter motifs), a recipe of one family of published models such as ``"scgpt_attention"``, one
+        that reads cells and no model such as ``"ridge"``, or one registered later.
     %(pairs)s
         Methods that regress on the cells alone read no model; they may have any gene as source or target.
     groupby
@@ -96,11 +97,11 @@ def infer_network(
     Notes
     -----
     ``probability`` was learned on a balanced sample of pairs and is overconfident on panels unlike it; it says
-    nothing of the density of real networks: read it as a rank. Without ``groupby``, ``ugrn``, ``vvp`` and
-    ``gradient_trajectory`` use virtual cells and describe what the model knows, not what is special about your cells.
-    With ``groupby`` they are read at the mean cell of each group; a model that is nearly linear, as ``mini`` is, gives
-    groups nearly the same network. ``pert`` weighs every regulator by its expression in the group. Cost: that of the
-    probes.
+    nothing of the density of real networks: read it as a rank. Without ``groupby``, ``ugrn``, ``vvp``,
+    ``gradient_trajectory`` and ``universal`` use virtual cells and describe what the model knows, not what is special
+    about your cells. With ``groupby`` they are read at the mean cell of each group, which a model that is linear cannot
+    tell from another. ``pert`` weighs every regulator by its expression in the group. Cost: that of the method, which
+    :func:`grn.tl.methods` tells.
 
     Examples
     --------

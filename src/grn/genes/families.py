@@ -20,7 +20,7 @@ _DIGIT = re.compile(r"\d.*$")
 
 
 def families(symbols: Iterable[str], *, kind: str = "stem") -> np.ndarray:
-    """Family of every gene, from its symbol.
+    """Family of every gene, from its symbol or its DNA-binding domain.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def neighbours():
 def celloracle():
     compiled()
     adata = cells()
-    grn.pp.smooth(adata, k=10, n_pcs=20)
+    grn.pp.smooth(adata, k=30, n_pcs=20)
     params = {"smooth": "grn_smooth", "n_bags": 2}
     grn.tl.infer_network(adata, method="celloracle", groupby="group", params=params, progress=False)
     assert len(grn.get.edges(adata))
@@ -95,7 +95,7 @@ def simulate():
     edges = pd.DataFrame(pairs, columns=["source", "target"]).assign(weight=random.normal(0, 0.1, len(pairs)))
     grn.Network(edges).write(adata)
     arguments = {"perturbation": {"gene_0": 0}, "coefficients": "weight", "layer_added": "change", "progress": False}
-    grn.tl.simulate(adata, basis="X_umap", n_neighbors=10, n_controls=2, **arguments)
+    grn.tl.simulate(adata, basis="X_umap", n_neighbors=30, n_controls=5, **arguments)
     assert sparse.issparse(adata.layers["change"])
 
 

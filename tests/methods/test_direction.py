@@ -206,12 +206,14 @@ def test_penalties_from_a_prior_tell_too(cells):
         assert told[c, x] == "role"
 
 
-def test_mini_tells_no_direction():
+@pytest.mark.parametrize("background", ["fixed", "unknown"])
+def test_mini_tells_no_direction(background):
     """A response of a memory is a covariance, nearly the same both ways."""
     blood = grn.datasets.pbmc68k()
     grn.pp.align_genes(blood)
     grn.pp.annotate_regulators(blood)
-    grn.tl.infer_network(blood, method="vvp", params={"translator": None}, progress=False)
+    params = {"translator": None, "background": background}
+    grn.tl.infer_network(blood, method="gradient_trajectory", params=params, progress=False)
     told = blood.uns["grn"]["edges"]["direction"].unique()
     assert set(told) == {"none", "role"}
     assert not grn.Network.from_anndata(blood).directed

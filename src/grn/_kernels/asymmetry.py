@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 # a pair has a direction if one way is at least so many times as strong as the other
 RATIO = 2.0
+# correlation of the two ways above which a model answers both alike, whatever its outliers
+ALIKE = 0.98
 # fewest genes among which noise can be told from a difference
 FEWEST = 20
 _ROUNDING = 1e-5
@@ -28,7 +30,7 @@ class Asymmetry:
     correlation
         Correlation of the centred responses with those of the other way.
     noise
-        Difference between the two ways that noise explains.
+        Difference between the two ways that noise explains; NaN where nothing is compared.
     pairs
         Number of unordered pairs with both responses.
     """
@@ -53,7 +55,7 @@ def asymmetry(response: np.ndarray) -> Asymmetry:
 
     the largest difference that Gaussian noise leaves among N pairs, a clear one, and one of a pair that responds at
     all: differences have heavy tails, and twice next to nothing is nothing. Where most pairs differ, the differences
-    count as noise and nothing is told.
+    count as noise and nothing is told; nor is it where the two ways correlate above .98.
 
     Parameters
     ----------
@@ -75,6 +77,8 @@ def asymmetry(response: np.ndarray) -> Asymmetry:
     there, back = centred[first, second], centred[second, first]
     share = float(((there - back) ** 2).sum() / 2 / (there**2 + back**2).sum())
     correlation = float(np.corrcoef(np.append(there, back), np.append(back, there))[0, 1])
+    if correlation > ALIKE:
+        return replace(nothing, share=share, correlation=correlation)
     level = _level(values)
     noise = 1.4826 * float(np.median(np.abs(level[first, second] - level[second, first])))
     typical = float(np.sqrt(np.nanmean(level**2)))

@@ -41,7 +41,7 @@ def demo(out: Path) -> str:
     model = grn.models.load("mini")
     grn.pp.align_genes(adata, model=model)
     grn.pp.annotate_regulators(adata)
-    grn.tl.probe(adata, model=model)
+    grn.tl.probe(adata, model=model, background="unknown")  # as the network reads it
     grn.tl.infer_network(adata, model=model)
     grn.tl.regulons(adata, top_per_source=EDGES_PER_REGULATOR, signed=False)
     _activity(adata)

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes; thin over :func:`grn.tl.infer_network` and :func:`grn.tl.confidence`."""
     add = parser.add_argument
     add("input", type=Path, help="cells: .h5ad, .zarr, 10x .h5 or folder, .loom; counts or log-normalised values")
-    add("--method", default="ugrn", help="method, see grn.tl.methods() (default: ugrn)")
+    add("--method", default="universal", help="method, see grn.tl.methods() (default: universal)")
     add("--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the method; may be repeated")
     add("--base-grn", type=Path, default=None, metavar="FILE", help="who may regulate whom: csv, tsv or parquet")
     add("--model", default="mini", help="foundation model: name or path (default: mini)")

@@ -12,7 +12,7 @@ from grn._core import checks
 from grn._core.cluster import check_client
 from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn.methods.inputs import Inputs, inputs_of
 from grn.methods.probes.protocols import pair_reading
 from grn.methods.probes.score import context_of
@@ -62,6 +62,8 @@ def infer(
     out = inputs.target(copy=copy)
     _write(out, key, result, _described(result, inputs, record))
     logger.info("%s: %d edges in uns[%r]", method, len(result.network), key)
+    if record.advice:
+        hint("%s: %s", method, record.advice)
     return out if copy else None
 
 

@@ -163,6 +163,9 @@ class Method:
         Whether the work is given to the workers of ``Task.client``.
     confidence
         Columns that say how sure an edge is, such as ``"pval"``.
+    advice
+        One line that is said, as a hint, whenever the method has run: what it used, what it is worth, and which method
+        answers another question better.
     system, year, inputs, cost, licence, page
         For the table of methods: name and year of the original, what it reads and what that costs, in words, the
         licence of the original program, and the page of the documentation.
@@ -188,6 +191,7 @@ class Method:
     family: str = ""
     uses_client: bool = False
     confidence: str = ""
+    advice: str = ""
     system: str = ""
     year: int = 0
     inputs: str = ""

@@ -22,8 +22,8 @@ _SNIPPETS = {
     "network": """
         ``uns[key_added]["edges"]``
             DataFrame ``source, target, weight`` and, where the method gives them, ``sign`` (+1, -1, NaN when
-            unknown), ``probability``, ``score`` (the raw effect behind them; for ``ugrn`` the mean gradient: change
-            of the target per unit of the source on the model's value scale), ``direction`` (what tells that the
+            unknown), ``probability``, ``score`` (the raw effect behind them; for ``universal`` and ``ugrn`` the mean
+            gradient: change of the target per unit of the source on the model's value scale), ``direction`` (what tells that the
             source regulates the target and not the other way: ``"motif"``, ``"prior"``, ``"response"``; ``"role"`` if
             only that the target is no regulator, ``"none"`` if nothing does), ``group``; sorted by group, then by
             falling absolute weight. Every pair of a source and another gene known to the model is listed.
@@ -38,7 +38,7 @@ _SNIPPETS = {
 def infer_network(
     adata: AnnData,
     *,
-    method: str = "ugrn",
+    method: str = "universal",
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -62,10 +62,11 @@ def infer_network(
     ----------
     %(adata)s
     method
-        Name of the method: ``"ugrn"`` (both probes, translated and averaged), ``"vvp"``,
-        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, ``"universal"`` (responses with gene
-        families and promoter motifs), a recipe of one family of published models such as ``"scgpt_attention"``, one
-        that reads cells and no model such as ``"ridge"``, or one registered later.
+        Name of the method: ``"universal"`` (responses of the model with gene families and promoter motifs, a
+        probability), ``"ugrn"`` (both probes as in the paper, translated and averaged), ``"vvp"``,
+        ``"gradient_trajectory"``, ``"pert"``, ``"attention"``, ``"embedding"``, a recipe of one family of published
+        models such as ``"scgpt_attention"``, one that reads cells and no model such as ``"ridge"``, or one registered
+        later.
     %(pairs)s
         Methods that regress on the cells alone read no model; they may have any gene as source or target.
     groupby

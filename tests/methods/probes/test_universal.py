@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import logit
 
 import grn
 from grn.errors import CapabilityError, ParameterError
@@ -10,6 +11,7 @@ from grn.genes.families import families
 from grn.methods.probes.side_information import COLUMNS, side_information
 from grn.methods.probes.universal import responses
 from grn.models import promoter_motifs
+from grn.models.pair_translator import embedded
 
 GENES = ["GATA1", "GATA2", "SPI1", "TAL1", "KLF1", "HBB", "CD14", "LYZ", "MPO", "CSF1R", "ALAS2", "EPOR"]
 
@@ -57,9 +59,37 @@ def test_edges_are_probabilities_with_the_sign_of_the_response(blood):
     assert ((table["probability"] > 0) & (table["probability"] < 1)).all()
     np.testing.assert_allclose(table["weight"].abs(), table["probability"])
     assert (np.sign(table["weight"]) == np.sign(table["score"])).all()
-    assert table.loc[("GATA1", "GATA2"), "probability"] == table.loc["GATA1"]["probability"].max()
+    assert table.loc[("GATA1", "ALAS2"), "probability"] > table.loc[("GATA1", "LYZ"), "probability"]
     params = blood.uns["grn"]["params"]
     assert (params["translator"], params["background"]) == ("universal", "unknown")
+
+
+def test_relatives_count_only_where_asked(blood):
+    neutral, counted = edges(blood), edges(blood, relatives="counted")
+    assert blood.uns["grn"]["params"]["relatives"] == "counted"
+    sources, targets = (neutral.index.get_level_values(side).astype(str) for side in ("source", "target"))
+    stems = families(sources, kind="stem") == families(targets, kind="stem")
+    prefixes = families(sources, kind="prefix") == families(targets, kind="prefix")
+    assert stems.sum() == prefixes.sum() == 2, "GATA1 and GATA2, both ways"
+    np.testing.assert_array_equal(neutral["probability"][~stems], counted["probability"][~stems])
+    translator = embedded(grn.models.load("mini"), "universal")
+    weight = dict(zip(translator.columns, np.divide(translator.coefficients, translator.spread), strict=True))
+    gain = logit(counted["probability"][stems]) - logit(neutral["probability"][stems])
+    np.testing.assert_allclose(gain, weight["same stem"] + weight["same prefix"], rtol=1e-4)
+
+
+def test_one_line_says_what_was_read_and_what_it_is_worth(blood, caplog):
+    with caplog.at_level("INFO", logger="grn"):
+        edges(blood)
+    advice = [record.getMessage() for record in caplog.records if "AUPRC" in record.getMessage()]
+    assert len(advice) == 1 and "\n" not in advice[0]
+    for word in ("universal: zero-shot", "chance .50", "prior_ridge", "rank_drivers", "collectri"):
+        assert word in advice[0]
+
+
+def test_it_is_the_default(blood):
+    grn.tl.infer_network(blood, progress=False)
+    assert blood.uns["grn"]["params"]["method"] == "universal"
 
 
 def test_order_and_batches_do_not_matter(blood):
@@ -91,7 +121,7 @@ def test_groups_are_read_at_their_mean_cells(blood):
     assert not np.allclose(first, second.reindex(first.index))
 
 
-@pytest.mark.parametrize("params", [{"translator": "string"}, {"translator": None}, {"context": "median"}])
+@pytest.mark.parametrize("params", [{"translator": "string"}, {"translator": None}, {"relatives": "left out"}, {"context": "median"}])
 def test_bad_parameters(blood, params):
     with pytest.raises(ParameterError, match=next(iter(params))):
         edges(blood, **params)

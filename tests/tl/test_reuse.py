@@ -29,9 +29,10 @@ def check(translators, snapshot):
         for key in ("vvp", "gradient_trajectory"):
             bare.varm.pop(key, None)
             bare.uns.pop(key, None)
-        grn.tl.infer_network(bare, model=model, params=own, **arguments)
+        arguments = {"method": "ugrn", "model": model, "params": own, **arguments}
+        grn.tl.infer_network(bare, **arguments)
         before = model.calls
-        grn.tl.infer_network(adata, model=model, params=own, **arguments)
+        grn.tl.infer_network(adata, **arguments)
         fresh, found = grn.Network.from_anndata(bare), grn.Network.from_anndata(adata)
         assert list(fresh.edges.columns) == list(found.edges.columns) and len(fresh) == len(found)
         index = ["source", "target", *(["group"] if "group" in fresh.edges else [])]

@@ -86,7 +86,8 @@ def _features_before(adata: AnnData, record: Method, inputs: Inputs, arguments: 
         return {}
     context = context_of(inputs.task, arguments.get("context"))
     asked = {"context": context, "background": arguments.get("background"), "translated": True}
-    reading = pair_reading(inputs.task.model, arguments.get("protocol", "paper"), **asked)
+    # a method without protocols reads what is recommended for the model
+    reading = pair_reading(inputs.task.model, arguments.get("protocol", "recommended"), **asked)
     features = stored_features(adata, inputs, context, reading.background)
     if features is None:
         return {}

@@ -83,8 +83,18 @@ def test_one_line_says_what_was_read_and_what_it_is_worth(blood, caplog):
         edges(blood)
     advice = [record.getMessage() for record in caplog.records if "AUPRC" in record.getMessage()]
     assert len(advice) == 1 and "\n" not in advice[0]
-    for word in ("universal: zero-shot", "chance .50", "prior_ridge", "rank_drivers", "collectri"):
+    for word in ("universal: zero-shot", "not from your cells", "chance .50", "prior_ridge", "rank_drivers", "collectri"):
         assert word in advice[0]
+
+
+@pytest.mark.parametrize("background", ["unknown", "fixed"])
+def test_features_on_the_object_are_used_if_they_were_read_the_same_way(blood, caplog, background):
+    fresh = edges(blood.copy())
+    grn.tl.probe(blood, background=background, progress=False)
+    with caplog.at_level("INFO", logger="grn"):
+        again = edges(blood)
+    assert ("stored before" in caplog.text) == (background == "unknown")
+    np.testing.assert_allclose(again["weight"], fresh["weight"], rtol=1e-4, atol=1e-6)
 
 
 def test_it_is_the_default(blood):

@@ -28,10 +28,10 @@ RESPONSE = "response at "
 SAME_FAMILY = ("same stem", "same prefix")
 RELATIVES = ("neutral", "counted")
 ADVICE = (
-    "zero-shot, from the responses of mini, gene families and promoter motifs; your cells tell only which genes there "
-    "are, or where the model is read. AUPRC on pairs of different families, genes never seen: .71 (STRING), .64 "
-    "(ChIP-seq), chance .50. Start elsewhere for what is special about your cells (method='prior_ridge'), for the drivers "
-    "of a contrast (grn.tl.rank_drivers) and for what is known already (grn.datasets.collectri)."
+    "zero-shot from the names of genes (responses of mini, families, promoter motifs), not from your cells; AUPRC on "
+    "unseen genes, pairs of different families: .71 (STRING), .64 (ChIP-seq), chance .50. For what is special about your "
+    "cells start with method='prior_ridge', for the drivers of a contrast with grn.tl.rank_drivers, for known edges with "
+    "grn.datasets.collectri()."
 )
 
 
@@ -43,7 +43,12 @@ def verify(*, translator: str, relatives: str, context: str | None) -> None:
 
 
 def fit(
-    inputs: Inputs, *, translator: str = "universal", relatives: str = "neutral", context: str | None = None
+    inputs: Inputs,
+    *,
+    translator: str = "universal",
+    relatives: str = "neutral",
+    context: str | None = None,
+    stored: dict[str, features.PairFeatures] | None = None,
 ) -> Network:
     """Infer a network.
 
@@ -60,10 +65,12 @@ def fit(
     context
         ``"virtual"``: one gene is shown at a time and all others are unknown; ``"mean"``: the mean real cell; or
         ``None``: the mean cell when groups are asked for, else virtual.
+    stored
+        Features computed before, used instead of probing again.
     """
     chosen = embedded(inputs.task.model, translator)
     context = context_of(inputs.task, context)
-    pairs = trajectory(inputs, context=context)
+    pairs = trajectory(inputs, context=context) if stored is None else stored["gradient_trajectory"]
     side = side_columns(pairs.genes, pairs.sources) if set(chosen.columns) & set(COLUMNS) else {}
     if relatives == "neutral":
         side = {name: np.zeros_like(side[name]) if name in SAME_FAMILY else side[name] for name in side}

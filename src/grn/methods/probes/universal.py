@@ -29,9 +29,9 @@ SAME_FAMILY = ("same stem", "same prefix")
 RELATIVES = ("neutral", "counted")
 ADVICE = (
     "zero-shot from the names of genes (responses of mini, families, promoter motifs), not from your cells; AUPRC on "
-    "unseen genes, pairs of different families: .71 (STRING), .64 (ChIP-seq), chance .50. For what is special about your "
-    "cells start with method='prior_ridge', for the drivers of a contrast with grn.tl.rank_drivers, for known edges with "
-    "grn.datasets.collectri()."
+    "unseen genes, pairs of different families: .71 (STRING), .64 (ChIP-seq), chance .50. For what is special about "
+    "your cells start with method='prior_ridge', for the drivers of a contrast with grn.tl.rank_drivers, for known edges "
+    "with grn.datasets.collectri()."
 )
 
 
@@ -60,8 +60,8 @@ def fit(
         ``"cells"``: the response alone. ``"universal"``: families and promoter motifs beside it.
     relatives
         ``"neutral"``: two genes of one family are taken as if they were of two, which is what ranks other edges first;
-        ``"counted"``: that they are relatives counts as much as it did in the labels of the translator, where paralogues
-        are linked far more often than others.
+        ``"counted"``: that they are relatives counts as much as it did in the labels of the translator, where
+        paralogues are linked far more often than others.
     context
         ``"virtual"``: one gene is shown at a time and all others are unknown; ``"mean"``: the mean real cell; or
         ``None``: the mean cell when groups are asked for, else virtual.

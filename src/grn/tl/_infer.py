@@ -26,7 +26,8 @@ _SNIPPETS = {
             gradient: change of the target per unit of the source on the model's value scale), ``direction`` (what
             tells that the source regulates the target and not the other way: ``"motif"``, ``"prior"``,
             ``"response"``; ``"role"`` if only that the target is no regulator, ``"none"`` if nothing does),
-            ``group``; sorted by group, then by falling absolute weight. Every pair of a source and another gene known to the model is listed.
+            ``group``; sorted by group, then by falling absolute weight. Every pair of a source and another gene known
+            to the model is listed.
         ``uns[key_added]["params"]``, ``["schema"]``
             Every argument, the model's name and sha256, the package version, the genes lost; the layout.
         """,

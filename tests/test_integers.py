@@ -22,6 +22,7 @@ LINKS = pd.DataFrame(
     [("GATA1", "HBB"), ("GATA1", "KLF1"), ("SPI1", "CD14"), ("SPI1", "LYZ"), ("TAL1", "MPO")],
     columns=["source", "target"],
 )
+SCORED = LINKS.assign(label=[0, 1, 0, 1, 1], score=[0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 def reference(dataset: str = "a") -> grn.bench.Reference:
@@ -105,6 +106,8 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     },
     "bench.perturbation.deviations": lambda: {"top": 1},
     "bench.perturbation.effects": lambda: {"perturbation": "perturbation", "control": "control"},
+    "bench.reliability": lambda: {"pairs": SCORED},
+    "pl.reliability": lambda: {"pairs": SCORED},
     "pl.degree_bias": lambda: {
         "scores": grn.bench.score_edges(
             LINKS, reference=reference(), seeds=1, n_boot=1, pairs=True, negatives=["uniform"]

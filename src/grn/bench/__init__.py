@@ -7,6 +7,7 @@ from grn.bench._family_finding import family_links
 from grn.bench._labels_only import label_floors, leakage
 from grn.bench._leaderboard import leaderboard, markdown, overview
 from grn.bench._method_scorer import scorer
+from grn.bench._reliability import reliability
 from grn.bench._run import run
 from grn.bench._scored_pairs import scored_pairs
 from grn.bench._verdict import verdict
@@ -28,6 +29,7 @@ __all__ = [
     "negatives",
     "overview",
     "perturbation",
+    "reliability",
     "run",
     "score_edges",
     "scored_pairs",

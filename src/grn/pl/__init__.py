@@ -14,6 +14,7 @@ from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
 from grn.pl._network import network
 from grn.pl._regulon import regulon
+from grn.pl._reliability import reliability
 from grn.pl._response import response
 from grn.pl._simulate import simulate
 
@@ -26,6 +27,7 @@ __all__ = [
     "heatmap",
     "network",
     "regulon",
+    "reliability",
     "response",
     "simulate",
 ]

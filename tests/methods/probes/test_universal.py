@@ -1,5 +1,6 @@
 """The method ``universal``: columns, their translator, and what it does not depend on."""
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,3 +145,20 @@ def test_other_models_have_no_such_translator(blood):
     model = grn.models.untrained("scgpt", genes=GENES)
     with pytest.raises(CapabilityError, match="is shipped for"):
         grn.tl.infer_network(blood, method="universal", model=model, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("translator", ["universal", "cells"])
+def test_no_ties_among_the_most_probable_edges_of_a_panel(translator):
+    """100 regulators x 2 000 genes: the first thousand edges have a thousand probabilities, in single precision too."""
+    known, able = grn.models.load("mini").genes, grn.genes.regulators("human")
+    sources = [gene for gene in known if gene in able][:100]
+    names = [*sources, *[gene for gene in known if gene not in able][:1900]]
+    adata = ad.AnnData(np.zeros((0, 2000), dtype=np.float32), var=pd.DataFrame(index=names))
+    adata.uns["organism"] = "human"
+    table = grn.tl.infer_network(
+        adata, method="universal", sources=sources, params={"translator": translator}, progress=False, copy=True
+    ).uns["grn"]["edges"]
+    top = np.sort(table["probability"].to_numpy())[::-1][:1000]
+    assert len(np.unique(top.astype(np.float32))) == 1000
+    assert top[0] < 1

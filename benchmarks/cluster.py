@@ -1,6 +1,7 @@
 """Scaling over dask workers on one machine: both probes on ``mini``, one thread per worker, against no cluster.
 
 python benchmarks/cluster.py [--workers 1 2] [--sources 128] [--genes 300] [--repeats 3]
+python benchmarks/cluster.py --sent  # only what a worker is sent: seconds, no cluster
 
 Runs are interleaved. The ratio of processor time says how much more work a cluster makes of the same probe, whatever
 else the machine is doing; the ratio of elapsed time needs as many free cores as there are workers. The last row divides
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import platform
 import statistics
 import time
@@ -88,6 +90,18 @@ def table(times: dict[str, list[tuple[float, float]]], first: str) -> str:
     return "\n".join(lines)
 
 
+def sent() -> str:
+    """Megabytes of the models that a worker is sent, as they are pickled."""
+    size = {"layers": 12, "width": 512, "heads": 8, "feedforward": 512}
+    large = grn.models.untrained("scgpt", genes=[f"GENE{i}" for i in range(20_000)], **size)
+    models = {"`mini`": grn.models.load("mini"), "size of scGPT, 20,000 genes": large}
+    rows = [
+        f"| {name} | {len(pickle.dumps(model, pickle.HIGHEST_PROTOCOL)) / 1e6:.0f} MB |"
+        for name, model in models.items()
+    ]
+    return "\n".join(["| model | sent to a worker |", "|---|---|", *rows])
+
+
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -96,7 +110,11 @@ def main() -> None:
     parser.add_argument("--genes", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cluster.md")
+    parser.add_argument("--sent", action="store_true", help="only print what a worker is sent")
     args = parser.parse_args()
+    if args.sent:
+        print(sent())
+        return
     torch.set_num_threads(1)
     model = grn.models.load("mini")
     regulators, names = genes_of(model, args.sources, args.genes)
@@ -128,7 +146,7 @@ def main() -> None:
         f"`grn.tl.probe` of `mini`, {len(regulators)} regulators x {len(names)} genes x "
         f"{len(model.value_scale.gradient_grid)} points; medians of {args.repeats} interleaved runs; one thread per "
         f"worker; {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}.\n\n"
-        f"{table(times, list(found)[1])}\n"
+        f"{table(times, list(found)[1])}\n\n{sent()}\n"
     )
     print(text)
     args.out.parent.mkdir(parents=True, exist_ok=True)

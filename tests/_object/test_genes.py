@@ -46,11 +46,11 @@ def joined(form=sparse.csr_matrix, column="feature_types"):
 
 @pytest.mark.parametrize("column", ["feature_types", "modality"])
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
-@pytest.mark.parametrize("method", ["correlation", "ridge", "genie3"])
-def test_networks_are_those_of_the_genes(method, form, column):
+@pytest.mark.parametrize(("method", "params"), [("correlation", {}), ("ridge", {}), ("genie3", {"n_trees": 10})])
+def test_networks_are_those_of_the_genes(method, params, form, column):
     found, wanted = joined(form, column), genes_only()
     for adata in (found, wanted):
-        grn.tl.infer_network(adata, method=method)
+        grn.tl.infer_network(adata, method=method, params=params)
     pair = ["source", "target"]
     tables = [grn.get.edges(adata).set_index(pair)["weight"].sort_index() for adata in (found, wanted)]
     assert set(tables[0].index.get_level_values("target")) <= set(GENES)
@@ -124,7 +124,7 @@ def test_missing_names_of_cells_are_refused_where_cells_are_drawn(name):
     adata = genes_only()
     adata.obs.index = pd.Index([name, *adata.obs_names[1:]], dtype=object)
     with pytest.raises(CellNameError, match="are missing"):
-        grn.tl.infer_network(adata, method="genie3")
+        grn.tl.infer_network(adata, method="genie3", params={"n_trees": 1})
 
 
 def test_the_report_is_on_the_genes():

@@ -154,27 +154,31 @@ def _grid(values: np.ndarray) -> float:
 
 def _fit(rows: list[Row], undo: Callable[[np.ndarray], np.ndarray]) -> float:
     """Share of the values of a cell that are small multiples of its smallest, half or a third of it; the median."""
-    ratios = [undo(row) / undo(row.min()) for row in rows]
-    shares = [share for share in map(_best, ratios) if share is not None]
+    ratios = np.concatenate([undo(row) / undo(row.min()) for row in rows]) if rows else np.zeros(0)
+    shares = _best(ratios, np.repeat(np.arange(len(rows)), [len(row) for row in rows]), len(rows))
+    shares = shares[~np.isnan(shares)]
     if len(shares) >= 3:
         return float(np.median(shares))
     # cells with few genes tell together
-    share = _share(np.concatenate(ratios), _FEW) if ratios else None
-    return 0.0 if share is None else share
+    share = _shares(ratios, np.zeros(len(ratios), dtype=np.int64), 1, _FEW)[0]
+    return 0.0 if np.isnan(share) else float(share)
 
 
-def _best(ratio: np.ndarray) -> float | None:
-    whole, *parts = (_share(ratio * n, 5, above=1.25 * n) for n in (1, 2, 3))
-    shares = [share - 0.1 for share in parts if share is not None]  # which fit more easily
-    best = max(shares, default=-1.0)
-    if whole is None or (best > whole):
-        return best + 0.1 if shares else None
-    return whole
+def _best(ratios: np.ndarray, cells: np.ndarray, n_cells: int) -> np.ndarray:
+    """The best share of every cell (n_cells,), NaN where there is none; ``cells`` tells whose a ratio is."""
+    whole, *parts = (_shares(ratios * n, cells, n_cells, 5, above=1.25 * n) for n in (1, 2, 3))
+    # halves and thirds fit more easily
+    best = np.fmax(*(part - 0.1 for part in parts))
+    better: np.ndarray = np.where(np.isnan(whole) | (best > whole), best + 0.1, whole)
+    return better
 
 
-def _share(ratio: np.ndarray, few: int, *, above: float = 1.25) -> float | None:
-    near = ratio[(ratio > above) & (ratio < 10.5)]
-    return float((np.abs(near - np.rint(near)) < _TOLERANCE).mean()) if len(near) >= few else None
+def _shares(ratios: np.ndarray, cells: np.ndarray, n_cells: int, few: int, *, above: float = 1.25) -> np.ndarray:
+    """Share of the ratios of every cell that are near whole numbers (n_cells,); NaN where there are few."""
+    seen = (ratios > above) & (ratios < 10.5)
+    near = seen & (np.abs(ratios - np.rint(ratios)) < _TOLERANCE)
+    sizes, hits = (np.bincount(cells[mask], minlength=n_cells) for mask in (seen, near))
+    return np.divide(hits, sizes, out=np.full(n_cells, np.nan), where=sizes >= few)
 
 
 def _by_shape(values: np.ndarray, high: float) -> Decision:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,21 @@ def own_names(names: Iterable[str], lost: np.ndarray, kind: str, organism: str) 
     return [name if gone and organism == "human" else "" for name, gone in zip(names, lost, strict=True)]
 
 
+@lru_cache(maxsize=4)
+def _names_of_genes(vocabulary: tuple[str, ...], kind: str) -> Mapping[str, list[str]]:
+    """Names that a vocabulary has for a gene, however old."""
+    table = genes.resolve(vocabulary, organism="human")
+    # a name beside a better one of its gene is ambiguous, with that gene for candidate
+    current = np.where(table["symbol"] != "", table["symbol"], table["candidates"])
+    if kind == "ensembl":
+        ensembl = symbol_table("human")
+        current = [ensembl.get(symbol, "") for symbol in current]
+    names: dict[str, list[str]] = {}
+    for name, gene in zip(vocabulary, current, strict=True):
+        names.setdefault(gene, []).append(name)
+    return names
+
+
 def to_vocabulary(ids: np.ndarray, spellings: Iterable[str], vocabulary: Iterable[str], kind: str) -> np.ndarray:
     """Express ids by the names of a vocabulary, which may be older than the tables; ``spellings`` come last."""
     known = [str(name) for name in vocabulary]
@@ -110,7 +126,8 @@ def to_vocabulary(ids: np.ndarray, spellings: Iterable[str], vocabulary: Iterabl
     wanted = set(ids[ids != ""]) - direct
     older: dict[str, str] = {}
     if wanted:
-        unused = sorted(direct - set(ids))
+        names = _names_of_genes(tuple(known), kind)
+        unused = sorted({name for gene in wanted for name in names.get(gene, ())} - set(ids))
         for name, current in zip(unused, genes.resolve(unused, organism="human")[kind], strict=True):
             if current in wanted:
                 older[current] = name

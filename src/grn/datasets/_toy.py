@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,18 @@ def check_size(name: str, value: float) -> None:
 
 def names_of(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:
     """Pick genes with a usual symbol and a mouse ortholog, the same ones for every seed."""
+    known, other = _usual_names()
+    if n_regulators > len(_FIRST) + len(known) or n_targets > len(other):
+        raise ParameterError(
+            f"n_regulators={n_regulators}, n_targets={n_targets}: there are names for at most "
+            f"{len(_FIRST) + len(known)} regulators and {len(other)} targets."
+        )
+    return [*_FIRST, *known][:n_regulators], list(other[:n_targets])
+
+
+@cache
+def _usual_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Regulators beyond the first ones and other genes, each in a random order that is always the same."""
     usual = {
         pair.symbol
         for pairs in tables.orthologs().values()
@@ -116,13 +129,8 @@ def names_of(n_regulators: int, n_targets: int) -> tuple[list[str], list[str]]:
     listed = tables.regulator_sources("human")
     known = sorted(name for name in usual if name in listed and name not in _FIRST)
     other = sorted(usual - set(listed))
-    if n_regulators > len(_FIRST) + len(known) or n_targets > len(other):
-        raise ParameterError(
-            f"n_regulators={n_regulators}, n_targets={n_targets}: there are names for at most "
-            f"{len(_FIRST) + len(known)} regulators and {len(other)} targets."
-        )
-    more = [known[i] for i in sample_names(known, max(0, n_regulators - len(_FIRST)), 0)]
-    return [*_FIRST[:n_regulators], *more], [other[i] for i in sample_names(other, n_targets, 0)]
+    known, other = ([names[i] for i in sample_names(names, len(names), 0)] for names in (known, other))
+    return tuple(known), tuple(other)
 
 
 def planted(seed: int, target: str, regulators: list[str], *, signed: bool) -> pd.DataFrame:

@@ -20,6 +20,7 @@ Genes that are not shown are NaN among the values; they say nothing about the st
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -210,6 +211,14 @@ class Memory(Steady):
     def __repr__(self) -> str:
         c = self.network.config
         return f"Memory({self.name!r}, {len(self.genes)} genes, {c.n_states} states of {c.n_sets} data sets)"
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Memory:
+        """A copy with weights of its own; it shares the names, which nothing changes."""
+        memo |= {id(names): names for names in (self.genes, self.sets, self._vocabulary)}
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
 
     @property
     def source_genes(self) -> tuple[str, ...]:

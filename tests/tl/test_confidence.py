@@ -284,23 +284,23 @@ def independent(seed, *, n_cells=300, n_regulators=8, n_targets=50, depth=0.0):
     counts = random.poisson(depths[:, None] * rates)
     return ad.AnnData(
         np.log1p(counts / depths[:, None]).astype(np.float32),
-        obs=pd.DataFrame({"depth": depths}, index=[f"c{i}" for i in range(n_cells)]),
+        obs=pd.DataFrame({"depth": depths, "set": f"set {seed}"}, index=[f"c{seed}-{i}" for i in range(n_cells)]),
         var=pd.DataFrame({"is_regulator": np.arange(n_genes) < n_regulators}, index=[f"G{i}" for i in range(n_genes)]),
     )
 
 
 def false_shares(repeats, method, **arguments):
-    """Share of p-values below 0.05, share of runs with a discovery, and number of p-values."""
-    small, any_found, total = 0, 0, 0
-    strata = "depth" if arguments.get("depth") else None
-    for seed in range(repeats):
-        adata = independent(seed, **arguments)
-        grn.tl.infer_network(adata, method=method)
-        grn.tl.confidence(adata, n_subsamples=0, rng=seed, strata=strata)
-        edges = adata.uns["grn"]["edges"]
-        small, total = small + (edges["pval"] < 0.05).sum(), total + len(edges)
-        any_found += (edges["qval"] <= 0.05).any()
-    return small / total, any_found / repeats, total
+    """Share of p-values below 0.05, share of data sets with a discovery, and number of p-values.
+
+    The data sets are groups of one object: each has permutations, p-values and q-values of its own.
+    """
+    adata = ad.concat([independent(seed, **arguments) for seed in range(repeats)], merge="same")
+    grn.tl.infer_network(adata, method=method, groupby="set")
+    grn.tl.confidence(adata, n_subsamples=0, strata="depth" if arguments.get("depth") else None)
+    edges = adata.uns["grn"]["edges"]
+    assert edges["group"].nunique() == repeats
+    with_discovery = (edges["qval"] <= 0.05).groupby(edges["group"], observed=True).any()
+    return (edges["pval"] < 0.05).mean(), with_discovery.mean(), len(edges)
 
 
 @pytest.mark.parametrize("method", ["correlation", "ridge"])
@@ -315,6 +315,7 @@ def test_p_values_of_independent_genes(method):
 @pytest.mark.parametrize("method", ["correlation", "ridge"])
 def test_calibration_over_many_data_sets(method, depth):
     share, found, total = false_shares(60, method, depth=depth)
+    assert total > 60 * 8 * 55
     low, high = binom.interval(0.9999, total, 0.05)
     # p-values of one data set share null weights, so the interval is taken twice as wide
     assert 0.05 - 2 * (0.05 - low / total) <= share <= 0.05 + 2 * (high / total - 0.05)
@@ -324,19 +325,20 @@ def test_calibration_over_many_data_sets(method, depth):
 @pytest.mark.slow
 def test_regulators_that_vary_together_need_one_permutation():
     """A regression on regulators that are alike has wide null weights; single permutations do not show it."""
-    shares = {True: 0.0, False: 0.0}
+    parts = []
     for seed in range(10):
         random = np.random.default_rng(seed)
         common = random.normal(size=(400, 1))
-        values = np.hstack([common + 0.2 * random.normal(size=(400, 8)), random.normal(size=(400, 50))])
-        genes = pd.DataFrame({"is_regulator": np.arange(58) < 8}, index=[f"G{i}" for i in range(58)])
-        adata = ad.AnnData((values + 10).astype(np.float32), var=genes)
-        adata.obs_names = [f"c{i}" for i in range(400)]
-        targets = list(genes.index[8:])
-        grn.tl.infer_network(adata, method="ridge", targets=targets, params={"alpha": 1e-4})
-        for together in shares:
-            grn.tl.confidence(
-                adata, n_subsamples=0, together=together, params={"alpha": 1e-4}, standardise=False, rng=seed
-            )
-            shares[together] += (adata.uns["grn"]["edges"]["pval"] < 0.05).mean() / 10
-    assert abs(shares[True] - 0.05) < 0.01 and shares[False] > 0.3
+        parts.append(np.hstack([common + 0.2 * random.normal(size=(400, 8)), random.normal(size=(400, 50))]))
+    genes = pd.DataFrame({"is_regulator": np.arange(58) < 8}, index=[f"G{i}" for i in range(58)])
+    adata = ad.AnnData((np.concatenate(parts) + 10).astype(np.float32), var=genes)
+    adata.obs_names = [f"c{i}" for i in range(4000)]
+    adata.obs["set"] = np.repeat([f"set {seed}" for seed in range(10)], 400)
+    targets, params = list(genes.index[8:]), {"alpha": 1e-4}
+    grn.tl.infer_network(adata, method="ridge", targets=targets, groupby="set", params=params)
+    shares = {}
+    for together in (True, False):
+        grn.tl.confidence(adata, n_subsamples=0, together=together, params=params, standardise=False)
+        shares[together] = (adata.uns["grn"]["edges"]["pval"] < 0.05).mean()
+    assert len(adata.uns["grn"]["edges"]) == 10 * 8 * 50
+    assert abs(shares[True] - 0.05) < 0.01 and shares[False] > 0.3, shares

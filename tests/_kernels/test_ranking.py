@@ -80,27 +80,25 @@ def test_groups_are_a_loop_over_groups(n, seed):
     assert items.tolist() == [(g == k).sum() for k in np.unique(g)]
 
 
-@given(st.integers(1, 40), st.integers(0, 10**6), st.booleans())
+@given(st.integers(1, 40), st.integers(0, 10**6), st.integers(1, 12))
 @settings(max_examples=80, deadline=None)
-def test_repeat_is_repetition(n, seed, grouped):
+def test_a_draw_is_repetition(n, seed, values):
+    """Whole rankings of repeated items, with ties and without, and draws without any positive."""
     random = np.random.default_rng(seed)
-    y, s = random.integers(0, 2, n), random.integers(0, 6, n)
-    g = random.integers(0, 3, n) if grouped else np.zeros(n, dtype=int)
-    times = random.integers(0, 4, n)
-    times[random.integers(n)] = 1  # one item at least
-    ranked = ranking.rank(y, s, g)
-    order = np.lexsort((-s, g))
-    again = ranking.repeat(ranked, times[order])
-    y, s, g = (np.repeat(values, times) for values in (y, s, g))
-    np.testing.assert_allclose([figure(again) for figure in FIGURES], figures(y, s, g), atol=1e-12)
+    y, s = random.integers(0, 2, n), random.integers(0, values, n)
+    times = random.integers(0, 4, (5, n))
+    times[0] = 0
+    areas = ranking.resampled_precision(ranking.rank(y, s), times[:, np.argsort(-s, kind="stable")])
+    expected = [np.nan, *(figures(np.repeat(y, t), np.repeat(s, t))[0, 0] for t in times[1:] if t.any())]
+    np.testing.assert_allclose(areas[[True, *times[1:].any(axis=1)]], expected, rtol=1e-11)
 
 
-def test_copies_are_tied_though_the_items_were_not():
-    once = ranking.rank(np.array([1, 0]), np.array([2.0, 1.0]))
-    twice = ranking.repeat(once, np.array([1, 2]))
-    assert ranking.average_precision(twice)[0] == 1
-    behind = ranking.repeat(ranking.rank(np.array([1, 0]), np.array([1.0, 2.0])), np.array([1, 2]))
-    assert ranking.average_precision(behind)[0] == pytest.approx((1 / 2 + 2 / 3) / 2)
+def test_copies_are_tied_though_the_items_were_not(monkeypatch):
+    monkeypatch.setattr(ranking, "_AT_ONCE", 2)  # a draw at a time
+    times = np.array([[1, 2], [1, 1], [2, 0]])
+    assert ranking.resampled_precision(ranking.rank(np.array([1, 0]), np.array([2.0, 1.0])), times).tolist() == [1] * 3
+    behind = ranking.resampled_precision(ranking.rank(np.array([1, 0]), np.array([1.0, 2.0])), np.array([[1, 2], [1, 0]]))
+    assert behind == pytest.approx([(1 / 2 + 2 / 3) / 2, np.nan], nan_ok=True)
 
 
 @given(tied, st.integers(0, 10**6))

@@ -11,6 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 
+# entries of one block of draws
+_AT_ONCE = 2**16
+
+
 class Ranking(NamedTuple):
     """Sorted labels with what their tie blocks need; ``start`` and ``stop`` bound the block of every item.
 
@@ -53,31 +57,10 @@ def rank(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray | None = Non
         new_group = np.append(True, keys[1:] != keys[:-1])
         group = np.cumsum(new_group) - 1
     new_block = new_group | np.append(True, ordered[1:] != ordered[:-1])
-    return _ranking(labels[order].astype(np.float64), group, new_group, new_block)
-
-
-def _ranking(labels: np.ndarray, group: np.ndarray, new_group: np.ndarray, new_block: np.ndarray) -> Ranking:
     starts = np.flatnonzero(new_block)
     block = np.cumsum(new_block) - 1
     stops = np.append(starts[1:], len(labels))
-    return Ranking(labels, group, np.flatnonzero(new_group), starts[block], stops[block])
-
-
-def repeat(ranking: Ranking, times: np.ndarray) -> Ranking:
-    """The ranking in which item n occurs ``times[n]`` times; the copies are tied.
-
-    Parameters
-    ----------
-    ranking
-        A sorted ranking.
-    times
-        How often each sorted item occurs (N,), as in a bootstrap.
-    """
-    keep = np.repeat(np.arange(len(times)), times)
-    group, start = ranking.group[keep], ranking.start[keep]
-    new_group = np.append(True, group[1:] != group[:-1])
-    new_block = new_group | np.append(True, start[1:] != start[:-1])
-    return _ranking(ranking.labels[keep], np.cumsum(new_group) - 1, new_group, new_block)
+    return Ranking(labels[order].astype(np.float64), group, np.flatnonzero(new_group), starts[block], stops[block])
 
 
 def average_precision(ranking: Ranking) -> np.ndarray:
@@ -103,6 +86,45 @@ def average_precision(ranking: Ranking) -> np.ndarray:
     precision = positives / size * expected / (np.arange(len(size)) - first + 1)
     total = _per_group(ranking, ranking.labels)
     return _ratio(_per_group(ranking, precision), total)
+
+
+def resampled_precision(ranking: Ranking, times: np.ndarray) -> np.ndarray:
+    r"""Average precision of one group in which item n occurs ``times[b, n]`` times, for every draw b of a bootstrap.
+
+    Copies are tied. The sum over a tie block of the expectation of :func:`average_precision`, with r = (P - 1)/(G - 1),
+    is P / G (r G + (t + 1 - r (n + 1)) (H(n + G) - H(n))), where H are the harmonic numbers: no item is ever repeated.
+
+    Parameters
+    ----------
+    ranking
+        A sorted ranking of one group.
+    times
+        How often each sorted item occurs (B, N).
+
+    Returns
+    -------
+    ndarray
+        Average precision (B,); NaN where no positive was drawn.
+    """
+    starts = np.unique(ranking.start)  # (K,)
+    positive = ranking.labels > 0
+    bearing = np.logical_or.reduceat(positive, starts)
+    most = int(times.sum(axis=1).max(initial=0))
+    harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, most + 1)))
+    areas = np.full(len(times), np.nan)
+    step = max(1, _AT_ONCE // max(1, times.shape[1]))  # few draws at a time stay in the cache of the processor
+    for first in range(0, len(times), step):
+        drawn = times[first : first + step]  # (b, N)
+        size = np.add.reduceat(drawn, starts, axis=1)  # (b, K)
+        hits = np.add.reduceat(drawn * positive, starts, axis=1)
+        stop, seen = np.cumsum(size, axis=1)[:, bearing], np.cumsum(hits, axis=1)  # items, positives so far
+        total, size, hits = seen[:, -1], size[:, bearing], hits[:, bearing]
+        before, above = stop - size, seen[:, bearing] - hits
+        rise = (hits - 1) / np.maximum(size - 1, 1)
+        share = hits / np.maximum(size, 1)
+        block = share * (rise * size + (above + 1 - rise * (before + 1)) * (harmonic[stop] - harmonic[before]))
+        areas[first : first + step] = _ratio(block.sum(axis=1), total)
+    return areas
 
 
 def auroc(ranking: Ranking) -> np.ndarray:

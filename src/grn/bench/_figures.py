@@ -116,7 +116,7 @@ def _one(effects: NodeEffects, scores: np.ndarray, regulators: np.ndarray, times
         "auprc_residual": effects.auprc(scores),
     }
     place = np.searchsorted(regulators, sample.sources[order])
-    areas = np.array([_resampled(ranked, drawn[place]) for drawn in times])
+    areas = ranking.resampled_precision(ranked, times[:, place])
     mine = np.full(len(regulators), np.nan)
     mine[np.searchsorted(regulators, np.unique(sample.sources))] = within
     known = np.isfinite(mine)
@@ -124,12 +124,6 @@ def _one(effects: NodeEffects, scores: np.ndarray, regulators: np.ndarray, times
     totals = weights.sum(axis=1)
     means = np.divide(weights @ mine[known], totals, out=np.full(len(times), np.nan), where=totals > 0)
     return Figures(values, {"auprc": areas, "auprc_regulator": means})
-
-
-def _resampled(ranked: ranking.Ranking, times: np.ndarray) -> float:
-    if not times.any():
-        return float("nan")
-    return float(ranking.average_precision(ranking.repeat(ranked, times))[0])
 
 
 def _mean(values: np.ndarray) -> float:

@@ -21,11 +21,10 @@ from grn.bench.negatives import Sample, sample
 from grn.methods.inputs import inputs_of
 from grn.methods.probes.side_information import COLUMNS
 from grn.methods.probes.universal import responses, side_columns, trajectory
-from grn.models.pair_translator import fitted
+from grn.models.pair_translator import PENALTY, fitted
 
 NETWORKS = ("STRING", "Non-Specific")
 SEEDS = 3
-PENALTY = 1e-3
 SEEN = {
     "cells": "cells and profiles, gene names, hESC labels",
     "universal": "cells and profiles, gene names, promoter motifs, hESC labels",

@@ -30,7 +30,7 @@ def reference(dataset, *, network, size=500, path=None):
     )
 
 
-READINGS = [grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb")]
+READINGS = [grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb", "Attn (origin)")]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(_benchmark.bench, "run", lambda **given: quick(**{**given, **few}))
     pairs = partial(grn.bench.scored_pairs, method=READINGS[0])
     monkeypatch.setattr(_benchmark.bench, "scored_pairs", pairs)
-    monkeypatch.setattr(_benchmark, "_plan", lambda: [(("hESC", "STRING"), ["hHEP", "mESC"])])
+    monkeypatch.setattr(_benchmark, "_plan", lambda: [(("hESC", "Non-Specific"), ["hHEP", "mESC"])])
 
 
 def test_labels_alone(tiny, tmp_path, capsys):
@@ -77,6 +77,8 @@ def test_everything_is_written(tiny, tmp_path, capsys):
     assert "Best method" in (tmp_path / "verdict.md").read_text()
     assert "no perturbation suite" in capsys.readouterr().out
     before = (tmp_path / "results.md").read_text()
+    assert "at most 100 regulators per data set, 1 draws of" in before
+    assert before.endswith("## Left out\n\n- mini lacks the capability 'attention' (everywhere): Attn (origin).\n")
     assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
     assert (tmp_path / "results.md").read_text() == before
 

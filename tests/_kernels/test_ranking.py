@@ -95,9 +95,10 @@ def test_a_draw_is_repetition(n, seed, values):
 
 def test_copies_are_tied_though_the_items_were_not(monkeypatch):
     monkeypatch.setattr(ranking, "_AT_ONCE", 2)  # a draw at a time
-    times = np.array([[1, 2], [1, 1], [2, 0]])
-    assert ranking.resampled_precision(ranking.rank(np.array([1, 0]), np.array([2.0, 1.0])), times).tolist() == [1] * 3
-    behind = ranking.resampled_precision(ranking.rank(np.array([1, 0]), np.array([1.0, 2.0])), np.array([[1, 2], [1, 0]]))
+    labels, scores = np.array([1, 0]), np.array([2.0, 1.0])
+    ahead = ranking.resampled_precision(ranking.rank(labels, scores), np.array([[1, 2], [1, 1], [2, 0]]))
+    assert ahead.tolist() == [1, 1, 1]
+    behind = ranking.resampled_precision(ranking.rank(labels, -scores), np.array([[1, 2], [1, 0]]))
     assert behind == pytest.approx([(1 / 2 + 2 / 3) / 2, np.nan], nan_ok=True)
 
 

@@ -72,12 +72,18 @@ def test_what_a_model_cannot_do_is_left_out(runs):
         "n_boot": 5,
     }
     found = run(**arguments, model=Linear(genes, "value"))
-    assert set(found["method"]) == {"VVP (raw)", "VVP", *runs.FLOORS, *runs.ORACLES}
+    of_names = {f"universal (trained), {what}" for what in ("stem alone", "prefix alone", "motif alone")}
+    of_names |= {"universal (trained), without response"}
+    assert set(found["method"]) == {"VVP (raw)", "VVP", *of_names, *runs.FLOORS, *runs.ORACLES}
     found = run(**arguments, model=Linear(genes, "value", "gradient", "embedding"))
     methods = set(found.loc[~found["kind"].isin(["floor", "oracle"]), "method"])
     left_out = {"Pert (origin)", "Attn (origin)", "Pert", "Attn", "Ens, real mean cell"}
-    left_out |= {name for name in READINGS if name.endswith("shuffled weights")}
+    left_out |= {name for name in READINGS if name.endswith(("shuffled weights", "untrained SVD", "recommended)"))}
+    left_out |= {name for name in READINGS if name.startswith("universal")} - of_names
     assert methods == set(READINGS) - left_out
+    reasons = pd.DataFrame(found.attrs["left_out"]).set_index("method")["reason"]
+    assert reasons["Attn"].unique() == ["linear lacks the capability 'attention'"], "the table says so too"
+    assert set(reasons.index) == left_out and set(found.attrs["left_out"]["test"]) == {"one/N", "two/N"}
 
 
 def attentive(runs):
@@ -91,8 +97,8 @@ def test_cells_of_the_data_set_add_probes_and_floors(quick, runs, caplog):
     quick = partial(quick, model=attentive(runs))
     with caplog.at_level("WARNING", logger="grn"):
         assert not set(cells) & set(quick(methods=[*readings("VVP (raw)"), *entries])["method"])
-    assert f"two/N: left out are {', '.join(cells)}, as there are no cells" in caplog.text
-    assert "one/N: left out are Pert, Ens, real mean cell, as" in caplog.text, "nothing is trained for the others"
+    assert f"two/N: left out are {'; '.join(cells)}, as there are no cells" in caplog.text
+    assert "one/N: left out are Pert; Ens, real mean cell, as" in caplog.text, "nothing is trained for the others"
     both = quick(methods=entries, train=runs.with_cells(runs.ONE), test=[runs.with_cells(runs.TWO)])
     assert set(both["method"]) == {*cells, *runs.FLOORS, *runs.ORACLES, "|correlation|", "mean expression"}
     assert (both["note"] == "").all()
@@ -170,6 +176,15 @@ MOVING_MEAN = {"context": "mean", "background": "moving"}
         ({"methods": [Entry("ridge", "alpha")]}, "dict"),
         ({"methods": [Entry("ridge", variant="shuffled names")]}, "reads none"),
         ({"methods": [Entry("vvp", variant="shuffled")]}, "shuffled weights"),
+        ({"methods": [Entry("vvp", variant="untrained SVD")]}, "is for 'universal'"),
+        ({"methods": [Entry("universal", variant="untrained SVD")]}, "needs translator='train'"),
+        ({"methods": [Entry("universal", variant="shuffled weights")]}, "needs translator='train'"),
+        ({"methods": [Entry("universal", {"translator": "string"})]}, "translator='string'; use one of cells"),
+        ({"methods": [Entry("universal", {"columns": ["motif"]})]}, "columns= is for"),
+        ({"methods": [Entry("universal", {"translator": "train", "columns": ["motive"]})]}, "some of response"),
+        ({"methods": [Entry("universal", {"translator": "train", "columns": []})]}, "some of response"),
+        ({"methods": [Entry("universal", {"translator": "train", "context": "mean"})]}, "cannot be trained.*context="),
+        ({"methods": [Entry("universal", {"relatives": "absent"})]}, "relatives='absent'"),
         ({"methods": ["vvp", Entry("vvp")]}, "label"),
         ({"methods": [Entry("vvp", label="random")]}, "floor"),
         ({"protocols": "paper"}, "list"),

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-
 # entries of one block of draws
 _AT_ONCE = 2**16
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import GeneOverlapError
+from grn._core.errors import CapabilityError, GeneOverlapError
 from grn._core.rng import child, sample_names
 from grn.bench import floors
 from grn.bench._ablate import modules, shuffled_weights
 from grn.bench._backbone_features import READERS, BackboneFeatures, fingerprint
 from grn.bench._competitors import Competitor, shipped_translators
 from grn.bench._method_scorer import strengths
+from grn.bench._pair_columns import FEATURE, UNTRAINED, ColumnScore, PairColumns, fitted_on, untrained_response
 from grn.bench.negatives import Sample
 from grn.bench.splits import own_pairs
 from grn.datasets.reference import Reference
@@ -26,7 +27,9 @@ from grn.methods.inputs import environment
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import slope
 from grn.methods.probes.translator_fit import fit_on_pairs
+from grn.methods.probes.universal import responses
 from grn.models import FoundationModel
+from grn.models.pair_translator import PairTranslator, embedded
 from grn.models.translator import FitSettings, Translator, TranslatorConfig, double_centred
 
 
@@ -44,6 +47,8 @@ class BoardSetting:
         Most regulators per data set, drawn by name; all by default.
     stand_in
         Cells (log-normalised, human symbols) for data sets that come without expression.
+    decomposition
+        Co-expression of the corpus in its leading components, by its name among the floors; none without a corpus.
     epochs
         Most epochs of a translator.
     show
@@ -54,6 +59,7 @@ class BoardSetting:
     cache: Path
     max_regulators: int | None = None
     stand_in: AnnData | None = None
+    decomposition: Mapping[str, Callable[[Reference], np.ndarray]] = field(default_factory=dict)
     epochs: int = 200
     show: bool | None = None
 
@@ -128,6 +134,10 @@ class Board:
         features = self.features("")
         if entered.variant == "shuffled weights" and not modules(features.model):
             return f"{features.model.name} holds no torch module"
+        if isinstance(entered.reading, ColumnScore):
+            lacks = self._unknown_columns(entered.reading)
+            if lacks:
+                return lacks
         if entered.reading is None:
             if "embedding" in entered.record.features and "embedding" not in features.model.capabilities:
                 return f"{features.model.name} has no embeddings"
@@ -138,6 +148,18 @@ class Board:
             if reason:
                 return reason
         return ""
+
+    def _unknown_columns(self, score: ColumnScore) -> str:
+        """Why the columns of a score, or its translator, are not to be had here; an empty string if they are."""
+        if score.untrained and not self.setting.decomposition:
+            return "there is no corpus"
+        if score.trained:
+            return ""
+        try:
+            seen = embedded(self.setting.model, score.translator).seen
+        except CapabilityError as error:
+            return str(error).split(";")[0]
+        return "the shipped translator has learned its labels" if f"{self.reference.dataset} labels" in seen else ""
 
     def cube(self, feature: str, variant: str) -> np.ndarray:
         """Features (genes, regulators in use, K); NaN where the backbone knows nothing."""
@@ -220,6 +242,30 @@ class Board:
         parts = [translators[feature].logits(self.cube(feature, entered.variant)) for feature in entered.features]
         return self.grid(np.mean(parts, axis=0))
 
+    @cached_property
+    def columns(self) -> PairColumns:
+        """Columns of all pairs in use."""
+        rows, ids = np.searchsorted(self.reference.genes, self.regulators), self.features("").ids
+        return PairColumns(ids[rows], ids, self._response, self._renamed)
+
+    def _response(self, variant: str) -> dict[str, np.ndarray]:
+        """Columns (genes, regulators in use) of the response, of the model or of what stands in for it."""
+        if variant == UNTRAINED:
+            (name,) = self.setting.decomposition
+            return untrained_response(self.floors(self.setting.decomposition)[name][self.rows].T)
+        grid = np.asarray(self.setting.model.value_scale.gradient_grid, dtype=np.float64)
+        return responses(self.cube(FEATURE, variant), grid)
+
+    def fit_columns(self, score: ColumnScore, variant: str, drawn: Sample) -> PairTranslator:
+        """Train a regression on the columns of sampled pairs of this reference."""
+        places = np.searchsorted(self.rows, drawn.sources)
+        table = {name: values[drawn.targets, places] for name, values in self.columns.read(score, variant).items()}
+        return fitted_on(table, drawn.labels, self.setting.model)
+
+    def by_columns(self, score: ColumnScore, variant: str, translator: PairTranslator) -> np.ndarray:
+        """Logits of a regression on columns (regulators, genes)."""
+        return self.grid(translator.logits(self.columns.read(score, variant)), np.float64)
+
     def fixed(self, entered: Competitor, seed: int) -> np.ndarray:
         """Scores (regulators, genes) of a competitor that learns nothing from a training set."""
         if entered.reading is None:
@@ -228,6 +274,9 @@ class Board:
             if key not in self._weights:
                 self._weights[key] = self._fitted_weights(entered, seed)
             return self.grid(self._weights[key], np.float64)
+        if isinstance(entered.reading, ColumnScore):
+            shipped = embedded(self.setting.model, entered.reading.translator)
+            return self.by_columns(entered.reading, entered.variant, shipped)
         if entered.reading.translator is None:
             return self.untranslated(entered)
         return self.translated(entered, shipped_translators(entered.reading, self.setting.model))
@@ -262,6 +311,7 @@ class Board:
     def release(self) -> None:
         """Let go of what is large and quickly read or formed anew."""
         self._cubes.clear()
+        vars(self).pop("columns", None)  # formed anew when it is asked for
         self._features.pop("shuffled weights", None)
 
     @property

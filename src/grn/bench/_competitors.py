@@ -14,16 +14,19 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn.bench._backbone_features import READERS
 from grn.bench._entries import READINGS, VARIANTS, Entry
+from grn.bench._pair_columns import TRAINED, UNTRAINED, ColumnScore, column_score, stands_for
 from grn.methods import METHODS, Method
 from grn.methods.probes.score import check_background, check_grid, translators_for
 from grn.models import FoundationModel, load
+from grn.models.pair_translator import embedded
 from grn.models.translator import Translator
 from grn.network import Network
 
-TRAINED = "train"
 # parameters of records with which features are kept on disk and translated
 _OF_A_READING = ("context", "background", "centred", "protocol")
 _KEPT = {*READERS, "embedding"}
+# the method whose translators read named columns of a pair
+_BY_COLUMNS = "universal"
 MEAN_CELL = "mean cell"
 
 
@@ -71,7 +74,7 @@ class Competitor:
     variant
         What is done to the model.
     reading
-        Features to score by; ``None`` where the record itself is fitted.
+        Features or columns to score by; ``None`` where the record itself is fitted.
     key
         All that its scores depend on beside the data, for the cache; ``None`` if that cannot be told.
     """
@@ -81,7 +84,7 @@ class Competitor:
     record: Method
     params: Mapping[str, Any]
     variant: str
-    reading: FeatureScore | None
+    reading: FeatureScore | ColumnScore | None
     key: str | None
 
     @property
@@ -123,8 +126,10 @@ def competitor(entry: Entry) -> Competitor:
     if entry.variant and not record.reads_model:
         raise ParameterError(f"variant={entry.variant!r} is done to a model, and method {entry.method!r} reads none.")
     params: dict[str, Any] = checks.mapping("params", entry.params, example="{'translator': None}")
-    reading = None
-    if record.features and _KEPT.issuperset(record.features):
+    reading: FeatureScore | ColumnScore | None = None
+    if record.name == _BY_COLUMNS:
+        reading = _columns(record, params, entry.variant)
+    elif record.features and _KEPT.issuperset(record.features):
         translates = "translator" in record.parameters()
         translator = params.pop("translator", TRAINED if translates else None)
         record.verified(params)
@@ -137,10 +142,26 @@ def competitor(entry: Entry) -> Competitor:
             )
         if translator is not None or translates:
             params["translator"] = translator
+    if entry.variant == UNTRAINED and not isinstance(reading, ColumnScore):
+        raise ParameterError(f"variant={UNTRAINED!r} is for {_BY_COLUMNS!r} with translator='train'.")
     if reading is None:
         record.verified(params)
     kind = entry.kind or ("ablation" if entry.variant else "method")
     return Competitor(entry.name, kind, record, params, entry.variant, reading, _key(entry, record))
+
+
+def _columns(record: Method, params: dict[str, Any], variant: str) -> ColumnScore | None:
+    """The columns that say the same as the record with these parameters; takes what is not the record's out of them."""
+    columns = params.pop("columns", None)
+    asked = {name: value for name, value in params.items() if name != "translator" or not is_trained(value)}
+    record.verified(asked)
+    rest = {name: value for name, value in params.items() if name != "translator"}
+    if stands_for(rest):
+        return column_score(params, columns, defaults=record.parameters(), variant=variant)
+    if columns is not None or is_trained(params.get("translator")):
+        asked_for = ", ".join(f"{name}=" for name in rest)
+        raise ParameterError(f"{record.name!r} cannot be trained on the training set with {asked_for}; leave it out.")
+    return None
 
 
 def _record(method: str) -> Method:
@@ -227,14 +248,17 @@ def chosen(
     loaded = load(model) if any(entered.record.reads_model for entered in competitors) else None
     for entered in competitors:
         check_record(entered.record, loaded)
-        if loaded is not None:
-            _check_translators(entered, loaded)
+        if loaded is not None and methods is not None:
+            _check_translators(entered, loaded)  # of the default readings, boards say who is left out
     return competitors, loaded
 
 
 def _check_translators(entered: Competitor, model: FoundationModel) -> None:
     """Refuse translators before anything is read."""
-    if entered.reading is not None:
+    if isinstance(entered.reading, ColumnScore):
+        if not entered.reading.trained:
+            embedded(model, entered.reading.translator)
+    elif entered.reading is not None:
         shipped_translators(entered.reading, model)
     elif entered.params.get("translator") is not None and entered.record.features:
         translators_for(model, entered.params["translator"], entered.record.features)

@@ -9,7 +9,7 @@ from typing import Any
 
 from grn.methods.provenance import recordable
 
-VARIANTS = ("", "shuffled weights", "shuffled names")
+VARIANTS = ("", "shuffled weights", "shuffled names", "untrained SVD")
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,15 @@ class Entry:
         Parameters of the method. Probes of a model (``vvp``, ``gradient_trajectory``, ``pert``, ``attention``,
         ``embedding``, ``ugrn``) take ``translator`` too: ``"train"``, one that is fitted on the training set of the
         trial (for ``pert`` and ``attention`` none is the default, for the others this); ``None``, the raw strength;
-        ``"string"`` or ``"chip"``, a shipped one; or one of your own. All edges of a method are scored: parameters that
-        only choose which of them are listed, such as ``top`` of ``celloracle``, change nothing.
+        ``"string"`` or ``"chip"``, a shipped one; or one of your own. ``universal`` takes ``"train"`` beside the names
+        of those that are shipped with it: a logistic regression that is fitted on the training set, on the ``columns``
+        listed: ``"response"``, ``"same stem"``, ``"same prefix"``, ``"motif"`` and ``"family motif"``, by default all.
+        All edges of a method are scored: parameters that only choose which of them are listed, such as ``top`` of
+        ``celloracle``, change nothing.
     variant
-        What is done to the model: ``"shuffled weights"``, ``"shuffled names"`` of genes, or nothing.
+        What is done to the model: ``"shuffled weights"``, ``"shuffled names"`` of genes, or nothing. With a trained
+        ``universal`` also ``"untrained SVD"``: in place of the model's response, the co-expression of the corpus in its
+        128 leading components over the genes of a data set.
     label
         Name in the table; by default the method with its parameters, such as ``vvp(translator=None)``.
     kind
@@ -62,13 +67,24 @@ def _listed(*entries: Entry) -> Mapping[str, Entry]:
 
 
 _RAW, _TRAINED = {"translator": None}, {"translator": "train"}
-_SHUFFLED, _RENAMED = "shuffled weights", "shuffled names"
+_RECOMMENDED = {**_RAW, "background": "unknown", "centred": True}
+_COUNTED = {**_TRAINED, "relatives": "counted"}
+_SHUFFLED, _RENAMED, _UNTRAINED = "shuffled weights", "shuffled names", "untrained SVD"
+_FULL = "universal (trained)"
+
+
+def _with(name: str, *columns: str) -> Entry:
+    """The regression refitted on some of its columns."""
+    return Entry("universal", {**_COUNTED, "columns": columns}, label=f"{_FULL}, {name}", kind="ablation")
+
 
 READINGS: Mapping[str, Entry] = _listed(
     Entry("pert", _RAW, label="Pert (origin)"),
     Entry("attention", _RAW, label="Attn (origin)"),
     Entry("vvp", _RAW, label="VVP (raw)"),
     Entry("gradient_trajectory", _RAW, label="GDT (raw)"),
+    Entry("vvp", _RECOMMENDED, label="VVP (raw, recommended)"),
+    Entry("gradient_trajectory", _RECOMMENDED, label="GDT (raw, recommended)"),
     Entry("embedding", _RAW, label="Emb (cosine)"),
     Entry("pert", _TRAINED, label="Pert"),
     Entry("attention", _TRAINED, label="Attn"),
@@ -76,6 +92,10 @@ READINGS: Mapping[str, Entry] = _listed(
     Entry("vvp", _TRAINED, label="VVP"),
     Entry("gradient_trajectory", _TRAINED, label="GDT"),
     Entry("ugrn", _TRAINED, label="Ens"),
+    Entry("universal", label="universal"),
+    Entry("universal", {"relatives": "counted"}, label="universal (relatives counted)"),
+    Entry("universal", {"translator": "cells"}, label="universal (cells)"),
+    Entry("universal", _COUNTED, label=_FULL),
     Entry("vvp", _TRAINED, _SHUFFLED, "VVP, shuffled weights"),
     Entry("gradient_trajectory", _TRAINED, _SHUFFLED, "GDT, shuffled weights"),
     Entry("ugrn", _TRAINED, _SHUFFLED, "Ens, shuffled weights"),
@@ -84,5 +104,16 @@ READINGS: Mapping[str, Entry] = _listed(
     Entry("embedding", _TRAINED, _RENAMED, "Emb, shuffled names"),
     Entry("gradient_trajectory", {**_TRAINED, "background": "moving"}, label="GDT, moving background", kind="ablation"),
     Entry("ugrn", {**_TRAINED, "context": "mean"}, label="Ens, real mean cell", kind="ablation"),
+    Entry("universal", _COUNTED, _SHUFFLED, f"{_FULL}, {_SHUFFLED}"),
+    Entry("universal", _COUNTED, _RENAMED, f"{_FULL}, {_RENAMED}"),
+    Entry("universal", _COUNTED, _UNTRAINED, f"{_FULL}, {_UNTRAINED}"),
+    _with("response alone", "response"),
+    _with("stem alone", "same stem"),
+    _with("prefix alone", "same prefix"),
+    _with("motif alone", "motif", "family motif"),
+    _with("without response", "same stem", "same prefix", "motif", "family motif"),
+    _with("without stem", "response", "same prefix", "motif", "family motif"),
+    _with("without prefix", "response", "same stem", "motif", "family motif"),
+    _with("without motif", "response", "same stem", "same prefix"),
 )
 """Readings of a model by their labels in the published tables; what :func:`grn.bench.run` takes by default."""

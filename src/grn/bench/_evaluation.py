@@ -63,9 +63,10 @@ def _without_model(setting: BoardSetting) -> BoardSetting:
     return replace(setting, model=None, show=False)
 
 
-def report_left_out(groups: Sequence[TrialGroup], boards: Boards, contest: Contest) -> None:
-    """Say which methods a data set does not allow, and why."""
+def left_out(groups: Sequence[TrialGroup], boards: Boards, contest: Contest) -> dict[str, list[str]]:
+    """Columns ``test``, ``method`` and ``reason`` of what a data set does not allow; it is said, too."""
     trained, tested = _roles(groups, boards)
+    rows: dict[str, list[str]] = {"test": [], "method": [], "reason": []}
     for board in dict.fromkeys([*trained, *tested]):
         reasons: dict[str, list[str]] = {}
         for entered in contest.competitors:
@@ -74,7 +75,11 @@ def report_left_out(groups: Sequence[TrialGroup], boards: Boards, contest: Conte
             if reason:
                 reasons.setdefault(reason, []).append(entered.name)
         for reason, names in reasons.items():
-            logger.warning("%s: left out are %s, as %s", board.reference.name, ", ".join(names), reason)
+            logger.warning("%s: left out are %s, as %s", board.reference.name, "; ".join(names), reason)
+            for name in names:
+                for column, value in zip(rows, (board.reference.name, name, reason), strict=True):
+                    rows[column].append(value)
+    return rows
 
 
 def _roles(groups: Sequence[TrialGroup], boards: Boards) -> tuple[dict[Board, None], dict[Board, None]]:

@@ -22,6 +22,9 @@ from grn.datasets.reference import Reference
 from grn.genes import resolve
 
 _IN_COLLECTRI = ("CollecTRI", "TRRUST")
+# the floor that decomposes the corpus, to as many components as mini has
+DECOMPOSITION = "corpus SVD"
+_RANK = 128
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def outside_floors(folder: Path, data: str | Path | None, *, show: bool | None) 
         content = _corpus.content(_corpus.find(None, place))
         pooled = {
             "corpus co-expression": _coexpression,
+            DECOMPOSITION: _decomposed,
             "family co-expression": _family_coexpression,
             "corpus mean expression": _mean,
         }
@@ -114,20 +118,32 @@ def _built(reference: Reference, *, folder: Path, data: Path | None, show: bool 
 
 
 def _coexpression(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
-    corpus, symbols = _built(reference, folder=folder, data=data, show=show), _symbols(reference)
-    rows, columns = np.searchsorted(reference.genes, reference.regulators), np.flatnonzero(symbols != "")
-    scores = np.full(reference.labels.shape, np.nan)
-    known = np.flatnonzero(symbols[rows] != "")
-    scores[np.ix_(known, columns)] = corpus.pairs(symbols[rows[known]], symbols[columns])
-    return scores
+    values = _all_pairs(reference, folder=folder, data=data, show=show)
+    return values[np.searchsorted(reference.genes, reference.regulators)]
 
 
-def _family_coexpression(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
-    """Mean co-expression of the families of two genes, over the genes of the reference."""
+def _decomposed(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
+    """Co-expression of the corpus in its leading components over the genes of the reference: untrained, no families."""
+    values = _all_pairs(reference, folder=folder, data=data, show=show)
+    known = np.isfinite(values)
+    size, axes = np.linalg.eigh(np.where(known, values, 0.0))  # (G,), (G, G)
+    leading = np.argsort(-np.abs(size), kind="stable")[:_RANK]
+    reduced = (axes[:, leading] * size[leading]) @ axes[:, leading].T
+    return np.where(known, reduced, np.nan)[np.searchsorted(reference.genes, reference.regulators)]
+
+
+def _all_pairs(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
+    """Co-expression of the corpus for all genes of a reference (G, G); NaN where it does not know."""
     corpus, symbols = _built(reference, folder=folder, data=data, show=show), _symbols(reference)
     known = np.flatnonzero(symbols != "")
     values = np.full((len(symbols), len(symbols)), np.nan)
     values[np.ix_(known, known)] = corpus.pairs(symbols[known], symbols[known])
+    return values
+
+
+def _family_coexpression(reference: Reference, *, folder: Path, data: Path | None, show: bool | None) -> np.ndarray:
+    """Mean co-expression of the families of two genes, over the genes of the reference."""
+    values = _all_pairs(reference, folder=folder, data=data, show=show)
     stems = family_labels(reference)[0]
     return family_means(values, stems)[np.searchsorted(reference.genes, reference.regulators)]
 

@@ -21,8 +21,8 @@ from grn._core.settings import settings
 from grn.bench._board import Boards, BoardSetting
 from grn.bench._competitors import chosen
 from grn.bench._entries import READINGS, Entry
-from grn.bench._evaluation import evaluate, read_features, report_left_out, unfinished
-from grn.bench._evidence import outside_floors, stand_in_cells
+from grn.bench._evaluation import evaluate, left_out, read_features, unfinished
+from grn.bench._evidence import DECOMPOSITION, outside_floors, stand_in_cells
 from grn.bench._trial import PROTOCOLS, Contest, Scorer
 from grn.bench._trial_store import TrialGroup
 from grn.bench.floors import NAMES
@@ -130,6 +130,9 @@ def run(
         ``evidence``, ``density`` (see :class:`grn.bench.audit.Audit`); ``train_sha256``, ``test_sha256``,
         ``model_sha256``, ``version``.
 
+        ``attrs["left_out"]`` says what a data set or the backbone does not allow, and why: lists ``test``, ``method``,
+        ``reason``.
+
         Metrics: ``auprc``; ``auprc_ratio`` (over prevalence); ``early_precision_ratio``; ``auroc``;
         ``auprc_regulator`` and ``auprc_target`` (AUPRC within each, averaged); ``auprc_residual`` (what additive node
         effects leave of the score); ``auprc_rewired`` (edges exchanged for others of the same degrees); ``direction``
@@ -191,13 +194,17 @@ def run(
             references = [reference for learned, tests in pairings for reference in (learned, *tests)]
             setting = replace(setting, stand_in=stand_in_cells(references, path, show=show))
             contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
+            decomposed = {name: floor for name, floor in contest.extra_floors.items() if name == DECOMPOSITION}
+            setting = replace(setting, decomposition=decomposed)
         boards = Boards(setting)
-        report_left_out(groups, boards, contest)
+        absent = left_out(groups, boards, contest)
         read_features(unfinished(groups, boards, contest), boards, contest, client)
         tables = list(evaluate(groups, boards, contest, n_jobs=n_jobs, client=client))
     if not tables:
         raise NetworkError("no trial could be evaluated; the warnings above say why for each.")
-    return pd.concat(tables, ignore_index=True)
+    results = pd.concat(tables, ignore_index=True)
+    results.attrs["left_out"] = absent
+    return results
 
 
 def _checked(protocols: Iterable[str], **numbers: int | None) -> list[str]:

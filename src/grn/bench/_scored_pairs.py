@@ -105,7 +105,7 @@ def scored_pairs(
         if reason:
             raise CapabilityError(f"{entered.name!r} cannot be read here: {reason}; choose another method.")
         trained = entered.trained
-        grid = board.translated(entered, trainer.get(entered, seed)) if trained else board.fixed(entered, seed)
+        grid = trainer.scores(entered, board, seed) if trained else board.fixed(entered, seed)
         made = split(learned, test=tested, by=PROTOCOLS[protocol].by)
         drawn = sample(tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed)
         return drawn.pairs.assign(score=drawn.take(grid), same_family=drawn.take(same_family(tested)))

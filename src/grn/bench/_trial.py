@@ -16,6 +16,7 @@ from grn.bench._board import Board
 from grn.bench._competitors import MEAN_CELL, Competitor, is_trained
 from grn.bench._direction import direction
 from grn.bench._figures import Figures, evaluate, gain_rows
+from grn.bench._pair_columns import ColumnScore
 from grn.bench._published_figures import published, published_label
 from grn.bench._questions import ALL, Question, asked, questions
 from grn.bench.audit import Audit, audit
@@ -23,6 +24,7 @@ from grn.bench.metrics import auprc
 from grn.bench.negatives import Sample, sample
 from grn.bench.splits import Split, split
 from grn.datasets.reference import Reference
+from grn.models.pair_translator import PairTranslator
 from grn.models.translator import Translator
 
 Scorer = Callable[[AnnData, pd.DataFrame], np.ndarray]
@@ -90,6 +92,27 @@ class Trainer:
     def __init__(self, board: Board, protocol: Protocol) -> None:
         self.board, self.protocol = board, protocol
         self._fitted: dict[tuple[str, str, int], Translator] = {}
+        self._regressions: dict[tuple[str, int], PairTranslator] = {}
+        self._drawn: dict[int, Sample] = {}
+
+    def scores(self, entered: Competitor, test: Board, seed: int) -> np.ndarray:
+        """Scores (regulators, genes) of a test board by what was learned here."""
+        if isinstance(entered.reading, ColumnScore):
+            return test.by_columns(entered.reading, entered.variant, self._regression(entered.reading, entered, seed))
+        return test.translated(entered, self.get(entered, seed))
+
+    def _regression(self, score: ColumnScore, entered: Competitor, seed: int) -> PairTranslator:
+        key = (entered.name, seed)
+        if key not in self._regressions:
+            self._regressions[key] = self.board.fit_columns(score, entered.variant, self._sample(seed))
+        return self._regressions[key]
+
+    def _sample(self, seed: int) -> Sample:
+        """The pairs to learn from, the same for all that learns."""
+        if seed not in self._drawn:
+            given = {"negatives": self.protocol.negatives, "mask": self.board.mask, "rng": seed}
+            self._drawn[seed] = sample(self.board.reference, **given)
+        return self._drawn[seed]
 
     def get(self, entered: Competitor, seed: int) -> dict[str, Translator]:
         """The translators of a competitor by feature."""
@@ -97,8 +120,7 @@ class Trainer:
         for feature in entered.features:
             key = (entered.variant, feature, seed)
             if key not in self._fitted:
-                drawn = sample(self.board.reference, negatives=self.protocol.negatives, mask=self.board.mask, rng=seed)
-                self._fitted[key] = self.board.fit(feature, entered.variant, drawn, seed=seed)
+                self._fitted[key] = self.board.fit(feature, entered.variant, self._sample(seed), seed=seed)
             translators[feature] = self._fitted[key]
         return translators
 
@@ -168,7 +190,7 @@ def _grids(
         if test.missing(entered) or (entered.trained and train.board.missing(entered)):
             continue
         if entered.trained:
-            grids[entered.name] = [test.translated(entered, train.get(entered, seed)) for seed in seeds]
+            grids[entered.name] = [train.scores(entered, test, seed) for seed in seeds]
         else:
             grids[entered.name] = [test.fixed(entered, contest.seed)] * len(seeds)
         kinds[entered.name] = entered.kind
@@ -238,6 +260,10 @@ def _seen(competitors: Sequence[Competitor], test: Board) -> dict[str, str]:
     seen = dict(floors.SEEN)
     learned = getattr(test.setting.model, "seen", "pretraining cells")
     for entered in competitors:
+        if isinstance(entered.reading, ColumnScore):
+            if not test.missing(entered):
+                seen[entered.name] = entered.reading.seen(test.setting.model, entered.variant)
+            continue
         parts = [] if entered.variant == "shuffled weights" or not entered.record.reads_model else [learned]
         if test.cells_are == "own" and entered.reads_cells:
             parts.append("test cells")

@@ -21,7 +21,7 @@ SEEN = {
     "labels": "training labels, list of regulators",
     "same family": "gene families",
     **dict.fromkeys(("|correlation|", "mean expression"), "test cells"),
-    **dict.fromkeys(("corpus co-expression", "corpus mean expression"), "pretraining cells"),
+    **dict.fromkeys(("corpus co-expression", "corpus SVD", "corpus mean expression"), "pretraining cells"),
     "family co-expression": "pretraining cells, gene families",
     "external co-expression": "bulk co-expression (ARCHS4, GTEx)",
     "motif prior": "motifs in promoters (mouse)",

@@ -22,6 +22,8 @@ from grn.models.protocol import FoundationModel
 
 FORMAT = "grn.pair_translator/1"
 NAMES = ("cells", "universal")
+# of the squared coefficients, on standardised columns
+PENALTY = 1e-3
 _LARGEST = 1e6
 
 

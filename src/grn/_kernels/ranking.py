@@ -106,23 +106,29 @@ def resampled_precision(ranking: Ranking, times: np.ndarray) -> np.ndarray:
         Average precision (B,); NaN where no positive was drawn.
     """
     starts = np.unique(ranking.start)  # (K,)
+    tied = len(starts) < len(ranking.labels)
     positive = ranking.labels > 0
-    bearing = np.logical_or.reduceat(positive, starts)
-    most = int(times.sum(axis=1).max(initial=0))
-    harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, most + 1)))
+    bearing = np.flatnonzero(np.logical_or.reduceat(positive, starts))  # blocks with a positive
+    harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, times.sum(axis=1).max(initial=0) + 1)))
     areas = np.full(len(times), np.nan)
+    if not len(bearing):
+        return areas
     step = max(1, _AT_ONCE // max(1, times.shape[1]))  # few draws at a time stay in the cache of the processor
     for first in range(0, len(times), step):
-        drawn = times[first : first + step]  # (b, N)
-        size = np.add.reduceat(drawn, starts, axis=1)  # (b, K)
-        hits = np.add.reduceat(drawn * positive, starts, axis=1)
-        stop, seen = np.cumsum(size, axis=1)[:, bearing], np.cumsum(hits, axis=1)  # items, positives so far
-        total, size, hits = seen[:, -1], size[:, bearing], hits[:, bearing]
-        before, above = stop - size, seen[:, bearing] - hits
-        rise = (hits - 1) / np.maximum(size - 1, 1)
-        share = hits / np.maximum(size, 1)
-        block = share * (rise * size + (above + 1 - rise * (before + 1)) * (harmonic[stop] - harmonic[before]))
-        areas[first : first + step] = _ratio(block.sum(axis=1), total)
+        drawn = times[first : first + step].astype(np.int32)  # (b, N)
+        size = np.add.reduceat(drawn, starts, axis=1) if tied else drawn  # (b, K)
+        stop, size = np.cumsum(size, axis=1, dtype=np.int32)[:, bearing], size[:, bearing]
+        hits = np.add.reduceat(drawn * positive, starts, axis=1)[:, bearing] if tied else size
+        seen = np.cumsum(hits, axis=1, dtype=np.int32)  # positives so far
+        before, above = stop - size, seen - hits
+        tail = harmonic[stop] - harmonic[before]
+        if tied:
+            rise = (hits - 1) / np.maximum(size - 1, 1)
+            share = hits / np.maximum(size, 1)
+            sums = share * (rise * size + (above + 1 - rise * (before + 1)) * tail)
+        else:
+            sums = size + (above - before) * tail  # r = 1 among copies of one item
+        areas[first : first + step] = _ratio(sums.sum(axis=1), seen[:, -1])
     return areas
 
 

@@ -136,7 +136,7 @@ class BackboneFeatures:
         """Hash of the cells; it is asked for once per regulator."""
         return "" if self.cells is None else fingerprint(self.cells)
 
-    @property
+    @cached_property
     def embeddings(self) -> np.ndarray:
         """Embeddings (G, d) of all genes; NaN rows for those the model does not know."""
         tl.embedding(self._bare, model=self.model, key_added="X_model")

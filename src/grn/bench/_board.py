@@ -16,6 +16,7 @@ from grn._core.rng import child, sample_names
 from grn.bench import floors
 from grn.bench._ablate import modules, shuffled_weights
 from grn.bench._backbone_features import READERS, BackboneFeatures, fingerprint
+from grn.bench._board_cells import cells_of
 from grn.bench._competitors import Competitor, shipped_translators
 from grn.bench._method_scorer import strengths
 from grn.bench._pair_columns import FEATURE, UNTRAINED, ColumnScore, PairColumns, fitted_on, untrained_response
@@ -81,6 +82,7 @@ class Board:
         self._features: dict[str, BackboneFeatures] = {}
         self._cubes: dict[tuple[str, str], np.ndarray] = {}
         self._weights: dict[tuple[str, int], np.ndarray] = {}
+        self._logits: dict[tuple[str, str, str], np.ndarray] = {}
         self._floors: dict[str, np.ndarray] = {}
         rows = np.searchsorted(reference.genes, reference.evidence)
         known = np.ones(len(rows), dtype=bool) if setting.model is None else self.features("").sources[rows]
@@ -165,10 +167,11 @@ class Board:
         """Features (genes, regulators in use, K); NaN where the backbone knows nothing."""
         key = (feature, variant)
         if key not in self._cubes:
-            cube = self._cube(feature, variant)
-            if feature == "embedding":  # large, and quickly formed anew
-                return cube
-            self._cubes[key] = cube
+            # those of embeddings are large: one of them at a time
+            for name, other in list(self._cubes) if feature == "embedding" else []:
+                if name == feature:
+                    del self._cubes[name, other]
+            self._cubes[key] = self._cube(feature, variant)
         return self._cubes[key]
 
     def _cube(self, feature: str, variant: str) -> np.ndarray:
@@ -237,10 +240,24 @@ class Board:
             cube, sample.pairs, self.reference.genes, self.regulators, config, settings=settings, seed=seed
         )
 
-    def translated(self, entered: Competitor, translators: Mapping[str, Translator]) -> np.ndarray:
-        """Mean logit over the features of a competitor: (regulators, genes)."""
-        parts = [translators[feature].logits(self.cube(feature, entered.variant)) for feature in entered.features]
+    def translated(
+        self, entered: Competitor, translators: Mapping[str, Translator], only: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Mean logit over the features of a competitor (regulators, genes), of all pairs or ``only`` of these."""
+        wanted = None if only is None else only[self.rows].T
+        parts = [
+            self._logits_of(feature, entered.variant, translators[feature], wanted) for feature in entered.features
+        ]
         return self.grid(np.mean(parts, axis=0))
+
+    def _logits_of(self, feature: str, variant: str, translator: Translator, wanted: np.ndarray | None) -> np.ndarray:
+        """Logits (genes, regulators in use); those of the pairs of a trial are kept until it ends."""
+        if wanted is None:
+            return translator.logits(self.cube(feature, variant))
+        key = (feature, variant, translator.sha256)
+        if key not in self._logits:
+            self._logits[key] = translator.logits(self.cube(feature, variant), only=wanted)
+        return self._logits[key]
 
     @cached_property
     def columns(self) -> PairColumns:
@@ -311,6 +328,7 @@ class Board:
     def release(self) -> None:
         """Let go of what is large and quickly read or formed anew."""
         self._cubes.clear()
+        self._logits.clear()
         vars(self).pop("columns", None)  # formed anew when it is asked for
         self._features.pop("shuffled weights", None)
 
@@ -362,28 +380,3 @@ def _facts(reference: Reference) -> list[str]:
     names = [reference.dataset, reference.network, reference.size, reference.organism, reference.unit]
     measured = "" if reference.expression is None else fingerprint(reference.expression)
     return [reference.sha256, *names, str(reference.directed), measured]
-
-
-def cells_of(reference: Reference, stand_in: AnnData | None) -> tuple[AnnData | None, str]:
-    """Cells of the data set if they cover its genes, else stand-ins, and which they are."""
-    cells = reference.expression
-    if (
-        cells is not None
-        and cells.n_obs >= 3
-        and np.isin(reference.genes, np.asarray(cells.var_names, dtype=str)).all()
-    ):
-        return cells, "own"
-    if stand_in is None:
-        return None, "none"
-    return _stand_in(reference, stand_in), "stand-in"
-
-
-def _stand_in(reference: Reference, cells: AnnData) -> AnnData:
-    """Stand-in cells under the names of the reference; genes they lack are constant and respond to nothing."""
-    from grn.genes import resolve
-
-    symbols = resolve(reference.genes, organism=reference.organism, orthologs="syntenic")["symbol"].to_numpy(dtype=str)
-    columns = pd.Index(cells.var_names).get_indexer(symbols)
-    values = cells.X.toarray() if hasattr(cells.X, "toarray") else np.asarray(cells.X)
-    picked = np.where(columns >= 0, values[:, columns], 0.0).astype(np.float32)
-    return AnnData(picked, obs=cells.obs.copy(), var=pd.DataFrame(index=reference.genes))

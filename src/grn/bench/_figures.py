@@ -66,6 +66,7 @@ def evaluate(
     times = child(seed, "bootstrap").multinomial(
         len(regulators), np.full(len(regulators), 1 / len(regulators)), size=n_boot
     )
+    times = times.astype(np.int32)
     effects = [NodeEffects(sample) for sample in samples]
     figures = {}
     for name in scores[0]:

@@ -95,11 +95,11 @@ class Trainer:
         self._regressions: dict[tuple[str, int], PairTranslator] = {}
         self._drawn: dict[int, Sample] = {}
 
-    def scores(self, entered: Competitor, test: Board, seed: int) -> np.ndarray:
-        """Scores (regulators, genes) of a test board by what was learned here."""
+    def scores(self, entered: Competitor, test: Board, seed: int, only: np.ndarray | None = None) -> np.ndarray:
+        """Scores (regulators, genes) of a test board by what was learned here; at least of ``only`` these pairs."""
         if isinstance(entered.reading, ColumnScore):
             return test.by_columns(entered.reading, entered.variant, self._regression(entered.reading, entered, seed))
-        return test.translated(entered, self.get(entered, seed))
+        return test.translated(entered, self.get(entered, seed), only)
 
     def _regression(self, score: ColumnScore, entered: Competitor, seed: int) -> PairTranslator:
         key = (entered.name, seed)
@@ -132,8 +132,8 @@ def run_trial(train: Trainer, test: Board, contest: Contest) -> pd.DataFrame:
     mask = made.test_mask & test.mask
     seeds = [contest.seed + i for i in range(contest.seeds)]
     asked_about = list(questions(reference, mask, protocol.negatives, seeds))
-    grids, kinds, notes = _grids(train, test, contest, made, mask, seeds)
     wanted = asked(reference, asked_about)
+    grids, kinds, notes = _grids(train, test, contest, made, mask, wanted, seeds)
     for name, score in contest.scorers.items():
         grids[name], kinds[name] = [_of_user(name, score, test, wanted)] * len(seeds), "method"
     seen, shared = _seen(contest.competitors, test), audit(made)
@@ -180,7 +180,13 @@ def _published(row: Mapping[str, Any], labels: Mapping[str, str]) -> float:
 
 
 def _grids(
-    train: Trainer, test: Board, contest: Contest, made: Split, mask: np.ndarray, seeds: Sequence[int]
+    train: Trainer,
+    test: Board,
+    contest: Contest,
+    made: Split,
+    mask: np.ndarray,
+    wanted: np.ndarray,
+    seeds: Sequence[int],
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, str], dict[str, str]]:
     """Scores (regulators, genes) per method and seed, the kind of every method, and remarks."""
     grids: dict[str, list[np.ndarray]] = {}
@@ -190,7 +196,7 @@ def _grids(
         if test.missing(entered) or (entered.trained and train.board.missing(entered)):
             continue
         if entered.trained:
-            grids[entered.name] = [train.scores(entered, test, seed) for seed in seeds]
+            grids[entered.name] = [train.scores(entered, test, seed, wanted) for seed in seeds]
         else:
             grids[entered.name] = [test.fixed(entered, contest.seed)] * len(seeds)
         kinds[entered.name] = entered.kind

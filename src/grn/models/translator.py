@@ -104,13 +104,15 @@ class Translator:
             digest.update(key.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
         return digest.hexdigest()
 
-    def logits(self, cube: np.ndarray) -> np.ndarray:
+    def logits(self, cube: np.ndarray, *, only: np.ndarray | None = None) -> np.ndarray:
         """Edge logits of a feature cube; NaN where a feature is NaN.
 
         Parameters
         ----------
         cube
             Features (targets, sources, K), as in ``varm``.
+        only
+            Pairs that are wanted, bool (targets, sources); others are NaN. All by default.
 
         Returns
         -------
@@ -124,6 +126,8 @@ class Translator:
         """
         features = view_of(cube, self.config)
         known = ~np.isnan(features).any(axis=-1)
+        if only is not None:
+            known &= only
         out = np.full(cube.shape[:2], np.nan, dtype=np.float32)
         with ordinary(self.network), torch.no_grad():
             parts = torch.split(torch.as_tensor(features[known]), 65536)

@@ -30,7 +30,7 @@ def reference(dataset, *, network, size=500, path=None):
     )
 
 
-READINGS = [grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb", "Attn (origin)")]
+READINGS = [grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb", "Attn (origin)", "universal")]
 
 
 @pytest.fixture
@@ -75,6 +75,13 @@ def test_everything_is_written(tiny, tmp_path, capsys):
     assert set(results["test"]) == {"hHEP", "mESC", "CollecTRI", "TRRUST"}
     assert {"VVP (raw)", "Emb"} <= set(results["method"])
     assert "Best method" in (tmp_path / "verdict.md").read_text()
+    header, _, *rows = (tmp_path / "gains.md").read_text().splitlines()
+    sides = [
+        f"{what}, {pairs}" for pairs in ("all", "different families") for what in ("universal", "best floor", "gain")
+    ]
+    assert header == "| network | test | " + " | ".join(sides) + " |"
+    assert [row.split(" | ")[1] for row in rows] == ["hHEP", "mESC", "mean", "CollecTRI", "mean", "TRRUST", "mean"]
+    assert "nan" not in "".join(rows)
     assert "no perturbation suite" in capsys.readouterr().out
     before = (tmp_path / "results.md").read_text()
     assert "at most 100 regulators per data set, 1 draws of" in before

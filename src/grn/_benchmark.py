@@ -82,6 +82,9 @@ def benchmark(
         results.to_parquet(place, index=False)
     yield f"{out / 'results.parquet'}: {len(results)} rows"
     yield _text(bench.verdict(results) + "\n", out / "verdict.md")
+    if "universal" in set(results["method"]):
+        hardest = "strict" if "strict" in set(results["protocol"]) else "paper"
+        yield _text(_gains(bench.gains(results, protocol=hardest)), out / "gains.md")
     tables = "\n".join(bench.markdown(results, metric=metric) for metric in ("auprc", "auprc_regulator"))
     about = f"# Benchmark of {model}\n\n{_about(results, settings.get('max_regulators'))}"
     yield _text("\n\n".join([about, tables.rstrip(), *_left_out(pd.concat(left_out))]) + "\n", out / "results.md")
@@ -138,6 +141,23 @@ def _plan() -> list[tuple[tuple[str, str], list[str] | list[tuple[str, str]]]]:
         more = [("mESC", "Lofgof")] if ("hESC", network) == _DIRECTED else []
         plan += [(("hESC", network), [*others, *more]), (("hHEP", network), ["hESC"])]
     return plan
+
+
+def _gains(rows: pd.DataFrame) -> str:
+    """The gain of every data set in both kinds of pairs, side by side."""
+    floors = rows["best_floor"].where(rows["best_floor"] != "", "each its best")
+    text = rows["gain"].map("{:+.3f}".format)
+    both = rows["gain_low"].notna() & rows["gain_high"].notna()
+    text = text.where(
+        ~both, text + " [" + rows["gain_low"].map("{:+.3f}".format) + ", " + rows["gain_high"].map("{:+.3f}]".format)
+    )
+    told = rows[["network", "test"]].assign(
+        universal=rows["value"].map("{:.3f}".format), best=floors + " " + rows["floor"].map("{:.3f}".format), gain=text
+    )
+    sides = [told[rows["pairs"] == pairs].set_index(["network", "test"]) for pairs in rows["pairs"].unique()]
+    names = [f"{name}, {pairs}" for pairs in rows["pairs"].unique() for name in ("universal", "best floor", "gain")]
+    wide = pd.concat(sides, axis=1).set_axis(names, axis=1).reindex(sides[0].index).fillna("")
+    return _grid(wide.reset_index()) + "\n"
 
 
 def _about(results: pd.DataFrame, max_regulators: int | None) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grn.bench import leaderboard, markdown, overview, verdict
+from grn.bench import gains, leaderboard, markdown, overview, verdict
 from grn.bench._published_figures import _COLUMNS, published
 from grn.errors import ParameterError
 
@@ -225,6 +225,37 @@ def test_words_change_with_the_figures():
     for broken in (RESULT.drop(columns="unit"), RESULT.query("metric == 'f1'")):
         with pytest.raises(ParameterError):
             verdict(broken)
+
+
+def test_ablations_are_those_of_the_best_method_that_has_them():
+    more = {"universal (trained)": 0.8, "universal (trained), shuffled weights": 0.75}
+    more |= {"universal (trained), untrained SVD": 0.795, "universal (trained), without response": 0.7}
+    base = RESULT[RESULT["method"] == "Ens"]
+    kinds = {name: "ablation" if ", " in name else "method" for name in more}
+    parts = [base.assign(method=m, kind=kinds[m], value=base["value"] + v - 0.6) for m, v in more.items()]
+    text = verdict(pd.concat([RESULT, *parts])).split("\n\n")[0]
+    assert "With the weights in random order universal (trained) scores" in text and "order Ens" not in text
+    assert text.count("0.050 is lost") == 1 and text.count("0.100 is lost") == 1
+    assert "nothing is lost: the model adds nothing" in text and "gene names shuffled" not in text
+
+
+def test_gains_of_every_data_set_and_their_means():
+    """The mean is over units, its interval as if units were independent and lineages of one unit were not."""
+    base = RESULT[(RESULT["method"] == "Ens") & (RESULT["network"] == "STRING")]
+    rows = base.assign(method="universal", pairs="all", best_floor="degree", floor=0.5, gain=base["value"] - 0.5)
+    rows = rows.assign(gain_low=rows["gain"] - 0.03, gain_high=rows["gain"] + 0.06)
+    again = rows.assign(train="hHEP/STRING", value=0.0)  # a second training set does not count
+    table = gains(pd.concat([rows, again]))
+    strict = rows[(rows["protocol"] == "strict") & (rows["metric"] == "auprc")].set_index("test")
+    assert table["test"].tolist() == [*UNITS, "mean"]
+    assert table["gain"][:-1].tolist() == strict["gain"].tolist() and (table["best_floor"][:-1] == "degree").all()
+    mean = table.iloc[-1]
+    assert mean["gain"] == pytest.approx(strict.groupby("unit")["gain"].mean().mean())
+    assert mean["gain"] - mean["gain_low"] == pytest.approx(0.03 / np.sqrt(3))
+    assert mean["gain_high"] - mean["gain"] == pytest.approx(0.06 / np.sqrt(3))
+    for broken in (rows.drop(columns="gain"), rows.assign(method="VVP")):
+        with pytest.raises(ParameterError, match=r"gain|universal"):
+            gains(broken)
 
 
 def test_the_interval_is_that_of_the_gain_over_the_best_floor_of_each_data_set():

@@ -4,6 +4,7 @@ from grn.bench import audit, drivers, floors, metrics, negatives, perturbation, 
 from grn.bench._edge_scores import score_edges
 from grn.bench._entries import READINGS, Entry
 from grn.bench._family_finding import family_links
+from grn.bench._headline import gains
 from grn.bench._labels_only import label_floors, leakage
 from grn.bench._leaderboard import leaderboard, markdown, overview
 from grn.bench._method_scorer import scorer
@@ -21,6 +22,7 @@ __all__ = [
     "drivers",
     "family_links",
     "floors",
+    "gains",
     "label_floors",
     "leaderboard",
     "leakage",

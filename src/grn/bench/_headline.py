@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from grn._core.errors import ParameterError
+
 _GAINS = ["gain", "gain_low", "gain_high"]
+_ROW = ("network", "pairs", "test", "value", "best_floor", "floor", *_GAINS)
+_TOLD = (*_ROW[:-3], "method", "kind", "train", "unit", "protocol", "metric")
 
 
 def gain_interval(rows: pd.DataFrame, method: str) -> tuple[float, float, float]:
@@ -59,3 +63,59 @@ def headline(results: pd.DataFrame, *, network: str, protocol: str, metric: str)
 def said_interval(low: float, high: float) -> str:
     """An interval in words; nothing where there is none."""
     return f" (95 % interval {low:+.3f} to {high:+.3f})" if np.isfinite(low) and np.isfinite(high) else ""
+
+
+def gains(
+    results: pd.DataFrame, *, method: str = "universal", protocol: str = "strict", metric: str = "auprc"
+) -> pd.DataFrame:
+    """How far a method is above the best floor of every data set, with 95 % intervals.
+
+    Parameters
+    ----------
+    results
+        Table from :func:`grn.bench.run`.
+    method
+        Name of the method in the table.
+    protocol
+        ``"paper"`` or ``"strict"``.
+    metric
+        One of its metrics.
+
+    Returns
+    -------
+    DataFrame
+        ``network``, ``pairs``, ``test``, ``value``, ``best_floor``, ``floor`` (its value), ``gain``, ``gain_low``,
+        ``gain_high``; one row per network, kind of pairs and data set, then ``mean`` over independent units. The best
+        floor of a data set is chosen after the fact, which is hard on the method. Where several training sets were
+        tested on a data set, the first one of ``results`` counts.
+
+    Raises
+    ------
+    ParameterError
+        If ``results`` tells no gains of such a method.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import grn
+    >>> row = {"method": "universal", "kind": "method", "train": "a/S", "test": "b", "unit": "b", "network": "S"}
+    >>> row |= {"protocol": "strict", "pairs": "all", "metric": "auprc", "value": 0.7, "best_floor": "degree"}
+    >>> row |= {"floor": 0.6, "gain": 0.1, "gain_low": 0.05, "gain_high": 0.15}
+    >>> grn.bench.gains(pd.DataFrame([row]))[["test", "gain"]].values.tolist()
+    [['b', 0.1], ['mean', 0.1]]
+    """
+    missing = [name for name in (*_TOLD, *_GAINS) if name not in results]
+    if missing:
+        raise ParameterError(f"results lacks {', '.join(missing)}; pass the table of grn.bench.run().")
+    rows = results[(results["protocol"] == protocol) & (results["metric"] == metric)]
+    rows = rows[rows["train"] == rows.groupby(["network", "test"])["train"].transform("first")]
+    rows = rows[(rows["method"] == method) & (rows["kind"] == "method")]
+    if rows.empty:
+        raise ParameterError(f"results has no {metric} of the method {method!r} under {protocol!r}.")
+    tables = []
+    for (network, pairs), part in rows.groupby(["network", "pairs"], sort=False):
+        units = part.groupby("unit")[["value", "floor"]].mean().mean()
+        mean = {"network": network, "pairs": pairs, "test": "mean", "best_floor": "", **units.to_dict()}
+        mean |= dict(zip(_GAINS, gain_interval(part, method), strict=True))
+        tables.append(pd.concat([part[list(_ROW)], pd.DataFrame([mean])[list(_ROW)]]))
+    return pd.concat(tables, ignore_index=True)

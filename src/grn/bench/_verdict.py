@@ -9,6 +9,14 @@ from grn._core.errors import ParameterError
 from grn.bench._headline import complete_means, gain_interval, said_interval
 from grn.bench._questions import ALL
 
+# ablation of the best method that has it: how a sentence about it begins, and what it means if nothing is lost
+_LEARNED = "the score does not come from what was learned"
+_ABLATIONS = {
+    "shuffled weights": ("With the weights in random order", _LEARNED),
+    "shuffled names": ("With gene names shuffled", _LEARNED),
+    "untrained SVD": ("With an untrained decomposition of the corpus in place of the model", "the model adds nothing"),
+    "without response": ("Without any response of the model", "names and motifs tell as much"),
+}
 _NEEDED = ("method", "kind", "unit", "test", "network", "protocol", "metric", "value", "train")
 
 
@@ -84,19 +92,14 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
         if np.isfinite(gain):
             sentences.append(f"Gain over the best floor of each data set: {gain:+.3f}{said_interval(low, high)}.")
     known = pd.concat([methods, of.get("ablation", pd.Series(dtype=float))])
-    for name, text in (
-        ("shuffled weights", "With the weights in random order"),
-        ("shuffled names", "With gene names shuffled"),
-    ):
-        pair = ("Ens", f"Ens, {name}")
-        if all(p in known for p in pair):
-            lost = known[pair[0]] - known[pair[1]]
-            change = (
-                "nothing is lost: the score does not come from what was learned"
-                if lost <= margin
-                else (f"{lost:.3f} is lost")
-            )
-            sentences.append(f"{text} Ens scores {known[pair[1]]:.3f}: {change}.")
+    for name, (text, means_nothing) in _ABLATIONS.items():
+        whole = [method for method in methods.index if f"{method}, {name}" in known]
+        if whole:
+            method = max(whole, key=methods.__getitem__)
+            left = known[f"{method}, {name}"]
+            lost = methods[method] - left
+            change = f"nothing is lost: {means_nothing}" if lost <= margin else f"{lost:.3f} is lost"
+            sentences.append(f"{text} {method} scores {left:.3f}: {change}.")
     if {"Emb", "Ens"} <= set(known.index):
         sentences.append(f"The embedding alone scores {known['Emb']:.3f}, the ensemble {known['Ens']:.3f}.")
     oracle = of.get("oracle", pd.Series(dtype=float))

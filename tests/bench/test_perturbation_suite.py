@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+import grn
 from grn.bench import perturbation
 from grn.errors import CapabilityError, DataNotFoundError, ParameterError
 
@@ -92,6 +93,12 @@ def test_a_model_is_refused_by_simulated_genes_and_reads_real_ones():
     assert set(edges["source"]) == {"STAT1", "SPI1"} and "NOT-A-GENE" not in set(edges["target"])
     assert len(edges) == 8 and edges["weight"].abs().between(0, 1).all()
     assert (methods["mini Emb"](adata)["weight"] >= 0).all()
+    expected = adata.copy()
+    grn.tl.infer_network(expected, sources=["STAT1", "SPI1"], method="universal")
+    expected = grn.get.edges(expected)[["source", "target", "weight"]].astype({"source": str, "target": str})
+    mine = methods["mini universal"](adata)[["source", "target", "weight"]].astype({"source": str, "target": str})
+    order = ["source", "target"]
+    pd.testing.assert_frame_equal(*(t.sort_values(order, ignore_index=True) for t in (mine, expected)), rtol=1e-4)
     with pytest.raises(CapabilityError, match="cells"):
         methods["mini Pert (origin)"](adata)
     adata.uns["organism"] = "simulated"

@@ -13,12 +13,15 @@ from anndata import AnnData
 from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
 from grn.bench._backbone_features import BackboneFeatures
-from grn.bench._competitors import FeatureScore, competitor, shipped_translators
+from grn.bench._competitors import Competitor, FeatureScore, competitor, shipped_translators
 from grn.bench._entries import READINGS, Entry
 from grn.genes import tables
+from grn.methods import Task
 from grn.methods.edges import to_network
+from grn.methods.inputs import environment
 from grn.methods.probes.embedding import pair_embeddings, pairing
 from grn.methods.probes.score import logistic, slope
+from grn.methods.runner import fit
 from grn.models import FoundationModel, load
 from grn.models.translator import double_centred
 
@@ -29,6 +32,9 @@ _ENTRIES = (
     Entry("vvp", {"translator": "string"}, label="VVP"),
     Entry("gradient_trajectory", {"translator": "string"}, label="GDT"),
     Entry("embedding", {"translator": "string"}, label="Emb"),
+    READINGS["universal"],
+    READINGS["universal (relatives counted)"],
+    READINGS["universal (cells)"],
     READINGS["VVP (raw)"],
     READINGS["GDT (raw)"],
     READINGS["Pert (origin)"],
@@ -54,17 +60,19 @@ class Readings:
     def methods(self) -> dict[str, Callable[[AnnData], pd.DataFrame]]:
         """Name -> function of the unperturbed cells that gives an edge table."""
         entered = [competitor(entry) for entry in _ENTRIES]
-        readings = {given.name: given.reading for given in entered if given.reading is not None}
-        return {f"{self.model.name} {name}": partial(self._edges, reading) for name, reading in readings.items()}
+        return {f"{self.model.name} {given.name}": partial(self._edges, given) for given in entered}
 
-    def _edges(self, reading: FeatureScore, adata: AnnData) -> pd.DataFrame:
-        features = reading.features
+    def _edges(self, entered: Competitor, adata: AnnData) -> pd.DataFrame:
         backbone = self._of(adata)
         names = backbone.genes
         wanted = np.isin(names, adata.var_names[adata.var["is_regulator"].to_numpy(dtype=bool)])
         rows = np.flatnonzero(wanted & backbone.sources)
         if not len(rows):
             raise CapabilityError(f"{self.model.name} knows none of the {int(wanted.sum())} regulators.")
+        if not isinstance(entered.reading, FeatureScore):
+            task = Task(**environment(self.model, "auto", progress=False), sources=names[rows].tolist())
+            return fit(backbone.object(cells=entered.reads_cells), entered.record, task, entered.params).edges
+        reading, features = entered.reading, entered.reading.features
         cubes = {name: self._cube(backbone, name, rows) for name in features}
         effect = self._slope(reading, cubes)
         signed = features != ("embedding",)

@@ -130,9 +130,6 @@ def run(
         ``evidence``, ``density`` (see :class:`grn.bench.audit.Audit`); ``train_sha256``, ``test_sha256``,
         ``model_sha256``, ``version``.
 
-        ``attrs["left_out"]`` says what a data set or the backbone does not allow, and why: lists ``test``, ``method``,
-        ``reason``.
-
         Metrics: ``auprc``; ``auprc_ratio`` (over prevalence); ``early_precision_ratio``; ``auroc``;
         ``auprc_regulator`` and ``auprc_target`` (AUPRC within each, averaged); ``auprc_residual`` (what additive node
         effects leave of the score); ``auprc_rewired`` (edges exchanged for others of the same degrees); ``direction``
@@ -155,6 +152,9 @@ def run(
 
     Notes
     -----
+    What a data set or the backbone does not allow is in ``attrs["left_out"]`` of the table, too: lists ``test``,
+    ``method`` and ``reason``.
+
     Cost: features take seconds per regulator and are read once per data set; a trial then takes about a minute, and
     what its methods of cells take for one fit each.
 

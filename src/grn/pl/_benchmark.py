@@ -30,7 +30,10 @@ _ORDER = {
     "network": ("string", "non-specific", "specific", "lofgof"),
     "protocol": ("paper", "strict"),
     # the order of the paper's table; other names follow in the order of the alphabet
-    "method": ("random", "pert", "attn", "attention", "emb", "embedding", "vvp", "gdt", "gradient", "ens", "ensemble"),
+    "method": (
+        *("random", "pert", "attn", "attention", "emb", "embedding", "vvp", "gdt", "gradient", "ens", "ensemble"),
+        "universal",
+    ),
 }
 # within small groups of pairs a random score has more than the prevalence, so other metrics have no such line
 _PREVALENCE = ("auprc", "auprc_residual", "auprc_rewired")

@@ -33,6 +33,10 @@ def test_all_permutations_of_a_table_that_is_one_tie(y):
     assert metrics.auprc(y, s) == pytest.approx(np.mean([metrics.auprc(o, -np.arange(len(y))) for o in orders]))
     assert metrics.auroc(y, s) == 0.5
     assert metrics.early_precision(y, s) == pytest.approx(np.mean(y))
+    n, positives = len(y), sum(y)
+    harmonic = sum(1 / k for k in range(1, n + 1))
+    said = (positives - 1) / (n - 1) + (n - positives) * harmonic / (n * (n - 1))
+    assert metrics.auprc(y, s) == pytest.approx(said), "as the documentation says"
 
 
 @given(st.integers(2, 60), st.integers(0, 10**6))

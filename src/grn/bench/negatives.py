@@ -70,7 +70,7 @@ class Sample:
 
     @property
     def prevalence(self) -> float:
-        """Share of edges: the AUPRC of a random score."""
+        """Share of edges: what the AUPRC of a random score comes close to where pairs are many."""
         return self.n_pos / len(self.labels)
 
     @property

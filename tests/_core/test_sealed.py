@@ -58,6 +58,18 @@ def test_what_is_kept_comes_back_and_what_is_damaged_is_told_and_not_given(tmp_p
         sealed.keep(path, b"x")
 
 
+def test_what_is_quickly_made_again_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError("no disk")
+
+    monkeypatch.setattr(os, "fsync", full)
+    sealed.keep(tmp_path / "quick.sealed", b"x", durable=False)
+    assert sealed.kept(tmp_path / "quick.sealed", bytes) == b"x"
+    with pytest.raises(StorageError, match="no disk"):
+        sealed.keep(tmp_path / "lasting.sealed", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["quick.sealed"]
+
+
 def part_of(path, monkeypatch, **process):
     with monkeypatch.context() as patched:
         for name, value in process.items():
@@ -93,8 +105,8 @@ def test_a_process_taken_for_dead_writes_its_part_again(tmp_path, monkeypatch):
     files = {tmp_path / name: name.encode() for name in "abc"}
     plain, swept = sealed._write, []
 
-    def swept_away(part, content):
-        plain(part, content)
+    def swept_away(part, content, **given):
+        plain(part, content, **given)
         if len(swept) < 3:
             swept.append(part)
             part.unlink()

@@ -94,8 +94,18 @@ def kept(path: Path, decode: Callable[[memoryview], T]) -> T | None:
         return None
 
 
-def keep(path: Path, content: bytes) -> None:
+def keep(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a sealed file, and its folder if need be.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    content
+        What the file holds.
+    durable
+        Whether it is on the disk when this returns. Many small files that are quickly made again need not be: what a
+        failure of the machine leaves of one is damaged, and is told from whole ones.
 
     Raises
     ------
@@ -104,7 +114,7 @@ def keep(path: Path, content: bytes) -> None:
     """
     make_folder(path.parent)
     with file_errors(path, "write"):
-        publish({path: seal(content)})
+        publish({path: seal(content)}, durable=durable)
 
 
 def packed(arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> bytes:
@@ -121,18 +131,18 @@ def unpacked(content: bytes | memoryview) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def publish(files: Mapping[Path, bytes]) -> None:
-    """Write files so that each is there whole or not at all, and on the disk when this returns."""
+def publish(files: Mapping[Path, bytes], *, durable: bool = True) -> None:
+    """Write files so that each is there whole or not at all; ``durable`` ones are on the disk when this returns."""
     parts = {path: part_of(path) for path in files}
     try:
         for path, part in parts.items():
-            _write(part, files[path])
+            _write(part, files[path], durable=durable)
         for path, part in parts.items():
             _move(part, path, files[path])
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
-    for parent in {path.parent for path in files}:
+    for parent in {path.parent for path in files} if durable else ():
         _sync(parent)
 
 
@@ -196,11 +206,12 @@ def _host() -> str:
     return re.sub(r"[^0-9A-Za-z-]", "-", socket.gethostname())[:32]
 
 
-def _write(part: Path, content: bytes) -> None:
+def _write(part: Path, content: bytes, *, durable: bool = True) -> None:
     with part.open("xb") as handle:
         handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
+        if durable:
+            handle.flush()
+            os.fsync(handle.fileno())
 
 
 def _move(part: Path, path: Path, content: bytes) -> None:

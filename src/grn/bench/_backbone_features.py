@@ -243,7 +243,8 @@ class BackboneFeatures:
         if path is None:
             self._memory[feature, source] = values
             return
-        sealed.keep(path, sealed.packed({"values": values}))
+        # a file per regulator: to wait for the disk each time took longer than to read the model
+        sealed.keep(path, sealed.packed({"values": values}), durable=False)
 
 
 def _without_cells(genes: np.ndarray, organism: str) -> AnnData:

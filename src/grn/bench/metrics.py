@@ -30,8 +30,8 @@ def auprc(labels: np.ndarray, scores: np.ndarray) -> float:
     -------
     float
         Average precision. A random score, and one that ties all pairs, has (P - 1)/(N - 1) + (N - P) H(N)/(N (N - 1))
-        on average, with P edges among N pairs and H(N) = 1 + 1/2 + ... + 1/N: the prevalence and a little more, which is
-        much where pairs are few.
+        on average, with P edges among N pairs and H(N) = 1 + 1/2 + ... + 1/N: the prevalence and a little more; much
+        more where pairs are few.
 
     Raises
     ------

@@ -352,7 +352,7 @@ QUICK = {
     "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.check_expression",
     "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.rank_drivers", "tl.regulons",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
-    "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.overview", "bench.reliability",
+    "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.gains", "bench.overview", "bench.reliability",
     "bench.scorer", "bench.verdict",
     "bench.audit.audit", "bench.audit.compare",
     *(f"bench.drivers.{n}" for n in "figure_table markdown questions verdict".split()),

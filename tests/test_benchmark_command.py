@@ -30,7 +30,9 @@ def reference(dataset, *, network, size=500, path=None):
     )
 
 
-READINGS = [grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb", "Attn (origin)", "universal")]
+READINGS = [
+    grn.bench.READINGS[label] for label in ("VVP (raw)", "Emb", "Attn (origin)", "universal", "Emb, shuffled names")
+]
 
 
 @pytest.fixture
@@ -48,8 +50,8 @@ def tiny(monkeypatch):
     quick = partial(grn.bench.run, methods=READINGS, outside=False, protocols=["paper"])
     few = {"protocols": ["paper"], "seeds": 1, "n_boot": 5, "max_regulators": 12}
     monkeypatch.setattr(_benchmark.bench, "run", lambda **given: quick(**{**given, **few}))
-    pairs = partial(grn.bench.scored_pairs, method=READINGS[0])
-    monkeypatch.setattr(_benchmark.bench, "scored_pairs", pairs)
+    pairs = grn.bench.scored_pairs
+    monkeypatch.setattr(_benchmark.bench, "scored_pairs", lambda **given: pairs(**{**given, "method": READINGS[0]}))
     monkeypatch.setattr(_benchmark, "_plan", lambda: [(("hESC", "Non-Specific"), ["hHEP", "mESC"])])
 
 
@@ -70,7 +72,7 @@ def test_everything_is_written(tiny, tmp_path, capsys):
     assert main(["bench", "--quick", "--out", str(tmp_path), "--data", str(tmp_path / "none")]) == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert {"results.parquet", "results.md", "verdict.md", "degree_bias.png", "cache"} <= names
-    assert {"auprc_500.png", "auprc_families_500.png"} <= names
+    assert {f"{name}_500.png" for name in ("auprc", "auprc_families", "auprc_regulator", "ablations")} <= names
     results = pd.read_parquet(tmp_path / "results.parquet")
     assert set(results["test"]) == {"hHEP", "mESC", "CollecTRI", "TRRUST"}
     assert {"VVP (raw)", "Emb"} <= set(results["method"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from grn import bench, pl
@@ -254,20 +255,34 @@ def _draw(
     results: pd.DataFrame, out: Path, model: str, data: Path | None, cache: Path, max_regulators: int | None
 ) -> Iterator[str]:
     """Figures of the results, and of how far a score is node degree."""
+    for size, part in results.groupby("size"):
+        ahead = part[(part["kind"] == "method") | part["method"].isin(part["best_floor"])]
+        behind = part[(part["kind"] == "ablation") | part["method"].isin(_whole(part))]
+        hardest = behind[(behind["protocol"] == behind["protocol"].iloc[-1]) & behind["network"].isin(_NETWORKS[:2])]
+        drawn = [(metric, "all", ahead, metric) for metric in ("auprc", "auprc_regulator")]
+        drawn += [("auprc", "different families", ahead, "auprc_families")]
+        drawn += [("auprc", "all", hardest, "ablations")] if len(hardest) else []
+        for metric, pairs, rows, name in drawn:
+            yield _saved(pl.benchmark(rows, metric=metric, pairs=pairs), out / f"{name}_{size}.png")
+    where = {"path": data, "cache": cache, "max_regulators": max_regulators}
+    method = "universal" if "universal" in set(results["method"]) else "ugrn"
+    train, test = ("hESC", "STRING"), ("mESC", "STRING")
+    pairs = bench.scored_pairs(method=method, model=model, train=train, test=test, **where)
+    yield _saved(pl.degree_bias(pairs), out / "degree_bias.png")
+
+
+def _whole(results: pd.DataFrame) -> set[str]:
+    """Methods that have ablations, by the labels of these."""
+    ablations = results.loc[results["kind"] == "ablation", "method"].str.split(", ").str[0]
+    return set(ablations) & set(results.loc[results["kind"] == "method", "method"])
+
+
+def _saved(axes: np.ndarray, path: Path) -> str:
+    """The figure of some axes in a file."""
     import matplotlib.pyplot as plt
 
-    for size, part in results.groupby("size"):
-        for metric, pairs in (("auprc", "all"), ("auprc", "different families"), ("auprc_regulator", "all")):
-            figure = pl.benchmark(part, metric=metric, pairs=pairs).flat[0].figure
-            path = out / f"{metric}{'' if pairs == 'all' else '_families'}_{size}.png"
-            with written(path) as place:
-                figure.savefig(place, dpi=110, bbox_inches="tight")
-            plt.close(figure)
-            yield str(path)
-    where = {"path": data, "cache": cache, "max_regulators": max_regulators}
-    pairs = bench.scored_pairs(model=model, train=("hESC", "STRING"), test=("mESC", "STRING"), **where)
-    figure = pl.degree_bias(pairs)[0].figure
-    with written(out / "degree_bias.png") as place:
+    figure = axes.flat[0].figure
+    with written(path) as place:
         figure.savefig(place, dpi=110, bbox_inches="tight")
     plt.close(figure)
-    yield str(out / "degree_bias.png")
+    return str(path)

@@ -144,7 +144,8 @@ def test_a_prior_tells_what_it_lists_one_way(cells, method):
     assert made.uns["grn"]["schema"]["directed"]
 
 
-def test_a_motif_tells_the_direction_by_itself(cells, tmp_path):
+def test_a_motif_tells_the_direction_where_the_target_has_none_at_the_source(cells, tmp_path):
+    """Motifs both ways, as those of GATA1 and GATA2, say that each may regulate the other."""
     made, table, (a, b, c, _) = cells
     motifs = grn.pp.base_grn(table, evidence="motif")
     assert motifs.attrs["base_grn"]["evidence"] == "motif"
@@ -152,7 +153,7 @@ def test_a_motif_tells_the_direction_by_itself(cells, tmp_path):
     for given in (motifs, table.assign(region="chr1:1-2"), wide):
         grn.tl.infer_network(made, method="correlation", params={"base_grn": given})
         told = words(grn.get.edges(made))
-        assert told[a, b] == told[b, a] == told[a, c] == "motif"
+        assert told[a, c] == "motif" and told[a, b] == told[b, a] == "none"
     made.write_h5ad(tmp_path / "a.h5ad")
     assert grn.get.edges(anndata.read_h5ad(tmp_path / "a.h5ad")).equals(grn.get.edges(made))
 
@@ -217,6 +218,37 @@ def test_mini_tells_no_direction(background):
     told = blood.uns["grn"]["edges"]["direction"].unique()
     assert set(told) == {"none", "role"}
     assert not grn.Network.from_anndata(blood).directed
+
+
+def test_groups_of_a_prior_tell_the_cells_of_their_name(cells, caplog):
+    """What is listed one way in a group has a direction there, whatever other groups list."""
+    made, table, (a, b, c, x) = cells
+    made.obs["type"] = np.where(np.arange(made.n_obs) % 2, "one", "two")
+    one, two = table.drop(index=1), table.drop(index=[0, 2])  # a -> b without its reverse; the reverse, and no a -> c
+    prior = pd.concat([one.assign(group="one"), two.assign(group="two"), two.assign(group="three")], ignore_index=True)
+    for given in (prior, grn.Network(prior.assign(weight=1.0))):
+        caplog.clear()
+        grn.tl.infer_network(made, method="prior_ridge", groupby="type", params={"prior": given})
+        told = {group: words(part) for group, part in grn.get.edges(made).groupby("group", observed=True)}
+        assert (told["one"][a, b], told["one"][b, a], told["one"][a, c]) == ("prior", "none", "prior")
+        assert (told["two"][a, b], told["two"][b, a], told["two"][a, c]) == ("none", "prior", "none")
+        assert told["one"][a, x] == told["two"][a, x] == "prior"
+        assert "1 groups of prior= are no groups of the cells, and are not read: three" in caplog.text
+    grn.tl.infer_network(made, method="prior_ridge", params={"prior": prior})
+    told = words(grn.get.edges(made))
+    assert told[a, b] == told[b, a] == "none" and told[a, c] == "prior"
+    assert "prior= has 3 groups (one, three, two) and the cells are not grouped" in caplog.text
+
+
+def test_groups_of_a_base_grn_are_merged_and_that_is_said(cells, caplog):
+    made, table, (a, b, c, _) = cells
+    made.obs["type"] = np.where(np.arange(made.n_obs) % 2, "one", "two")
+    base = pd.concat([table.drop(index=1).assign(group="one"), table.drop(index=0).assign(group="two")])
+    grn.tl.infer_network(made, method="correlation", groupby="type", params={"base_grn": base})
+    assert "base_grn= has 2 groups, which are merged" in caplog.text
+    for _, part in grn.get.edges(made).groupby("group", observed=True):
+        told = words(part)
+        assert told[a, b] == told[b, a] == "none" and told[a, c] == "prior"
 
 
 def test_edges_of_a_prior_without_evidence_stay_without(cells):

@@ -18,11 +18,13 @@ from grn.network.direction import EVIDENCE, NONE, ROLE, WORDS
 def with_direction(network: Network, record: Method, inputs: Inputs, arguments: Mapping[str, Any]) -> Network:
     """Write the column ``direction`` of a network, by the strongest evidence that each edge has.
 
-    Motif: the prior that the method was given holds a motif of the source at the target. Prior: it has this edge and
-    not the reverse. Response: a method whose record says ``direction="response"`` finds that the target answers the
-    source clearly more than the source the target, see :func:`grn._kernels.asymmetry.asymmetry`. Role: the target is no
-    regulator. A method that knows more writes the column itself; its words stay unless role or a prior say more. A
-    prior that says what tells the direction of its own edges counts with those that have evidence.
+    Motif: the base GRN that the method was given holds a motif of the source at the target and none of the target at
+    the source. Prior: a list of edges has this edge and not the reverse. Where it has groups of its own and the method
+    was asked for groups, each group of cells is told by its own edges. Response: a method whose record says
+    ``direction="response"`` finds that the target answers the source clearly more than the source the target, see
+    :func:`grn._kernels.asymmetry.asymmetry`. Role: the target is no regulator. A method that knows more writes the
+    column itself; its words stay unless role or a prior say more. A prior that says what tells the direction of its own
+    edges counts with those that have evidence.
 
     Parameters
     ----------
@@ -44,8 +46,10 @@ def with_direction(network: Network, record: Method, inputs: Inputs, arguments: 
         words[told] = WORDS.index("response")
     for name in ("base_grn", *record.edge_tables):
         if arguments.get(name) is not None:
-            table = _table(inputs, name, arguments[name])
-            words = np.minimum(words, _by_prior(table, inputs.names, source, target))
+            for group, table in _tables(inputs, name, arguments[name]):
+                rows = np.arange(len(edges)) if group is None else np.flatnonzero(edges["group"].astype(str) == group)
+                told = _by_prior(table, inputs.names, source[rows], target[rows])
+                words[rows] = np.minimum(words[rows], told)
     column = pd.Categorical.from_codes(words, categories=pd.Index(WORDS, dtype=object))
     return network._with_column("direction", column).replace(params=params)
 
@@ -95,7 +99,7 @@ def _by_response(edges: pd.DataFrame, source: np.ndarray, target: np.ndarray) ->
 
 
 def _by_prior(table: pd.DataFrame, names: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Positions in ``WORDS`` of what a table says of every edge."""
+    """Positions in ``WORDS`` of what a table says of every edge: an edge that it has both ways points nowhere."""
     unknown = WORDS.index(NONE)
     if table.empty:
         return np.full(len(source), unknown)
@@ -103,14 +107,15 @@ def _by_prior(table: pd.DataFrame, names: np.ndarray, source: np.ndarray, target
     first, second = (index.get_indexer(table[side].astype(object)).astype(np.int64) for side in ("source", "target"))
     there = np.unique(first * n + second)
     pair, back = source.astype(np.int64) * n + target, target.astype(np.int64) * n + source
-    listed = np.isin(pair, there)
-    if table.attrs["base_grn"]["evidence"] == "motif":
-        return np.where(listed, WORDS.index("motif"), unknown)
-    return np.where(listed & ~np.isin(back, there), WORDS.index("prior"), unknown)
+    word = WORDS.index(table.attrs["base_grn"]["evidence"])
+    return np.where(np.isin(pair, there) & ~np.isin(back, there), word, unknown)
 
 
-def _table(inputs: Inputs, name: str, prior: Any) -> pd.DataFrame:
-    """Pairs of a prior in names of the object: those that have evidence, where the prior says which have."""
+def _tables(inputs: Inputs, name: str, prior: Any) -> list[tuple[str | None, pd.DataFrame]]:
+    """Pairs of a prior in names of the object, by group where it has groups and groups are asked for.
+
+    Where the prior says which of its edges have evidence, these alone.
+    """
     network = inputs.stored_network(prior) if isinstance(prior, str) and name != "base_grn" else prior
     edges = network._edges if isinstance(network, Network) else network
     if isinstance(network, Network) and not network.directed:
@@ -118,6 +123,14 @@ def _table(inputs: Inputs, name: str, prior: Any) -> pd.DataFrame:
     elif "direction" in edges:
         edges = edges[edges["direction"].isin(EVIDENCE)]
     elif name == "base_grn":
-        return inputs.prior(edges)
+        return [(None, inputs.prior(edges))]
+    if name == "base_grn" or inputs.task.groupby is None or "group" not in edges:
+        return [(None, _matched(inputs, edges))]
+    of_edge = edges["group"].astype(str)
+    return [(group, _matched(inputs, edges[of_edge == group])) for group in inputs.groups[0]]
+
+
+def _matched(inputs: Inputs, edges: pd.DataFrame) -> pd.DataFrame:
+    """Edges in names of the object."""
     columns = [column for column in ("source", "target", "region") if column in edges]
     return edges if edges.empty else inputs.matched(edges[columns])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from grn._core import checks
 from grn._core.errors import GeneOverlapError, GroupError, NetworkError, ParameterError
-from grn._core.logging import some
+from grn._core.logging import hint, some
 from grn.methods.cells import pair_places
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
@@ -35,10 +35,13 @@ def edge_prior(inputs: Inputs, prior: Any) -> pd.DataFrame | None:
     DataFrame or None
         As :func:`named_edges`; without ``group`` where the task has no groups.
 
+        Groups are matched by name. Where the task has none, those of the prior are one: an edge has the highest of its
+        probabilities.
+
     Raises
     ------
     GroupError
-        If groups of the task have no prior, or there are several where the task has no groups.
+        If groups of the task have no prior.
     """
     if prior is None:
         return None
@@ -48,17 +51,22 @@ def edge_prior(inputs: Inputs, prior: Any) -> pd.DataFrame | None:
     there = sorted(set(table["group"]))
     if inputs.task.groupby is None:
         if len(there) > 1:
-            raise GroupError(
-                f"prior= has {len(there)} groups ({some(there)}), and no groupby= is asked for; pass one of them, such "
-                f"as prior[prior['group'] == {there[0]!r}]."
+            hint(
+                "prior= has %d groups (%s) and the cells are not grouped: an edge has its highest probability in any "
+                "of them. Pass groupby= to give every group of cells its own, or one of them, such as "
+                "prior[prior['group'] == %r]",
+                *(len(there), some(there), there[0]),
             )
-        return table.drop(columns="group")
+        return table.groupby(["source", "target"], as_index=False)["probability"].max()
     lacking = [name for name in inputs.groups[0] if name not in there]
     if lacking:
         raise GroupError(
             f"prior= has no edges for {len(lacking)} groups of {inputs.task.groupby!r}: {some(lacking)}; it has "
             f"{some(there)}. Pass one prior for all of them: prior.drop(columns='group')."
         )
+    unused = [name for name in there if name not in inputs.groups[0]]
+    if unused:
+        hint("%d groups of prior= are no groups of the cells, and are not read: %s", len(unused), some(unused))
     return table
 
 

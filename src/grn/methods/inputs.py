@@ -15,6 +15,7 @@ from scipy import sparse
 from grn._core import checks
 from grn._core.device import resolve_device
 from grn._core.errors import GeneNameError, GroupError, ParameterError
+from grn._core.logging import hint
 from grn._core.settings import settings
 from grn._kernels.matrix_parts import Source
 from grn._object.container import check_target, target, validate
@@ -210,6 +211,11 @@ class Inputs:
         if base_grn is None:
             return None
         if id(base_grn) not in self._priors:
+            if isinstance(base_grn, pd.DataFrame) and "group" in base_grn and base_grn["group"].nunique() > 1:
+                hint(
+                    "base_grn= has %d groups, which are merged: who may regulate whom is the same for all cells",
+                    base_grn["group"].nunique(),
+                )
             # the table itself is kept, so that no other gets its id
             self._priors[id(base_grn)] = base_grn, self.matched(base_grn)
         return self._priors[id(base_grn)][1]

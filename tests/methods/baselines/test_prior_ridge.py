@@ -172,8 +172,12 @@ def test_a_prior_of_groups_serves_each_group_its_own(simulated):
         one = found[found["group"] == group].astype(dict.fromkeys(KEYS, str)).set_index(KEYS)["weight"]
         two = grn.get.edges(part).astype(dict.fromkeys(KEYS, str)).set_index(KEYS)["weight"]
         pd.testing.assert_series_equal(one.sort_index(), two.sort_index(), rtol=0, atol=1e-9)
-    with pytest.raises(GroupError, match=r"2 groups.*no groupby="):
-        grn.tl.infer_network(adata, method="prior_ridge", params=params)
+    merged = prior.drop(columns="group").drop_duplicates()
+    together = inferred(adata, **params)
+    pd.testing.assert_frame_equal(together, inferred(adata, **{**params, "prior": merged}))
+    low = pd.concat([good.assign(group="a", probability=0.9), good.assign(group="b", probability=0.3)])
+    high = inferred(adata, **{**params, "prior": good.assign(probability=0.9)})
+    pd.testing.assert_frame_equal(inferred(adata, **{**params, "prior": low}), high)
     with pytest.raises(GroupError, match="no edges for 1 groups of 'kind': b"):
         grn.tl.infer_network(adata, method="prior_ridge", groupby="kind", params={"prior": good.assign(group="a")})
 

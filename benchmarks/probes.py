@@ -72,6 +72,11 @@ def measure(sources: int, genes: int, repeats: int, pairs: int) -> dict[str, str
     with torch.no_grad():
         forward = median_time(lambda: model.respond(panel, values), repeats) / batch
         dual = median_time(lambda: model.respond_dual(panel, values, tangents), repeats) / batch
+    shown = values.clone().requires_grad_()
+    recorded = median_time(lambda: model.respond(panel, shown), repeats) / batch
+    response = model.respond(panel, shown)
+    ones = torch.ones_like(response)
+    backward = median_time(lambda: torch.autograd.grad(response, shown, ones, retain_graph=True), repeats) / batch
     adata = ad.AnnData(np.zeros((0, len(names)), dtype=np.float32), var=pd.DataFrame(index=names))
     times = {}
     for name, call in (
@@ -98,6 +103,7 @@ def measure(sources: int, genes: int, repeats: int, pairs: int) -> dict[str, str
         "forward pass per virtual cell": f"{1e3 * forward:.1f} ms",
         "dual pass per virtual cell": f"{1e3 * dual:.1f} ms",
         "dual / forward": f"{dual / forward:.2f}",
+        "recorded / forward, backward / forward": f"{recorded / forward:.2f}, {backward / forward:.2f}",
         **{f"grn.tl.{name}": f"{seconds:.1f} s" for name, seconds in times.items()},
         "vvp + gradient_trajectory, separately": f"{times['vvp'] + times['gradient_trajectory']:.1f} s",
         "unknown / fixed, both in one pass": f"{times[_UNKNOWN] / times['probe (both in one pass)']:.2f}",

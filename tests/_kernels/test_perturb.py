@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import grn
 from grn._kernels.perturb import (
     NoReverse,
     blocks,
@@ -240,3 +241,10 @@ def test_an_unknown_target_would_spoil_the_others_backwards(toy):
 def test_the_cheaper_mode(sources, targets, expected):
     assert reverse_pays(sources, targets) is expected
     assert reverse_pays(10 * sources, targets) >= expected >= reverse_pays(sources, 10 * targets)
+
+
+def test_the_cheaper_mode_is_that_of_the_model():
+    """Following a memory back costs less than a pass of it, following a transformer back costs more."""
+    memory = grn.models.load("mini").pass_costs
+    assert reverse_pays(100, 250, memory) and not reverse_pays(100, 250)
+    assert not reverse_pays(100, 400, memory)

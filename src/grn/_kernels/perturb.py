@@ -3,7 +3,7 @@
 Both walk over virtual cells that differ from a base cell in one gene. For sources
 S and grid points M, virtual value perturbation costs S * M + 1 forward passes, or
 S * (M + 1) where every source is compared with a cell of its own;
-the gradient trajectory costs S * T dual passes (about three forwards each), each
+the gradient trajectory costs S * T dual passes (see PassCosts), each
 giving the derivative of *all* targets. When both are wanted on one grid, a dual
 pass yields both, since its primal output is the perturbed response.
 
@@ -11,13 +11,14 @@ Where all genes move together, all sources share one point, and reverse mode is 
 alternative: one backward pass per target and point gives *all* sources. The two
 cost in forward passes per point::
 
-    forward mode    DUAL * S
-    reverse mode    RECORD * rows + BACKWARD * R
+    forward mode    dual * S
+    reverse mode    record * rows + backward * R
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,20 +26,40 @@ from torch import Tensor
 Respond = Callable[[Tensor], Tensor]
 RespondDual = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
-# forward passes that a dual, a recorded and a backward pass take: medians over the architectures of this package,
-# which scatter within 3.1-4.3, 1.1-1.4 and 1.2-1.6
-DUAL, RECORD, BACKWARD = 3.3, 1.2, 1.4
 _ROWS = 16
 _AGREEMENT = 1e-2
+
+
+class PassCosts(NamedTuple):
+    """What passes of a model cost, in forward passes; a model says its own in an attribute ``pass_costs``.
+
+    The defaults are medians over the transformers of this package, which scatter within 3.1-4.3, 1.1-1.4 and 1.2-1.6.
+
+    Parameters
+    ----------
+    dual
+        A pass that carries a tangent.
+    record
+        A pass that can be followed backwards.
+    backward
+        Following it.
+    """
+
+    dual: float = 3.3
+    record: float = 1.2
+    backward: float = 1.4
+
+
+TRANSFORMER = PassCosts()
 
 
 class NoReverse(Exception):
     """A model cannot be read in reverse mode, or not within the memory given."""
 
 
-def reverse_pays(sources: int, targets: int) -> bool:
+def reverse_pays(sources: int, targets: int, costs: PassCosts = TRANSFORMER) -> bool:
     """Whether reverse mode is the cheaper one where all sources share a point."""
-    return RECORD * min(_ROWS, targets) + BACKWARD * targets < DUAL * sources
+    return costs.record * min(_ROWS, targets) + costs.backward * targets < costs.dual * sources
 
 
 def grid_cells(base: Tensor, columns: Tensor, grid: Tensor, *, moving: bool = False) -> tuple[Tensor, Tensor]:

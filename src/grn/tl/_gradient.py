@@ -91,8 +91,9 @@ def gradient_trajectory(
 
     Notes
     -----
-    Cost: n_sources x T dual passes, each about three forward passes; reverse mode would take one backward pass per
-    pair and point. Larger panels than the model takes are divided as in :func:`grn.tl.vvp`.
+    Cost: n_sources x T dual passes, each about three forward passes of a transformer and two of ``mini``; reverse mode
+    would take one backward pass per pair and point. Larger panels than the model takes are divided as in
+    :func:`grn.tl.vvp`.
 
     Source: arXiv 2605.08128.
 

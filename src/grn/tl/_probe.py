@@ -83,8 +83,8 @@ def probe(
 
     Notes
     -----
-    Cost: n_sources x K dual passes, each about three forward passes; with ``background="unknown"`` a forward pass
-    for every source besides.
+    Cost: n_sources x K dual passes, each about three forward passes of a transformer and two of ``mini``; with
+    ``background="unknown"`` a forward pass for every source besides.
 
     Examples
     --------

@@ -40,7 +40,7 @@ def read(model, *, n_sources=30, mode=None, batch_size=None, monkeypatch=None):
     """The cube, with a mode forced upon it."""
     adata = cells(model)
     if mode is not None:
-        monkeypatch.setattr(perturb, "reverse_pays", lambda sources, targets: mode == "reverse")
+        monkeypatch.setattr(perturb, "reverse_pays", lambda *_: mode == "reverse")
     task = Task(model, sources=list(adata.var_names[:n_sources]), batch_size=batch_size, show=False)
     return features.gradient_trajectory(Inputs(adata, task), background="moving").values
 

@@ -80,7 +80,7 @@ class Gradient:
         base = cells.base(model, group, panel)
         columns, points = columns.to(base.device), _on(self.points, base)
         moving = self.background == "moving"
-        if moving and _reversible(model) and perturb.reverse_pays(len(columns), len(panel.targets)):
+        if moving and _reverse_pays(model, len(columns), len(panel.targets)):
             try:
                 return self._reverse(model, panel, base, columns, batch)
             except perturb.NoReverse as why:
@@ -102,7 +102,7 @@ class Gradient:
         most = max(1, _UNIT_BYTES // (4 * n_vars * len(self.points)))
         size = -(-n_sources // -(-n_sources // most))
         targets = max(len(panel.targets) for panel in panels)
-        reverse = _reversible(model) and perturb.reverse_pays(size, targets)
+        reverse = _reverse_pays(model, size, targets)
         n, what = (targets, "targets") if reverse else (n_sources, "sources")
         logger.info("moving background: %s mode over %d %s", "reverse" if reverse else "forward", n, what)
         return size if reverse else None
@@ -228,9 +228,11 @@ def _surroundings(base: Tensor, columns: Tensor, background: str) -> tuple[Tenso
     return torch.full_like(base, torch.nan), base[columns]
 
 
-def _reversible(model: FoundationModel) -> bool:
+def _reverse_pays(model: FoundationModel, sources: int, targets: int) -> bool:
+    """Whether a model can be read in reverse mode, and that is the cheaper way to one point of all sources."""
     # in bfloat16 the two modes round differently, and forward mode is what the documentation promises
-    return getattr(model, "dtype", "float32") != "bfloat16"
+    exact = getattr(model, "dtype", "float32") != "bfloat16"
+    return exact and perturb.reverse_pays(sources, targets, getattr(model, "pass_costs", perturb.TRANSFORMER))
 
 
 def _on(points: np.ndarray, like: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from grn.bench import Reference
-from grn.bench._direction import direction
+from grn.bench._direction import direction, direction_auprc
 
 GENES = [f"G{i:02d}" for i in range(30)]
 
@@ -51,3 +51,20 @@ def test_what_is_not_scored_does_not_count(reference):
     assert np.isnan(value) and np.isnan(replicates).all() and len(replicates) == 7
     none = (np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     assert np.isnan(direction(reference, [truth], none, n_boot=3, seed=0)[0])
+
+
+def test_edges_are_ranked_against_their_reverses(reference):
+    """One list of all edges and all reverses: a score that is right within every pair need not rank them so."""
+    truth, one_way = reference.labels.astype(float), places(reference)
+    for table, value in ((truth, 1.0), (np.ones_like(truth), 0.5), (truth + truth.T, 0.5)):
+        assert direction_auprc(reference, [table], one_way) == pytest.approx(value, abs=0.02)
+    assert direction_auprc(reference, [truth.T], one_way) < 0.5
+    hubs = np.add.outer(np.arange(30.0), np.arange(30.0)) ** 2
+    within = hubs + hubs.T + 0.1 * truth
+    assert direction(reference, [within], one_way, n_boot=2, seed=0)[0] == 1.0
+    assert 0.5 < direction_auprc(reference, [within], one_way) < 0.6
+    known = truth.copy()
+    known[:15] = np.nan
+    assert direction_auprc(reference, [known, known], one_way) == 1.0
+    assert np.isnan(direction_auprc(reference, [np.full_like(truth, np.nan)], one_way))
+    assert np.isnan(direction_auprc(reference, [truth], (one_way[0][:0], one_way[1][:0])))

@@ -121,6 +121,17 @@ def test_stand_in_cells_are_noted(quick, monkeypatch, runs):
     assert not {"|correlation|", "mean expression"} & set(found["method"]), "these are not the cells of the data set"
 
 
+def test_the_corpus_is_not_read_for_methods_without_cells(quick, monkeypatch, runs):
+    def read(*_, **__):
+        raise AssertionError("cells of the corpus were read")
+
+    monkeypatch.setattr(_run, "stand_in_cells", read)
+    monkeypatch.setattr(_run, "outside_floors", lambda *_, **__: {"of names": _lengths})
+    assert "of names" in set(quick(methods=readings("VVP (raw)"), outside=True)["method"])
+    with pytest.raises(AssertionError, match="were read"):
+        quick(methods=readings("Pert (origin)"), outside=True)
+
+
 def _lengths(reference):
     return np.add.outer([len(r) for r in reference.regulators], [len(g) for g in reference.genes]).astype(float)
 

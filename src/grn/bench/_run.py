@@ -133,8 +133,8 @@ def run(
         Metrics: ``auprc``; ``auprc_ratio`` (over prevalence); ``early_precision_ratio``; ``auroc``;
         ``auprc_regulator`` and ``auprc_target`` (AUPRC within each, averaged); ``auprc_residual`` (what additive node
         effects leave of the score); ``auprc_rewired`` (edges exchanged for others of the same degrees); ``direction``
-        (share of one-way edges between regulators that point the right way; directed references only). Intervals are
-        given for ``auprc``, ``auprc_regulator`` and ``direction``.
+        (share of one-way edges between regulators that point the right way; directed references only);
+        ``auprc_direction`` (AUPRC of these edges against their reverses, chance one half). Intervals are given for ``auprc``, ``auprc_regulator`` and ``direction``.
 
     Raises
     ------
@@ -192,7 +192,8 @@ def run(
         contest = Contest(tuple(competitors), dict(scorers or {}), seeds, n_boot, seed_of(rng), {})
         if outside:
             references = [reference for learned, tests in pairings for reference in (learned, *tests)]
-            setting = replace(setting, stand_in=stand_in_cells(references, path, show=show))
+            if any(entered.reads_cells for entered in competitors):
+                setting = replace(setting, stand_in=stand_in_cells(references, path, show=show))
             contest = replace(contest, extra_floors=outside_floors(folder, path, show=show))
             decomposed = {name: floor for name, floor in contest.extra_floors.items() if name == DECOMPOSITION}
             setting = replace(setting, decomposition=decomposed)

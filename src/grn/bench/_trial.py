@@ -14,7 +14,7 @@ from grn._core.errors import ParameterError
 from grn.bench import floors
 from grn.bench._board import Board
 from grn.bench._competitors import MEAN_CELL, Competitor, is_trained
-from grn.bench._direction import direction
+from grn.bench._direction import direction, direction_auprc
 from grn.bench._figures import Figures, evaluate, gain_rows
 from grn.bench._pair_columns import ColumnScore
 from grn.bench._published_figures import published, published_label
@@ -168,6 +168,7 @@ def _figures(
         figure.values["direction"], figure.replicates["direction"] = direction(
             reference, grids[name], question.one_way, n_boot=contest.n_boot, seed=contest.seed
         )
+        figure.values["auprc_direction"] = direction_auprc(reference, grids[name], question.one_way)
     return figures, {**kinds, **dict.fromkeys(drawn[0], "oracle")}
 
 

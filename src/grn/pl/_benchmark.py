@@ -37,7 +37,11 @@ _ORDER = {
 }
 # within small groups of pairs a random score has more than the prevalence, so other metrics have no such line
 _PREVALENCE = ("auprc", "auprc_residual", "auprc_rewired")
-_CHANCE = {"auprc_ratio": 1.0, "early_precision_ratio": 1.0, "auroc": 0.5, "direction": 0.5, "driver_percentile": 50.0}
+_CHANCE = {
+    **dict.fromkeys(("auprc_ratio", "early_precision_ratio"), 1.0),
+    **dict.fromkeys(("auroc", "auprc_direction", "direction"), 0.5),
+    "driver_percentile": 50.0,
+}
 
 
 @document(**OUTPUT, **COLORS)

@@ -26,6 +26,7 @@ METRIC_NAMES = {
     "auprc_target": "AUPRC within target",
     "auprc_residual": "AUPRC without node effects",
     "auprc_rewired": "AUPRC on rewired edges",
+    "auprc_direction": "AUPRC against reversed edges",
     "driver_percentile": "percentile of the known driver",
     "direction": "share of directions right",
     "early_precision_ratio": "early precision / prevalence",

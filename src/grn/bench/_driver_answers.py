@@ -26,7 +26,7 @@ from grn.network import Network
 
 # strongest edges of a regulator that count in networks that list every pair; chosen on interferon-beta
 TOP = 50
-# regulators and targets of methods that regress all targets at once, and of those that take long for each
+# regulators and targets of methods that take seconds or minutes for them, and of those that take long for each target
 LARGE, SMALL = (None, 2000), (100, 400)
 # parameters other than the defaults: fewer trees, resamples and cells, so that all questions are answered in an hour
 PARAMS: Mapping[str, Mapping[str, Any]] = {
@@ -35,7 +35,11 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "celloracle": {"n_bags": 5, "smooth": False, "max_p": None},
     "scrank": {"n_resamples": 3},
 }
-_FAST = ("correlation", "ridge", "celloracle", "prior_ridge")
+_FAST = (
+    *("correlation", "ridge", "celloracle", "prior_ridge"),
+    *("universal", "ugrn", "vvp", "gradient_trajectory", "pert", "embedding"),
+)
+_WHOLE = ("scrank",)
 # methods that take edges beside the cells, and the parameter that takes CollecTRI
 _WITH_EDGES = {"celloracle": "base_grn", "prior_ridge": "prior"}
 _PRIORS: Mapping[str, Callable[..., Network]] = {
@@ -148,7 +152,8 @@ def _inferred(case: Case, method: str) -> Network:
         edges = edges_in_names(case.cells, case.prior("CollecTRI").edges)[["source", "target"]].astype(str)
         params[_WITH_EDGES[method]] = edges.drop_duplicates(ignore_index=True)
     sources, targets = panel(case.cells, *(LARGE if method in _FAST else SMALL))
-    adata = case.cells.copy()
+    # a method of whole matrices is given the genes in question, as it asks for
+    adata = case.cells[:, targets].copy() if method in _WHOLE else case.cells.copy()
     tl.infer_network(adata, method=method, sources=sources, targets=targets, params=params, progress=False)
     return Network.from_anndata(adata)
 

@@ -1,6 +1,8 @@
 """Baselines as records: what they compute, and what must not matter."""
 
 import logging
+import sys
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -13,6 +15,8 @@ import grn
 from grn._core.logging import HINT
 from grn._kernels.trees import Boosting, boosted
 from grn.errors import ExpressionError, GeneOverlapError, ParameterError
+from grn.methods import METHODS
+from grn.methods.baselines import trees
 
 RECORDS = {
     "pearson": ("correlation", {}),
@@ -211,3 +215,23 @@ def test_bad_parameters_are_refused(toy, method, params, says):
     with pytest.raises(ParameterError, match=says):
         grn.tl.infer_network(toy, method=method, params=params)
     assert repr(toy) == before
+
+
+@pytest.mark.parametrize("method", ["genie3", "grnboost2"])
+def test_gains_that_rounding_makes_negative_are_none(method, monkeypatch):
+    """scikit-learn's decrease of impurity is a difference: -7e-17 on real cells, where no split gains anything."""
+    record = METHODS[method]
+    own = trees.importances
+
+    def rounded(group, cells, plan):
+        def learner(X):
+            learn = plan.learner(X)
+            return lambda y, columns, seed: np.append(-7e-17, learn(y, columns, seed)[1:])
+
+        return own(group, cells, replace(plan, learner=learner))
+
+    monkeypatch.setattr(sys.modules[record.fit.__module__], "importances", rounded)
+    adata = grn.datasets.toy(n_cells=60, n_regulators=4, n_targets=6)
+    grn.tl.infer_network(adata, method=method, params={"max_rounds": 5} if method == "grnboost2" else {"n_trees": 5})
+    edges = grn.get.edges(adata)
+    assert (edges["weight"] > 0).all() and edges["source"].nunique() == 3, "the first regulator gains nothing"

@@ -107,7 +107,8 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
     jobs = _jobs(group, table, place, wanted, used, trees)
     results = _run(trees.learner(np.asfortranarray(X)), jobs, task.n_jobs or 1, threads=trees.threads)
     for t, values in zip(wanted, progress(results, total=len(wanted), desc=trees.name, show=task.show), strict=True):
-        weight[t, used[group.allowed[t, used]]] = values
+        # splits that gain nothing may sum to less than nothing by rounding
+        weight[t, used[group.allowed[t, used]]] = np.maximum(values, 0.0)
     weight[:, constant[group.sources]] = np.nan
     weight[weight == 0] = np.nan
     return weight

@@ -121,13 +121,18 @@ def test_cells_reads_no_names_and_no_motifs(blood, monkeypatch):
         edges(blood)
 
 
-def test_groups_are_read_at_their_mean_cells(blood):
+def test_groups_are_read_at_their_mean_cells_and_that_is_told(blood, caplog):
     blood.obs["kind"] = pd.Categorical(np.where(np.arange(blood.n_obs) % 2, "a", "b"))
     grn.tl.infer_network(blood, method="universal", groupby="kind", progress=False)
     table = blood.uns["grn"]["edges"]
     assert set(table["group"]) == {"a", "b"}
     params = blood.uns["grn"]["params"]
     assert (params["context"], params["background"]) == ("mean", "fixed")
+    told = "responses are read at the mean cell of each group, where the other genes are known"
+    assert told in caplog.text
+    caplog.clear()
+    edges(blood, context="virtual")
+    assert told[:30] not in caplog.text, "this is what its translator was fitted in"
     first, second = (table[table["group"] == g].set_index(["source", "target"])["weight"] for g in "ab")
     assert not np.allclose(first, second.reindex(first.index))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from grn._core import checks
+from grn._core.logging import hint
 from grn.methods.edges import to_network
 from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
@@ -71,6 +72,12 @@ def fit(
     chosen = embedded(inputs.task.model, translator)
     context = context_of(inputs.task, context)
     pairs = trajectory(inputs, context=context) if stored is None else stored["gradient_trajectory"]
+    if pairs.background != chosen.background:
+        hint(
+            "universal: responses are read at the mean cell%s, where the other genes are known; its translator was fitted "
+            "with them unknown. Read ranks, not probabilities; context='virtual' is what it was fitted in",
+            "" if inputs.task.groupby is None else " of each group",
+        )
     side = side_columns(pairs.genes, pairs.sources) if set(chosen.columns) & set(COLUMNS) else {}
     if relatives == "neutral":
         side = {name: np.zeros_like(side[name]) if name in SAME_FAMILY else side[name] for name in side}

@@ -57,7 +57,9 @@ def direction(
     return float(share.mean()), replicates
 
 
-def direction_auprc(reference: Reference, tables: Sequence[np.ndarray], one_way: tuple[np.ndarray, np.ndarray]) -> float:
+def direction_auprc(
+    reference: Reference, tables: Sequence[np.ndarray], one_way: tuple[np.ndarray, np.ndarray]
+) -> float:
     """AUPRC of one-way edges against their reverses, all in one list; chance is one half, and so is a symmetric score.
 
     Pairs that lack a score in a table are left out of its list. NaN where no table has a pair.
@@ -74,9 +76,7 @@ def direction_auprc(reference: Reference, tables: Sequence[np.ndarray], one_way:
     return float(np.mean(values)) if values else float("nan")
 
 
-def both_ways(
-    reference: Reference, tables: Sequence[np.ndarray], one_way: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def both_ways(reference: Reference, tables: Sequence[np.ndarray], one_way: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Scores of one-way edges, and of their reverses: (2, tables, N)."""
     rows, columns = one_way
     inside = np.searchsorted(reference.genes, reference.regulators)

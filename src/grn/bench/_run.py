@@ -134,7 +134,8 @@ def run(
         ``auprc_regulator`` and ``auprc_target`` (AUPRC within each, averaged); ``auprc_residual`` (what additive node
         effects leave of the score); ``auprc_rewired`` (edges exchanged for others of the same degrees); ``direction``
         (share of one-way edges between regulators that point the right way; directed references only);
-        ``auprc_direction`` (AUPRC of these edges against their reverses, chance one half). Intervals are given for ``auprc``, ``auprc_regulator`` and ``direction``.
+        ``auprc_direction`` (AUPRC of these edges against their reverses, chance one half). Intervals are given for
+        ``auprc``, ``auprc_regulator`` and ``direction``.
 
     Raises
     ------

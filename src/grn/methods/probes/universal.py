@@ -74,8 +74,8 @@ def fit(
     pairs = trajectory(inputs, context=context) if stored is None else stored["gradient_trajectory"]
     if pairs.background != chosen.background:
         hint(
-            "universal: responses are read at the mean cell%s, where the other genes are known; its translator was fitted "
-            "with them unknown. Read ranks, not probabilities; context='virtual' is what it was fitted in",
+            "universal: responses are read at the mean cell%s, where the other genes are known; its translator was "
+            "fitted with them unknown. Read ranks, not probabilities; context='virtual' is what it was fitted in",
             "" if inputs.task.groupby is None else " of each group",
         )
     side = side_columns(pairs.genes, pairs.sources) if set(chosen.columns) & set(COLUMNS) else {}

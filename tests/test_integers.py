@@ -22,7 +22,7 @@ LINKS = pd.DataFrame(
     [("GATA1", "HBB"), ("GATA1", "KLF1"), ("SPI1", "CD14"), ("SPI1", "LYZ"), ("TAL1", "MPO")],
     columns=["source", "target"],
 )
-SCORED = LINKS.assign(label=[0, 1, 0, 1, 1], score=[0.1, 0.3, 0.5, 0.7, 0.9])
+SCORED = LINKS.assign(label=[0, 1, 0, 1, 1], probability=[0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 def reference(dataset: str = "a") -> grn.bench.Reference:

@@ -9,21 +9,21 @@ from grn.errors import ParameterError
 
 
 def drawn(*, n=4000, regulators=40, sure=1.0, seed=0) -> pd.DataFrame:
-    """Pairs whose labels follow probabilities; ``sure`` times their logits are told as the score."""
+    """Pairs whose labels follow probabilities; ``sure`` times their logits are told."""
     rng = np.random.default_rng(seed)
     logit = rng.normal(0, 1.5, n)
     label = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(int)
     source = [f"TF{i}" for i in rng.integers(regulators, size=n)]
-    return pd.DataFrame({"source": source, "label": label, "score": 1 / (1 + np.exp(-sure * logit))})
+    return pd.DataFrame({"source": source, "label": label, "probability": 1 / (1 + np.exp(-sure * logit))})
 
 
 def test_shares_are_those_of_equally_many_pairs():
     pairs = drawn()
     table = grn.bench.reliability(pairs, n_bins=8)
     assert table["n"].tolist() == [500] * 8
-    ordered = pairs.sort_values("score")
+    ordered = pairs.sort_values("probability")
     np.testing.assert_allclose(table["share"], ordered["label"].to_numpy().reshape(8, 500).mean(axis=1))
-    np.testing.assert_allclose(table["probability"], ordered["score"].to_numpy().reshape(8, 500).mean(axis=1))
+    np.testing.assert_allclose(table["probability"], ordered["probability"].to_numpy().reshape(8, 500).mean(axis=1))
     assert ((table["low"] < table["share"]) & (table["share"] < table["high"])).all()
 
 
@@ -50,11 +50,11 @@ def test_intervals_are_over_regulators():
 
 def test_equal_probabilities_stay_together():
     pairs = drawn(n=1000)
-    pairs["score"] = pairs["score"].round(1)
+    pairs["probability"] = pairs["probability"].round(1)
     table = grn.bench.reliability(pairs, n_bins=500)
-    assert set(table["probability"].round(6)) == set(pairs["score"].round(6))
+    assert set(table["probability"].round(6)) == set(pairs["probability"].round(6))
     assert table["n"].sum() == 1000
-    flat = grn.bench.reliability(pairs.assign(score=0.5))
+    flat = grn.bench.reliability(pairs.assign(probability=0.5))
     assert flat["n"].tolist() == [1000] and flat["share"].iloc[0] == pairs["label"].mean()
 
 
@@ -72,8 +72,8 @@ def test_without_replicates_there_is_no_interval():
     ("change", "message"),
     [
         (lambda t: t.drop(columns="source"), "no column 'source'"),
-        (lambda t: t.assign(score=t["score"] * 2), "are no probabilities"),
-        (lambda t: t.assign(score=np.nan), "NaN or infinite"),
+        (lambda t: t.assign(probability=t["probability"] * 2), "are no probabilities"),
+        (lambda t: t.assign(probability=np.nan), "NaN or infinite"),
         (lambda t: t.assign(label=1), "of one class"),
         (lambda t: t.assign(label=2), "other values than 0 and 1"),
         (lambda t: t.to_dict(), "is a dict"),

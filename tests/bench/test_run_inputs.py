@@ -255,7 +255,8 @@ def test_beeline_by_name_needs_its_tables(quick, tmp_path):
 def test_scored_pairs_are_those_behind_the_figure(quick, model, runs):
     for protocol, method in (("paper", Entry("vvp", {"translator": None})), ("strict", "vvp")):
         pairs = grn.bench.scored_pairs(method=method, model=model, train=runs.ONE, test=runs.TWO, protocol=protocol)
-        assert list(pairs.columns) == ["source", "target", "label", "score", "same_family"]
+        probability = ["probability"] if protocol == "strict" else []
+        assert list(pairs.columns) == ["source", "target", "label", "score", "same_family", *probability]
         table = quick(methods=[method], protocols=[protocol])
         value = table.query("kind == 'method' and metric == 'auprc' and pairs == 'all'")["value"].item()
         assert grn.bench.metrics.auprc(pairs["label"], pairs["score"]) == pytest.approx(value, abs=1e-12)
@@ -263,6 +264,23 @@ def test_scored_pairs_are_those_behind_the_figure(quick, model, runs):
         grn.bench.scored_pairs(method="pert", model=model, train=runs.ONE, test=runs.TWO)
     with pytest.raises(ParameterError, match="protocol"):
         grn.bench.scored_pairs(method="vvp", model=model, train=runs.ONE, test=runs.TWO, protocol="loose")
+
+
+@pytest.mark.parametrize("translator", ["universal", "cells"])
+def test_probabilities_of_scored_pairs_are_those_of_the_network(translator, runs):
+    genes = ["GATA1", "SPI1", "TAL1", "KLF1", "HBB", "CD14", "LYZ", "MPO", "CSF1R", "ALAS2"]
+    labels = pd.DataFrame({"source": ["GATA1", "SPI1", "TAL1"], "target": ["HBB", "CD14", "MPO"]})
+    one, two = (grn.bench.Reference(labels, genes=genes, dataset=name, organism="human") for name in "ab")
+    entry = Entry("universal", {"translator": translator})
+    pairs = grn.bench.scored_pairs(method=entry, train=one, test=two)
+    adata = ad.AnnData(np.zeros((0, len(genes)), dtype=np.float32), var=pd.DataFrame(index=genes))
+    adata.uns["organism"] = "human"
+    grn.tl.infer_network(
+        adata, method="universal", sources=["GATA1", "SPI1", "TAL1"], params={"translator": translator}, progress=False
+    )
+    edges = adata.uns["grn"]["edges"].astype({"source": str, "target": str}).set_index(["source", "target"])
+    expected = edges["probability"].loc[list(zip(pairs["source"], pairs["target"], strict=True))]
+    np.testing.assert_allclose(pairs["probability"], expected, atol=1e-5)
 
 
 def test_outside_data_are_looked_for_below_path(tmp_path, runs):

@@ -48,7 +48,7 @@ CALLS = {
     "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),
     "regulon": lambda adata, ax: grn.pl.regulon(adata, source="SPI1", ax=ax),
     "activity": lambda adata, ax: grn.pl.activity(adata, groupby="type", ax=ax),
-    "reliability": lambda adata, ax: grn.pl.reliability(PAIRS.assign(score=PAIRS["score"] / 10), n_bins=3, ax=ax),
+    "reliability": lambda adata, ax: grn.pl.reliability(PAIRS.assign(probability=PAIRS["score"] / 10), n_bins=3, ax=ax),
     "response": lambda adata, ax: grn.pl.response(adata, pairs=("SPI1", "LYZ"), keys="vvp", ax=ax)[0],
 }
 

@@ -15,7 +15,7 @@ def pairs(*, sure=1.0, n=1500) -> pd.DataFrame:
     logit = rng.normal(0, 1.5, n)
     label = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(int)
     return pd.DataFrame(
-        {"source": rng.choice(list("ABCDEFGH"), n), "label": label, "score": 1 / (1 + np.exp(-sure * logit))}
+        {"source": rng.choice(list("ABCDEFGH"), n), "label": label, "probability": 1 / (1 + np.exp(-sure * logit))}
     )
 
 

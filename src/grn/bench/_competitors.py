@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
@@ -111,6 +112,16 @@ class Competitor:
     def reads_cells(self) -> bool:
         """Whether it reads cells of the data set."""
         return self.cells != ""
+
+
+    def probability(self, scores: np.ndarray) -> np.ndarray | None:
+        """The probabilities behind scores, whichever the method gives; ``None`` for a score that is none."""
+        if not self.record.probability:
+            return None
+        if self.reading is None:
+            return None if self.params.get("translator", "") is None else scores
+        strength = isinstance(self.reading, FeatureScore) and self.reading.translator is None
+        return None if strength else np.asarray(expit(scores))
 
 
 def is_trained(translator: Any) -> bool:

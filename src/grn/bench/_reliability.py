@@ -11,7 +11,7 @@ from grn._core.rng import RNGLike, child, seed_of
 from grn._kernels.ties import merged
 from grn.bench.metrics import checked
 
-_NEEDED = ("source", "label", "score")
+_NEEDED = ("source", "label", "probability")
 
 
 def reliability(pairs: pd.DataFrame, *, n_bins: int = 10, n_boot: int = 200, rng: RNGLike = 0) -> pd.DataFrame:
@@ -20,8 +20,8 @@ def reliability(pairs: pd.DataFrame, *, n_bins: int = 10, n_boot: int = 200, rng
     Parameters
     ----------
     pairs
-        Scored pairs, one row each: ``source``, ``label`` (1 for an edge, 0 for none) and ``score``, a probability, as
-        :func:`scored_pairs` returns them for a method that gives probabilities.
+        Pairs, one row each: ``source``, ``label`` (1 for an edge, 0 for none) and ``probability``, as
+        :func:`scored_pairs` returns them for a method that gives one.
     n_bins
         Bins of equally many pairs; equal probabilities stay together, so there may be fewer.
     n_boot
@@ -38,7 +38,7 @@ def reliability(pairs: pd.DataFrame, *, n_bins: int = 10, n_boot: int = 200, rng
     Raises
     ------
     ParameterError
-        A column is missing, a label is not 0 or 1, all are of one class, or a score is no probability.
+        A column is missing, a label is not 0 or 1, all are of one class, or a number is no probability.
 
     Notes
     -----
@@ -54,21 +54,21 @@ def reliability(pairs: pd.DataFrame, *, n_bins: int = 10, n_boot: int = 200, rng
     --------
     >>> import pandas as pd
     >>> import grn
-    >>> pairs = pd.DataFrame({"source": list("ABAB"), "label": [0, 0, 1, 1], "score": [0.1, 0.1, 0.8, 0.8]})
+    >>> pairs = pd.DataFrame({"source": list("ABAB"), "label": [0, 0, 1, 1], "probability": [0.1, 0.1, 0.8, 0.8]})
     >>> grn.bench.reliability(pairs, n_bins=2, n_boot=0)[["probability", "share", "n"]].to_numpy().tolist()
     [[0.1, 0.0, 2.0], [0.8, 1.0, 2.0]]
     """
     n_bins = checks.integer("n_bins", n_bins, least=1)
     n_boot = checks.integer("n_boot", n_boot, least=0)
-    labels, scores, sources = _columns(pairs)
-    bins = _bins(scores, n_bins)
+    labels, probability, sources = _columns(pairs)
+    bins = _bins(probability, n_bins)
     regulators, owner = np.unique(sources, return_inverse=True)
     n = int(bins.max()) + 1
     edges, sizes = np.zeros((2, len(regulators), n))
     np.add.at(edges, (owner, bins), labels)
     np.add.at(sizes, (owner, bins), 1.0)
-    order = np.argsort(scores, kind="stable")  # sums must not depend on the order of pairs
-    mean = np.bincount(bins[order], weights=scores[order]) / np.bincount(bins)
+    order = np.argsort(probability, kind="stable")  # sums must not depend on the order of pairs
+    mean = np.bincount(bins[order], weights=probability[order]) / np.bincount(bins)
     low, high = _intervals(edges, sizes, n_boot, seed_of(rng))
     share, counts = edges.sum(axis=0) / sizes.sum(axis=0), sizes.sum(axis=0).astype(int)
     return pd.DataFrame({"probability": mean, "share": share, "low": low, "high": high, "n": counts})
@@ -81,21 +81,21 @@ def _columns(pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     missing = [name for name in _NEEDED if name not in pairs.columns]
     if missing:
         raise ParameterError(f"The pairs have no column {missing[0]!r}; {', '.join(_NEEDED)} are needed.")
-    labels, scores = checked(pairs["label"].to_numpy(), pairs["score"].to_numpy())
-    strange = scores[(scores < 0) | (scores > 1)]
+    labels, probability = checked(pairs["label"].to_numpy(), pairs["probability"].to_numpy())
+    strange = probability[(probability < 0) | (probability > 1)]
     if len(strange):
         raise ParameterError(
-            f"{len(strange)} of {len(scores)} scores are no probabilities, for example {strange[0]:g}; pass those of a "
-            "method whose record has probability=True, see grn.tl.methods()."
+            f"{len(strange)} of {len(labels)} numbers are no probabilities, for example {strange[0]:g}; pass those of "
+            "a method whose record has probability=True, see grn.tl.methods()."
         )
-    return labels, scores, pairs["source"].astype(str).to_numpy(dtype=str)
+    return labels, probability, pairs["source"].astype(str).to_numpy(dtype=str)
 
 
-def _bins(scores: np.ndarray, n_bins: int) -> np.ndarray:
-    """Bin (N,) of every score: about equally many in each, equal scores in one."""
-    scores = merged(scores)
-    inner = np.quantile(scores, np.arange(1, n_bins) / n_bins, method="lower")
-    return np.unique(np.searchsorted(np.unique(inner), scores, side="left"), return_inverse=True)[1]
+def _bins(probability: np.ndarray, n_bins: int) -> np.ndarray:
+    """Bin (N,) of every probability: about equally many in each, equal ones in one."""
+    probability = merged(probability)
+    inner = np.quantile(probability, np.arange(1, n_bins) / n_bins, method="lower")
+    return np.unique(np.searchsorted(np.unique(inner), probability, side="left"), return_inverse=True)[1]
 
 
 def _intervals(edges: np.ndarray, sizes: np.ndarray, n_boot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,8 @@ def scored_pairs(
     -------
     DataFrame
         ``source``, ``target``, ``label`` (1 edge, 0 non-edge), ``score``, ``same_family`` (whether the two are of one
-        gene family); :func:`grn.pl.degree_bias` draws it.
+        gene family); ``probability`` for a method that gives one, whose score may be its logit.
+        :func:`grn.pl.degree_bias` and :func:`grn.pl.reliability` draw it.
 
     Raises
     ------
@@ -108,4 +109,6 @@ def scored_pairs(
         grid = trainer.scores(entered, board, seed) if trained else board.fixed(entered, seed)
         made = split(learned, test=tested, by=PROTOCOLS[protocol].by)
         drawn = sample(tested, negatives=PROTOCOLS[protocol].negatives, mask=made.test_mask & board.mask, rng=seed)
-        return drawn.pairs.assign(score=drawn.take(grid), same_family=drawn.take(same_family(tested)))
+        pairs = drawn.pairs.assign(score=drawn.take(grid), same_family=drawn.take(same_family(tested)))
+        probability = entered.probability(pairs["score"].to_numpy())
+        return pairs if probability is None else pairs.assign(probability=probability)

@@ -68,14 +68,14 @@ def reliability(
     Raises
     ------
     ParameterError
-        There is no table, a column is missing, a label is not 0 or 1, or a score is no probability.
+        There is no table, a column is missing, a label is not 0 or 1, or a number is no probability.
 
     Examples
     --------
     >>> import grn, numpy as np, pandas as pd
     >>> p = np.linspace(0.01, 0.99, 200)
     >>> label = np.random.default_rng(0).random(200) < p
-    >>> pairs = pd.DataFrame({"source": list("ABCD") * 50, "label": label.astype(int), "score": p})
+    >>> pairs = pd.DataFrame({"source": list("ABCD") * 50, "label": label.astype(int), "probability": p})
     >>> ax = grn.pl.reliability(pairs, n_bins=4)
     >>> ax.get_xlabel()
     'probability'

@@ -102,6 +102,28 @@ def test_filter(net):
         Network(net.edges.drop(columns="direction")).filter(direction="none")
 
 
+def test_merging_keeps_the_strongest_evidence_whichever_row_is_stronger():
+    """One rule with the consensus: weights say how strong an edge is, not which way it points."""
+    ends = {"source": ["A", "A", "B"], "target": ["B", "C", "A"]}
+    strong = pd.DataFrame({**ends, "weight": 9.0, "direction": ["none", "role", "response"]})
+    weak = pd.DataFrame({**ends, "weight": 1.0, "direction": ["motif", "none", "none"]})
+    for groups in ([], ["y", "x"]):
+        tables = [table.assign(group=group) for table in (strong, weak) for group in groups] or [strong, weak]
+        if groups:  # evidence of one group says nothing of the other
+            tables[0]["direction"] = "none"
+            tables = [pd.concat(tables[:2]), pd.concat(tables[2:])]
+        first, second = map(Network, tables)
+        both = first.union(second)
+        assert both.equals(second.union(first)) and (both.edges["weight"] == 9.0).all()
+        for group in groups or [None]:
+            edges = both.edges if group is None else both.filter(group=group).edges
+            words = edges.set_index(["source", "target"])["direction"].astype(str).to_dict()
+            rest = ("none", "none") if group == "y" else ("role", "response")
+            assert words == {("A", "B"): "motif", ("A", "C"): rest[0], ("B", "A"): rest[1]}
+    known = first.union(second.replace(edges=second.edges.drop(columns="direction"), directed=True)).edges
+    assert set(known["direction"]) == {"prior"}
+
+
 def test_merging_keeps_what_is_known(net):
     table = pd.DataFrame({"source": ["X", "Y"], "target": ["A", "A"], "weight": 9.0})
     for directed, word in ((True, "prior"), (False, "none")):

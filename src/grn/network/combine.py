@@ -13,6 +13,7 @@ from grn._core.errors import GroupError, NetworkError, ParameterError
 from grn._kernels.ties import ranks
 from grn.network._edge_table import EdgeTable
 from grn.network._validate import clean_edges
+from grn.network.direction import strongest_evidence
 
 
 def known_signs(edges: pd.DataFrame, *, signed: bool) -> np.ndarray:
@@ -24,15 +25,16 @@ def known_signs(edges: pd.DataFrame, *, signed: bool) -> np.ndarray:
 
 
 def union_parts(networks: Sequence[EdgeTable]) -> dict[str, Any]:
-    """Arguments of the Network that holds every edge once, the strongest of each."""
+    """Arguments of the Network that holds every edge once: its strongest row, and its best evidence of direction."""
     _check_same_kind(networks)
     signed = any(net.signed for net in networks)
     write_sign = len({net.signed for net in networks}) > 1
     tables = [_with_sign(net) if write_sign else net.edges for net in networks]
-    if any("direction" in table for table in tables) or len({net.directed for net in networks}) > 1:
-        tables = [_with_direction(table, directed=net.directed) for table, net in zip(tables, networks, strict=True)]
-    filled = [table for table in tables if len(table)] or tables[:1]
+    says = any("direction" in table for table in tables) or len({net.directed for net in networks}) > 1
+    filled = [table.drop(columns="direction", errors="ignore") for table in tables if len(table)] or tables[:1]
     both = clean_edges_of(filled, _same_or_sorted([net.groups for net in networks]))
+    if says:
+        both["direction"] = strongest_evidence(both, [(net._edges, net.directed) for net in networks])
     return {
         "edges": both,
         "genes": _same_or_sorted([list(net.genes) for net in networks]),
@@ -89,11 +91,6 @@ def _with_sign(net: EdgeTable) -> pd.DataFrame:
     table = net.edges
     table["sign"] = known_signs(table, signed=net.signed)
     return table
-
-
-def _with_direction(table: pd.DataFrame, *, directed: bool) -> pd.DataFrame:
-    """What tells the direction of edges; of a directed network that does not say, it is what was known before."""
-    return table if "direction" in table else table.assign(direction="prior" if directed else "none")
 
 
 def _check_same_kind(networks: Sequence[EdgeTable]) -> None:

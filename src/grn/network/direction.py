@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,53 @@ import pandas as pd
 EVIDENCE = ("motif", "prior", "response")
 ROLE, NONE = "role", "none"
 WORDS = (*EVIDENCE, ROLE, NONE)
+
+
+def strength(column: pd.Series) -> np.ndarray:
+    """Positions of the words of a categorical column in ``WORDS``, 0 for the strongest evidence."""
+    return np.asarray(pd.Index(WORDS).get_indexer(column.cat.categories)[column.cat.codes], dtype=np.int8)
+
+
+def words_of(positions: np.ndarray) -> pd.Categorical:
+    """The column that says positions in ``WORDS``."""
+    return pd.Categorical.from_codes(positions, categories=pd.Index(WORDS, dtype=object))
+
+
+def strongest_evidence(edges: pd.DataFrame, networks: Sequence[tuple[pd.DataFrame, bool]]) -> pd.Categorical:
+    """What tells the direction of edges: of every edge, the strongest evidence that one of several networks has.
+
+    Of a directed network without the column, that it was known before; one without groups speaks for each group.
+
+    Parameters
+    ----------
+    edges
+        Edges of the networks, with categorical columns.
+    networks
+        Canonical tables, and whether each is directed.
+    """
+    words = np.full(len(edges), WORDS.index(NONE), dtype=np.int8)
+    for table, directed in networks:
+        if "direction" not in table and not directed:
+            continue
+        grouped = "group" in edges and "group" in table
+        keys, there = _numbers(edges, table, grouped=grouped), _numbers(table, table, grouped=grouped)
+        said = strength(table["direction"]) if "direction" in table else np.full(len(table), WORDS.index("prior"))
+        order = np.lexsort((said, there))
+        at = np.searchsorted(there[order], keys).clip(max=max(0, len(there) - 1))
+        known = there[order][at] == keys if len(there) else np.zeros(len(keys), dtype=bool)
+        words[known] = np.minimum(words[known], said[order][at[known]])
+    return words_of(words)
+
+
+def _numbers(edges: pd.DataFrame, table: pd.DataFrame, *, grouped: bool) -> np.ndarray:
+    """One integer per edge by the names that a table has; -1 for edges with others."""
+    number, known = np.zeros(len(edges), dtype=np.int64), np.ones(len(edges), dtype=bool)
+    for name in (*(["group"] if grouped else []), "source", "target"):
+        names = table[name].cat.categories
+        place = names.get_indexer(edges[name].cat.categories)[edges[name].cat.codes].astype(np.int64)
+        known &= place >= 0
+        number = number * max(1, len(names)) + place
+    return np.where(known, number, -1)
 
 
 def tells(column: pd.Series) -> bool:

@@ -114,6 +114,8 @@ def alone(call: Callable[[], tuple[float, float, float]]) -> tuple[float, float,
 
 def table(args: argparse.Namespace, folder: Path) -> str:
     """All rows, as Markdown."""
+    from grn._core.markdown import markdown_table
+
     path = folder / "atlas.h5ad"
     rows = [("write the file", *alone(partial(measured, partial(write, path, args.cells, args.genes, args.form))))]
     size = path.stat().st_size / 2**30
@@ -129,9 +131,10 @@ def table(args: argparse.Namespace, folder: Path) -> str:
         f"{ad.__version__}. Every row is a process of its own; it is busy for the processor seconds, and waits for the "
         "disk and for other work of the machine in the rest.",
         "",
-        "| step | seconds | processor seconds | peak memory, GiB |",
-        "|---|---|---|---|",
-        *(f"| {name} | {seconds:.1f} | {busy:.1f} | {peak:.2f} |" for name, seconds, busy, peak in rows),
+        markdown_table(
+            ["step", "seconds", "processor seconds", "peak memory, GiB"],
+            [[name, f"{seconds:.1f}", f"{busy:.1f}", f"{peak:.2f}"] for name, seconds, busy, peak in rows],
+        ),
     ]
     return "\n".join(lines)
 

@@ -30,6 +30,7 @@ import torch
 from distributed import Client, LocalCluster
 
 import grn
+from grn._core.markdown import markdown_table
 
 
 def genes_of(model: grn.models.FoundationModel, sources: int, genes: int) -> tuple[list[str], list[str]]:
@@ -81,13 +82,13 @@ def apart(pool: ProcessPoolExecutor, n: int, names: list[str], regulators: list[
 def table(times: dict[str, list[tuple[float, float]]], first: str) -> str:
     """Medians, and ratios to the first cluster within every round."""
     titles = ("", "elapsed", "processor time", f"speed, {first} = 1", f"processor time, {first} = 1")
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    rows = []
     for name, found in times.items():
         elapsed, worked = (statistics.median(values) for values in zip(*found, strict=True))
         faster = statistics.median(a[0] / b[0] for a, b in zip(times[first], found, strict=True))
         more = statistics.median(b[1] / a[1] for a, b in zip(times[first], found, strict=True))
-        lines.append(f"| {name} | {elapsed:.1f} s | {worked:.1f} s | {faster:.2f} | {more:.2f} |")
-    return "\n".join(lines)
+        rows.append([name, f"{elapsed:.1f} s", f"{worked:.1f} s", f"{faster:.2f}", f"{more:.2f}"])
+    return markdown_table(titles, rows)
 
 
 def sent() -> str:

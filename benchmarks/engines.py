@@ -29,6 +29,7 @@ from scipy.sparse.linalg import svds
 from sklearn.linear_model import Ridge
 
 import grn
+from grn._core.markdown import markdown_table
 from grn._kernels import dynamics, flow, pc_regression, ridge
 from grn._kernels.scatter import scatter
 
@@ -293,7 +294,7 @@ def main() -> None:
             [title, f"{ours:.4g}", name, f"{theirs:.4g}", f"{theirs / ours:.0f}", f"{difference(one, two):.0e}"]
         )
     head = ["task", "grn (s)", "peer", "peer (s)", "ratio", "largest difference"]
-    grid = "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
+    grid = markdown_table(head, rows)
     versions = f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}"
     machine = f"{platform.machine()}, Python {platform.python_version()}, {versions}, torch {torch.__version__}"
     text = f"# `python benchmarks/engines.py`\n\n{machine}, {torch.get_num_threads()} threads\n\n{grid}\n"

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 
 import grn
+from grn._core.markdown import markdown_row
 from grn.models.protocol import virtual_cell
 
 REGULATORS, GENES, POINTS = 1600, 5000, 8
@@ -125,7 +126,7 @@ def line(name: str, panel: int, found: dict[str, float]) -> str:
         f"{found['weights']:.2f}",
         f"{found['peak']:.2f}",
     ]
-    return "| " + " | ".join(cells) + " |"
+    return markdown_row(cells)
 
 
 HEAD = """# `python benchmarks/models.py`

@@ -20,6 +20,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 import grn
+from grn._core.markdown import markdown_table
 from grn._core.rng import child
 
 NETWORKS = ("STRING", "Non-Specific")
@@ -92,7 +93,7 @@ def toys(seeds: int) -> str:
             rows.append([str(n_cells), kind, *(f"{x:.3f}" for x in mean[:4]), f"{mean[4]:.2f}", f"{mean[5]:+.1f}"])
             print(f"| {' | '.join(rows[-1])} |", flush=True)
     head = ["cells", "prior", "correlation", "ridge", "prior alone", "prior_ridge", "strength", "log evidence gained"]
-    return as_markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def look_up(edges: pd.DataFrame) -> Callable[[ad.AnnData, pd.DataFrame], np.ndarray]:
@@ -138,7 +139,7 @@ def mdc(seeds: int, wanted: list[str] | None = None) -> str:
     ]
     counts = table.drop_duplicates("network")[["network", "n_pos", "regulators"]].to_dict("records")
     told = "; ".join(f"{c['network']}: {c['n_pos']:.0f} edges of {c['regulators']:.0f} regulators" for c in counts)
-    return f"{told}\n\n{as_markdown(['method', 'network', 'metric', 'value, 95 % interval over regulators'], rows)}"
+    return f"{told}\n\n{markdown_table(['method', 'network', 'metric', 'value, 95 % interval over regulators'], rows)}"
 
 
 def collectri(cells: ad.AnnData) -> pd.DataFrame:
@@ -176,13 +177,7 @@ def speed() -> str:
         spent = time.perf_counter() - wall, time.process_time() - processor
         rows.append([name, *(f"{seconds:.1f}" for seconds in spent)])
         print(f"| {' | '.join(rows[-1])} |", flush=True)
-    return as_markdown(["5 000 cells, 100 regulators, 2 000 targets", "s elapsed", "s processor"], rows)
-
-
-def as_markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(["5 000 cells, 100 regulators, 2 000 targets", "s elapsed", "s processor"], rows)
 
 
 def main() -> None:

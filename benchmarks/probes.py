@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 import grn
+from grn._core.markdown import markdown_table
 
 _UNKNOWN = 'probe, background="unknown"'
 
@@ -127,7 +128,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     rows = measure(args.sources, args.genes, args.repeats, args.pairs)
-    table = "\n".join(["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    table = markdown_table(["figure", "value"], rows.items())
     print(table)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(f"# `python benchmarks/probes.py`\n\n{table}\n")

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
+from grn._core.markdown import markdown_table
 from grn._kernels.ranking import average_precision, rank
 from grn._kernels.rewire import degree_matched
 
@@ -83,8 +84,7 @@ def main() -> None:
     ]
     table = pd.DataFrame(rows, columns=["task", "grn (s)", "peer", "peer (s)"])
     table["ratio"] = table["peer (s)"] / table["grn (s)"]
-    lines = [table.columns, ["---"] * table.shape[1], *table.map(_text).to_numpy().tolist()]
-    grid = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    grid = markdown_table(table.columns, table.map(_text).to_numpy().tolist())
     machine = f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}"
     print(grid)
     args.out.parent.mkdir(parents=True, exist_ok=True)

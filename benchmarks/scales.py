@@ -19,6 +19,7 @@ import anndata as ad
 import numpy as np
 from scipy import sparse
 
+from grn._core.markdown import markdown_table
 from grn._kernels.scan import scan
 
 LOG_WORDS = ("log", "scale not documented")
@@ -120,13 +121,14 @@ def main() -> None:
         counts.update([("right" if found.kind == kind else "wrong") + ("" if found.decision.sure else ", warned")])
     head = ("n", "before", "right", "right, warned", "wrong", "wrong, warned")
     total = sum(tables.values(), Counter())
-    lines = ["| made | is | " + " | ".join(("matrices", "right before", *head[2:])) + " |", "|---" * 8 + "|"]
+    rows = []
     for (name, kind), counts in [*sorted(tables.items(), key=lambda item: item[0][::-1]), (("all", ""), total)]:
-        lines.append(f"| {name} | {kind} | " + " | ".join(str(counts[word]) for word in head) + " |")
-    print("\n".join(lines))
+        rows.append([name, kind, *(counts[word] for word in head)])
+    grid = markdown_table(["made", "is", "matrices", "right before", *head[2:]], rows)
+    print(grid)
     out = Path(__file__).parent / "results"
     out.mkdir(exist_ok=True)
-    (out / "scales.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (out / "scales.md").write_text(grid + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

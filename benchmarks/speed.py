@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import grn
+from grn._core.markdown import markdown_table
 from grn._kernels import products
 from grn._kernels.attention import attend, attend_dual
 from grn.models.protocol import virtual_cell
@@ -306,15 +307,13 @@ those of matrix products: linear layers count twice in a dual pass, attention th
 
 def grown(found: dict[int, dict[str, float]]) -> list[str]:
     """The table over numbers of regulators."""
-    lines = [
-        f"\nBoth probes of `mini` at one grid point, {PANEL} genes, into a store:\n",
-        "| regulators | s | ms per regulator | peak memory | of it above the loaded model |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for n, values in found.items():
-        more = f"{values['peak']:.2f} GiB | {values['peak'] - values['before']:.2f} GiB"
-        lines.append(f"| {n} | {values['seconds']:.1f} | {1e3 * values['seconds'] / n:.1f} | {more} |")
-    return lines
+        memory = [f"{values['peak']:.2f} GiB", f"{values['peak'] - values['before']:.2f} GiB"]
+        rows.append([n, f"{values['seconds']:.1f}", f"{1e3 * values['seconds'] / n:.1f}", *memory])
+    head = ["regulators", "s", "ms per regulator", "peak memory", "of it above the loaded model"]
+    title = f"\nBoth probes of `mini` at one grid point, {PANEL} genes, into a store:\n"
+    return [title, markdown_table(head, rows)]
 
 
 def report(found: dict[str, dict[str, Any]], growing: dict[int, dict[str, float]], machine: str) -> str:
@@ -322,14 +321,18 @@ def report(found: dict[str, dict[str, Any]], growing: dict[int, dict[str, float]
     columns = {name: figures(values) for name, values in found.items()}
     labels = list(dict.fromkeys(label for column in columns.values() for label in column))
     cells = ", ".join(f"{CASES[name].batch} at a time through {name}" for name in found)
-    lines = ["| figure | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    lines += [f"| {label} | " + " | ".join(c.get(label, "") for c in columns.values()) + " |" for label in labels]
-    lines += ["", "| model | panel | forward, ms | dual, ms | dual / forward |", "|---|---|---|---|---|"]
+    rows = [[label, *(column.get(label, "") for column in columns.values())] for label in labels]
+    passes = []
     for name, values in found.items():
         for length, times in sorted(values["panels"].items(), key=lambda item: int(item[0])):
             forward, dual = 1e3 * times["forward"], 1e3 * times["dual"]
-            lines.append(f"| {name} | {length} | {forward:.1f} | {dual:.1f} | {dual / forward:.2f} |")
-    return HEAD.format(machine=machine, panel=PANEL, cells=cells) + "\n".join([*lines, *grown(growing)]) + "\n"
+            passes.append([name, length, f"{forward:.1f}", f"{dual:.1f}", f"{dual / forward:.2f}"])
+    tables = [
+        markdown_table(["figure", *columns], rows),
+        "",
+        markdown_table(["model", "panel", "forward, ms", "dual, ms", "dual / forward"], passes),
+    ]
+    return HEAD.format(machine=machine, panel=PANEL, cells=cells) + "\n".join([*tables, *grown(growing)]) + "\n"
 
 
 def separately(what: list[str], args: argparse.Namespace) -> dict[str, Any]:

@@ -27,6 +27,7 @@ import sklearn
 import xgboost
 
 import grn
+from grn._core.markdown import markdown_table
 from grn._core.rng import sample_names
 from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
@@ -132,7 +133,7 @@ def quality(size: int, forests: int) -> str:
         f"{cells.n_obs} cells, {len(regulators)} regulators, {len(genes)} targets; {counts} among "
         f"{len(known['STRING'].regulators)} regulators x {len(genes)} genes; genie3 with {forests} trees"
     )
-    return f"{title}\n\n{as_markdown([*head, *(f'AUPRC {name}' for name in known)], rows)}"
+    return f"{title}\n\n{markdown_table([*head, *(f'AUPRC {name}' for name in known)], rows)}"
 
 
 def speed(targets: int, pythons: list[str]) -> str:
@@ -154,7 +155,7 @@ def speed(targets: int, pythons: list[str]) -> str:
         for python in pythons:
             label, seconds, trees = arboreto(python, X, Y)
             rows.append(timed(name, label, seconds, trees, Y.shape[1]))
-    return as_markdown(["problem", "program", "trees / target", "ms / tree", "s / target"], rows)
+    return markdown_table(["problem", "program", "trees / target", "ms / tree", "s / target"], rows)
 
 
 def timed(problem: str, program: str, seconds: float, trees: int, targets: int) -> list[str]:
@@ -190,12 +191,6 @@ def arboreto(python: str, X: np.ndarray, Y: np.ndarray) -> tuple[str, float, int
         done = subprocess.run([python, "-c", ARBORETO, str(path)], check=True, capture_output=True, text=True)
     sklearn, seconds, trees = json.loads(done.stdout.splitlines()[-1])
     return f"arboreto, scikit-learn {sklearn}", seconds, trees
-
-
-def as_markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:

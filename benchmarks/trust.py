@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 import grn
+from grn._core.markdown import markdown_table
 
 logging.getLogger("grn").setLevel("ERROR")
 REGULATORS, TARGETS = 10, 60
@@ -130,10 +131,8 @@ def donors_table(repeats: int) -> pd.DataFrame:
 def show(title: str, table: pd.DataFrame, start: float) -> None:
     """Print a table as markdown."""
     print(f"\n## {title} ({time.time() - start:.0f} s)\n")
-    print("| " + " | ".join(table.columns) + " |\n|" + "---|" * table.shape[1])
-    for row in table.itertuples(index=False):
-        cells = [f"{v:.3f}" if isinstance(v, float) and not isinstance(v, bool) else str(v) for v in row]
-        print("| " + " | ".join(cells) + " |", flush=True)
+    rows = [[f"{v:.3f}" if isinstance(v, float) else v for v in row] for row in table.itertuples(index=False)]
+    print(markdown_table(table.columns, rows), flush=True)
 
 
 def main() -> None:

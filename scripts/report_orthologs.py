@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 
 import grn.genes
+from grn._core.markdown import markdown_table
 
 
 def names_of(path: Path) -> list[str]:
@@ -30,7 +31,7 @@ def main() -> None:
     if args.data is None or not (Path(args.data) / "expression").is_dir():
         parser.error("pass --data FOLDER (or set GRN_DATA_DIR) with a subfolder expression/")
     logging.getLogger("grn").setLevel(logging.ERROR)
-    print("| file | genes | kept | ambiguous | lost | kept in capitals | told |\n|---|---|---|---|---|---|---|")
+    rows = []
     for path in sorted((Path(args.data) / "expression").glob("*_*.h5ad")):
         names = names_of(path)
         organism = path.name.split("_")[0]
@@ -42,7 +43,9 @@ def main() -> None:
             counts = grn.genes.resolve(names, organism="mouse")["status"].value_counts()
             capitals = grn.genes.resolve(upper, organism="mouse")["status"].value_counts()["kept"]
             row = [str(counts[status]) for status in ("kept", "ambiguous", "lost")] + [str(capitals)]
-        print(f"| {path.stem} | {len(names)} | {' | '.join(row)} | {', '.join(told)} |")
+        rows.append([path.stem, len(names), *row, ", ".join(told)])
+    head = ["file", "genes", "kept", "ambiguous", "lost", "kept in capitals", "told"]
+    print(markdown_table(head, rows))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pandas as pd
 from grn import bench, pl
 from grn._core.errors import DataNotFoundError
 from grn._core.files import make_folder, output_folder, written
+from grn._core.markdown import markdown_table
 from grn.datasets import literature
 
 _NETWORKS = ("STRING", "Non-Specific", "Specific")
@@ -235,8 +236,7 @@ def _draw_families(related: pd.DataFrame, path: Path) -> str:
 
 def _grid(table: pd.DataFrame) -> str:
     """A table of strings in Markdown."""
-    lines = [table.columns, ["---"] * table.shape[1], *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return markdown_table(table.columns, table.to_numpy().tolist())
 
 
 def _write(table: pd.DataFrame, path: Path) -> str:

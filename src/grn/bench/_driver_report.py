@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn._core.markdown import markdown_table
 from grn._core.rng import child
 
 ALONE, OWN, CHANCE = "CollecTRI + ULM", "own change", 50.0
@@ -89,9 +90,8 @@ def markdown(table: pd.DataFrame) -> str:
     )
     answered = table.groupby("method", sort=False)["rank"].count()
     silent = [name for name in summary.index if answered[name] == 0]
-    lines = [head, ["---"] * len(head)]
-    lines += [summary.loc[name].tolist() for name in summary.index if name not in silent]
-    return "\n".join([*map(_line, lines), "", *_failures(table, silent), _ranks(table, summary, silent)])
+    rows = [summary.loc[name].tolist() for name in summary.index if name not in silent]
+    return "\n".join([markdown_table(head, rows), "", *_failures(table, silent), _ranks(table, summary, silent)])
 
 
 def verdict(table: pd.DataFrame) -> str:
@@ -250,8 +250,4 @@ def _ranks(table: pd.DataFrame, summary: pd.DataFrame, silent: list[str]) -> str
         [*map(str, index), *(str(v) for v in row)]
         for index, row in zip(wide.index, wide[methods].to_numpy(), strict=True)
     ]
-    return "\n".join(map(_line, [head, ["---"] * len(head), *rows]))
-
-
-def _line(cells: object) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"  # type: ignore[call-overload]
+    return markdown_table(head, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn._core.markdown import markdown_table
 from grn.bench._headline import headline
 from grn.bench._questions import ALL
 
@@ -206,13 +207,12 @@ def _of(pairs: str) -> str:
 def _grid(table: pd.DataFrame) -> str:
     """A table in Markdown."""
     best = table[[kind not in ("oracle", "published") for kind, _ in table.index]].max()
-    lines = ["| kind | method | " + " | ".join(map(str, table.columns)) + " |"]
-    lines.append("|---|---|" + "---:|" * len(table.columns))
+    rows = []
     for (kind, method), row in table.iterrows():
         cells = []
         for column, value in row.items():
             text = "" if pd.isna(value) else f"{value:.3f}"
             leads = kind not in ("oracle", "published") and value == best[column]
             cells.append(f"**{text}**" if text and leads else text)
-        lines.append(f"| {kind} | {str(method).replace('|', chr(92) + '|')} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([kind, method, *cells])
+    return markdown_table(["kind", "method", *table.columns], rows, figures=len(table.columns))

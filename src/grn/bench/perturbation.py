@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from grn._core.errors import ParameterError
+from grn._core.markdown import markdown_table
 from grn._core.rng import RNGLike, seed_of
 from grn.bench import _targets
 from grn.bench._averages import COLUMNS, summarise
@@ -219,15 +220,15 @@ def _section(part: pd.DataFrame) -> str:
         f"Regulators with responding targets: {facts['n_regulators']:.0f}; targets of each: {facts['n_targets']:.0f}; "
         f"pairs that respond: {facts['n_pos']:.0f}; mean prevalence: {facts['prevalence']:.3f}.",
         "",
-        "| kind | method | AUPRC | gain over best floor | AUROC | Spearman | signed Spearman |",
-        "|---|---|---|---|---:|---:|---:|",
     ]
+    rows = []
     for name in sorted(names, key=lambda n: ("method", "ablation", "floor", "oracle").index(kinds[n])):
         cells = [_interval_text(of, "auprc", name, "value", "low", "high")]
         cells += [_interval_text(of, "auprc", name, "gain", "gain_low", "gain_high")]
         cells += [_interval_text(of, metric, name, "value") for metric in METRICS[1:]]
-        lines.append(f"| {kinds[name]} | {name.replace('|', chr(92) + '|')} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([kinds[name], name, *cells])
+    head = ["kind", "method", "AUPRC", "gain over best floor", "AUROC", "Spearman", "signed Spearman"]
+    return "\n".join([*lines, markdown_table(head, rows, figures=3)])
 
 
 def _interval_text(of: dict[str, pd.DataFrame], metric: str, name: str, *columns: str) -> str:

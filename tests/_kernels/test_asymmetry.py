@@ -122,3 +122,67 @@ def test_a_model_that_answers_both_ways_alike_tells_nothing():
     result = asymmetry(response)
     assert result.correlation > 0.98
     assert not result.stronger.any()
+
+
+def dense(response):
+    """The same on whole matrices, as the formula has it: edges and the figures."""
+    values = np.array(response, dtype=float)
+    np.fill_diagonal(values, np.nan)
+    values[np.isnan(values.T)] = np.nan
+    first, second = np.nonzero(np.triu(~np.isnan(values), 1))
+
+    def centred(gain):
+        there, scaled = ~np.isnan(values), np.nan_to_num(values * np.exp(gain - gain[:, None]))
+        left, sizes, _ = np.linalg.svd(np.stack([np.cosh(gain), np.sinh(gain)], axis=1), full_matrices=False)
+        axes, means = left[:, sizes > 1e-9 * sizes[0]], np.zeros_like(scaled)
+        for _ in range(100):
+            filled = np.where(there, scaled, means)
+            rest = filled - axes @ (axes.T @ filled)
+            rest -= (rest @ axes) @ axes.T
+            moved, means = np.abs((filled - rest - means)[~there]).max(), filled - rest
+            if moved <= 1e-7 * np.abs(scaled).max():
+                break
+        return np.where(there, scaled - means, np.nan)
+
+    def gains(level):
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(level))
+        ratio = np.where(np.isfinite(logs) & np.isfinite(logs.T), logs - logs.T, np.nan)
+        known = np.isfinite(ratio).any(axis=1)
+        return np.array([np.nanmedian(row) / 2 if there else 0.0 for row, there in zip(ratio, known, strict=True)])
+
+    gain = np.zeros(len(values))
+    level = plain = centred(gain)
+    for _ in range(10):
+        step = gains(level)
+        if np.abs(step).max() < 1e-4:
+            break
+        gain += step
+        level = centred(gain)
+    there, back = plain[first, second], plain[second, first]
+    typical = np.sqrt(np.nanmean(level**2))
+    noise = max(1.4826 * np.median(np.abs(level[first, second] - level[second, first])), 1e-5 * typical)
+    limit, strength = noise * np.sqrt(2 * np.log(len(first))), np.nan_to_num(np.abs(level))
+    stronger = (strength - strength.T > limit) & (strength >= 2 * strength.T) & (strength > typical)
+    share = ((there - back) ** 2).sum() / 2 / (there**2 + back**2).sum()
+    correlation = np.corrcoef(np.append(there, back), np.append(back, there))[0, 1]
+    return stronger, (share, correlation, limit, len(first))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_blocks_of_rows_give_what_whole_matrices_give(monkeypatch, seed, rows):
+    """With loud genes, pairs that were not read, and genes that were read as nothing at all."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(25, 60))
+    effects, _ = planted(n, rng)
+    loud = np.exp(0.5 * rng.normal(size=(n, 1)))
+    response = loud * (effects + 0.3 * symmetric(n, rng) + 0.05 * rng.normal(size=(n, n)))
+    if seed % 2:
+        response[rng.random((n, n)) < 0.1] = np.nan
+        response[rng.integers(n)] = np.nan
+    stronger, figures = dense(response)
+    monkeypatch.setattr("grn._kernels.asymmetry._NUMBERS", rows * n)
+    result = asymmetry(response)
+    assert stronger.any() and np.array_equal(result.stronger, stronger)
+    assert (result.share, result.correlation, result.noise, result.pairs) == pytest.approx(figures, rel=1e-6)

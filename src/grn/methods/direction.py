@@ -12,7 +12,7 @@ from grn._kernels.asymmetry import asymmetry
 from grn.methods.inputs import Inputs
 from grn.methods.record import Method
 from grn.network import Network
-from grn.network.direction import EVIDENCE, NONE, ROLE, WORDS
+from grn.network.direction import EVIDENCE, NONE, ROLE, WORDS, strength, words_of
 
 
 def with_direction(network: Network, record: Method, inputs: Inputs, arguments: Mapping[str, Any]) -> Network:
@@ -39,19 +39,17 @@ def with_direction(network: Network, record: Method, inputs: Inputs, arguments: 
     words[~_regulators(inputs, source)[target]] = WORDS.index(ROLE)
     params = dict(network.params)
     if "direction" in edges:
-        given = pd.Index(WORDS).get_indexer(edges["direction"].cat.categories)[edges["direction"].cat.codes]
-        words = np.minimum(words, given)
+        words = np.minimum(words, strength(edges["direction"]))
     elif record.direction == "response":
-        told, params["direction"] = _by_response(edges, source, target)
-        words[told] = WORDS.index("response")
+        stronger, params["direction"] = _by_response(edges, source, target)
+        words[stronger] = WORDS.index("response")
     for name in ("base_grn", *record.edge_tables):
         if arguments.get(name) is not None:
             for group, table in _tables(inputs, name, arguments[name]):
                 rows = np.arange(len(edges)) if group is None else np.flatnonzero(edges["group"].astype(str) == group)
-                told = _by_prior(table, inputs.names, source[rows], target[rows])
-                words[rows] = np.minimum(words[rows], told)
-    column = pd.Categorical.from_codes(words, categories=pd.Index(WORDS, dtype=object))
-    return network._with_column("direction", column).replace(params=params)
+                by_prior = _by_prior(table, inputs.names, source[rows], target[rows])
+                words[rows] = np.minimum(words[rows], by_prior)
+    return network._with_column("direction", words_of(words)).replace(params=params)
 
 
 def _places(edges: pd.DataFrame, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,25 +75,25 @@ def _by_response(edges: pd.DataFrame, source: np.ndarray, target: np.ndarray) ->
     values = edges["score" if "score" in edges else "weight"].to_numpy()
     groups = edges["group"].cat.categories.tolist() if "group" in edges else ["all"]
     group = edges["group"].cat.codes.to_numpy() if "group" in edges else np.zeros(len(edges), dtype=np.int8)
-    sources = np.unique(source)
-    row, column = np.searchsorted(sources, source), np.searchsorted(sources, target)
-    column[column == len(sources)] = 0
-    inside = sources[column] == target if len(sources) else np.zeros(0, dtype=bool)
-    told = np.zeros(len(edges), dtype=bool)
+    # only genes that are sources and targets can answer each other
+    genes = np.intersect1d(source, target)
+    row, column = (np.searchsorted(genes, ends).clip(max=max(0, len(genes) - 1)) for ends in (source, target))
+    inside = (genes[row] == source) & (genes[column] == target) if len(genes) else np.zeros(len(edges), dtype=bool)
+    stronger = np.zeros(len(edges), dtype=bool)
     measured: dict[str, Any] = {}
     for number, name in enumerate(groups):
         mine = np.flatnonzero((group == number) & inside)
-        response = np.full((len(sources), len(sources)), np.nan)
+        response = np.full((len(genes), len(genes)), np.nan)
         response[row[mine], column[mine]] = values[mine]
         result = asymmetry(response)
-        told[mine] = result.stronger[row[mine], column[mine]]
+        stronger[mine] = result.stronger[row[mine], column[mine]]
         measured[name] = {
             "pairs": result.pairs,
             "stronger_one_way": int(result.stronger.sum()),
             "antisymmetric_share": result.share,
             "correlation_of_both_ways": result.correlation,
         }
-    return told, measured
+    return stronger, measured
 
 
 def _by_prior(table: pd.DataFrame, names: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import expit
 
 from grn._core.errors import CapabilityError
 from grn._core.files import output_folder
@@ -20,7 +21,7 @@ from grn.methods import Task
 from grn.methods.edges import to_network
 from grn.methods.inputs import environment
 from grn.methods.probes.embedding import pair_embeddings, pairing
-from grn.methods.probes.score import logistic, slope
+from grn.methods.probes.score import slope
 from grn.methods.runner import fit
 from grn.models import FoundationModel, load
 from grn.models.translator import double_centred
@@ -78,7 +79,7 @@ class Readings:
         signed = features != ("embedding",)
         if reading.translator is not None:
             chosen = shipped_translators(reading, self.model)
-            strength = logistic(np.mean([chosen[name].logits(cubes[name]) for name in features], axis=0))
+            strength = expit(np.mean([chosen[name].logits(cubes[name]) for name in features], axis=0))
             effect = np.where(effect < 0, -1.0, 1.0) * strength if signed else strength
         effect = np.array(effect, dtype=np.float64)
         effect[~backbone.targets] = np.nan

@@ -7,7 +7,7 @@ from grn.errors import ParameterError
 from grn.methods import Method, Task
 from grn.methods.edges import to_network
 from grn.methods.probes.embedding import pair_sums
-from grn.methods.probes.score import context_of, logistic, slope
+from grn.methods.probes.score import context_of, slope
 
 
 def test_slope_of_responses_and_gradients():
@@ -18,11 +18,6 @@ def test_slope_of_responses_and_gradients():
     assert slope("pert", cube[..., :1], grid[:1], 0.0).tolist() == [[-4.0, 3.0]]
     assert slope("vvp", cube, grid + 10, 10.0).tolist() == [[3.0, 0.0]], "relative to the baseline"
     assert slope("vvp", cube, grid, 1.0)[0, 1] == pytest.approx(3 * (-2 + 0 + 1) / 4)
-
-
-def test_logistic():
-    assert logistic(np.array([0.0, np.log(3)])).tolist() == pytest.approx([0.5, 0.75])
-    assert np.isnan(logistic(np.array([np.nan]))).all()
 
 
 def test_context():

@@ -97,11 +97,6 @@ def signed(probability: np.ndarray, effect: np.ndarray) -> dict[str, np.ndarray]
     return {"weight": weight, "sign": sign, "probability": probability}
 
 
-def logistic(logits: np.ndarray) -> np.ndarray:
-    """Probability of a logit."""
-    return 1.0 / (1.0 + np.exp(-logits))
-
-
 def context_of(task: Task, context: str | None) -> str:
     """``"mean"`` when groups are asked for, ``"virtual"`` otherwise, unless the caller decides."""
     if context is not None:

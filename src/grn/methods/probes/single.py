@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from grn._core import checks
 from grn._core.errors import CapabilityError
@@ -22,7 +23,6 @@ from grn.methods.probes.score import (
     check_background,
     check_grid,
     context_of,
-    logistic,
     signed,
     slope,
     translators_for,
@@ -103,7 +103,7 @@ def fit_embedding(inputs: Inputs, *, translator: Given = "string") -> Network:
         columns = {"weight": weight}
     else:
         chosen = translators_for(task.model, translator, ("embedding",))["embedding"]
-        probability = logistic(chosen.logits(pair_embeddings(table, genes.sources, pairing(task.model))))
+        probability = expit(chosen.logits(pair_embeddings(table, genes.sources, pairing(task.model))))
         columns = {"weight": probability, "probability": probability.copy()}
     is_target = np.zeros(len(inputs.names), dtype=bool)
     is_target[genes.targets] = True
@@ -165,7 +165,7 @@ def _scored(
         if chosen is None:
             columns = {"weight": weight, "sign": np.where(weight == 0, np.nan, np.sign(weight))}
         else:
-            columns = signed(logistic(chosen.logits(cube)), weight)
+            columns = signed(expit(chosen.logits(cube)), weight)
         if centred or chosen is not None:
             columns["score"] = effect
         parts.append((group, columns))

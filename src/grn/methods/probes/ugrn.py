@@ -6,6 +6,7 @@ Source: arXiv 2605.08128. The probes are read in one pass on the model's gradien
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
@@ -15,7 +16,6 @@ from grn.methods.probes.score import (
     check_background,
     check_grid,
     context_of,
-    logistic,
     signed,
     slope,
     translators_for,
@@ -82,7 +82,7 @@ def score(
     logits = np.mean([chosen[name].logits(cubes[name]) for name in FEATURES], axis=0)  # (n_vars, S)
     trajectory = pairs["gradient_trajectory"]
     gradient = slope("gradient_trajectory", cubes["gradient_trajectory"], trajectory.grid, model.value_scale.baseline)
-    return signed(logistic(logits), gradient) | {"score": gradient}
+    return signed(expit(logits), gradient) | {"score": gradient}
 
 
 METHODS.add(

@@ -117,6 +117,10 @@ def test_features_of_virtual_cells_are_those_of_the_probes(make, model, tmp_path
     assert bool(files(tmp_path, "vvp")) is kept
     assert np.nanmax(np.abs(features.cube("vvp", SOURCES) - features.cube("unknown_vvp", SOURCES))) > 1e-3
     assert "'unknown'" in make(model=changed(NoGradient, model)).can("unknown_vvp")
+    alone = changed(NoGradient, model)
+    alone.capabilities = frozenset({"value", "unknown"})
+    assert make(model=alone).can("unknown_vvp") == ""
+    assert "'gradient'" in make(model=alone).can("unknown_gradient_trajectory")
 
 
 def test_features_of_real_cells_are_those_of_the_probes(make, model):

@@ -87,6 +87,16 @@ def test_only_models_with_a_file_format_are_saved(bad, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_subclass_is_refused_as_a_file_does_not_keep_it(tiny, tmp_path):
+    class Louder(type(tiny)):
+        """It answers otherwise than its weights say."""
+
+    louder = Louder(tiny.network, tiny.genes, name="louder", sha256="")
+    with pytest.raises(CapabilityError, match=r"Louder would be read again as a Memory.*grn\.models\.Memory\("):
+        save(louder, tmp_path / "louder.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_key_is_named(saved):
     with pytest.raises(WeightsError, match=r"missing keys \['share'\]"):
         load_memory(rewrite(saved, tensors={"share": None}))

@@ -64,27 +64,27 @@ def _attention(adata: AnnData, model: FoundationModel, sources: Sequence[str]) -
 
 
 class Reader(NamedTuple):
-    """How a feature is read: the call, what of the cells it needs (``""`` for nothing), the capability of the model.
+    """How a feature is read: the call, what of the cells it needs (``""`` for nothing), what the model must offer.
 
     ``background`` is where the other genes are, as translators know it.
     """
 
     read: Callable[[AnnData, FoundationModel, Sequence[str]], None]
     cells: str
-    capability: str
+    capabilities: tuple[str, ...]
     background: str = "fixed"
 
 
 READERS = {
-    "vvp": Reader(_both, "", "value"),
-    "gradient_trajectory": Reader(_both, "", "gradient"),
-    "gradient_moving": Reader(_moving, "", "gradient", "moving"),
-    "unknown_vvp": Reader(_unknown, "", "unknown", "unknown"),
-    "unknown_gradient_trajectory": Reader(_unknown, "", "unknown", "unknown"),
-    "mean_cell_vvp": Reader(_mean_cell, "mean cell", "gradient"),
-    "mean_cell_gradient_trajectory": Reader(_mean_cell, "mean cell", "gradient"),
-    "pert": Reader(_pert, "mean cell", "value"),
-    "attention": Reader(_attention, "cells", "attention"),
+    "vvp": Reader(_both, "", ("value",)),
+    "gradient_trajectory": Reader(_both, "", ("gradient",)),
+    "gradient_moving": Reader(_moving, "", ("gradient",), "moving"),
+    "unknown_vvp": Reader(_unknown, "", ("unknown",), "unknown"),
+    "unknown_gradient_trajectory": Reader(_unknown, "", ("unknown", "gradient"), "unknown"),
+    "mean_cell_vvp": Reader(_mean_cell, "mean cell", ("gradient",)),
+    "mean_cell_gradient_trajectory": Reader(_mean_cell, "mean cell", ("gradient",)),
+    "pert": Reader(_pert, "mean cell", ("value",)),
+    "attention": Reader(_attention, "cells", ("attention",)),
 }
 
 
@@ -145,8 +145,9 @@ class BackboneFeatures:
     def can(self, feature: str) -> str:
         """Say why a feature cannot be read; an empty string if it can."""
         reader = READERS[feature]
-        if reader.capability not in self.model.capabilities:
-            return f"{self.model.name} lacks the capability {reader.capability!r}"
+        lacking = [name for name in reader.capabilities if name not in self.model.capabilities]
+        if lacking:
+            return f"{self.model.name} lacks the capability {lacking[0]!r}"
         return "there are no cells" if reader.cells and self.cells is None else ""
 
     def cube(self, feature: str, sources: Sequence[str]) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from grn._core import checks
-from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
+from grn._core.errors import CapabilityError, ParameterError, WeightsError, WeightsNotFoundError
 from grn._core.files import as_path, file_errors
 from grn._core.near import did_you_mean
 from grn._core.registry import Registry
@@ -48,7 +48,6 @@ class ModelRecord:
 
 
 _RECORDS: Registry[ModelRecord] = Registry("model")
-_SAVE: Mapping[type, Callable[[Any, Path], Path]] = {Memory: save_memory}
 
 
 def register(
@@ -247,7 +246,7 @@ def save(model: FoundationModel, path: str | Path) -> Path:
     Raises
     ------
     CapabilityError
-        If the model is of another kind.
+        If the model is of another kind, or of a subclass of ``Memory``, which a file does not keep.
     ParameterError
         If ``path`` is no path.
     StorageError
@@ -261,10 +260,23 @@ def save(model: FoundationModel, path: str | Path) -> Path:
     'copy'
     """
     path = as_path(path)
-    write: Callable[[Any, Path], Path] = _SAVE.get(type(model)) or of_model(model).save
+    write = _writer(model)
     with file_errors(path, "write"):
         path.parent.stat()
         return write(model, path)
+
+
+def _writer(model: FoundationModel) -> Callable[[Any, Path], Path]:
+    """What writes a model; a subclass is refused, as what it changes is not in the file."""
+    if type(model) is Memory:
+        return save_memory
+    if isinstance(model, Memory):
+        raise CapabilityError(
+            f"a model of type {type(model).__name__} would be read again as a Memory, without what that class changes; "
+            "save grn.models.Memory(model.network, model.genes, sets=model.sets, name=model.name, sha256=model.sha256) "
+            "if its weights are meant."
+        )
+    return of_model(model).save
 
 
 @undisturbed

@@ -34,6 +34,7 @@ HOLDS = {
     "methods": "systems, probes",
     "trust": "repeats",
     "simulate": "interventions",
+    "regulators": "drivers, activity",
     "tl": "what users call",
     "get": "what users read",
     "bench": "benchmark",

@@ -1,5 +1,6 @@
 """The figures of docs/architecture.md are those that the tree gives, and its numbers those that were measured."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -41,6 +42,47 @@ def test_figures_are_up_to_date(name):
 def test_imports_between_packages_go_to_the_left():
     column = {package: number for number, packages in enumerate(draw.layers()) for package in packages}
     assert [arrow for arrow in draw.imports() if column[arrow[0]] <= column[arrow[1]]] == []
+
+
+# what a public function of tl may consist of beside its call: settings it resolves, names it gives
+MOST_STATEMENTS = 6
+WORK = (ast.For, ast.While, ast.With, ast.Try, ast.Raise, ast.Match, ast.FunctionDef, ast.Lambda)
+
+
+def work_in(source: str) -> list[str]:
+    """Functions and classes of a module that are more than a signature, a docstring and a call."""
+    heavy = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            heavy.append(node.name)
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            inside = [inner for statement in body for inner in ast.walk(statement)]
+            private, calls = node.name.startswith("_"), isinstance(body[-1], ast.Return)
+            if private or not calls or len(body) > MOST_STATEMENTS or any(isinstance(inner, WORK) for inner in inside):
+                heavy.append(node.name)
+    return heavy
+
+
+def test_public_functions_are_a_signature_a_docstring_and_a_call():
+    modules = {path.name: work_in(path.read_text(encoding="utf-8")) for path in (ROOT / "src/grn/tl").glob("*.py")}
+    assert len(modules) > 25
+    assert {name: heavy for name, heavy in modules.items() if heavy} == {}, "what computes belongs into a lower layer"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def _helper():\n    return 1\n",
+        "class Plan:\n    pass\n",
+        "def public(x):\n    'Doc.'\n    for y in x:\n        y()\n    return x\n",
+        "def public(x):\n    'Doc.'\n" + "    x = x + 1\n" * 6 + "    return x\n",
+        "def public(x):\n    'Doc.'\n    x()\n",
+    ],
+)
+def test_work_in_a_public_module_is_seen(source):
+    assert len(work_in(source)) == 1
+    assert work_in("def public(x):\n    'Doc.'\n    y = int(x)\n    return lower(y)\n") == []
 
 
 def test_an_arrow_that_a_longer_way_stands_for_is_left_out():

@@ -283,6 +283,20 @@ def test_targets_are_refitted_in_parts_and_as_ridge_says(monkeypatch):
     assert effect(adata, "C") == pytest.approx(-slope * x[:, 0].mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("words", "lacking"),
+    [("role", 0), ("prior", 0), ("none", 4), (["motif", "none", "role", "none"], 2), (None, 0), (False, 4)],
+)
+def test_edges_that_point_nowhere_are_counted(caplog, words, lacking):
+    """The list of regulators tells which way to read an edge, evidence or not; without the column the flag tells it."""
+    adata = planted()
+    edges = EDGES if words in (None, False) else EDGES.assign(direction=words)
+    grn.Network(edges, genes=list("ABCDE"), directed=words if words is False else None).write(adata)
+    grn.tl.simulate(adata, perturbation={"A": 0}, n_propagation=1)
+    said = f"nothing tells the direction of {lacking} of {len(EDGES)} edges"
+    assert ("nothing tells" in caplog.text) == bool(lacking) == (said in caplog.text)
+
+
 def test_weights_without_a_sign_are_reported(caplog):
     adata = planted(40)
     grn.Network(EDGES.assign(weight=EDGES["weight"].abs()), genes=list("ABCDE"), signed=False).write(adata)

@@ -267,6 +267,27 @@ class Method:
             self.verify(**{name: arguments[name] for name in keywords(self.verify)})
         return arguments
 
+    def summary(self) -> dict[str, Any]:
+        """A row of :func:`grn.tl.methods`."""
+        prior = ["motif", "prior"] * (self.takes_prior or bool(self.edge_tables))
+        return {
+            "system": self.system,
+            "year": self.year or None,
+            "input": self.inputs,
+            "output": ", ".join(["edges", *self.tables]),
+            "sign": self.signed,
+            "direction": ", ".join([*prior, *dict.fromkeys([self.direction, "role"])]),
+            "confidence": self.confidence,
+            "cost": self.cost,
+            "licence": self.licence,
+            "page": self.page,
+            "description": self.description,
+            "needs": ", ".join(self.needs),
+            "model": self.family,
+            "parameters": ", ".join(f"{name}={default!r}" for name, default in self.parameters().items()),
+            "reference": self.reference,
+        }
+
 
 def _same(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))

@@ -17,6 +17,7 @@ from grn._kernels.edge_ridge import edge_ridge
 from grn._kernels.scatter import BLOCK
 from grn.methods.cells import none_varies
 from grn.network import Network
+from grn.network.direction import oriented
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,8 +40,8 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
         )
     way = coefficients if coefficients != "auto" else "refit" if stored is None else "stored"
     table = network.edges if way != "stored" else _stored(stored, net)
-    if not network.directed and way != "stored":
-        logger.warning("the network is undirected: its edges are read as they are listed, from source to target")
+    if way != "stored":
+        _tell_undirected(network, table)
     if not network.signed and way == "weight":
         logger.warning(
             "the weights of the network carry no sign: every regulator activates; coefficients='refit' gives signs"
@@ -55,6 +56,16 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
     if not known.any():
         raise GeneOverlapError(f"no edge of uns[{net!r}] joins two genes of this object; infer a network on it.")
     return network, table[known].reset_index(drop=True), way
+
+
+def _tell_undirected(network: Network, table: pd.DataFrame) -> None:
+    """Log how many edges point nowhere; from a regulator to a gene that is none, an edge is read as it is meant."""
+    lacking = int((~oriented(table, directed=network.directed)).sum())
+    if lacking:
+        logger.warning(
+            "nothing tells the direction of %d of %d edges, which are read as they are listed, from source to target",
+            *(lacking, len(table)),
+        )
 
 
 def _stored(stored: object, net: str) -> pd.DataFrame:

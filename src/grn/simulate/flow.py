@@ -15,9 +15,8 @@ from grn._core.logging import progress
 from grn._core.rng import child, name_codes, pair_draws, sample_names
 from grn._core.settings import settings as defaults
 from grn._kernels import flow as kernel
-from grn.simulate.intervention import GeneIntervention
 from grn.simulate.place import Place, n_sampled
-from grn.simulate.propagation import LinearCells
+from grn.simulate.propagation import GeneIntervention, LinearCells
 
 # cells of a group that p-values are computed from, at most; shuffles cost far more than the flow itself
 _COUNTED = 1000

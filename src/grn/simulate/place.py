@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,6 @@ from grn._object.genes import column
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-# a million points, more than any page shows
-_MOST_GRID = 1000
-_ODDS = "two numbers above 0, of the nearest and of the last neighbour, such as (0.5, 0.1)"
 
 
 @dataclass(frozen=True)
@@ -62,30 +57,6 @@ class Place:
     keep_transitions: bool = False
 
 
-def check_flow(
-    *,
-    n_neighbors: int | None,
-    n_grid: int,
-    bandwidth: float,
-    min_mass: float,
-    n_controls: int,
-    sampled_fraction: float,
-    sampling_probs: tuple[float, float],
-) -> None:
-    """Refuse numbers that no flow can be measured with, whatever the embedding."""
-    if n_neighbors is not None:
-        checks.integer("n_neighbors", n_neighbors, least=2)
-    checks.integer("n_grid", n_grid, least=2, most=_MOST_GRID)
-    checks.number("bandwidth", bandwidth, above=0)
-    checks.number("min_mass", min_mass, least=0)
-    checks.integer("n_controls", n_controls, least=0)
-    checks.number("sampled_fraction", sampled_fraction, above=0, most=1, note=", 1 for all neighbours")
-    if not isinstance(sampling_probs, Sequence | np.ndarray) or len(sampling_probs) != 2:
-        raise ParameterError(f"sampling_probs={checks.shown(sampling_probs)}; pass {_ODDS}.")
-    for odds in sampling_probs:
-        checks.number("sampling_probs", odds, above=0, note=f": {_ODDS}")
-
-
 def place_of(
     adata: AnnData,
     basis: str,
@@ -101,7 +72,7 @@ def place_of(
     sampling_probs: tuple[float, float] = (0.5, 0.1),
     keep_transitions: bool = False,
 ) -> Place:
-    """Check the embedding and the pseudotime; the numbers are those that :func:`check_flow` let pass."""
+    """Check the embedding and the pseudotime; of the numbers only what depends on the cells."""
     if basis not in adata.obsm:
         raise ParameterError(f"obsm has no {basis!r}; it has {', '.join(map(repr, adata.obsm)) or 'nothing'}.")
     embedding = np.asarray(adata.obsm[basis], dtype=np.float64)

@@ -6,31 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from grn._core import checks
-from grn._core.device import torch_threads
 from grn._core.docs import document
-from grn._core.errors import ParameterError
-from grn._core.files import output_folder
-from grn._core.logging import logger, one_voice
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn._kernels.null import discovery_rates, edge_pvalues, pooled_pvalues
-from grn._object.container import check_target, target, validate
-from grn._object.groups import cell_names
-from grn.methods.inputs import jobs
 from grn.models import FoundationModel
-from grn.network import Network
 from grn.tl._snippets import SNIPPETS
-from grn.trust.repetitions import Repeated, RepetitionPlan, repeat
-from grn.trust.rerun import Axes, Edges, need_permutable, rerun_of
+from grn.trust.confidence import write_confidence
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-POOLS = ("regulator", "edge")
-# edges up to this q-value are what stability asks for by default
-_LEVEL = 0.05
 
 
 @one_voice
@@ -173,111 +157,23 @@ def confidence(
     >>> bool((grn.get.edges(adata, max_q=0.05)["qval"] <= 0.05).all())
     True
     """
-    validate(adata)
-    check_target(adata, copy=copy)
-    _check(n_permutations, n_subsamples, fraction, pool, top)
-    folder = None if cache is None else output_folder(cache, name="cache")
-    cell_names(adata)
-    network = Network.from_anndata(adata, net)
-    if not len(network):
-        raise ParameterError(f"uns[{net!r}] has no edges, so there is nothing to test; infer a network first.")
-    rerun = rerun_of(adata, network, method=method, model=model, given=params, n_jobs=jobs(n_jobs), key=net)
-    if n_permutations:
-        need_permutable(rerun.record)
-    counts = int(n_permutations), int(n_subsamples)
-    plan = RepetitionPlan(*counts, float(fraction), strata, together, seed_of(rng), progress, folder)
-    with torch_threads(jobs(n_jobs)):
-        found = repeat(adata, network, rerun, plan, key=net)
-    columns = _columns(network, found, pool, top, standardise=standardise)
-    told = {"n_permutations": n_permutations, "n_subsamples": n_subsamples, "fraction": fraction, "strata": strata}
-    told |= {"pool": pool, "standardise": standardise, "together": together, "top": top, "seed": plan.seed}
-    made = _described(network, columns, told)
-    out = target(adata, copy=copy)
-    record = out.uns[net]
-    rest = {} if not isinstance(record, Mapping) else {k: v for k, v in record.items() if k not in _LAYOUT}
-    made.write(out, net)
-    out.uns[net].update(rest)
-    if "qval" in columns:
-        logger.info(
-            "%d of %d edges of uns[%r] have q up to %g", (columns["qval"] <= _LEVEL).sum(), len(made), net, _LEVEL
-        )
-    return out if copy else None
-
-
-_LAYOUT = ("edges", "params", "schema", "genes")
-
-
-def _check(n_permutations: int, n_subsamples: int, fraction: float, pool: str, top: int | None) -> None:
-    checks.integer("n_permutations", n_permutations, least=0)
-    checks.integer("n_subsamples", n_subsamples, least=0)
-    if not n_permutations and not n_subsamples:
-        raise ParameterError("n_permutations=0 and n_subsamples=0 leave nothing to do; pass at least one of them.")
-    checks.number("fraction", fraction, above=0, below=1)
-    checks.word("pool", pool, POOLS)
-    if top is not None:
-        checks.integer("top", top, least=1, note=" or None")
-    elif n_subsamples and not n_permutations:
-        raise ParameterError("without permutations stability needs to know among how many edges: pass top=1000.")
-
-
-def _columns(
-    network: Network, found: Repeated, pool: str, top: int | None, *, standardise: bool
-) -> dict[str, np.ndarray]:
-    """New columns, in the order of the rows of the network."""
-    axes = found.axes
-    own, shape = axes.number(network), axes.shape
-    group = shape.group(own.keys)
-    columns: dict[str, np.ndarray] = {}
-    if len(found.null):
-        beside = found.real.of(own.keys)
-        # pairs that a filter left out, or that are listed beside permuted regulators only, were tested too
-        listed = found.null.candidates(np.concatenate([own.keys, found.again.keys, found.real.keys]))
-        if pool == "regulator":
-            pval = pooled_pvalues(own.keys, beside, found.null, shape, candidates=listed, standardise=standardise)
-        else:
-            pval = edge_pvalues(own.keys, beside, found.null)
-        sizes = np.bincount(shape.group(listed), minlength=len(axes.groups))
-        columns = {"pval": pval, "qval": discovery_rates(pval, group, sizes)}
-    if found.samples:
-        best = np.full(len(axes.groups), top or 0)
-        if top is None:
-            best = np.bincount(group[columns["qval"] <= _LEVEL], minlength=len(axes.groups))
-            for name in np.asarray(axes.groups)[best == 0]:
-                where = f" in group {str(name)!r}" if name else ""
-                told = "no edge has q up to %g%s, so there is no stability; pass top=..."
-                logger.warning(told, _LEVEL, where, extra={"of": str(name)})
-        columns |= _stability(own, found.samples, axes, best)
-    return {name: values[np.argsort(own.row)] for name, values in columns.items()}
-
-
-def _stability(own: Edges, samples: list[Edges], axes: Axes, best: np.ndarray) -> dict[str, np.ndarray]:
-    """Share of the samples with an edge among the ``best`` (groups,) of its group, and with the same sign."""
-    hits, same, known = (np.zeros(len(own.keys)) for _ in range(3))
-    for sample in samples:
-        group = axes.shape.group(sample.keys)
-        order = np.lexsort((sample.keys, -np.abs(sample.weights), group))
-        first = np.searchsorted(group[order], np.arange(len(axes.groups)))
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order)) - first[group[order]]
-        at, there = sample.at(own.keys)
-        hits[there] += (place < best[group])[at[there]]
-        sign = np.full(len(own.keys), np.nan)
-        sign[there] = sample.signs[at[there]]
-        both = ~np.isnan(sign) & ~np.isnan(own.signs)
-        known += both
-        same += both & (sign == own.signs)
-    asked = best[axes.shape.group(own.keys)] > 0
-    agreement = np.divide(same, known, out=np.full(len(known), np.nan), where=known > 0)
-    return {"stability": np.where(asked, hits / len(samples), np.nan), "sign_agreement": agreement}
-
-
-def _described(network: Network, columns: dict[str, np.ndarray], told: dict[str, Any]) -> Network:
-    edges, params = network.edges, network.params
-    for name in ("pval", "qval"):
-        if name in edges and name in columns and "confidence" not in params:
-            edges[f"{name}_method"] = edges[name]
-    for name, values in columns.items():
-        edges[name] = values
-    return network.replace(
-        edges=edges, tested=network.tested or "pval" in columns, params={**params, "confidence": told}
+    return write_confidence(
+        adata,
+        net=net,
+        method=method,
+        model=model,
+        params=params,
+        n_permutations=n_permutations,
+        n_subsamples=n_subsamples,
+        fraction=fraction,
+        strata=strata,
+        pool=pool,
+        standardise=standardise,
+        together=together,
+        top=top,
+        cache=cache,
+        seed=seed_of(rng),
+        n_jobs=n_jobs,
+        progress=progress,
+        copy=copy,
     )

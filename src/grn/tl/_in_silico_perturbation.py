@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from grn._core import checks
-from grn._core.device import torch_threads
 from grn._core.docs import document
-from grn._core.errors import ParameterError
 from grn._core.logging import one_voice
-from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
-from grn._object.container import check_target, target, validate
-from grn._object.expression import reads_of
-from grn.methods.foundation.cell_readings import shown_cells
-from grn.methods.inputs import inputs_of
-from grn.methods.probes.plan import cells_per_pass
-from grn.methods.provenance import provenance
 from grn.models import FoundationModel
-from grn.models.protocol import PERTURBATIONS, need
-from grn.network.schema import storable
-from grn.simulate.in_silico import CellEmbedder, sets_of
-from grn.simulate.in_silico_outcome import Outcome, embedded, flagged
-from grn.simulate.start_cells import start_cells, states_of
+from grn.simulate.in_silico_perturbation import InSilicoPerturbation
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-KIND = "in_silico_perturbation"
 
 
 @one_voice
@@ -164,71 +145,26 @@ def in_silico_perturbation(
     >>> sorted(adata.uns["in_silico_perturbation"]["effects"]["perturbation"])
     ['FOS+SPI1', 'SPI1']
     """
-    seed = seed_of(rng)
-    params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "seed", "model"}}
-    checks.word("mode", mode, (*PERTURBATIONS, "flag"))
-    validate(adata)
-    check_target(adata, copy=copy, key=key_added)
-    if cells_added is not None:
-        check_key(cells_added, "cells_added")
-    states = states_of(state_key, start_state, goal_state, alt_states)
-    if mode == "flag":
-        _without_cells(
-            {"goal_state": goal_state, "readout": readout, "max_genes": max_genes, "cells_added": cells_added}
-        )
-    inputs = inputs_of(
-        adata,
+    return InSilicoPerturbation(
         model=model,
+        genes=genes,
+        mode=mode,
+        state_key=state_key,
+        start_state=start_state,
+        goal_state=goal_state,
+        alt_states=alt_states,
         groupby=groupby,
+        max_cells=max_cells,
+        readout=readout,
+        max_genes=max_genes,
         layer=layer,
         use_raw=use_raw,
         values=values,
+        cells_added=cells_added,
+        key_added=key_added,
+        seed=seed_of(rng),
         batch_size=batch_size,
         device=device,
         n_jobs=n_jobs,
         progress=progress,
-    )
-    task = inputs.task
-    if mode != "flag":
-        need(task.model, "cells", f"in_silico_perturbation(mode={mode!r})")
-    sets = sets_of(adata, task.model, genes)
-    cells = start_cells(adata, states, groupby, max_cells, seed)
-    with torch_threads(task.n_jobs), reads_of() as reads:
-        if mode == "flag":
-            size = partial(cells_per_pass, task)
-            outcome = flagged(task.model, inputs.expression, sets, cells, size, show=task.show)
-        else:
-            reader = CellEmbedder(shown_cells(inputs, max_genes=max_genes), readout)
-            outcome = embedded(reader, sets, cells, states, mode, show=task.show)
-    out = target(adata, copy=copy)
-    told = {**params, **reads.told, **provenance(task.model), "rng": seed}
-    told["genes"] = None if genes is None else sets.names
-    _write(out, outcome, sets.names, told, key_added, cells_added)
-    return out if copy else None
-
-
-def _write(
-    adata: AnnData, outcome: Outcome, names: list[str], params: Mapping[str, Any], key: str, cells_added: str | None
-) -> None:
-    """Store everything, replacing what an earlier call left under the key."""
-    earlier = adata.uns.get(key)
-    if isinstance(earlier, Mapping) and earlier.get("kind") == KIND and key in adata.varm:
-        del adata.varm[key]
-    entry: dict[str, Any] = {"kind": KIND, "perturbations": np.array(names, dtype=str), "params": storable(params)}
-    if outcome.groups:
-        entry["groups"] = np.array(outcome.groups, dtype=str)
-    if outcome.genes is not None:
-        adata.varm[key] = outcome.genes
-    if cells_added is not None:
-        for ending, numbers in zip(("", "_goal"), outcome.cells, strict=False):
-            adata.obsm[f"{cells_added}{ending}"] = numbers
-    adata.uns[key] = entry | outcome.tables
-
-
-def _without_cells(given: dict[str, object]) -> None:
-    """Refuse arguments about embeddings of cells where genes are predicted."""
-    named = [name for name, value in given.items() if value is not None]
-    if named:
-        raise ParameterError(
-            f"mode='flag' predicts genes and reads no embedding of cells, so {', '.join(named)} means nothing to it."
-        )
+    ).write(adata, copy=copy)

@@ -11,7 +11,7 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn.methods import METHODS, Method
+from grn.methods import METHODS
 from grn.methods.inference import infer
 from grn.models import FoundationModel
 from grn.models.translator import Translator
@@ -257,31 +257,5 @@ def methods() -> pd.DataFrame:
     >>> table.loc["celloracle", ["system", "output", "confidence"]].tolist()
     ['CellOracle', 'edges, scores, entropy, simulation', 'pval']
     """
-    rows = {name: _row(METHODS[name]) for name in METHODS}
+    rows = {name: METHODS[name].summary() for name in METHODS}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"year": "Int64"}).rename_axis("method")
-
-
-def _direction(record: Method) -> str:
-    """What may tell the direction of an edge of a method."""
-    taken = record.takes_prior or bool(record.edge_tables)
-    return ", ".join([*(["motif", "prior"] * taken), *dict.fromkeys([record.direction, "role"])])
-
-
-def _row(record: Method) -> dict[str, Any]:
-    return {
-        "system": record.system,
-        "year": record.year or None,
-        "input": record.inputs,
-        "output": ", ".join(["edges", *record.tables]),
-        "sign": record.signed,
-        "direction": _direction(record),
-        "confidence": record.confidence,
-        "cost": record.cost,
-        "licence": record.licence,
-        "page": record.page,
-        "description": record.description,
-        "needs": ", ".join(record.needs),
-        "model": record.family,
-        "parameters": ", ".join(f"{name}={default!r}" for name, default in record.parameters().items()),
-        "reference": record.reference,
-    }

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from scipy import sparse, stats
-
-from grn._core import checks
-from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
-from grn._core.labels import asked
-from grn._core.logging import hint, logger, one_voice, some
-from grn._kernels.contrast import slopes, welch
-from grn._kernels.ties import merged
-from grn._object.container import check_target, target, validate
-from grn._object.expression import Expression, reads_of
-from grn._object.genes import edges_in_names
-from grn._object.groups import MIN_CELLS, label_codes
-from grn._object.values import expression
+from grn._core.logging import one_voice
+from grn._object.groups import MIN_CELLS
 from grn.network import Network
-from grn.network.schema import storable
-from grn.tl._network_groups import column_of, edges_by_group
+from grn.regulators.drivers import REST, write_drivers
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-EVIDENCE = ("both", "targets")
-DIRECTIONS = ("up", "down", "both")
-REST = "rest"
 
 
 @one_voice
@@ -162,204 +142,23 @@ def rank_drivers(
     >>> list(adata.uns["drivers"]["table"].columns[:3])
     ['regulator', 'rank', 'score']
     """
-    params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "net"}}
-    validate(adata)
-    check_target(adata, copy=copy, key=key_added)
-    checks.word("evidence", evidence, EVIDENCE)
-    checks.word("direction", direction, DIRECTIONS)
-    min_targets = checks.integer("min_targets", min_targets, least=1)
-    min_cells = checks.integer("min_cells", min_cells, least=2)
-    network = _network(adata, net).within(adata.var_names.astype(str), targets_only=True)
-    network = network.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)
-    column = column_of(network, groupby, "the network") if network.groups else groupby
-    contrast = _contrast(adata, condition, group, reference, column, min_cells)
-    edges = _edges(network, contrast)
-    with reads_of() as reads:
-        genes = _Genes.of(adata, expression(adata, layer=layer, use_raw=use_raw, values=values), contrast.codes)
-    ranked, unscored = [], {}
-    for place, name in contrast.places():
-        if name not in edges:
-            continue
-        table = _scored(edges[name], genes, place, min_targets, evidence)
-        unscored[name] = edges[name]["source"].nunique() - len(table)
-        if len(table):
-            ranked.append(_ranked(table, direction, name))
-    if not ranked:
-        raise NetworkError(
-            f"no regulator of the network has {min_targets} targets that vary among the genes of this object; lower "
-            "min_targets=, relax the filters, or run grn.pp.align_genes(adata) if its gene names are spelled otherwise."
-        )
-    _tell(unscored, min_targets)
-    result = pd.concat(ranked, ignore_index=True)
-    if contrast.column is None:
-        result = result.drop(columns="group")
-    else:
-        result["group"] = pd.Categorical(result["group"], categories=list(contrast.names))
-    out = target(adata, copy=copy)
-    told = {"function": "rank_drivers", **params, "groupby": contrast.column, **reads.told}
-    told["net"] = net if isinstance(net, str) else str(network.params.get("resource", "a network that was passed"))
-    out.uns[key_added] = {"table": result, "params": storable(told)}
-    logger.info("ranked %d regulators in uns[%r]['table']", result["regulator"].nunique(), key_added)
-    return out if copy else None
-
-
-@dataclass(frozen=True)
-class _Contrast:
-    """Side of every cell in every group: code 2g for the reference of group g, 2g + 1 for its cells of interest."""
-
-    names: tuple[str, ...]
-    codes: np.ndarray
-    column: str | None
-    large: np.ndarray
-
-    def places(self) -> Iterator[tuple[int, str]]:
-        """Number and name of the groups with enough cells."""
-        return ((int(place), self.names[place]) for place in np.flatnonzero(self.large))
-
-
-def _network(adata: AnnData, net: str | Network) -> Network:
-    """The network, with names as in the object; an edge of a gene to itself says nothing of its targets."""
-    if isinstance(net, Network):
-        network = net
-    elif isinstance(net, str):
-        network = Network.from_anndata(adata, net)
-    else:
-        raise ParameterError(f"net has type {type(net).__name__}; pass the name of an entry of uns, or a grn.Network.")
-    edges = edges_in_names(adata, network.edges)
-    own = edges["source"].astype(str).to_numpy() == edges["target"].astype(str).to_numpy()
-    # two spellings of one gene: the stronger edge comes first
-    other = edges[~own].drop_duplicates([name for name in ("group", "source", "target") if name in edges])
-    return Network(
-        other.reset_index(drop=True), directed=network.directed, signed=network.signed, params=network.params
+    return write_drivers(
+        adata,
+        condition=condition,
+        group=group,
+        reference=reference,
+        groupby=groupby,
+        net=net,
+        evidence=evidence,
+        direction=direction,
+        min_targets=min_targets,
+        min_probability=min_probability,
+        max_q=max_q,
+        top_per_source=top_per_source,
+        min_cells=min_cells,
+        layer=layer,
+        use_raw=use_raw,
+        values=values,
+        key_added=key_added,
+        copy=copy,
     )
-
-
-def _edges(network: Network, contrast: _Contrast) -> dict[str, pd.DataFrame]:
-    """The edges to score every group with that has enough cells; groups that the network lacks are left out."""
-    names = [name for _, name in contrast.places()]
-    if contrast.column is None or not network.groups:
-        return dict.fromkeys(names, network.edges)
-    edges = edges_by_group(network, contrast.column, names, "the network")
-    lacking = [name for name in names if name not in edges]
-    if lacking:
-        logger.warning("%d groups have no network and are left out: %s", len(lacking), some(lacking))
-    return edges
-
-
-def _contrast(
-    adata: AnnData, condition: str, group: str, reference: str, column: str | None, min_cells: int
-) -> _Contrast:
-    if column is not None and column == condition:
-        raise GroupError(
-            f"groupby={column!r} is the column of the contrast, so no group has cells of both sides; infer the network "
-            "without groupby=, or compare another condition=."
-        )
-    labels, label = label_codes(adata.obs, condition, gaps=True)
-    (group,), (reference,) = asked(group), asked(reference)
-    for argument, value in (("group", group), ("reference", reference)):
-        if value not in labels and (argument, value) != ("reference", REST):
-            raise GroupError(
-                f"obs[{condition!r}] has no value {value!r} for {argument}=; it has {', '.join(labels[:10]) or 'none'}."
-            )
-    if group == reference:
-        raise GroupError(f"group and reference are both {group!r}; pass two values of obs[{condition!r}].")
-    inside = label == labels.index(group)
-    outside = label == labels.index(reference) if reference in labels else (label >= 0) & ~inside
-    everyone = ("",), np.zeros(adata.n_obs, dtype=np.int64)
-    names, code = everyone if column is None else label_codes(adata.obs, column, gaps=True)
-    codes = np.where((inside | outside) & (code >= 0), 2 * code + inside, -1)
-    sizes = np.bincount(codes[codes >= 0], minlength=2 * len(names)).reshape(-1, 2)
-    large = np.asarray((sizes >= min_cells).all(axis=1))
-    few = [
-        f"{name or 'all cells'} ({b} {group}, {a} {reference})"
-        for name, (a, b), fits in zip(names, sizes, large, strict=True)
-        if not fits
-    ]
-    if not large.any():
-        raise GroupError(f"too few cells for min_cells={min_cells} on both sides: {', '.join(few[:5])}.")
-    if few:
-        logger.warning("too few cells on one side of %d groups, which are left out: %s", len(few), ", ".join(few[:10]))
-    return _Contrast(names, codes, column, large)
-
-
-@dataclass(frozen=True)
-class _Genes:
-    """Difference of means and t of every gene in every group (groups, genes)."""
-
-    names: pd.Index
-    difference: np.ndarray
-    statistic: np.ndarray
-    varies: np.ndarray
-
-    @classmethod
-    def of(cls, adata: AnnData, cells: Expression, codes: np.ndarray) -> _Genes:
-        moments = cells.group_moments(codes)[1]
-        n = np.bincount(codes[codes >= 0])
-        pairs = range(0, len(moments) - 1, 2)
-        tested = [
-            welch(moments[k + 1], moments[k], n[k + 1], n[k]) if min(n[k], n[k + 1]) > 1 else _nothing(adata.n_vars)
-            for k in pairs
-        ]
-        # what is constant on both sides has p = 1 and t = 0
-        difference, statistic, pval = (np.stack(part) for part in zip(*tested, strict=True))
-        return cls(adata.var_names.astype(str), difference, statistic, (pval < 1) & np.isfinite(statistic))
-
-
-def _nothing(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.zeros(n), np.zeros(n), np.ones(n)
-
-
-def _scored(edges: pd.DataFrame, genes: _Genes, place: int, min_targets: int, evidence: str) -> pd.DataFrame:
-    """Scores of the regulators with enough targets that vary."""
-    varies = np.flatnonzero(genes.varies[place])
-    if len(varies) < 3 or np.ptp(genes.statistic[place, varies]) == 0:
-        raise ExpressionError(
-            f"{len(varies)} genes vary between the cells compared; at least 3 with different changes are needed."
-        )
-    # sorted by name: sums do not depend on the order of the genes
-    varies = varies[np.argsort(genes.names[varies].to_numpy(dtype=str), kind="stable")]
-    names, statistic = genes.names[varies], genes.statistic[place, varies]
-    regulators, weights = _weights(edges, names, min_targets)
-    table = pd.DataFrame({"regulator": regulators, "n_targets": np.diff(weights.indptr)})
-    at = names.get_indexer(pd.Index(regulators))
-    change = (statistic - statistic.mean()) / statistic.std()
-    table["activity"] = slopes(statistic, weights)
-    table["log_change"] = np.where(at >= 0, genes.difference[place, varies][at], np.nan)
-    table["change"] = np.where(at >= 0, change[at], np.nan)
-    table["score"] = table["activity"]
-    if evidence == "both":
-        table["score"] = (table["activity"] + table["change"].fillna(0.0)) / np.sqrt(2.0)
-    table["pval"] = 2 * stats.t.sf(table["score"].abs(), df=len(varies) - 2)
-    return table[table["score"].notna()].reset_index(drop=True)
-
-
-def _weights(edges: pd.DataFrame, names: pd.Index, min_targets: int) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """Regulators with enough targets, and their weights on all genes, targets of many regulators counting less."""
-    column = names.get_indexer(pd.Index(edges["target"].astype(str)))
-    valid = (column >= 0) & (edges["weight"] != 0).to_numpy()
-    source = edges["source"].astype(str).to_numpy()[valid]
-    regulators, row = np.unique(source, return_inverse=True)
-    shape = (len(regulators), len(names))
-    weights = sparse.csr_matrix((edges["weight"].to_numpy(dtype=np.float64)[valid], (row, column[valid])), shape=shape)
-    weights.sort_indices()
-    shared = np.maximum(np.bincount(weights.indices, minlength=len(names)), 1)
-    weights.data /= np.sqrt(shared[weights.indices])
-    enough = np.diff(weights.indptr) >= min_targets
-    return regulators[enough], weights[enough]
-
-
-def _ranked(table: pd.DataFrame, direction: str, group: str) -> pd.DataFrame:
-    """The table with ranks and adjusted p-values, first ranks first."""
-    score = table["score"]
-    order = {"up": score, "down": -score, "both": score.abs()}[direction]
-    rank = pd.Series(merged(order.to_numpy())).rank(ascending=False, method="min").astype(np.int64)
-    columns: dict[str, Any] = {"regulator": table["regulator"].to_numpy(dtype=object), "group": group, "rank": rank}
-    columns |= {"score": score, "pval": table["pval"], "qval": stats.false_discovery_control(table["pval"])}
-    columns |= {name: table[name] for name in ("activity", "n_targets", "log_change", "change")}
-    return pd.DataFrame(columns).sort_values(["rank", "regulator"], kind="stable")
-
-
-def _tell(unscored: dict[str, int], min_targets: int) -> None:
-    few = [f"{count}{f' in {name}' if name else ''}" for name, count in unscored.items() if count]
-    if few:
-        hint("regulators with fewer than %d targets that vary, without a rank: %s", min_targets, ", ".join(few[:8]))

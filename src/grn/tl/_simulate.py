@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from grn import __version__
-from grn._core import checks
-from grn._core.errors import GroupError, ParameterError
-from grn._core.logging import logger, one_voice
-from grn._core.logging import progress as progress_bar
-from grn._core.names import check_key
+from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn._core.settings import settings as defaults
-from grn._object.container import check_target, target, validate
-from grn._object.expression import reads_of
-from grn._object.genes import gene_rows, in_names
-from grn._object.groups import cell_names, group_codes
-from grn._object.smoothing import KEY, Smoothed, stored_weights
-from grn._object.values import expression
-from grn.network.schema import storable
-from grn.simulate.coefficients import (
-    by_group,
-    check_sources,
-    edges_of,
-    flat_groups,
-    refitted,
-    tell_flat,
-    tell_silent,
-    weights,
-)
-from grn.simulate.flow import Flow, flow_of
-from grn.simulate.intervention import GeneIntervention, Perturbation, check_range, doses_of
-from grn.simulate.place import check_flow, place_of
-from grn.simulate.propagation import MODES, LinearCells, effects, observed
+from grn.simulate.propagation import Perturbation
+from grn.simulate.simulation import Simulation
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-    from grn.network import Network
-
-KIND = "simulation"
-
-# a signal still on its way after so many edges circles in feedback, which mode="steady" sums to its end
-_MOST_STEPS = 1000
 
 
 @one_voice
@@ -228,164 +191,33 @@ def simulate(
     >>> table["gene"].iloc[0], bool(table["perturbed"].iloc[0])
     ('GATA1', True)
     """
-    seed = seed_of(rng)
-    params = {name: value for name, value in locals().items() if name not in {"adata", "copy", "perturbation", "seed"}}
-    validate(adata)
-    doses = doses_of(in_names(adata, perturbation))
-    _check(mode, n_propagation, alpha, len(doses), basis, pseudotime, layer_added, transitions_added)
-    measured = {
-        "n_neighbors": n_neighbors, "n_grid": n_grid, "bandwidth": bandwidth, "min_mass": min_mass,
-        "n_controls": n_controls, "sampled_fraction": sampled_fraction, "sampling_probs": sampling_probs,
-    }  # fmt: skip
-    check_flow(**measured)
-    genes = [setting.gene for setting in doses[0]]
-    gene_rows(adata, genes, "perturbed genes")
-    check_target(adata, copy=copy, key=key_added)
-    if layer_added is not None:
-        check_key(layer_added, "layer_added")
-    if transitions_added is not None:
-        check_key(transitions_added, "transitions_added")
-    network, table, way = edges_of(adata, net, coefficients)
-    place, cells = None, []
-    if basis is not None:
-        cells = cell_names(adata).tolist()
-        place = place_of(
-            adata, basis, pseudotime, **measured,
-            own_change=own_change, keep_transitions=transitions_added is not None,
-        )  # fmt: skip
-    grouped = _groups(adata, network, table, groupby, least=10 if way == "refit" else 1)
-    tables = by_group(table, grouped[0], net)
-    check_sources(genes, tables, net)
-    inferred = network.params.get("smooth")
-    with reads_of() as reads:
-        read, used = _reader(adata, layer=layer, smooth=smooth, inferred=inferred, use_raw=use_raw, values=values)
-    build = partial(LinearCells, mode=mode, steps=int(n_propagation), clip=clip, parity=parity)
-    model = _model(adata, read, tables, way, doses, grouped, alpha=alpha, build=build)
-    found, layer_values = effects(model, doses, keep=layer_added is not None)
-    flow = None
-    if place is not None:
-        show = defaults.progress if progress is None else progress
-        flow = flow_of(model, doses[0], place, cells, seed, show=show)
-    out = target(adata, copy=copy)
-    skipped = np.array(flat_groups(model.coefficients, tables, grouped[0]), dtype=str)
-    written = [", ".join(map(str, settings)) for settings in doses]
-    told = {**params, **reads.told, "rng": seed, "coefficients": way, "smooth": used, "doses": written}
-    told["skipped_groups"] = skipped
-    _write(out, key_added, found, flow, told)
-    if layer_values is not None:
-        out.layers[layer_added] = layer_values
-    if flow is not None and transitions_added is not None:
-        out.obsp[transitions_added] = flow.transitions
-    logger.info("simulated %s: %d genes respond; uns[%r]", written[0], found["gene"].nunique(), key_added)
-    return out if copy else None
-
-
-def _check(
-    mode: str,
-    n_propagation: int,
-    alpha: float,
-    n_doses: int,
-    basis: str | None,
-    pseudotime: str | None,
-    layer_added: str | None,
-    transitions_added: str | None,
-) -> None:
-    checks.word("mode", mode, MODES)
-    checks.integer("n_propagation", n_propagation, least=1, most=_MOST_STEPS, note=": mode='steady' takes all steps")
-    checks.penalty("alpha", alpha, checks.OF_SUMS)
-    if pseudotime is not None and basis is None:
-        raise ParameterError(f"pseudotime={pseudotime!r} needs an embedding; pass basis='X_umap' too.")
-    if transitions_added is not None and basis is None:
-        raise ParameterError(f"transitions_added={transitions_added!r} needs an embedding; pass basis='X_umap' too.")
-    for name, value in (("basis", basis), ("layer_added", layer_added)):
-        if n_doses > 1 and value is not None:
-            raise ParameterError(
-                f"{n_doses} doses give one table of effects and no {name}={value!r}; pass a single dose for that."
-            )
-
-
-def _groups(
-    adata: AnnData, network: Network, table: pd.DataFrame, groupby: str | None, *, least: int
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the groups of cells, and the group of every cell."""
-    used = network.params.get("groupby")
-    if groupby is None and "group" in table:
-        if not isinstance(used, str):
-            raise GroupError(
-                f"the network has groups ({', '.join(sorted(set(table['group']))[:5])}) and does not say by which "
-                "column of obs; pass groupby=."
-            )
-        groupby = used
-    if groupby is None:
-        return ("",), np.zeros(adata.n_obs, dtype=np.int64)
-    return group_codes(adata, groupby, min_cells=least)
-
-
-def _reader(
-    adata: AnnData, *, layer: str | None, smooth: bool | str | None, inferred: object, use_raw: bool, values: str
-) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
-    """A function that reads some cells, and the weights by which they are smoothed, ``"False"`` for none."""
-    cells = expression(adata, layer=layer, use_raw=use_raw, values=values)
-    if smooth is None:
-        smooth = inferred if isinstance(inferred, str) and inferred != "False" else False
-    key = KEY if smooth is True else smooth
-    if key is False:
-        return cells.rows, "False"
-    if not isinstance(key, str):
-        raise ParameterError(f"smooth={smooth!r}; pass an entry of obsp, True, False or None.")
-    return Smoothed(cells, stored_weights(adata, key)).rows, key
-
-
-def _model(
-    adata: AnnData,
-    read: Callable[[np.ndarray], np.ndarray],
-    tables: list[pd.DataFrame],
-    way: str,
-    doses: list[tuple[GeneIntervention, ...]],
-    grouped: tuple[tuple[str, ...], np.ndarray],
-    *,
-    alpha: float,
-    build: Callable[..., LinearCells],
-) -> LinearCells:
-    """Cells and networks put together, and the perturbation checked against the values."""
-    groups, codes = grouped
-    index = pd.Index(adata.var_names.astype(str))
-    names = np.unique(
-        np.concatenate([table[end].to_numpy(dtype=str) for table in tables for end in ("source", "target")])
-    )
-    genes = np.searchsorted(names, [setting.gene for setting in doses[0]])
-    tell_silent(names[genes], tables, groups)
-    columns = index.get_indexer(names)
-    low, high, own = observed(read, len(codes), columns, columns[genes])
-    check_range(doses, own)
-    if way == "refit":
-        rows = partial(_rows, read, columns)
-        matrices = [
-            refitted(table, names, rows, np.flatnonzero(codes == code), alpha)
-            for code, table in enumerate(progress_bar(tables, desc="refit"))
-        ]
-        tell_flat(matrices, tables, groups)
-    else:
-        matrices = [weights(table, names) for table in tables]
-    return build(read, names, columns, len(index), groups, codes, matrices, genes, own, low, high)
-
-
-def _rows(read: Callable[[np.ndarray], np.ndarray], columns: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    return read(cells)[:, columns]
-
-
-def _write(adata: AnnData, key: str, found: pd.DataFrame, flow: Flow | None, params: Mapping[str, Any]) -> None:
-    """Store everything, replacing what an earlier call left under the key."""
-    earlier = adata.uns.get(key)
-    if isinstance(earlier, Mapping) and earlier.get("kind") == KIND:
-        for name in (key, f"{key}_control"):
-            if name in adata.obsm:
-                del adata.obsm[name]
-    entry: dict[str, Any] = {
-        "kind": KIND, "effects": found, "params": storable({**params, "grn_version": __version__}),
-    }  # fmt: skip
-    if flow is not None:
-        entry |= {"grid": flow.grid, "groups": flow.groups}
-        adata.obsm[key] = flow.shift.astype(np.float32)
-        adata.obsm[f"{key}_control"] = flow.control.astype(np.float32)
-    adata.uns[key] = entry
+    return Simulation(
+        perturbation=perturbation,
+        net=net,
+        coefficients=coefficients,
+        alpha=alpha,
+        mode=mode,
+        n_propagation=n_propagation,
+        clip=clip,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        values=values,
+        smooth=smooth,
+        basis=basis,
+        pseudotime=pseudotime,
+        n_neighbors=n_neighbors,
+        n_grid=n_grid,
+        bandwidth=bandwidth,
+        min_mass=min_mass,
+        n_controls=n_controls,
+        own_change=own_change,
+        sampled_fraction=sampled_fraction,
+        sampling_probs=sampling_probs,
+        layer_added=layer_added,
+        transitions_added=transitions_added,
+        key_added=key_added,
+        parity=parity,
+        seed=seed_of(rng),
+        progress=progress,
+    ).write(adata, copy=copy)

@@ -32,9 +32,9 @@ class UnsEntry:
     call: str
     error: type[GrnError] = ResultNotFoundError
 
-    def damaged(self, told: str) -> GrnError:
+    def damaged(self, fault: str) -> GrnError:
         """Build the error for something that does not fit."""
-        return self.error(f"{self.where} is damaged: {told}. Make it again with {self.call}.")
+        return self.error(f"{self.where} is damaged: {fault}. Make it again with {self.call}.")
 
     def mapping(self, name: str) -> UnsEntry:
         """A dict within the dict; empty where there is none."""
@@ -132,22 +132,22 @@ def feature_entry(data: Any, key: str, *, listed: str = "") -> UnsEntry:
     return entry
 
 
-def _is_named(found: Any) -> bool:
+def _is_named(value: Any) -> bool:
     """Whether all keys of nested dicts are strings."""
-    return not isinstance(found, Mapping) or all(isinstance(k, str) and _is_named(item) for k, item in found.items())
+    return not isinstance(value, Mapping) or all(isinstance(k, str) and _is_named(item) for k, item in value.items())
 
 
-def _array(found: Any) -> np.ndarray | None:
+def _array(value: Any) -> np.ndarray | None:
     """What may be a list, as an array."""
-    if not isinstance(found, np.ndarray | list | tuple) and not hasattr(found, "to_numpy"):
+    if not isinstance(value, np.ndarray | list | tuple) and not hasattr(value, "to_numpy"):
         return None
     try:
-        return np.asarray(found)
+        return np.asarray(value)
     except (TypeError, ValueError):  # ragged
         return None
 
 
-def _what(found: object) -> str:
+def _what(value: object) -> str:
     """A value, shortly, for errors."""
-    shown = repr(found) if isinstance(found, str | int | float | bool | None) else ""
-    return shown if shown and len(shown) <= 40 else f"a {type(found).__name__}"
+    shown = repr(value) if isinstance(value, str | int | float | bool | None) else ""
+    return shown if shown and len(shown) <= 40 else f"a {type(value).__name__}"

@@ -92,8 +92,8 @@ def shares(probability: np.ndarray, allowed: np.ndarray, strength: float) -> np.
     raw = np.where(allowed, probability**strength, 0.0)
     number = np.maximum(allowed.sum(axis=1, keepdims=True), 1)
     mean = raw.sum(axis=1, keepdims=True) / number
-    found: np.ndarray = raw / np.where(mean > 0, mean, 1.0)
-    return found
+    relative: np.ndarray = raw / np.where(mean > 0, mean, 1.0)
+    return relative
 
 
 def choose(
@@ -129,9 +129,9 @@ def choose(
     best: dict[float, tuple[float, float]] = {}  # log evidence and its alpha, by strength
     for power in STRENGTHS if strength is None else (strength,):
         share = shares(probability, data.allowed, power)
-        found = _log_evidence(data, factor, sides, share, grid, n_jobs=n_jobs)
-        at = int(np.argmax(found))
-        best[power] = float(found[at]), float(grid[at])
+        evidence = _log_evidence(data, factor, sides, share, grid, n_jobs=n_jobs)
+        at = int(np.argmax(evidence))
+        best[power] = float(evidence[at]), float(grid[at])
         values = [value for value, _ in best.values()]
         if len(values) - 1 - int(np.argmax(values)) >= _PATIENCE:
             break
@@ -173,15 +173,15 @@ def solve(
     coefficient, excess = np.zeros(share.shape), np.zeros(share.shape)
 
     def fit(part: slice) -> None:
-        own = share[part]
-        systems = _products(factor, own)
+        likely = share[part]
+        systems = _products(factor, likely)
         systems[:, np.arange(len(factor)), np.arange(len(factor))] += alpha
-        right = np.broadcast_to(factor, (len(own), *factor.shape))
+        right = np.broadcast_to(factor, (len(likely), *factor.shape))
         inside = np.linalg.solve(systems, right)  # (k, r, S)
-        coefficient[part] = own * np.einsum("krs,rk->ks", inside, sides[:, part])
+        coefficient[part] = likely * np.einsum("krs,rk->ks", inside, sides[:, part])
         # alpha times the diagonal of the inverse of D^1/2 R D^1/2 + alpha
-        free = 1.0 - own * np.einsum("krs,rs->ks", inside, factor)
-        excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), own, alpha, part)
+        free = 1.0 - likely * np.einsum("krs,rs->ks", inside, factor)
+        excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), likely, alpha, part)
 
     _each(fit, data, len(factor), n_jobs)
     return coefficient, excess
@@ -204,16 +204,16 @@ def _excess(
 def _factor(data: Regressions) -> tuple[np.ndarray, np.ndarray]:
     """Z (r, S) with R = Z'Z, and q (r, T) with r = Z'q."""
     values, vectors = np.linalg.eigh(data.gram)
-    kept = values > len(values) * np.finfo(np.float64).eps * max(values.max(initial=0.0), 1.0)
-    root = np.sqrt(values[kept])[:, None]
-    turned = vectors[:, kept].T
+    nonzero = values > len(values) * np.finfo(np.float64).eps * max(values.max(initial=0.0), 1.0)
+    root = np.sqrt(values[nonzero])[:, None]
+    turned = vectors[:, nonzero].T
     return turned * root, (turned @ data.cross) / root
 
 
 def _products(factor: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Z D Z' (k, r, r) of some targets."""
-    found: np.ndarray = (factor[None] * share[:, None, :]) @ factor.T
-    return found
+    products: np.ndarray = (factor[None] * share[:, None, :]) @ factor.T
+    return products
 
 
 def _log_evidence(
@@ -235,12 +235,12 @@ def _log_evidence(
         values, vectors = np.linalg.eigh(_products(factor, share[part]))
         values = values.clip(0.0)  # (k, r)
         squares = np.square(np.einsum("krs,rk->ks", vectors, sides[:, part]))
-        found = np.empty(len(grid))
+        logs = np.empty(len(grid))
         for place, alpha in enumerate(grid):
             explained = (squares * values / (values + alpha)).sum(axis=1)
             left = (1.0 - explained).clip(np.finfo(np.float64).eps)
-            found[place] = -0.5 * ((data.count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
-        return found
+            logs[place] = -0.5 * ((data.count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
+        return logs
 
     total: np.ndarray = np.sum(_each(evidence, data, len(factor), n_jobs), axis=0)
     return total

@@ -145,10 +145,10 @@ def agreement_table(networks: Sequence[Scored], top: int) -> pd.DataFrame:
 
 def _row(a: Scored, b: Scored, top: int) -> dict[str, Any]:
     ordered = a.directed and b.directed
-    (pairs_a, one), (pairs_b, two) = a.pairs(ordered=ordered), b.pairs(ordered=ordered)
+    (pairs_a, strength_a), (pairs_b, strength_b) = a.pairs(ordered=ordered), b.pairs(ordered=ordered)
     at_a, at_b = _both(pairs_a, pairs_b)
-    in_a, in_b = _membership(one, top), _membership(two, top)
-    k_a, k_b = min(top, np.count_nonzero(one)), min(top, np.count_nonzero(two))
+    in_a, in_b = _membership(strength_a, top), _membership(strength_b, top)
+    k_a, k_b = min(top, np.count_nonzero(strength_a)), min(top, np.count_nonzero(strength_b))
     possible = _candidates(a, b, ordered=ordered)
     shared = float((in_a[at_a] * in_b[at_b]).sum())
     chance = possible * _rate(k_a, _candidates(a, a, ordered=ordered)) * _rate(k_b, _candidates(b, b, ordered=ordered))
@@ -160,7 +160,7 @@ def _row(a: Scored, b: Scored, top: int) -> dict[str, Any]:
         "n_a": len(pairs_a),
         "n_b": len(pairs_b),
         "n_common": len(at_a),
-        "spearman": _spearman(one[at_a], two[at_b]),
+        "spearman": _spearman(strength_a[at_a], strength_b[at_b]),
         "top_a": k_a,
         "top_b": k_b,
         "shared": shared,
@@ -170,12 +170,12 @@ def _row(a: Scored, b: Scored, top: int) -> dict[str, Any]:
     }
 
 
-def _both(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _both(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the numbers lie that are in both lists."""
-    if np.array_equal(one, two):
-        return np.arange(len(one)), np.arange(len(two))
-    _, at_one, at_two = np.intersect1d(one, two, assume_unique=True, return_indices=True)
-    return at_one, at_two
+    if np.array_equal(first, second):
+        return np.arange(len(first)), np.arange(len(second))
+    _, at_first, at_second = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    return at_first, at_second
 
 
 def _membership(strength: np.ndarray, top: int) -> np.ndarray:
@@ -205,10 +205,10 @@ def _rate(k: int, n: float) -> float:
     return k / n if n else 0.0
 
 
-def _spearman(one: np.ndarray, two: np.ndarray) -> float:
-    if len(one) < 3:
+def _spearman(first: np.ndarray, second: np.ndarray) -> float:
+    if len(first) < 3:
         return np.nan
-    place = np.stack([ranks(one), ranks(two)])
+    place = np.stack([ranks(first), ranks(second)])
     place -= place.mean(axis=1, keepdims=True)
     size = np.sqrt((place**2).sum(axis=1)).prod()
     return float(np.clip(place.prod(axis=0).sum() / size, -1, 1)) if size else np.nan

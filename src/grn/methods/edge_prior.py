@@ -116,9 +116,9 @@ def probabilities(group: Group, prior: pd.DataFrame | None, floor: float) -> np.
     GeneOverlapError
         If no listed edge joins a source and a target of the group.
     """
-    found = np.full((len(group.targets), len(group.sources)), floor)
+    likely = np.full((len(group.targets), len(group.sources)), floor)
     if prior is None:
-        return found
+        return likely
     if "group" in prior:
         prior = prior[prior["group"] == group.name]
     rows, columns = pair_places(prior, group)
@@ -128,8 +128,8 @@ def probabilities(group: Group, prior: pd.DataFrame | None, floor: float) -> np.
             f"none of the {len(prior)} edges of prior= joins one of {len(group.sources)} sources and one of "
             f"{len(group.targets)} targets; pass sources= and targets= that it lists, or another prior."
         )
-    found[rows[inside], columns[inside]] = np.maximum(prior["probability"].to_numpy()[inside], floor)
-    return found
+    likely[rows[inside], columns[inside]] = np.maximum(prior["probability"].to_numpy()[inside], floor)
+    return likely
 
 
 def _edges(inputs: Inputs, prior: Any) -> pd.DataFrame:

@@ -86,9 +86,9 @@ def pair_genes(
     _check_some(known_src, names[src], model, "source", adata)
     _check_some(known_tgt, names[tgt], model, "target", adata)
     lost = [names[[r for r in rows if ids[r] not in can]] for rows, can in ((src, can_source), (tgt, can_target))]
-    found = PairGenes(ids, known_src, known_tgt, unknown, *lost, _ordered(names, ids, order))
-    _tell(model, found, named=(sources is not None, targets is not None))
-    return found
+    genes = PairGenes(ids, known_src, known_tgt, unknown, *lost, _ordered(names, ids, order))
+    _tell(model, genes, named=(sources is not None, targets is not None))
+    return genes
 
 
 def _ordered(names: np.ndarray, ids: np.ndarray, order: Sequence[str] | None) -> tuple[str, ...] | None:

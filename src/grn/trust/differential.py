@@ -149,7 +149,7 @@ def _repeat(
     real = _difference(cells, design, design.second, rerun, axes)
     if not real.there.any():
         raise none_varies(design.groups)
-    record = _tell(real, design, cells.n_vars, rerun.own.get("min_cells"))
+    record = _tell(real, design, cells.n_vars, rerun.arguments.get("min_cells"))
     null = [Draws() for _ in range(n_groups)]
     if labels:
         design.warn(len(labels))

@@ -23,13 +23,13 @@ _KINDS = "iffi"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Edges of repetitions by name; without a folder nothing is kept."""
+class StoredRepetitions:
+    """Edges of repetitions by name; without a folder nothing is stored."""
 
     folder: Path | None
 
     def get(self, name: str, make: Callable[[], tuple[Edges, ...]]) -> tuple[Edges, ...]:
-        """What was kept under a name, else what ``make`` gives, kept from now on."""
+        """What is stored under a name, else what ``make`` gives, stored from now on."""
         if self.folder is None:
             return make()
         path = self.folder / f"{name}.{_SUFFIX}"
@@ -40,40 +40,40 @@ class Kept:
         return repetition
 
 
-def kept(
+def stored_repetitions(
     cache: Path | None, rerun: Rerun, axes: Axes, frozen: Frozen, again: Edges, *, plan: Mapping[str, Any]
-) -> Kept:
+) -> StoredRepetitions:
     """A folder within ``cache`` that belongs to this network, these cells and the arguments in ``plan``."""
     if cache is None:
-        return Kept(None)
+        return StoredRepetitions(None)
     from grn import __version__
 
     columns = [name for name in (rerun.task.groupby, plan.get("strata")) if name is not None]
     identity = {
         "version": __version__,
         "method": rerun.record.name,
-        "own": {name: _told(value) for name, value in sorted(rerun.own.items())},
+        "arguments": {name: _identity(value) for name, value in sorted(rerun.arguments.items())},
         "chosen": repr(sorted((name, sorted(values.items())) for name, values in rerun.chosen.items())),
         "model": "" if rerun.task.model is None else rerun.task.model.sha256,
         "task": [rerun.task.groupby, rerun.task.seed, rerun.layer, rerun.use_raw, rerun.values],
         "axes": [axes.groups, axes.sources, axes.targets, axes.loops],
         "cells": _hash(frozen.values.data, frozen.values.indices, frozen.values.indptr),
         "names": [[str(name) for name in frozen.names], [str(name) for name in frozen.obs.index]],
-        "obs": [_told(frozen.obs[columns].astype(str))],
+        "obs": [_identity(frozen.obs[columns].astype(str))],
         "network": _hash(again.keys, again.weights),
         **plan,
     }
     folder = cache / digest(identity)[:16]
     with file_errors(folder, "write"):
         sealed.sweep(folder)
-    return Kept(folder)
+    return StoredRepetitions(folder)
 
 
-def _told(value: Any) -> str:
+def _identity(value: Any) -> str:
     if isinstance(value, pd.DataFrame):
         return _hash(pd.util.hash_pandas_object(value.astype(str), index=True).to_numpy())
     if isinstance(value, Mapping):
-        return repr({str(name): _told(item) for name, item in sorted(value.items())})
+        return repr({str(name): _identity(item) for name, item in sorted(value.items())})
     return _hash(value) if isinstance(value, np.ndarray) else repr(value)
 
 

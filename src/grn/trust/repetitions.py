@@ -16,7 +16,7 @@ from grn._object.genes import genes_of, regulator_mask
 from grn.methods.cells import listening
 from grn.network import Network
 from grn.trust.frozen import ExchangeableSets, Frozen, blocks_of, freeze
-from grn.trust.repetition_store import kept
+from grn.trust.repetition_store import stored_repetitions
 from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing
 
 
@@ -72,7 +72,7 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
     # a gene near the limit keeps its edges in subsamples
     rerun = replace(rerun, task=replace(rerun.task, taking=taken.genes or None))
     how = {"fraction": plan.fraction, "strata": plan.strata, "together": plan.together, "seed": plan.seed}
-    done = kept(plan.cache, rerun, axes, frozen, again, plan=how)
+    done = stored_repetitions(plan.cache, rerun, axes, frozen, again, plan=how)
     blocks = blocks_of(frozen.obs, rerun.task.groupby, plan.strata)
     names = [str(name) for name in frozen.obs.index]
     real, null, samples = Means(), Draws(), []
@@ -111,7 +111,7 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
             "network again on the genes that are left."
         )
     of_network = axes_of(net)
-    allowed = rerun.own.get("base_grn")
+    allowed = rerun.arguments.get("base_grn")
     listed = set() if allowed is None else names & set(allowed["source"].astype(str))
     genes = tuple(sorted(np.asarray(adata.var_names, dtype=str)[genes_of(adata)].tolist()))
     marked = set(np.asarray(adata.var_names, dtype=str)[regulator_mask(adata)].tolist())
@@ -119,7 +119,7 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
     for axes in dict.fromkeys((of_network, default)):
         genes = sorted({*axes.sources, *axes.targets})
         where = {"layer": rerun.layer, "use_raw": rerun.use_raw, "values": rerun.values}
-        frozen = freeze(adata, genes, **where, smooth=rerun.own.get("smooth") is True)
+        frozen = freeze(adata, genes, **where, smooth=rerun.arguments.get("smooth") is True)
         again = rerun.fit(frozen.part(), axes)
         differing = n_differing(net, again, axes)
         if not differing:

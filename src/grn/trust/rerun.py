@@ -44,8 +44,8 @@ class Edges:
         """Positions of other edges among these, and which of them are among these."""
         if not len(self.keys):
             return np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=bool)
-        found = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        return found, self.keys[found] == keys
+        place = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return place, self.keys[place] == keys
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class Axes:
     def number(self, net: Network, sources: Sequence[str] | None = None) -> Edges:
         """Edges of a network by number; ``sources`` are the names the sources go by there."""
         table = net._edges
-        found = [
+        ends = [
             pd.Index(list(names)).get_indexer(table[name].cat.categories.astype(str))[table[name].cat.codes]
             for name, names in (("source", sources or self.sources), ("target", self.targets))
         ]
-        source, target = (part.astype(np.int64) for part in found)
+        source, target = (part.astype(np.int64) for part in ends)
         group = np.zeros(len(table), dtype=np.int64)
         if net.groups:
             group = pd.Index(self.groups).get_indexer(table["group"].cat.categories)[table["group"].cat.codes]
@@ -107,7 +107,7 @@ class Rerun:
         The method.
     task
         Groups, model, seed and threads.
-    own
+    arguments
         The method's own parameters.
     chosen
         Parameters that the method chose per group from the data: by name, then group.
@@ -117,7 +117,7 @@ class Rerun:
 
     record: Method
     task: Task
-    own: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     chosen: Mapping[str, Mapping[str, Any]]
     layer: str | None = None
     use_raw: bool = False
@@ -125,15 +125,15 @@ class Rerun:
 
     def fit(self, adata: AnnData, axes: Axes, *, seed: int | None = None) -> Edges:
         """Make the network again."""
-        return self._fit(adata, axes, (), self.own, seed)[0]
+        return self._fit(adata, axes, (), self.arguments, seed)[0]
 
     def fit_beside(self, adata: AnnData, axes: Axes, aliases: Sequence[str], *, seed: int) -> tuple[Edges, Edges]:
         """Make the network again with further regulators, ``aliases`` (S,): edges of the real ones and of those."""
-        own = _doubled(self.own, dict(zip(axes.sources, aliases, strict=True)))
-        return self._fit(adata, axes, aliases, own, seed)
+        arguments = _doubled(self.arguments, dict(zip(axes.sources, aliases, strict=True)))
+        return self._fit(adata, axes, aliases, arguments, seed)
 
     def _fit(
-        self, adata: AnnData, axes: Axes, aliases: Sequence[str], own: Mapping[str, Any], seed: int | None
+        self, adata: AnnData, axes: Axes, aliases: Sequence[str], arguments: Mapping[str, Any], seed: int | None
     ) -> tuple[Edges, Edges]:
         task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
         if self.task.taking is not None:
@@ -151,7 +151,7 @@ class Rerun:
                     fixed = {name: values[group or "all"] for name, values in self.chosen.items()}
                 # on some of the cells nothing may vary where something did on all
                 with suppress(NothingVariesError):
-                    nets.append(fit(part, self.record, task, {**own, **fixed}))
+                    nets.append(fit(part, self.record, task, {**arguments, **fixed}))
         real = joined([axes.number(net) for net in nets])
         return real, joined([axes.number(net, aliases) for net in nets]) if aliases else real
 
@@ -206,31 +206,31 @@ def rerun_of(
             f"uns[{key!r}] does not say which method made it; pass method=... (grn.tl.methods() lists them)."
         )
     record = METHODS[name]
-    own = checked_params(adata, record, given)
+    arguments = checked_params(adata, record, given)
     if "cells" not in record.needs:
         raise CapabilityError(
             f"method {name!r} reads no cells, so neither permuting nor leaving out cells changes its network; use a "
             "method that regresses on cells, such as 'correlation' or 'ridge'."
         )
-    own, chosen = _stored_params(net, record, own, key)
-    if key in [own.get(name) for name in record.edge_tables if isinstance(own.get(name), str)]:
+    arguments, chosen = _stored_params(net, record, arguments, key)
+    if key in [arguments.get(name) for name in record.edge_tables if isinstance(arguments.get(name), str)]:
         raise ParameterError(
             f"the network in uns[{key!r}] was written over the prior it was made with; infer it again with "
             "key_added= under another name."
         )
-    own = _with_named_edges(adata, record, own)
+    arguments = _with_named_edges(adata, record, arguments)
     groupby, seed = _plain(stored.get("groupby")), _plain(stored.get("seed"))
     read = environment((model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False)
     task = Task(**read, groupby=groupby, seed=seed or 0, n_jobs=n_jobs)
     layer, use_raw = _plain(stored.get("layer")), bool(_plain(stored.get("use_raw")))
-    return Rerun(record, task, own, chosen, layer, use_raw, values_of(stored))
+    return Rerun(record, task, arguments, chosen, layer, use_raw, values_of(stored))
 
 
 def _stored_params(
     net: Network, record: Method, given: dict[str, Any], key: str
 ) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
     """Parameters as the network was made with them, and those that the method chose per group."""
-    own, chosen, untold = dict(given), {}, []
+    arguments, chosen, untold = dict(given), {}, []
     for parameter, default in record.parameters(listing=False).items():
         if parameter in given:
             continue
@@ -253,7 +253,7 @@ def _stored_params(
                 f"pass it again: params={{{parameter!r}: ...}}."
             )
         elif default is not None or value is not False:
-            own[parameter] = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
+            arguments[parameter] = tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value
     if untold:
         logger.warning(
             "uns[%r] does not say with which %s the network was made; the defaults are taken. Pass params={...} if it "
@@ -261,7 +261,7 @@ def _stored_params(
             key,
             ", ".join(untold),
         )
-    return own, chosen
+    return arguments, chosen
 
 
 def need_permutable(record: Method) -> None:
@@ -297,11 +297,11 @@ def _with_named_edges(adata: AnnData, record: Method, arguments: dict[str, Any])
 
 def n_differing(net: Network, again: Edges, axes: Axes) -> int:
     """Number of edges of a network that have another weight in a network that should be the same."""
-    own = axes.number(net)
-    at, there = again.at(own.keys)
-    largest = np.abs(own.weights).max(initial=0.0)
+    stored = axes.number(net)
+    at, there = again.at(stored.keys)
+    largest = np.abs(stored.weights).max(initial=0.0)
     close = there.copy()
-    close[there] = np.abs(again.weights[at[there]] - own.weights[there]) <= _SAME * largest
+    close[there] = np.abs(again.weights[at[there]] - stored.weights[there]) <= _SAME * largest
     return int((~close).sum())
 
 
@@ -315,22 +315,22 @@ def _plain(value: Any) -> Any:
 
 
 def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str) -> dict[str, Any]:
-    found = {group: _plain(value[group]) for group in groups if group in value}
-    if len(found) < len(groups):
+    chosen = {group: _plain(value[group]) for group in groups if group in value}
+    if len(chosen) < len(groups):
         raise ParameterError(
             f"uns[{key!r}]['params'][{parameter!r}] does not say which value every group had; "
             f"pass it again: params={{{parameter!r}: ...}}."
         )
-    return found
+    return chosen
 
 
-def _doubled(own: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+def _doubled(arguments: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
     """Parameters with a second row under its other name for every row of a base GRN; self-loops have none."""
-    found = dict(own)
-    for name, value in own.items():
+    doubled = dict(arguments)
+    for name, value in arguments.items():
         if isinstance(value, pd.DataFrame) and {"source", "target"} <= set(value.columns):
             plain = value.astype({"source": str, "target": str})
-            kept = plain["source"].isin(list(aliases)) & (plain["source"] != plain["target"])
-            copies = plain[kept].assign(source=plain.loc[kept, "source"].map(aliases))
-            found[name] = pd.concat([plain, copies], ignore_index=True)
-    return found
+            copied = plain["source"].isin(list(aliases)) & (plain["source"] != plain["target"])
+            copies = plain[copied].assign(source=plain.loc[copied, "source"].map(aliases))
+            doubled[name] = pd.concat([plain, copies], ignore_index=True)
+    return doubled

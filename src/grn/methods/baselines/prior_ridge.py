@@ -103,28 +103,31 @@ def _penalty(
         return Penalty(float(alpha), float(strength), np.nan)
     names = group.names[group.targets[data.targets]]
     low = np.where(data.allowed, probability, np.inf).min(axis=1)
-    told = np.where(data.allowed, probability, -np.inf).max(axis=1) > low  # (t,)
+    listed = np.where(data.allowed, probability, -np.inf).max(axis=1) > low  # (t,)
     # the others say nothing of a prior that is the same for all their regulators
-    drawn = np.flatnonzero(told) if told.any() and strength != 0 else np.flatnonzero(data.allowed.any(axis=1))
+    drawn = np.flatnonzero(listed) if listed.any() and strength != 0 else np.flatnonzero(data.allowed.any(axis=1))
     drawn = np.sort(drawn[sample_names(names[drawn].tolist(), _TARGETS, group.task.seed)])
-    found = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, n_jobs=group.task.n_jobs)
-    _tell(group, found, len(drawn))
-    return found
+    penalty = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, n_jobs=group.task.n_jobs)
+    _tell(group, penalty, len(drawn))
+    return penalty
 
 
-def _tell(group: Group, found: Penalty, n_targets: int) -> None:
+def _tell(group: Group, penalty: Penalty, n_targets: int) -> None:
     """Say what was chosen, and when the cells do not support the prior."""
     where = f" ({group.name})" if group.name else ""
-    if not (np.isnan(found.gain) or found.strength):
+    if not (np.isnan(penalty.gain) or penalty.strength):
         hint(
             "prior_ridge%s: the cells do not support the prior (log evidence %+.1f at best, %.1f needed), so this is "
             "ridge; params={'strength': ...} uses it anyway",
-            *(where, found.gain, LEAST_GAIN),
+            *(where, penalty.gain, LEAST_GAIN),
             of=group.name,
         )
-    by = f"the evidence of {n_targets} targets" + ("" if np.isnan(found.gain) else f", {found.gain:+.1f} over no prior")
+    gain = "" if np.isnan(penalty.gain) else f", {penalty.gain:+.1f} over no prior"
+    by = f"the evidence of {n_targets} targets{gain}"
     logger.info(
-        "prior_ridge%s: strength %g, alpha %.3g by %s", where, found.strength, found.alpha, by, extra={"of": group.name}
+        "prior_ridge%s: strength %g, alpha %.3g by %s",
+        *(where, penalty.strength, penalty.alpha, by),
+        extra={"of": group.name},
     )
 
 

@@ -157,10 +157,10 @@ def report(
         Whether to compute betweenness and eigenvector centrality, which need igraph; ``None``: if it is installed.
     """
     listed = _filtered(network, max_p, top)
-    told = {"n_tested": len(network), "simulation_alpha": float(simulation_alpha)}
-    told["smooth"] = KEY if smooth is True else smooth if isinstance(smooth, str | bool) else "given"
+    params = {"n_tested": len(network), "simulation_alpha": float(simulation_alpha)}
+    params["smooth"] = KEY if smooth is True else smooth if isinstance(smooth, str | bool) else "given"
     if fit == "bayesian":
-        told |= {"alpha": None, "n_bags": None}
+        params |= {"alpha": None, "n_bags": None}
     memory = inputs.task.memory_budget
     simulated = simulation(prepared.problem, listed.edges, alpha=float(simulation_alpha), memory=memory)
     tables = {
@@ -168,7 +168,7 @@ def report(
         "entropy": network_entropy(network.edges),
         "simulation": simulated.pipe(lambda table: table.set_axis(table.index.astype(str), axis=0)),
     }
-    return Result(listed.replace(params={**network.params, **told}), tables, prepared.graphs)
+    return Result(listed.replace(params={**network.params, **params}), tables, prepared.graphs)
 
 
 def _filtered(network: Network, max_p: float | None, top: int | None) -> Network:

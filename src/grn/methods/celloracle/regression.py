@@ -153,25 +153,25 @@ def fit_group(
     constant |= rare
     # the original draws among constant regulators too
     keep_all = bags is not None and bags.parity
-    lists = [one if keep_all else one[~constant[one]] for one in data.regulators]
-    open_targets = [t for t, one in enumerate(lists) if len(one) and not constant[cells.targets[t]]]
+    lists = [regulators if keep_all else regulators[~constant[regulators]] for regulators in data.regulators]
+    open_targets = [t for t, regulators in enumerate(lists) if len(regulators) and not constant[cells.targets[t]]]
     if not open_targets or all(constant[lists[t]].all() for t in open_targets):
         return None
     lists, targets = [lists[t] for t in open_targets], cells.targets[open_targets]
     if bags is not None and not bags.parity and not data.restricted:
         used = cells.sources[~constant[cells.sources]]
-        lists = [used[used != one] for one in targets]
-        found = _open_bagging(data, group, members, used, targets, centre, bags)
+        lists = [used[used != target] for target in targets]
+        coefficients = _open_bagging(data, group, members, used, targets, centre, bags)
     elif bags is None:
         squares = len(members) * spread[targets] ** 2
-        found = _bayesian(data, members, lists, targets, centre, squares)
+        coefficients = _bayesian(data, members, lists, targets, centre, squares)
     else:
-        found = _bagging(data, group, members, lists, targets, centre, bags)
+        coefficients = _bagging(data, group, members, lists, targets, centre, bags)
     source = np.concatenate(lists)
-    target = np.repeat(targets, [len(one) for one in lists])
+    target = np.repeat(targets, [len(regulators) for regulators in lists])
     vary = ~constant[source]
-    kept = ridge.Coefficients(found.mean[vary], found.variance[vary], found.pvalue[vary])
-    return source[vary], target[vary], kept
+    varying = ridge.Coefficients(coefficients.mean[vary], coefficients.variance[vary], coefficients.pvalue[vary])
+    return source[vary], target[vary], varying
 
 
 def fit_plain(
@@ -257,11 +257,11 @@ def _open_bagging(
     parts = products_of_targets(
         data.rows, members, [used] * len(targets), targets, counts, centre, bags.memory, data.scale, used
     )
-    own = np.full(len(data.cells.names), -1)
-    own[used] = np.arange(len(used))
+    slot = np.full(len(data.cells.names), -1)
+    slot[used] = np.arange(len(used))
     return _joined(
         [
-            ridge.open_bagging_ridge(inner, cross, own[targets[part]], data.scale[targets[part]], places, bags.alpha)
+            ridge.open_bagging_ridge(inner, cross, slot[targets[part]], data.scale[targets[part]], places, bags.alpha)
             for part, inner, cross, _ in parts
         ]
     )
@@ -282,14 +282,16 @@ def _upstream_bagging(
     bags: Bags,
 ) -> ridge.Coefficients:
     """Bags as scikit-learn draws them from one seed: they depend on the numbers of cells and regulators only."""
-    sizes = np.array([len(one) for one in lists])
+    sizes = np.array([len(regulators) for regulators in lists])
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    found = ridge.Coefficients(*(np.empty(starts[-1]) for _ in range(3)))
+    coefficients = ridge.Coefficients(*(np.empty(starts[-1]) for _ in range(3)))
     for size in np.unique(sizes):
         which = np.flatnonzero(sizes == size)
         places, counts = upstream_draws(UPSTREAM_SEED, len(members), int(size), bags.number)
-        own = [lists[t] for t in which]
-        parts = products_of_targets(data.rows, members, own, targets[which], counts, centre, bags.memory, data.scale)
+        regulators = [lists[t] for t in which]
+        parts = products_of_targets(
+            data.rows, members, regulators, targets[which], counts, centre, bags.memory, data.scale
+        )
         part = _joined(
             [
                 ridge.bagging_ridge(inner, cross, rows, lambda _, p=places: p, bags.alpha, n_jobs=bags.n_jobs)
@@ -297,8 +299,9 @@ def _upstream_bagging(
             ]
         )
         slots = (starts[which][:, None] + np.arange(size)).ravel()
-        found.mean[slots], found.variance[slots], found.pvalue[slots] = part.mean, part.variance, part.pvalue
-    return found
+        for name in ("mean", "variance", "pvalue"):
+            getattr(coefficients, name)[slots] = getattr(part, name)
+    return coefficients
 
 
 def upstream_draws(seed: int, n_cells: int, n_regulators: int, n_bags: int) -> tuple[np.ndarray, np.ndarray]:
@@ -308,9 +311,9 @@ def upstream_draws(seed: int, n_cells: int, n_regulators: int, n_bags: int) -> t
     random = np.random.RandomState(seed)
     seeds = random.randint(np.iinfo(np.int32).max, size=n_bags)
     places, counts = [], []
-    for one in seeds:
+    for bag_seed in seeds:
         # the same as a new generator per bag, in a fifth of the time
-        random.seed(one)
+        random.seed(bag_seed)
         places.append(sample_without_replacement(n_regulators, _drawn(n_regulators), random_state=random))
         counts.append(np.bincount(random.randint(0, n_cells, n_cells), minlength=n_cells))
     return np.stack(places), np.stack(counts)
@@ -321,7 +324,7 @@ def _bag_counts(names: np.ndarray, group: str, bags: Bags) -> np.ndarray:
     n = len(names)
     drawn = child(bags.seed, "cells", group).integers(0, n, size=(bags.number, n))
     counts = np.empty((bags.number, n), dtype=np.float32)
-    counts[:, np.argsort(names, kind="stable")] = [np.bincount(one, minlength=n) for one in drawn]
+    counts[:, np.argsort(names, kind="stable")] = [np.bincount(draw, minlength=n) for draw in drawn]
     return counts
 
 

@@ -64,9 +64,9 @@ def network_entropy(edges: pd.DataFrame) -> pd.DataFrame:
         share = np.divide(strength, total[codes], out=np.zeros_like(strength), where=total[codes] > 0)
         terms = -share * np.log(np.where(share > 0, share, 1.0))
         entropy = np.bincount(codes, weights=terms, minlength=len(genes))
-        kept = (size > 1) & (total > 0)
-        columns = {"gene": genes[kept].astype(str), "n_regulators": size[kept], "entropy": entropy[kept]}
-        frames.append(pd.DataFrame(columns).assign(entropy_norm=entropy[kept] / np.log(size[kept]), group=group))
+        counted = (size > 1) & (total > 0)
+        columns = {"gene": genes[counted].astype(str), "n_regulators": size[counted], "entropy": entropy[counted]}
+        frames.append(pd.DataFrame(columns).assign(entropy_norm=entropy[counted] / np.log(size[counted]), group=group))
     return _named(pd.concat(frames, ignore_index=True), edges)
 
 
@@ -76,23 +76,23 @@ def _scores(part: pd.DataFrame, group: str, *, centrality: bool, strong_is_long:
     source, target = np.searchsorted(genes, source), np.searchsorted(genes, target)
     n, strength = len(genes), part["weight"].abs().to_numpy()
     out, into = (np.bincount(side, minlength=n) for side in (source, target))
-    found = pd.DataFrame({"gene": genes, "group": group})
+    table = pd.DataFrame({"gene": genes, "group": group})
     for name, degree in (("all", out + into), ("in", into), ("out", out)):
-        found[f"degree_{name}"] = degree
-        found[f"degree_centrality_{name}"] = degree / max(1, n - 1)
+        table[f"degree_{name}"] = degree
+        table[f"degree_centrality_{name}"] = degree / max(1, n - 1)
     if centrality:
         igraph = require("igraph", extra="export", purpose="centralities of a network")
         graph = igraph.Graph(n=n, edges=np.column_stack([source, target]).tolist(), directed=True)
         # an edge of weight 0 leads nowhere; igraph asks for lengths above 0
         floor = np.maximum(strength, np.finfo(np.float64).tiny ** 0.5)
         length = floor if strong_is_long else 1.0 / floor
-        found["betweenness"] = graph.betweenness(directed=True, weights=length.tolist())
+        table["betweenness"] = graph.betweenness(directed=True, weights=length.tolist())
         either_way = graph.as_undirected(mode="each")
         with warnings.catch_warnings():
             # igraph warns where a part of the network is not connected to the rest; the documentation says so
             warnings.simplefilter("ignore", RuntimeWarning)
-            found["eigenvector"] = either_way.eigenvector_centrality(weights=strength.tolist())
-    return found
+            table["eigenvector"] = either_way.eigenvector_centrality(weights=strength.tolist())
+    return table
 
 
 def _parts(edges: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -101,12 +101,12 @@ def _parts(edges: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(group), part) for group, part in edges.groupby("group", observed=True)]
 
 
-def _named(found: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
+def _named(table: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     """Group as category after the gene, or no group; an index of strings, as files want it."""
     if "group" in edges:
-        groups = pd.Categorical(found["group"], categories=list(edges["group"].cat.categories))
-        found = found.drop(columns="group")
-        found.insert(1, "group", groups)
+        groups = pd.Categorical(table["group"], categories=list(edges["group"].cat.categories))
+        table = table.drop(columns="group")
+        table.insert(1, "group", groups)
     else:
-        found = found.drop(columns="group")
-    return found.set_axis(found.index.astype(str), axis=0)
+        table = table.drop(columns="group")
+    return table.set_axis(table.index.astype(str), axis=0)

@@ -121,13 +121,13 @@ def _draw(
     if negatives == "all":
         matrix[free] = 0
     elif negatives == "degree_matched":
-        kept, drawn = _matched(matrix == 1, free, targets, sources, seed)
+        matched, drawn = _matched(matrix == 1, free, targets, sources, seed)
         if not drawn.any():
             raise NetworkError(
                 f"no non-edge keeps the degrees of the {int((matrix == 1).sum())} edges, as one regulator or one set "
                 "of targets takes part in all; negatives='degree_matched' needs more regulators, or use 'uniform'."
             )
-        alone = (matrix == 1) & ~kept
+        alone = (matrix == 1) & ~matched
         matrix[alone], matrix[drawn] = -1, 0
         if alone.any():
             logger.info("degree-matched negatives: %d edges of hubs have no match and go unlabelled", alone.sum())
@@ -148,10 +148,10 @@ def _matched(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Edges with a partner and their non-edges (targets, sources), drawn in the order of names."""
     order = np.ix_(np.argsort(targets.astype(str)), np.argsort(sources.astype(str)))
-    found = degree_matched(edges[order].T, free[order].T, child(seed, "degree_matched"))
-    kept, drawn = np.zeros_like(edges), np.zeros_like(edges)
-    kept[order], drawn[order] = found[0].T, found[1].T
-    return kept, drawn
+    exchanged = degree_matched(edges[order].T, free[order].T, child(seed, "degree_matched"))
+    matched, drawn = np.zeros_like(edges), np.zeros_like(edges)
+    matched[order], drawn[order] = exchanged[0].T, exchanged[1].T
+    return matched, drawn
 
 
 def split_by_source(

@@ -92,18 +92,18 @@ def _positions(names: np.ndarray, wanted: Sequence[str], key: str) -> np.ndarray
     try:
         return rows_of(names, list(wanted), "genes")
     except GeneNameError as error:
-        told = str(error).replace("adata.var_names", f"the network in uns[{key!r}]")
-        raise GeneNameError(f"{told} It has {len(names)} genes.") from error
+        message = str(error).replace("adata.var_names", f"the network in uns[{key!r}]")
+        raise GeneNameError(f"{message} It has {len(names)} genes.") from error
 
 
 def _times(times: Sequence[float]) -> np.ndarray:
     try:
-        found = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        days = np.atleast_1d(np.asarray(times, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise ParameterError(f"times={times!r}; pass a list of numbers.") from error
-    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+    if days.ndim != 1 or not len(days) or not np.isfinite(days).all():
         raise ParameterError(f"times={times!r}; pass a list of numbers.")
-    return found
+    return days
 
 
 def _levels(model: Mapping[str, Any], times: np.ndarray) -> np.ndarray:

@@ -209,19 +209,19 @@ def _complete(
             ", ".join(silent[:5]),
         )
     flat = sorted(set(genes[constant]) & set(labels))
-    kept = ~np.isin(labels, [*silent, *flat])
+    complete = ~np.isin(labels, [*silent, *flat])
     names = genes[~constant]
-    knocked = sorted(set(labels[kept]) - {columns.control})
+    knocked = sorted(set(labels[complete]) - {columns.control})
     if not knocked or len(names) < 2:
         raise GroupError(
             f"{len(names)} genes vary and {len(knocked)} of them are knocked out and expressed in controls; at least "
             "two and one are needed."
         )
-    times, labels = times[kept], labels[kept]
+    times, labels = times[complete], labels[complete]
     moments = np.unique(times)
     row = np.searchsorted(np.array(["", *knocked]), np.where(labels == columns.control, "", labels))
     sizes = np.zeros((1 + len(knocked), len(moments)), dtype=np.int64)
     np.add.at(sizes, (row, np.searchsorted(moments, times)), 1)
-    screen = Screen(table[kept][:, ~constant], sizes, np.searchsorted(names, knocked), moments)
+    screen = Screen(table[complete][:, ~constant], sizes, np.searchsorted(names, knocked), moments)
     left = np.array(sorted({*lost, *silent, *flat}), dtype=str)
-    return Named(screen, names, cells[kept], genes[constant], left)
+    return Named(screen, names, cells[complete], genes[constant], left)

@@ -68,8 +68,8 @@ def choose(
     best, values = tried[strongest(tried, only_best=parity)]
     value = float(values.mean())
     setting = _setting({**fixed, **best}, parity=parity)
-    told = (setting.C, setting.l1_ratio, setting.n_k, 100 * value)
-    logger.info("renge: C=%.3g, l1_ratio=%.3g, n_k=%d explain %.1f %% of the variance left out", *told)
+    best_of = (setting.C, setting.l1_ratio, setting.n_k, 100 * value)
+    logger.info("renge: C=%.3g, l1_ratio=%.3g, n_k=%d explain %.1f %% of the variance left out", *best_of)
     least = floor(found.screen, blocks, folds)
     if value <= least or (setting.n_k == 1 and not by_time and "n_k" in free):
         logger.warning(
@@ -98,16 +98,16 @@ def strongest(tried: Tried, *, only_best: bool = False) -> int:
     return near[order.index(max(order))]
 
 
-def make_folds(found: Named, *, by_time: bool, seed: int) -> np.ndarray:
+def make_folds(named: Named, *, by_time: bool, seed: int) -> np.ndarray:
     """Fold of every block (S, T): a knock-out (or a knock-out at a time) is in one fold, as is the control of a time.
 
     Groups go to the fold with the fewest cells, the largest first, those of one size in an order drawn by their names.
     """
-    sizes = found.screen.sizes
-    where = {f"control {t:g}": (0, i) for i, t in enumerate(found.screen.times)}
-    for s, name in enumerate(found.knocked, start=1):
+    sizes = named.screen.sizes
+    where = {f"control {t:g}": (0, i) for i, t in enumerate(named.screen.times)}
+    for s, name in enumerate(named.knocked, start=1):
         if by_time:
-            where |= {f"{name} {t:g}": (s, i) for i, t in enumerate(found.screen.times) if sizes[s, i]}
+            where |= {f"{name} {t:g}": (s, i) for i, t in enumerate(named.screen.times) if sizes[s, i]}
         else:
             where[str(name)] = (s, slice(None))
     folds = np.zeros(sizes.shape, dtype=np.int64)
@@ -129,7 +129,7 @@ def map_jobs(task: Callable[..., object], arguments: Sequence[tuple], n_jobs: in
     if n_jobs == 1 or len(arguments) < 2:
         results = starmap(task, arguments)
     else:
-        results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(AsHere(task))(*one) for one in arguments)
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(AsHere(task))(*given) for given in arguments)
     return list(progress(results, total=len(arguments), desc=desc))
 
 
@@ -140,7 +140,7 @@ def _own(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int) -
     cells = np.stack([random.permutation(n_wide) for _ in free], axis=1)
     wide = [_point(free, row) for row in (cells + random.random(cells.shape)) / n_wide]
     tried = list(zip(wide, map_jobs(trial, [(point,) for point in wide], n_jobs, desc="renge search"), strict=True))
-    best = max(tried, key=lambda one: one[1].mean())[0]
+    best = max(tried, key=lambda scored: scored[1].mean())[0]
     middle = np.array([_place(name, best[name]) for name in free])
     near = [
         _point(free, np.clip(middle + random.normal(0.0, 0.1, len(free)), 0.0, 1.0)) for _ in range(n_trials - n_wide)

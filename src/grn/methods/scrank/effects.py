@@ -72,16 +72,16 @@ def _effect(
     weights: sp.csr_array, genes: pd.Index, drug: Drug, group: str, *, n_hop: int, symmetric: bool
 ) -> tuple[np.ndarray, float]:
     places = genes.get_indexer(list(drug.targets))
-    changed = perturbed(weights, places, agonist=[one == "agonist" for one in drug.actions])
-    found = align(weights, changed, symmetric=symmetric)
-    if found.complex_pair:
-        told = "the embedding of group %r is part of a complex vector and depends on the solver"
-        logger.warning(told, group, extra={"of": group})
-    if found.gap < 1e-9 * abs(found.eigenvalues[-1]):
-        told = "the embedding of group %r is not unique: its network falls apart or has too few edges"
-        logger.warning(told, group, extra={"of": group})
-    score = float(scores(weights, found.distances, n_hop=n_hop)[places].sum())
-    return found.distances, score if n_hop > 1 else score / len(places)
+    changed = perturbed(weights, places, agonist=[action == "agonist" for action in drug.actions])
+    aligned = align(weights, changed, symmetric=symmetric)
+    if aligned.complex_pair:
+        message = "the embedding of group %r is part of a complex vector and depends on the solver"
+        logger.warning(message, group, extra={"of": group})
+    if aligned.gap < 1e-9 * abs(aligned.eigenvalues[-1]):
+        message = "the embedding of group %r is not unique: its network falls apart or has too few edges"
+        logger.warning(message, group, extra={"of": group})
+    score = float(scores(weights, aligned.distances, n_hop=n_hop)[places].sum())
+    return aligned.distances, score if n_hop > 1 else score / len(places)
 
 
 def _table(weights: sp.csr_array, genes: pd.Index, distances: np.ndarray, drug: Drug, group: str) -> pd.DataFrame:
@@ -133,6 +133,6 @@ def _above_alike(mean: np.ndarray, members: np.ndarray, bins: np.ndarray) -> flo
     """Mean of the members minus that of the genes in their bins that are none; NaN without such genes."""
     outside = np.ones(len(mean), dtype=bool)
     outside[members] = False
-    alike = [mean[outside & (bins == one)] for one in bins[members]]
-    found = [part.mean() for part in alike if len(part)]
-    return float(mean[members].mean() - np.mean(found)) if found else np.nan
+    alike = [mean[outside & (bins == level)] for level in bins[members]]
+    means = [part.mean() for part in alike if len(part)]
+    return float(mean[members].mean() - np.mean(means)) if means else np.nan

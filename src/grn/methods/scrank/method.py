@@ -198,7 +198,7 @@ def report(
     arguments = {"n_hop": n_hop, "symmetric": not parity}
     ranks, effects = ranked(prepared.weights, inputs.names, groups, drug, prepared.resistance, **arguments)
     ranks = with_baselines(ranks, prepared.weights, means, inputs.names, groups, drug)
-    told = {
+    params = {
         "drug_targets": list(drug.targets),
         "actions": list(drug.actions),
         "drug": drug.name,
@@ -209,7 +209,7 @@ def report(
         "aligned": "directed" if parity else "symmetric",
     }
     logger.info("scrank: %s moves most for %s", ranks["group"].iloc[0], ", ".join(drug.targets))
-    return Result(base.replace(params={**base.params, **told}), {"ranks": ranks, "effects": effects})
+    return Result(base.replace(params={**base.params, **params}), {"ranks": ranks, "effects": effects})
 
 
 def _as_given(inputs: Inputs) -> Rows:

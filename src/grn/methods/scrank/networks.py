@@ -59,12 +59,12 @@ def drawn(names: np.ndarray, group: str, resampling: Resampling, seed: int) -> l
     """Per resample the positions of the cells drawn, with replacement and by name, and how often each was."""
     order = np.argsort(names, kind="stable")
     size = resampling.cells_per_resample or (len(names) // 2 if len(names) > _FEW else _SMALL)
-    found = []
+    resamples = []
     for i in range(resampling.n_resamples):
         cells = child(seed, "scrank", "cells", group, str(i)).integers(len(names), size=size)
         places, counts = np.unique(cells, return_counts=True)
-        found.append((order[places], counts))
-    return found
+        resamples.append((order[places], counts))
+    return resamples
 
 
 def starts_of(names: np.ndarray, group: str, resampling: Resampling, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,8 +92,8 @@ def network_of(
         varies |= varied
     if not varies.any():
         return sp.csr_array((len(varies),) * 2), varies
-    kept = np.flatnonzero(varies)
-    factors = cp_als([layer[kept][:, kept] for layer in layers], columns=starts[0][kept], depth=starts[1])
+    varying = np.flatnonzero(varies)
+    factors = cp_als([layer[varying][:, varying] for layer in layers], columns=starts[0][varying], depth=starts[1])
     if not factors.converged:
         logger.warning("the tensor decomposition of scrank has not settled after %d passes", factors.n_iter)
     mean = mean_layer(factors)
@@ -101,13 +101,13 @@ def network_of(
         mean[np.abs(mean) < resampling.threshold] = 0.0
     if resampling.rounding is not None:
         mean = np.round(mean, resampling.rounding)
-    return placed(sp.csr_array(directed(mean).T), kept, len(varies)), varies
+    return placed(sp.csr_array(directed(mean).T), varying, len(varies)), varies
 
 
 def placed(weights: sp.csr_array, genes: np.ndarray, n_genes: int) -> sp.csr_array:
     """Weights among some genes (positions) as weights among all."""
-    found = weights.tocoo()
-    return sp.csr_array((found.data, (genes[found.row], genes[found.col])), shape=(n_genes,) * 2)
+    entries = weights.tocoo()
+    return sp.csr_array((entries.data, (genes[entries.row], genes[entries.col])), shape=(n_genes,) * 2)
 
 
 def _layers(
@@ -136,11 +136,11 @@ def _layer(read: Draw | Scatter, resampling: Resampling) -> tuple[sp.csr_array, 
         decomposed = spectrum_of_products(read.products, read.mean, read.count, device=resampling.device)
     else:
         decomposed = spectrum(*read, device=resampling.device)
-    found = coefficients(
+    weights = coefficients(
         decomposed, n_components=resampling.n_components, memory=resampling.memory // 2, device=resampling.device
     )
     varies = (decomposed.coordinates != 0).any(axis=0)
-    return strongest(found, resampling.quantile, varies), varies
+    return strongest(weights, resampling.quantile, varies), varies
 
 
 def check_size(n_genes: int, resampling: Resampling) -> None:

@@ -19,7 +19,7 @@ import torch
 import grn
 from grn.bench import READINGS, Reference
 from grn.genes import regulators
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
+from random_memories import random_memory
 
 
 def references():
@@ -37,13 +37,7 @@ def references():
 
 def model(found):
     genes = tuple(sorted(set().union(*(reference.genes for reference in found))))
-    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(0)
-    network = MemoryNetwork(config)
-    with torch.no_grad():
-        network.embedding.normal_(std=0.7, generator=draw)
-        network.states.normal_(std=0.7, generator=draw)
-        network.set_of.copy_(torch.arange(12) // 4)
-    return Memory(network, genes, name="small", sha256="c" * 64)
+    return random_memory(genes, sha256="c" * 64)
 
 
 def run(found, backbone, cache):

@@ -8,13 +8,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from grn.bench import READINGS, Reference, run
 from grn.genes import regulators as known_regulators
 from grn.genes import tables
 from grn.models import load
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
+from grn.models.memory import Memory
+from random_memories import random_memory
 
 
 def table(pairs):
@@ -182,13 +182,7 @@ class Runs:
         """A small random memory, the architecture of ``mini``, that knows the genes of some references."""
         references = references or (self.ONE, self.TWO, self.THREE)
         genes = tuple(sorted(set().union(*(reference.genes for reference in references))))
-        config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(seed)
-        network = MemoryNetwork(config)
-        with torch.no_grad():
-            network.embedding.normal_(std=0.7, generator=draw)
-            network.states.normal_(std=0.7, generator=draw)
-            network.set_of.copy_(torch.arange(12) // 4)
-        return Memory(network, genes, name="small", sha256=f"{seed:064d}")
+        return random_memory(genes, seed=seed)
 
     def same(self, a, b) -> bool:
         """Equal tables, whatever the order of their rows."""

@@ -6,7 +6,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import grn
 from grn._core import sealed
@@ -14,7 +13,8 @@ from grn.bench import _backbone_features
 from grn.bench._backbone_features import READERS, BackboneFeatures
 from grn.errors import CapabilityError, GeneOverlapError
 from grn.models import ValueScale
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
+from grn.models.memory import Memory
+from random_memories import random_memory
 
 HUMAN = ("BEX1", "BEX2", "CD14", "CSF1R", "GATA1", "HBB", "IRF8", "KLF1", "LYZ", "MPO", "MX1", "MX2", "SPI1", "TAL1")
 SOURCES = ["GATA1", "IRF8", "KLF1", "SPI1", "TAL1"]
@@ -24,13 +24,7 @@ MOUSE = {"Bex1": "BEX2", "Bex2": "BEX1", "Mx2": "MX1", "Cd14": "CD14", "Gata1": 
 
 def small(seed=0, genes=HUMAN, sha256=None):
     """A small random memory, the architecture of ``mini``."""
-    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(seed)
-    network = MemoryNetwork(config)
-    with torch.no_grad():
-        network.embedding.normal_(std=0.7, generator=draw)
-        network.states.normal_(std=0.7, generator=draw)
-        network.set_of.copy_(torch.arange(12) // 4)
-    return Memory(network, genes, name="small", sha256=sha256 or f"{seed:064d}")
+    return random_memory(genes, seed=seed, sha256=sha256)
 
 
 class TwoGrids(Memory):

@@ -19,7 +19,7 @@ from grn.bench.negatives import sample
 from grn.errors import CapabilityError, GeneOverlapError
 from grn.genes import regulators
 from grn.models import load
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
+from random_memories import random_memory
 
 UNKNOWN = ["OR4F5", "OR1A1"]  # real genes, which the small model is not given
 
@@ -73,13 +73,7 @@ def with_cells(reference, names=None):
 def small(genes=None, **changes):
     """A small random memory, the architecture of ``mini``."""
     genes = seen() if genes is None else genes
-    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(0)
-    network = MemoryNetwork(config)
-    with torch.no_grad():
-        network.embedding.normal_(std=0.7, generator=draw)
-        network.states.normal_(std=0.7, generator=draw)
-        network.set_of.copy_(torch.arange(12) // 4)
-    made = Memory(network, genes, name="small", sha256="0" * 64)
+    made = random_memory(genes)
     for name, value in changes.items():
         setattr(made, name, value)
     return made

@@ -155,7 +155,8 @@ def test_no_flipped_bit_in_a_cache_changes_a_result(quick, tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_three_processes_on_one_cache_killed_at_random_moments(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(grn.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    folders = [Path(grn.__file__).parents[1], Path(__file__).parents[1] / "shared"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).with_name("cache_runs.py")), str(tmp_path), "4"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert found.returncode == 0, found.stderr

@@ -10,7 +10,8 @@ import torch
 
 import grn
 from grn.models._registry import untrained
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
+from grn.models.memory import Memory
+from random_memories import random_memory
 
 GENES = tuple(f"G{i:02d}" for i in range(60))
 ENSEMBL = (*(f"ENSG{i:011d}" for i in range(1, 9)), *(f"ENSMUSG{i:011d}" for i in range(1, 6)))
@@ -18,16 +19,9 @@ ENSEMBL = (*(f"ENSG{i:011d}" for i in range(1, 9)), *(f"ENSMUSG{i:011d}" for i i
 
 def build(*, dtype=torch.float32, seed=0, genes=GENES, max_genes=2048, **sizes) -> Memory:
     """A random memory of 3 data sets with 4 states each."""
-    sizes = {"n_states": 12, "n_sets": 3, "d": 8, "precision": 0.3, "crowding": 5.0, "gain": 1.3} | sizes
-    config, generator = MemoryConfig(n_genes=len(genes), **sizes), torch.Generator().manual_seed(seed)
-    network = MemoryNetwork(config)
-    with torch.no_grad():
-        network.embedding.normal_(std=0.7, generator=generator)
-        network.states.normal_(std=0.7, generator=generator)
-        network.share.uniform_(0.1, 1.0, generator=generator)
-        network.weight.uniform_(0.2, 1.0, generator=generator)
-        network.set_of.copy_(torch.arange(config.n_states) * config.n_sets // config.n_states)
-    return Memory(network.to(dtype), genes, name="tiny", sha256="0" * 64, max_genes=max_genes)
+    sizes = {"precision": 0.3, "crowding": 5.0, "gain": 1.3} | sizes
+    about = {"name": "tiny", "sha256": "0" * 64, "max_genes": max_genes}
+    return random_memory(genes, seed=seed, dtype=dtype, uneven=True, **about, **sizes)
 
 
 def build_genecompass(genes=ENSEMBL, **sizes):

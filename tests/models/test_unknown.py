@@ -7,6 +7,7 @@ import torch
 import grn
 from grn.errors import CapabilityError
 from grn.models.protocol import CAPABILITIES, need, virtual_cell
+from random_memories import random_memory
 
 NAMES = [f"ENSG{i:011d}" for i in range(30)]
 # family, read-out: what gives a model, and whether hidden genes leave no trace
@@ -29,14 +30,7 @@ def model_of(case):
     if case not in _MODELS:
         family, readout, _ = CASES[case]
         if family == "mini":
-            from grn.models.memory import MemoryConfig, MemoryNetwork
-
-            network, draw = MemoryNetwork(MemoryConfig(len(NAMES), 12, 3, 8)), torch.Generator().manual_seed(0)
-            with torch.no_grad():
-                network.embedding.normal_(std=0.7, generator=draw)
-                network.states.normal_(std=0.7, generator=draw)
-                network.set_of.copy_(torch.arange(12) // 4)
-            _MODELS[case] = grn.models.Memory(network, NAMES, name="mini", sha256="")
+            _MODELS[case] = random_memory(NAMES, name="mini", sha256="", crowding=1000.0)
         else:
             model = grn.models.untrained(family, genes=NAMES, layers=2, width=16, heads=2, rng=3)
             about = {"family": family, "readout": readout}

@@ -12,8 +12,8 @@ import torch
 
 import grn
 from grn.models import Moments, ValueScale
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
 from grn.models.protocol import resolve_panel
+from random_memories import random_memory
 
 GENES = tuple(grn.datasets.toy(n_cells=2).var_names)
 REGULATORS = GENES[:8]
@@ -96,15 +96,9 @@ def plant(seed=0, per_target=2):
     return weights
 
 
-def random_memory(seed=0, genes=VOCABULARY, max_genes=2048):
+def small_memory(seed=0, genes=VOCABULARY, max_genes=2048):
     """A small random memory of three data sets."""
-    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(seed)
-    network = MemoryNetwork(config)
-    with torch.no_grad():
-        network.embedding.normal_(std=0.7, generator=draw)
-        network.states.normal_(std=0.7, generator=draw)
-        network.set_of.copy_(torch.arange(12) // 4)
-    return Memory(network, genes, name="random", sha256=f"{seed:064d}", max_genes=max_genes)
+    return random_memory(genes, seed=seed, name="random", max_genes=max_genes)
 
 
 def equal(a, b):
@@ -153,7 +147,7 @@ def planted(weights):
 
 @pytest.fixture(scope="session")
 def random_model():
-    return random_memory()
+    return small_memory()
 
 
 @pytest.fixture(scope="session")
@@ -164,7 +158,7 @@ def attentive():
 
 @pytest.fixture
 def make_random():
-    return random_memory
+    return small_memory
 
 
 @pytest.fixture

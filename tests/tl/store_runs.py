@@ -20,8 +20,9 @@ import torch
 
 import grn
 from grn.models import ValueScale
-from grn.models.memory import Memory, MemoryConfig, MemoryNetwork
+from grn.models.memory import Memory
 from grn.models.protocol import resolve_panel
+from random_memories import random_memory
 
 N_KILLED, N_MEMORY = 220, 4000
 
@@ -33,13 +34,7 @@ def cells(n):
 
 
 def small_memory(genes):
-    config, draw = MemoryConfig(len(genes), 12, 3, 8, crowding=10.0), torch.Generator().manual_seed(0)
-    network = MemoryNetwork(config)
-    with torch.no_grad():
-        network.embedding.normal_(std=0.7, generator=draw)
-        network.states.normal_(std=0.7, generator=draw)
-        network.set_of.copy_(torch.arange(12) // 4)
-    model = Memory(network, genes, name="small", sha256="a" * 64)
+    model = random_memory(genes, sha256="a" * 64)
     model.gene_id_kind = "ensembl"
     return model
 

@@ -303,7 +303,8 @@ def test_a_short_run_is_not_announced(toy, random_model, caplog):
 
 def run_script(*arguments):
     """Run the script beside this file, in a process of its own; what it found."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(grn.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    folders = [Path(grn.__file__).parents[1], Path(__file__).parents[1] / "shared"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": "1"}
     script = Path(__file__).with_name("store_runs.py")
     command = [sys.executable, str(script), *map(str, arguments)]
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -20,7 +20,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
 ]
-# the last three are parts of other pages
+# the last ones are parts of other pages
 exclude_patterns = [
     "_build",
     "jupyter_execute",
@@ -31,6 +31,7 @@ exclude_patterns = [
     "bench/labels.md",
     "bench/perturbation_table.md",
     "bench/verdict.md",
+    "methods/universal/*.md",
 ]
 
 # every page with code runs in every build; a failure is a warning with its traceback, which -W turns into an error

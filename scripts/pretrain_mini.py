@@ -12,16 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import torch
 
+import grn
 from grn._core.logging import progress
 from grn._core.rng import child
-from grn.genes import detect_organism, families, regulators, resolve
+from grn.genes import detect_organism, families, resolve
+from grn.genes import regulators as regulators_of
 from grn.genes.tables import ORGANISMS
 from grn.models._masked_error import masked_error
 from grn.models._memory_file import save_memory
@@ -93,7 +96,7 @@ def vocabulary(adatas: dict[str, ad.AnnData]) -> list[str]:
         least = 1 if adata.uns["is_profile"] else max(10, MIN_DETECTION * adata.n_obs)
         for gene in set(adata.var["grn_symbol"][cells >= least]) - {""}:
             seen[gene] += PROFILE_WEIGHT if adata.uns["is_profile"] else 1
-    factors = regulators("human")
+    factors = regulators_of("human")
     return sorted(g for g, n in seen.items() if n >= (MIN_SETS_REGULATOR if g in factors else MIN_SETS))
 
 
@@ -104,10 +107,12 @@ def summarised(cells: CellSet, *, is_profile: bool) -> States:
     return states_of(cells, **CELLS, weight=1.0)
 
 
-def network_of(table: Table, genes: list[str], *, borrow: bool = True) -> MemoryNetwork:
+def network_of(
+    table: Table, genes: list[str], *, borrow: bool = True, rank: int = RANK, power: float = POWER
+) -> MemoryNetwork:
     """The network of a table; genes borrow from their families."""
     kinds = [(families(genes), STEM), (families(genes, kind="prefix"), PREFIX)] if borrow else []
-    embedding, states = equalised(table, kinds, rank=min(RANK, table.genes.shape[1]), power=POWER)
+    embedding, states = equalised(table, kinds, rank=min(rank, table.genes.shape[1]), power=power)
     network = MemoryNetwork(MemoryConfig(len(genes), len(states), len(table.weight), embedding.shape[1]))
     with torch.no_grad():
         network.embedding.copy_(torch.as_tensor(embedding))
@@ -153,11 +158,11 @@ def masked_values(network: MemoryNetwork, pairs: list[tuple[CellSet, CellSet]]) 
     return np.concatenate(truth), np.concatenate(guess)
 
 
-def figures(network: MemoryNetwork, train: list[CellSet], held: list[CellSet], new: list[CellSet]) -> dict[str, object]:
+def figures(network: MemoryNetwork, cells: Corpus) -> dict[str, object]:
     """Masked-value error on held-out cells and on held-out data sets."""
     out: dict[str, object] = {}
-    for name, known, cells in (("held_out_cells", train, held), ("held_out_sets", new, new)):
-        rows = masked_error(network, known, cells)
+    for name, known, asked in (("held_out_cells", cells.train, cells.held), ("held_out_sets", cells.new, cells.new)):
+        rows = masked_error(network, known, asked)
         keys = ("mse_mean", "mse_neighbors", "mse_model", "r2_neighbors", "r2_model")
         out[name] = {k: round(float(np.mean([float(r[k]) for r in rows])), 4) for k in keys} | {
             "n_sets": len(rows),
@@ -171,6 +176,79 @@ def figures(network: MemoryNetwork, train: list[CellSet], held: list[CellSet], n
 def tell(step: int, error: float) -> None:
     """Print how the table stands."""
     print(f"round {step + 1}: {error:.4f} unexplained", flush=True)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What there is to learn from and to be measured on.
+
+    Parameters
+    ----------
+    genes
+        Vocabulary.
+    fitted
+        Data sets that states are made of: training cells, and profiles, by name.
+    profiles
+        Names of the files of profiles among them.
+    train, held
+        Training and held-out cells of the data sets of cells, in one order.
+    new
+        Data sets that are never shown.
+    """
+
+    genes: list[str]
+    fitted: list[CellSet]
+    profiles: set[str]
+    train: list[CellSet]
+    held: list[CellSet]
+    new: list[CellSet]
+
+
+def corpus(data: Path, *, only: str | None = None, most: int | None = None) -> Corpus:
+    """Read all data sets, those of one kind, or as many as are drawn by name."""
+    adatas = read(data)
+    genes = vocabulary(adatas)  # of all data sets, so that those with fewer can be compared
+    if only:
+        adatas = {k: a for k, a in adatas.items() if a.uns["is_profile"] == (only == "profiles")}
+    if most is not None:
+        drawn = sorted(adatas, key=lambda name: child(0, "curve", name).random())[:most]
+        adatas = {name: adatas[name] for name in sorted(drawn)}
+    sets = cell_sets(adatas, {g: i for i, g in enumerate(genes)}, min_genes=50)
+    profiles = {name for name, adata in adatas.items() if adata.uns["is_profile"]}
+    pairs = [hold_out(s, HELD_OUT_CELLS) for s in sets if s.name not in {*HELD_OUT_SETS, *profiles}]
+    train, held = [a for a, _ in pairs], [b for _, b in pairs]
+    fitted = sorted([*train, *(s for s in sets if s.name in profiles)], key=lambda s: s.name)
+    return Corpus(genes, fitted, profiles, train, held, [s for s in sets if s.name in HELD_OUT_SETS])
+
+
+def bending(model: Memory, *, regulators: int = 100, targets: int = 2000) -> dict[str, object]:
+    """How far responses to one visible gene bend, over pairs of genes drawn by name.
+
+    ``r_vvp_gdt`` is the correlation over pairs of the mean signed response with the mean derivative, ``curved`` the
+    share of the squared responses that no straight line through the origin explains, pair by pair, and
+    ``r_first_last`` the correlation over pairs of the derivative at the first point of the grid with that at the last.
+    """
+    able = set(regulators_of("human"))
+    order = sorted(model.genes, key=lambda gene: child(0, "bending", gene).random())
+    sources = [gene for gene in order if gene in able][:regulators]
+    names = [*sources, *(gene for gene in order if gene not in able)][:targets]
+    adata = ad.AnnData(np.zeros((0, len(names)), dtype=np.float32), var=pd.DataFrame(index=names))
+    adata.uns["organism"] = "human"
+    grn.tl.probe(adata, model=model, sources=sources, background="unknown", progress=False)
+    grid = np.asarray(model.value_scale.perturbation_grid)
+    features = (adata.varm[key].astype(np.float64) for key in ("vvp", "gradient_trajectory"))
+    response, slope = (cube.reshape(-1, len(grid)) for cube in features)
+    known = np.isfinite(response).all(axis=1) & np.isfinite(slope).all(axis=1)
+    response, slope = response[known], slope[known]  # (pairs, K)
+    line = (response @ grid / (grid @ grid))[:, None] * grid
+    means = (response * np.sign(grid)).mean(axis=1), slope.mean(axis=1)
+    return {
+        "regulators": len(sources),
+        "genes": len(names),
+        "r_vvp_gdt": round(float(np.corrcoef(*means)[0, 1]), 4),
+        "curved": round(float(np.square(response - line).sum() / np.square(response).sum()), 4),
+        "r_first_last": round(float(np.corrcoef(slope[:, 0], slope[:, -1])[0, 1]), 4),
+    }
 
 
 def arguments() -> argparse.Namespace:
@@ -187,44 +265,25 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Fit, measure, write."""
     args = arguments()
-    adatas = read(args.data)
-    genes = vocabulary(adatas)  # of all data sets, so that those with fewer can be compared
-    if args.only:
-        adatas = {k: a for k, a in adatas.items() if a.uns["is_profile"] == (args.only == "profiles")}
-    if args.sets is not None:
-        drawn = sorted(adatas, key=lambda name: child(0, "curve", name).random())[: args.sets]
-        adatas = {name: adatas[name] for name in sorted(drawn)}
-    sets = cell_sets(adatas, {g: i for i, g in enumerate(genes)}, min_genes=50)
-    profiles = {name for name, adata in adatas.items() if adata.uns["is_profile"]}
-    pairs = [hold_out(s, HELD_OUT_CELLS) for s in sets if s.name not in {*HELD_OUT_SETS, *profiles}]
-    train, held = [a for a, _ in pairs], [b for _, b in pairs]
-    fitted = sorted([*train, *(s for s in sets if s.name in profiles)], key=lambda s: s.name)
-    print(f"{len(genes)} genes, {len(fitted)} data sets, {sum(s.X.shape[0] for s in fitted)} rows", flush=True)
-    states = [summarised(s, is_profile=s.name in profiles) for s in progress(fitted, desc="states")]
+    cells = corpus(args.data, only=args.only, most=args.sets)
+    rows = sum(s.X.shape[0] for s in cells.fitted)
+    print(f"{len(cells.genes)} genes, {len(cells.fitted)} data sets, {rows} rows", flush=True)
+    states = [summarised(s, is_profile=s.name in cells.profiles) for s in progress(cells.fitted, desc="states")]
     rank = min(TABLE_RANK, sum(len(s.share) for s in states) - 1)
-    table = factorise(states, len(genes), rank, rounds=ROUNDS, on_round=tell)
-    network = calibrated(network_of(table, genes, borrow=not args.no_families), pairs)
-    new = [s for s in sets if s.name in HELD_OUT_SETS]
-    write(args.out, network, genes, states, profiles, table, [train, held, new])
+    table = factorise(states, len(cells.genes), rank, rounds=ROUNDS, on_round=tell)
+    pairs = list(zip(cells.train, cells.held, strict=True))
+    network = calibrated(network_of(table, cells.genes, borrow=not args.no_families), pairs)
+    write(args.out, network, cells, states, table)
 
 
-def write(
-    out: Path,
-    network: MemoryNetwork,
-    genes: list[str],
-    states: list[States],
-    profiles: set[str],
-    table: Table,
-    cells: list[list[CellSet]],
-) -> None:
+def write(out: Path, network: MemoryNetwork, cells: Corpus, states: list[States], table: Table) -> None:
     """Weights and card."""
     out.mkdir(parents=True, exist_ok=True)
-    names = [s.name for s in states]
-    save_memory(Memory(network, genes, sets=names, name="mini", sha256=""), out / "mini.safetensors")
-    train, held, new = cells
+    model = Memory(network, cells.genes, sets=[s.name for s in states], name="mini", sha256="")
+    save_memory(model, out / "mini.safetensors")
     card = {
         "name": "mini",
-        "genes": len(genes),
+        "genes": len(cells.genes),
         "parameters": sum(p.numel() for p in network.parameters()),
         "config": asdict(network.config),
         "families": {"stem": STEM, "prefix": PREFIX},
@@ -237,14 +296,15 @@ def write(
                 "states": len(s.share),
                 "genes": len(s.tokens),
                 "weight": round(float(s.weight), 4),
-                "profile": s.name in profiles,
+                "profile": s.name in cells.profiles,
             }
             for s in states
         ],
-        "training_cells": int(sum(s.X.shape[0] for s in train)),
-        "held_out_cells": int(sum(s.X.shape[0] for s in held)),
+        "training_cells": int(sum(s.X.shape[0] for s in cells.train)),
+        "held_out_cells": int(sum(s.X.shape[0] for s in cells.held)),
         "excluded": list(EXCLUDED),
-        "figures": figures(network, train, held, new),
+        "figures": figures(network, cells),
+        "responses": bending(model),
     }
     (out / "mini.json").write_text(json.dumps(card, indent=1) + "\n")
     print(json.dumps({k: {m: v for m, v in f.items() if m != "sets"} for k, f in card["figures"].items()}, indent=1))

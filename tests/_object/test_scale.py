@@ -67,6 +67,19 @@ def files(atlas, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def probed(atlas):
+    """Probes, their arguments, and what they find in memory, in pieces of the usual size."""
+    genes = {"sources": list(atlas.var_names[:2]), "targets": list(atlas.var_names[:5])}
+    model = grn.models.untrained("scgpt", genes=genes["targets"], layers=1, width=8, heads=2)
+    made = []
+    for probe, more in ((grn.tl.pert, {}), (grn.tl.attention, {"max_cells": 2, "model": model})):
+        adata, arguments = around(atlas, atlas.X), {"groupby": "group", **genes, **more}
+        probe(adata, key_added="found", **arguments)
+        made.append((probe, arguments, adata.varm["found"]))
+    return made
+
+
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     monkeypatch.setattr(matrix, "VALUES", 2**15)
@@ -145,19 +158,16 @@ class TestEveryForm:
         np.testing.assert_allclose(values.rows(index), numbers["values"][index], rtol=1e-6)
         np.testing.assert_array_equal(values.totals(index), numbers["totals"].ravel()[index])
 
-    def test_probes_write_into_the_object_and_leave_the_rest_alone(self, form, atlas, files):
-        expected, adata = around(atlas, atlas.X), OPENED[form](atlas, files)
+    def test_probes_write_into_the_object_and_leave_the_rest_alone(self, form, atlas, files, probed):
+        adata = OPENED[form](atlas, files)
         kind = type(open_matrix(adata.X))
-        own = {"sources": list(atlas.var_names[:2]), "targets": list(atlas.var_names[:5])}
-        model = grn.models.untrained("scgpt", genes=list(atlas.var_names[:5]), layers=1, width=8, heads=2)
-        for probe, more in ((grn.tl.pert, {}), (grn.tl.attention, {"max_cells": 2, "model": model})):
-            probe(expected, groupby="group", key_added="found", **own, **more)
+        for probe, arguments, expected in probed:
             if form == "view of a file":
                 with pytest.raises(ParameterError, match="to_memory"):
-                    probe(adata, groupby="group", key_added="found", **own, **more)
+                    probe(adata, key_added="found", **arguments)
                 continue
-            probe(adata, groupby="group", key_added="found", **own, **more)
-            np.testing.assert_allclose(adata.varm["found"], expected.varm["found"], rtol=1e-4, atol=1e-6)
+            probe(adata, key_added="found", **arguments)
+            np.testing.assert_allclose(adata.varm["found"], expected, rtol=1e-4, atol=1e-6)
             assert list(adata.uns) == ["found"] and type(open_matrix(adata.X)) is kind
 
     def test_genes_are_matched_without_cells(self, form, atlas, files, monkeypatch):

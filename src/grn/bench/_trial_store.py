@@ -17,7 +17,7 @@ from grn.bench._pair_columns import shipped_hash
 from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
-_VERSION = "9"
+_VERSION = "10"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The method ``universal``: columns, their translator, and what it does not depend on."""
 
 import anndata as ad
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ import grn
 from grn.errors import CapabilityError, ParameterError
 from grn.genes.families import families
 from grn.methods.probes.side_information import COLUMNS, side_information
-from grn.methods.probes.universal import responses
+from grn.methods.probes.universal import ADVICE, responses
 from grn.models import promoter_motifs
 from grn.models.pair_translator import embedded
 
@@ -96,6 +98,19 @@ def test_features_on_the_object_are_used_if_they_were_read_the_same_way(blood, c
         again = edges(blood)
     assert ("stored before" in caplog.text) == (background == "unknown")
     np.testing.assert_allclose(again["weight"], fresh["weight"], rtol=1e-4, atol=1e-6)
+
+
+def test_the_advice_tells_the_figures_of_the_published_tables():
+    """Under strict, for pairs of different families, the default as the benchmark's page has it."""
+    page = (Path(__file__).parents[3] / "docs" / "bench" / "results.md").read_text()
+    table = page.split("## Means over independent data sets, pairs of different families: auprc")[1].split("\n## ")[0]
+    header, row = (
+        next(line.split("|") for line in table.splitlines() if line.startswith(start))
+        for start in ("| kind ", "| method | universal |")
+    )
+    figures = {name.strip(): cell.strip().strip("*") for name, cell in zip(header, row, strict=True)}
+    for column, name in (("STRING, strict", "STRING"), ("Non-Specific, strict", "ChIP-seq")):
+        assert f"{float(figures[column]):.2f} ({name})".lstrip("0") in ADVICE
 
 
 def test_it_is_the_default(blood):

@@ -1,8 +1,8 @@
 """The method ``universal``: columns, their translator, and what it does not depend on."""
 
-import anndata as ad
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest

@@ -64,14 +64,14 @@ def arrows(cells: ad.AnnData, word: str, method: str = "correlation", **asked: o
     return edges.loc[edges["direction"] == word, KEYS].astype(str)
 
 
-def by_motif(pairs: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-    """Arrows between regulators that motifs tell, and the regulators that have a motif and a promoter."""
+def by_motif(pairs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Arrows between regulators that motifs tell, and the motifs in promoters of regulators."""
     genes = sorted({*pairs["source"], *pairs["target"]})
     cells = blank(genes)
     base = grn.pp.base_grn(Path(grn.settings.data_dir) / PROMOTERS, adata=cells, min_overlap=0.0)
     regulators = [name for name in genes if name in set(base["source"])]
     told = arrows(cells, "motif", sources=regulators, params={"base_grn": base, "min_cells": 0})
-    return told, {*base["source"].astype(str)} & {*base["target"].astype(str)}
+    return told, base[KEYS].astype(str)
 
 
 def by_role(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -97,6 +97,20 @@ def by_response(pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return told
 
 
+def reciprocity(base: pd.DataFrame, testable: set[str]) -> str:
+    """How often CollecTRI lists an edge both ways, by the number of ways in which there is a motif."""
+    edges = grn.datasets.collectri().edges[KEYS].astype(str).drop_duplicates()
+    edges = edges[edges.isin(testable).all(axis=1) & (edges["source"] != edges["target"])]
+    listed, motifs = pd.MultiIndex.from_frame(edges), pd.MultiIndex.from_frame(base)
+    reverse = pd.MultiIndex.from_frame(edges[KEYS[::-1]], names=KEYS)
+    table = pd.DataFrame({"ways": listed.isin(motifs).astype(int) + reverse.isin(motifs), "both": reverse.isin(listed)})
+    # an edge that is listed both ways has two rows
+    pairs = table.assign(pair=np.where(table["both"], 0.5, 1.0)).groupby("ways")
+    shares = pairs.apply(lambda part: part["pair"][part["both"]].sum() / part["pair"].sum(), include_groups=False)
+    told = ", ".join(f"{share:.3f} with motifs {ways} ways" for ways, share in shares.items())
+    return f"share of pairs that CollecTRI lists both ways: {told}"
+
+
 def line(name: str, told: pd.DataFrame, pairs: pd.DataFrame, n_boot: int = 1000) -> list[str]:
     """A row: arrows among the pairs that are known one way, and how many are right."""
     known = {True: pd.MultiIndex.from_frame(pairs[KEYS]), False: pd.MultiIndex.from_frame(pairs[KEYS[::-1]])}
@@ -118,8 +132,10 @@ def evidence(hesc: set[str]) -> str:
     """The table of arrows by what tells them."""
     listed = one_way()
     between = listed[listed["target"].isin(set(listed["source"]))]
-    motif, testable = by_motif(between)
+    motif, base = by_motif(between)
+    testable = set(base["source"]) & set(base["target"])
     tested = between[between.isin(testable).all(axis=1)]
+    print(reciprocity(base, testable), flush=True)
     rows = []
     for name, told, pairs in (
         ("motif", motif, between),

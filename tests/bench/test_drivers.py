@@ -1,5 +1,8 @@
 """Ranks of known drivers: planted contrasts, the cache, and what the tables say."""
 
+import gc
+import weakref
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -102,6 +105,24 @@ def test_finished_answers_are_not_computed_again(folder, monkeypatch):
     pd.testing.assert_frame_equal(first, second)
     with pytest.raises(AssertionError, match="read again"):
         answers(folder, methods=("CollecTRI", "TRRUST"), cache=folder / "cache")
+
+
+def test_cells_are_let_go_after_their_last_question(folder, monkeypatch):
+    """Networks of all methods on all files would not fit into memory."""
+    held, read = [], drivers.cells_of
+
+    def cells_of(*asked):
+        gc.collect()
+        assert not [cells for cells in held if cells() is not None], "cells of an earlier question"
+        cells = read(*asked)
+        held.append(weakref.ref(cells))
+        return cells
+
+    monkeypatch.setattr(drivers, "cells_of", cells_of)
+    (folder / "expression" / "other.h5ad").write_bytes((folder / "expression" / "planted.h5ad").read_bytes())
+    asked = [question(), question(name="again"), question(name="other", file="expression/other.h5ad")]
+    table = drivers.run(questions=asked, methods=["CollecTRI", "correlation"], path=folder)
+    assert table["question"].nunique() == 3 and len(held) == 2
 
 
 def test_files_that_are_not_there(folder, caplog):

@@ -37,7 +37,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
 }
 _FAST = (
     *("correlation", "ridge", "celloracle", "prior_ridge"),
-    *("universal", "ugrn", "vvp", "gradient_trajectory", "pert", "embedding"),
+    *("universal", "ugrn", "vvp", "gradient_trajectory", "pert"),
 )
 _WHOLE = ("scrank",)
 # methods that take edges beside the cells, and the parameter that takes CollecTRI

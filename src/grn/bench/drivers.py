@@ -104,8 +104,9 @@ def run(
     -----
     At most 300 cells of a label (and group) are read, drawn by their names. A network is made once of all cells of a
     file, and asked every question about them. Methods have all regulators seen in 10 cells and the 2000 targets that
-    vary most; trees, scRank and methods of your own the 100 regulators seen in most cells and 400 targets. Neither
-    looks at a contrast. Cost: minutes per file, half of them for trees.
+    vary most; trees, scRank, embeddings and methods of your own the 100 regulators seen in most cells and 400 targets.
+    Neither looks at a contrast. Cost: minutes per file, half of them for trees; the memory of one file, its cells and one
+    network per method.
 
     Examples
     --------
@@ -119,15 +120,18 @@ def run(
     folder = None if cache is None else output_folder(cache, name="cache") / "drivers"
     parts, absent = [], None
     samples: dict[tuple[str | None, ...], _Sample] = {}
-    for question in progress_bar(chosen, desc="questions"):
+    for number, question in enumerate(progress_bar(chosen, desc="questions"), start=1):
+        key = sample_key(question)
         try:
             file = cell_file(question, path)
         except DataNotFoundError as error:
             logger.warning("%s is left out: %s", question.name, error)
             absent = error
             continue
-        sample = samples.setdefault(sample_key(question), _Sample(file, path))
+        sample = samples.setdefault(key, _Sample(file, path))
         parts.append(_answered(question, sample, entered, folder))
+        if key not in map(sample_key, chosen[number:]):
+            del samples[key]  # cells and the networks of all methods
     if not parts and absent is not None:
         raise absent
     return pd.concat(parts, ignore_index=True)

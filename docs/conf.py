@@ -32,6 +32,7 @@ exclude_patterns = [
     "bench/perturbation_table.md",
     "bench/verdict.md",
     "methods/universal/*.md",
+    "models/notebook/*.md",
 ]
 
 # every page with code runs in every build; a failure is a warning with its traceback, which -W turns into an error

@@ -64,6 +64,14 @@ class NetworkError(GrnError, ValueError):
     """An edge table is malformed."""
 
 
+class RegionError(GrnError, ValueError):
+    """Regions are malformed, duplicated, of another genome, or outside of its sequence."""
+
+
+class MotifError(GrnError, ValueError):
+    """A motif, or a file of motifs, is malformed, or has no transcription factor."""
+
+
 class DataNotFoundError(GrnError, FileNotFoundError):
     """A data set is neither on disk nor may it be downloaded."""
 

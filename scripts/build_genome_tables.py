@@ -52,8 +52,13 @@ def matrices(folder: Path) -> list[str]:
     for motif, entry in sorted(listed.items()):
         rows = [" ".join(f"{value:g}" for value in entry[base]) for base in "ACGT"]
         species = "|".join(SPECIES[code] for code in str(entry["tax_id"]).replace(",", " ").split() if code in SPECIES)
-        lines.append("\t".join([motif, entry["name"], species, *rows]))
+        lines.append("\t".join([motif, spelled(entry["name"]), species, *rows]))
     return lines
+
+
+def spelled(name: str) -> str:
+    """Names of a motif with mouse symbols as MGI writes them: the source has Gfi1B beside Gfi1."""
+    return "::".join(part if part.isupper() else part.capitalize() for part in name.split("::"))
 
 
 def pack(path: Path, text: str) -> str:

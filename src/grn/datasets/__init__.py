@@ -7,6 +7,7 @@ from grn.datasets._perturbation import dream4, nkx2_1_knockout, papalexi2021, re
 from grn.datasets._priors import collectri, dorothea, omnipath, trrust
 from grn.datasets._toy import toy
 from grn.datasets._toy_groups import toy_groups
+from grn.datasets._toy_multiome import toy_multiome
 from grn.datasets._toy_perturbation import toy_perturbation
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "tfs",
     "toy",
     "toy_groups",
+    "toy_multiome",
     "toy_perturbation",
     "trrust",
 ]

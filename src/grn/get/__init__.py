@@ -3,6 +3,17 @@
 from grn.get._agreement import agreement
 from grn.get._edges import edges, network, regulons
 from grn.get._gene_report import gene_report
+from grn.get._motif_hits import motif_hits
 from grn.get._pair_features import Features, embedding, features
 
-__all__ = ["Features", "agreement", "edges", "embedding", "features", "gene_report", "network", "regulons"]
+__all__ = [
+    "Features",
+    "agreement",
+    "edges",
+    "embedding",
+    "features",
+    "gene_report",
+    "motif_hits",
+    "network",
+    "regulons",
+]

@@ -1,9 +1,19 @@
 """From an object as it comes to an object that models and methods can use."""
 
 from grn.pp._base_grn import base_grn
+from grn.pp._motifs import motifs, scan_motifs
 from grn.pp._smooth import smooth
 from grn.pp.align import align_genes
 from grn.pp.check import ExpressionReport, check_expression
 from grn.pp.regulators import annotate_regulators
 
-__all__ = ["ExpressionReport", "align_genes", "annotate_regulators", "base_grn", "check_expression", "smooth"]
+__all__ = [
+    "ExpressionReport",
+    "align_genes",
+    "annotate_regulators",
+    "base_grn",
+    "check_expression",
+    "motifs",
+    "scan_motifs",
+    "smooth",
+]

@@ -27,6 +27,7 @@ HOLDS = {
     "_kernels": "numbers",
     "network": "edge tables",
     "genes": "gene names",
+    "genome": "regions, motifs",
     "models": "foundation models",
     "datasets": "cells, references",
     "_object": "doorway to AnnData",

@@ -16,7 +16,7 @@ import grn
 from grn.errors import GrnError
 
 BENCH = ("audit", "drivers", "floors", "metrics", "negatives", "perturbation", "splits")
-NAMESPACES = ("pp", "tl", "get", "pl", "datasets", "models", "bench", *(f"bench.{name}" for name in BENCH))
+NAMESPACES = ("pp", "tl", "get", "pl", "genome", "datasets", "models", "bench", *(f"bench.{name}" for name in BENCH))
 # what a call is about when that is several things: a name and its record, an object and its file or its labels
 LEADING = {
     "models.register": 2,
@@ -225,6 +225,16 @@ def scaled() -> ad.AnnData:
     return adata
 
 
+GENOME = {"chr1": "CTTATCTGGCA" * 60, "chr2": "GGCACTTATCT" * 60}
+MOTIFS = grn.genome.Motifs(("gata",), (np.eye(4)[[1, 3, 3, 0, 3, 1, 3]] * 50,), (("GATA1",),))
+
+
+def peaks() -> ad.AnnData:
+    """Regions in two blocks of a scan."""
+    names = [f"chr{k % 2 + 1}:{k * 20}-{k * 20 + 200}" for k in range(20)]
+    return ad.AnnData(np.ones((4, 20), dtype=np.float32), var=pd.DataFrame(index=names))
+
+
 @cache
 def screened() -> grn.models.FoundationModel:
     return grn.models.untrained("scgenept", genes=list(cells().var_names), layers=1, width=8, heads=2)
@@ -252,6 +262,7 @@ NEEDED = {
     "tl.fit_translator": {"labels": LABELS},
     "tl.rank_drivers": {"condition": "group", "group": "group_1", "min_targets": 1},
     "bench.perturbation.deviations": {"top": 1},
+    "pp.scan_motifs": {"sequences": GENOME, "motifs": MOTIFS},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
     "tl.denoise": {"model": counting},
@@ -284,6 +295,7 @@ MAKE = {
     **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
     "tl.renge": screen,
+    "pp.scan_motifs": peaks,
 }
 
 
@@ -349,7 +361,7 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
 
 # what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long
 QUICK = {
-    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.check_expression",
+    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.check_expression", "pp.motifs",
     "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.rank_drivers", "tl.regulons",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
     "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.gains", "bench.overview", "bench.reliability",

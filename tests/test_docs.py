@@ -19,7 +19,8 @@ PAGES = [
     if "_build" not in path.parts and "generated" not in path.parts
 ]
 BENCH = ("audit", "drivers", "floors", "metrics", "negatives", "perturbation", "splits")
-NAMESPACES = ("pp", "tl", "get", "pl", "models", "datasets", "genes", "bench", *(f"bench.{name}" for name in BENCH))
+SPACES = ("pp", "tl", "get", "pl", "models", "datasets", "genes", "genome", "bench")
+NAMESPACES = (*SPACES, *(f"bench.{name}" for name in BENCH))
 
 
 def listed() -> list[str]:

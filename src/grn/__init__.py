@@ -15,10 +15,23 @@ from grn._core.settings import settings
 
 __version__ = "0.1.0"
 
-_NAMESPACES = ("bench", "datasets", "get", "models", "pl", "pp", "tl")
+_NAMESPACES = ("bench", "datasets", "genome", "get", "models", "pl", "pp", "tl")
 _OBJECTS = {"Network": "grn.network"}
 
-__all__ = ["Network", "__version__", "bench", "datasets", "errors", "get", "models", "pl", "pp", "settings", "tl"]
+__all__ = [
+    "Network",
+    "__version__",
+    "bench",
+    "datasets",
+    "errors",
+    "genome",
+    "get",
+    "models",
+    "pl",
+    "pp",
+    "settings",
+    "tl",
+]
 
 
 def __getattr__(name: str) -> ModuleType | type:

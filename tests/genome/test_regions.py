@@ -129,7 +129,7 @@ def test_no_gene_near_and_no_chromosome_in_common():
         genome.link_genes(["chr1:1-2"], starts=starts, upstream=5, downstream=5)
     with pytest.raises(RegionError, match="no chromosome is in both"):
         genome.nearest_gene(["scaffold7:1-2"], starts=starts)
-    with pytest.raises(ParameterError, match="grn.genome.starts"):
+    with pytest.raises(ParameterError, match=r"grn\.genome\.starts"):
         genome.nearest_gene(["chr1:1-2"], starts=starts.drop(columns="strand"))
 
 
@@ -172,7 +172,9 @@ def test_builds_of_real_peaks(shared_dir, file, build):
 def test_annotations_of_the_users(tmp_path):
     gtf = tmp_path / "a.gtf"
     line = '1\tx\t{}\t{}\t{}\t.\t{}\t.\tgene_id "g{}"; gene_name "{}";\n'
-    gtf.write_text("#!build\n" + line.format("gene", 1, 9, "+", 1, "A") + line.format("transcript", 11, 50, "-", 1, "A"))
+    gtf.write_text(
+        "#!build\n" + line.format("gene", 1, 9, "+", 1, "A") + line.format("transcript", 11, 50, "-", 1, "A")
+    )
     assert genome.starts(path=gtf).values.tolist() == [["chr1", 49, "-", "A"]]
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t10\t50\tA\t0\t-\nchr1\t10\t50\tB\t0\t+\n")

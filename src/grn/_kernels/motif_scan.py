@@ -1,8 +1,9 @@
 """Scan sequences for many motifs at once.
 
-Every word of :data:`Scanner.width` bases is looked up in a table of the motifs that it can be a part of: those whose best
-other columns would lift the word to the threshold. Most words are a part of few motifs, so that a position costs one
-look-up and the columns of few motifs, not those of all. What is found is exactly what scoring every position would find.
+Every word of :data:`Scanner.width` bases is looked up in a table of the motifs that it can be a part of: those whose
+best other columns would lift the word to the threshold. Most words are a part of few motifs, so that a position costs
+one look-up and the columns of few motifs, not those of all. What is found is exactly what scoring every position would
+find.
 """
 
 from __future__ import annotations
@@ -168,8 +169,8 @@ def _part(matrix: np.ndarray, width: int) -> _Part:
 def _able_words(window: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
     """All words of the width of a window (w, 4) that score at least so much, and their scores.
 
-    Words grow by a base at a time, and are dropped once the best of what follows would not lift them: the work follows the
-    number of words that are left, not the number of all words. The first base is the highest digit.
+    Words grow by a base at a time, and are dropped once the best of what follows would not lift them: the work follows
+    the number of words that are left, not the number of all words. The first base is the highest digit.
     """
     word, score = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     follows = np.r_[np.cumsum(window.max(axis=1)[::-1])[::-1][1:], 0]
@@ -183,7 +184,8 @@ def _able_words(window: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]
 
 def _unknown_before(text: np.ndarray) -> np.ndarray:
     """Number of unknown bases before every place (n + 1,)."""
-    return np.r_[0, np.cumsum(text == UNKNOWN)]
+    before: np.ndarray = np.r_[0, np.cumsum(text == UNKNOWN)]
+    return before
 
 
 def _one_per_place(sequence: np.ndarray, owner: np.ndarray, start: np.ndarray, score: np.ndarray) -> Hits:

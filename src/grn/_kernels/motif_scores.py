@@ -1,7 +1,7 @@
 """Scores of sequence motifs: bases as numbers, log-odds on a grid, and the exact distribution of a score by chance.
 
-A motif of L columns is scanned with whole numbers (L, 4): its log-odds in bits, rounded to multiples of :data:`STEP`. Sums
-of whole numbers are the same in any order and on any machine, so that all ways to scan give the same hits, and the
+A motif of L columns is scanned with whole numbers (L, 4): its log-odds in bits, rounded to multiples of :data:`STEP`.
+Sums of whole numbers are the same in any order and on any machine, so that all ways to scan give the same hits, and the
 distribution of the score of a random word is known exactly. An entry is off by at most ``STEP / 2`` and a score by at
 most ``L * STEP / 2``: 0.1 bits for the 20 columns of a long motif.
 """
@@ -75,12 +75,13 @@ def chances(matrix: np.ndarray, background: np.ndarray) -> tuple[int, np.ndarray
     Returns
     -------
     lowest, tail
-        The lowest score of a word, and the chance of a score of at least ``lowest + i`` (n,), for all up to the highest.
+        The lowest score of a word, and the chance of a score of at least ``lowest + i`` (n,), for all up to the
+        highest.
 
     Notes
     -----
-    Time and memory are linear in the range of scores. Sums run from the rarest words, so that small chances are exact to
-    rounding.
+    Time and memory are linear in the range of scores. Sums run from the rarest words, so that small chances are exact
+    to rounding.
     """
     low = matrix.min(axis=1)
     above = matrix - low[:, None]

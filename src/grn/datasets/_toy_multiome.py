@@ -61,18 +61,20 @@ def toy_multiome(
 ) -> MuData:
     r"""Simulate paired expression and open chromatin in which regulators act on genes through regions.
 
-    Genes lie 20 000 bases apart on two chromosomes of random sequence. Around each lie ``regions_per_gene`` regions of 400
-    bases, the first on its start, the others up to 30 000 bases away. In every region motifs of one or two regulators
-    are planted, words drawn from their matrices in JASPAR. Half of the regions are idle: no regulator changes them, and they change no gene. The others act on one gene: that
-    whose start is nearest, or the second nearest, with equal chances, so that neither a motif nor a distance is
-    enough. With z the activity of a regulator in a cell, as in :func:`toy`, and h the state of a region,
+    Genes lie 20 000 bases apart on two chromosomes of random sequence. Around each lie ``regions_per_gene`` regions of
+    400 bases, the first on its start, the others up to 30 000 bases away. In every region motifs of one or two
+    regulators are planted, words drawn from their matrices in JASPAR. Half of the regions are idle: no regulator
+    changes them, and they change no gene. The others act on one gene: that whose start is nearest, or the second
+    nearest, with equal chances, so that neither a motif nor a distance is enough. With z the activity of a regulator in
+    a cell, as in :func:`toy` (with a deviation of 1.2 between groups, which makes the regulators of a group alike), and
+    h the state of a region,
 
     .. math:: h_{pc} = o_{pc}\Big(\sum_r s_{rp} w_{rp} z_{rc} + 0.4\, e_{pc}\Big), \qquad
               \log a_{pc} = \mu_p + h_{pc} - 1.5\,(1 - o_{pc}), \qquad
               \log x_{gc} = \mu_g + \sum_p s_{pg} w_{pg} h_{pc} + 0.4\, e_{gc},
 
-    where o is 1 in the groups in which a region is open and 0 in others, s are signs, and squared weights w sum to 0.64.
-    Counts are Poisson with a depth per cell and modality.
+    where o is 1 in the groups in which a region is open and 0 in others, s are signs, and squared weights w sum to
+    0.64. Counts are Poisson with a depth per cell and modality.
 
     Parameters
     ----------
@@ -98,12 +100,12 @@ def toy_multiome(
     Returns
     -------
     MuData
-        ``"rna"``: as :func:`toy` gives it. ``"atac"``: ``X`` counts (CSR float32, regions named ``chr1:1000-1400``), ``var``
-        with ``chrom, start, end``. Both have ``obs["group"]``. In ``uns``: ``genome`` (dict from chromosomes to bases),
-        ``starts`` (as :func:`grn.genome.starts` gives them), ``regulators`` (names) and ``truth``, a DataFrame ``source,
-        region, target, source_sign`` (of the regulator on the region), ``region_sign`` (of the region on the target),
-        ``sign`` (their product) and ``group``, one row per triplet and group in which it acts; ``planted``, a DataFrame
-        ``source, region`` of all planted motifs, idle ones too.
+        ``"rna"``: as :func:`toy` gives it. ``"atac"``: ``X`` counts (CSR float32, regions named ``chr1:1000-1400``),
+        ``var`` with ``chrom, start, end``. Both have ``obs["group"]``. In ``uns``: ``genome`` (dict from chromosomes to
+        bases), ``starts`` (as :func:`grn.genome.starts` gives them), ``regulators`` (names) and ``truth``, a DataFrame
+        ``source, region, target, source_sign`` (of the regulator on the region), ``region_sign`` (of the region on the
+        target), ``sign`` (their product) and ``group``, one row per triplet and group in which it acts; ``planted``, a
+        DataFrame ``source, region`` of all planted motifs, idle ones too.
 
     Raises
     ------
@@ -197,9 +199,7 @@ def _regions(
             groups = (int(random.integers(n_groups)),) if alone else tuple(range(n_groups))
             of_sources = tuple(signs[: len(sources)].tolist())
             name = f"{chrom}:{start}-{start + _WIDTH}"
-            regions.append(
-                _Region(name, chrom, start, tuple(sources), of_sources, target, float(signs[2]), groups)
-            )
+            regions.append(_Region(name, chrom, start, tuple(sources), of_sources, target, float(signs[2]), groups))
     return sorted(regions, key=lambda region: (region.chrom, region.start))
 
 
@@ -214,7 +214,9 @@ def _free(position: int, number: int, taken: list[int], random: np.random.Genera
 def _nearest(starts: pd.DataFrame, chrom: str, place: int) -> list[str]:
     """The two genes that start nearest to a place."""
     there = starts[starts["chrom"] == chrom]
-    return there["gene"].to_numpy()[np.argsort(np.abs(there["position"].to_numpy() - place), kind="stable")[:2]].tolist()
+    return (
+        there["gene"].to_numpy()[np.argsort(np.abs(there["position"].to_numpy() - place), kind="stable")[:2]].tolist()
+    )
 
 
 def _activity(seed: int, regulators: list[str], group: np.ndarray) -> dict[str, np.ndarray]:
@@ -226,7 +228,7 @@ def _activity(seed: int, regulators: list[str], group: np.ndarray) -> dict[str, 
 
 
 def _state(seed: int, region: _Region, activity: dict[str, np.ndarray], group: np.ndarray) -> np.ndarray:
-    """h of a region in every cell: 0 where it is closed, noise alone where it is idle."""
+    """H of a region in every cell: 0 where it is closed, noise alone where it is idle."""
     weights = _weights(child(seed, "weight", region.name), len(region.sources))
     driven = sum(
         sign * weight * activity[source]
@@ -323,7 +325,7 @@ def _together(
     regions: list[_Region],
     regulators: list[str],
 ) -> MuData:
-    from mudata import MuData
+    from mudata import MuData, set_options
 
     labels = rna.obs["group"].cat.categories
     rows = [
@@ -335,7 +337,8 @@ def _together(
     ]
     columns = ["source", "region", "target", "source_sign", "region_sign", "sign", "group"]
     del rna.uns["truth"]
-    mdata = MuData({"rna": rna, "atac": atac})
+    with set_options(pull_on_update=False):
+        mdata = MuData({"rna": rna, "atac": atac})
     mdata.obs["group"] = rna.obs["group"]
     mdata.uns["genome"] = genome
     mdata.uns["starts"] = starts

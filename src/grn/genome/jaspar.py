@@ -30,7 +30,8 @@ def jaspar(organism: str = "human") -> Motifs:
     Returns
     -------
     Motifs
-        872 motifs, named by their id (``MA0035.5``), sorted. Cite Rauluseviciute et al. 2024; JASPAR is under CC BY 4.0.
+        872 motifs, named by their id (``MA0035.5``), sorted. Cite Rauluseviciute et al. 2024; JASPAR is under CC BY
+        4.0.
 
     Raises
     ------
@@ -54,8 +55,9 @@ def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     """Write the factors of motifs as the genes of one organism.
 
     Symbols of that organism are taken as they are, also where they are written in capitals throughout; old names are
-    replaced by approved ones. Symbols of the other organism are carried over by the ortholog table. Of several orthologs,
-    to human that in the same gene order counts, to mouse that of the same name; without such a one there is none.
+    replaced by approved ones. Symbols of the other organism are carried over by the ortholog table. Of several
+    orthologs, to human that in the same gene order counts, to mouse that of the same name; without such a one there is
+    none.
 
     Parameters
     ----------
@@ -67,8 +69,8 @@ def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     Returns
     -------
     Motifs
-        All motifs. What is no gene of the organism is left out of the factors, and a message at info level tells how many
-        that were.
+        All motifs. What is no gene of the organism is left out of the factors, and a message at info level tells how
+        many that were.
 
     Raises
     ------
@@ -87,7 +89,9 @@ def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     checks.word("organism", organism, tables.ORGANISMS)
     if not isinstance(motifs, Motifs):
         checks.names("motifs", motifs)
-        raise MotifError(f"motifs has type {type(motifs).__name__}; pass grn.genome.jaspar() or grn.genome.read_motifs.")
+        raise MotifError(
+            f"motifs has type {type(motifs).__name__}; pass grn.genome.jaspar() or grn.genome.read_motifs."
+        )
     names = sorted({factor for listed in motifs.factors for factor in listed})
     place = _carried(names, organism)
     lost = [name for name in names if not place[name]]

@@ -72,7 +72,9 @@ def read_motifs(path: str | os.PathLike[str], *, format: str = "auto") -> Motifs
     try:
         text = (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed).decode()
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise MotifError(f"{place.name} is no text ({error}); expected motifs as MEME, JASPAR or Homer write them.") from error
+        raise MotifError(
+            f"{place.name} is no text ({error}); expected motifs as MEME, JASPAR or Homer write them."
+        ) from error
     lines = [line.strip() for line in text.splitlines()]
     kind = _told(lines, place) if format == "auto" else format
     try:
@@ -91,7 +93,9 @@ def _told(lines: list[str], place: Path) -> str:
         return "meme"
     head = next((number for number, line in enumerate(lines) if line.startswith(">")), None)
     if head is None:
-        raise MotifError(f"{place.name} has neither a line MEME version nor one with >; expected MEME, JASPAR or Homer.")
+        raise MotifError(
+            f"{place.name} has neither a line MEME version nor one with >; expected MEME, JASPAR or Homer."
+        )
     if place.name.removesuffix(".gz").endswith((".jaspar", ".pfm")) or re.match(r"[ACGT]\s*[\[\d]", _next(lines, head)):
         return "jaspar"
     return "homer" if "\t" in lines[head] else "cb"
@@ -152,6 +156,7 @@ def _cb(lines: list[str]) -> Iterator[Entry]:
 
 
 def factors_of(name: str) -> tuple[str, ...]:
+    """Symbols of the factors that the name of a motif tells."""
     parts = (_BEHIND.sub("", part).strip() for part in re.split(r"::|\+", name))
     return tuple(dict.fromkeys(part for part in parts if part))
 

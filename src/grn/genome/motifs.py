@@ -29,8 +29,8 @@ class Motifs:
     names
         Name of every motif, each once.
     counts
-        How often A, C, G and T were seen in each column, or their shares: an array (L, 4) per motif. Shares, which sum to
-        1, are taken for those of 100 observations.
+        How often A, C, G and T were seen in each column, or their shares: an array (L, 4) per motif. Shares, which sum
+        to 1, are taken for those of 100 observations.
     factors
         Symbols of the transcription factors of every motif; may be empty. A dimer has several.
     """
@@ -46,12 +46,14 @@ class Motifs:
             raise MotifError("there are no motifs; pass at least one.")
         if not len(names) == len(self.counts) == len(self.factors):
             raise MotifError(
-                f"{len(names)} names, {len(self.counts)} matrices and {len(self.factors)} lists of factors were passed; "
-                "expected as many of each."
+                f"{len(names)} names, {len(self.counts)} matrices and {len(self.factors)} lists of factors were "
+                "passed; expected as many of each."
             )
         twice = sorted(name for name, n in pd.Series(names).value_counts().items() if n > 1)
         if twice:
-            raise MotifError(f"{len(twice)} motifs occur more than once, for example {twice[:3]}; give each its own name.")
+            raise MotifError(
+                f"{len(twice)} motifs occur more than once, for example {twice[:3]}; give each its own name."
+            )
         matrices = tuple(_checked(name, matrix) for name, matrix in zip(names, self.counts, strict=True))
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "counts", matrices)
@@ -144,7 +146,9 @@ class Motifs:
         list of str
             One word per motif.
         """
-        return ["".join(_letter(column) for column in matrix / matrix.sum(axis=1, keepdims=True)) for matrix in self.counts]
+        return [
+            "".join(_letter(column) for column in matrix / matrix.sum(axis=1, keepdims=True)) for matrix in self.counts
+        ]
 
     def log_odds(self, background: Sequence[float] | np.ndarray, *, pseudocount: float = 1.0) -> list[np.ndarray]:
         r"""Scores of the bases in every column, in bits.
@@ -182,7 +186,8 @@ def checked_background(background: Sequence[float] | np.ndarray) -> np.ndarray:
     shares = np.asarray(background, dtype=np.float64)
     if shares.shape != (4,) or not np.isfinite(shares).all() or (shares <= 0).any() or abs(shares.sum() - 1) > 1e-3:
         raise MotifError(
-            f"background={np.asarray(background).tolist()}; pass the shares of A, C, G and T, all above 0, that sum to 1."
+            f"background={np.asarray(background).tolist()}; pass the shares of A, C, G and T, all above 0, "
+            "that sum to 1."
         )
     shares = (shares + shares[::-1]) / 2  # what is A on one strand is T on the other
     return shares / shares.sum()

@@ -32,8 +32,8 @@ def nearest_gene(regions: Regions, *, starts: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by region: ``gene`` (``""`` where the chromosome has none) and ``distance`` in bases (NaN there), 0 where the
-        region covers the start, negative before the gene, positive behind its start, in the direction of
+        Indexed by region: ``gene`` (``""`` where the chromosome has none) and ``distance`` in bases (NaN there), 0
+        where the region covers the start, negative before the gene, positive behind its start, in the direction of
         transcription.
 
     Raises
@@ -74,8 +74,8 @@ def link_genes(
     Returns
     -------
     DataFrame
-        ``region``, ``gene`` and ``distance`` (as :func:`nearest_gene` gives it), sorted by the order of ``regions``, then by
-        gene.
+        ``region``, ``gene`` and ``distance`` (as :func:`nearest_gene` gives it), sorted by the order of ``regions``,
+        then by gene.
 
     Raises
     ------
@@ -154,7 +154,8 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
     Parameters
     ----------
     regions
-        Names or a table, as :func:`parse_regions` takes them: all that were measured, not a choice by a motif or a gene.
+        Names or a table, as :func:`parse_regions` takes them: all that were measured, not a choice by a motif or a
+        gene.
     build
         What is expected: ``"hg38"``, ``"hg19"``, ``"mm10"``, or ``"auto"``, which tells it.
 
@@ -194,8 +195,8 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
         raise RegionError(f"{len(table)} regions do not tell the build: on promoters are {told}. Pass build=.")
     if build not in ("auto", likely) and ahead:
         raise RegionError(
-            f"the regions are not of {build} but likely of {likely}: on promoters are {told}. Pass build={likely!r} and a "
-            "genome of that build, or lift the regions over."
+            f"the regions are not of {build} but likely of {likely}: on promoters are {told}. Pass build={likely!r} "
+            "and a genome of that build, or lift the regions over."
         )
     if not ahead:
         hint("%d regions do not tell the build, %s is taken; on promoters are %s", len(table), build, told)

@@ -30,16 +30,16 @@ Regions = Iterable[str] | pd.DataFrame
 def parse_regions(regions: Regions, *, one_based: bool = False) -> pd.DataFrame:
     """Read regions from their names, or from a table, and check them.
 
-    Coordinates are those of BED: ``start`` counts from 0 and is included, ``end`` is not, so that a region has
-    ``end - start`` bases. Cell Ranger, ArchR, SnapATAC2, CellOracle and SCENIC+ name peaks by these numbers, in whatever
+    Coordinates are those of BED: ``start`` counts from 0 and is included, ``end`` is not, so that a region has ``end -
+    start`` bases. Cell Ranger, ArchR, SnapATAC2, CellOracle and SCENIC+ name peaks by these numbers, in whatever
     spelling. Chromosomes are given the prefix ``chr`` where they are written as Ensembl does (``1`` becomes ``chr1``,
     ``MT`` becomes ``chrM``), which is said; both ways in one set are an error, as are duplicates.
 
     Parameters
     ----------
     regions
-        Names (list, Index, ``adata.var_names``) such as ``chr1:100-600``, ``chr1-100-600`` or ``chr1_100_600``, also with
-        commas in the numbers; or a DataFrame with ``chrom``, ``start`` and ``end`` (or ``Chromosome, Start, End``,
+        Names (list, Index, ``adata.var_names``) such as ``chr1:100-600``, ``chr1-100-600`` or ``chr1_100_600``, also
+        with commas in the numbers; or a DataFrame with ``chrom``, ``start`` and ``end`` (or ``Chromosome, Start, End``,
         ``seqnames, start, end``).
     one_based
         Numbers count from 1, and the end is included, as in GTF, in genome browsers and in names made by
@@ -48,8 +48,8 @@ def parse_regions(regions: Regions, *, one_based: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``chrom`` (str), ``start``, ``end`` (int64), in the order given. The index has the names as they were written; for
-        a table without names, ``chrom:start-end``.
+        ``chrom`` (str), ``start``, ``end`` (int64), in the order given. The index has the names as they were written;
+        for a table without names, ``chrom:start-end``.
 
     Raises
     ------
@@ -142,7 +142,9 @@ def merge(regions: Regions, *, gap: int = 0) -> pd.DataFrame:
     (coded,) = coded_together(table)
     number = intervals.clusters(coded, gap)
     groups = table.groupby(number)
-    joined = groups.agg(chrom=("chrom", "first"), start=("start", "min"), end=("end", "max"), n_regions=("start", "size"))
+    joined = groups.agg(
+        chrom=("chrom", "first"), start=("start", "min"), end=("end", "max"), n_regions=("start", "size")
+    )
     return joined.set_axis(region_names(joined))
 
 

@@ -58,7 +58,9 @@ def prepare(
 ) -> Prepared:
     """Thresholds of motifs for a p-value; where no word of a motif is as rare, its best one."""
     if not isinstance(motifs, Motifs):
-        raise MotifError(f"motifs has type {type(motifs).__name__}; pass grn.pp.motifs('jaspar'), or the path of a file.")
+        raise MotifError(
+            f"motifs has type {type(motifs).__name__}; pass grn.pp.motifs('jaspar'), or the path of a file."
+        )
     checks.number("pvalue", pvalue, above=0, below=1)
     shares = checked_background(background)
     matrices = [motif_scores.on_grid(scores) for scores in motifs.log_odds(shares, pseudocount=pseudocount)]
@@ -68,8 +70,8 @@ def prepare(
     thresholds = np.minimum(thresholds, highest)
     if len(short):
         logger.info(
-            "%d of %d motifs are too short for pvalue=%g: only their best word is a hit (%s ...)", len(short), len(motifs),
-            pvalue, ", ".join(motifs.names[row] for row in short[:3]),
+            "%d of %d motifs are too short for pvalue=%g: only their best word is a hit (%s ...)", len(short),
+            len(motifs), pvalue, ", ".join(motifs.names[row] for row in short[:3]),
         )  # fmt: skip
     return Prepared(motifs, matrices, thresholds, shares)
 
@@ -193,7 +195,7 @@ def motif_positions(
 
 
 def threshold_pvalues(prepared: Prepared) -> np.ndarray:
-    """Chance of a random word to be a hit, per motif: at most the p-value that was asked for, unless it is too short."""
+    """Chance of a random word to be a hit, per motif: at most the p-value asked for, unless the motif is too short."""
     return _pvalues(prepared, np.arange(len(prepared.motifs)), prepared.thresholds)
 
 

@@ -30,9 +30,9 @@ class Sequences:
     Parameters
     ----------
     source
-        Name of every chromosome -> its bases; or the path of a FASTA file (``.fa``, ``.fasta``, ``.fna``, not packed) or of a
-        ``.2bit`` file. Files are read piece by piece. The index of a FASTA file (``.fai``) is made beside it where that is
-        possible, and else in a temporary folder.
+        Name of every chromosome -> its bases; or the path of a FASTA file (``.fa``, ``.fasta``, ``.fna``, not packed)
+        or of a ``.2bit`` file. Files are read piece by piece. The index of a FASTA file (``.fai``) is made beside it
+        where that is possible, and else in a temporary folder.
 
     Notes
     -----
@@ -53,7 +53,8 @@ class Sequences:
             return
         if not isinstance(source, str | os.PathLike):
             raise ParameterError(
-                f"source has type {type(source).__name__}; pass a dict of sequences, or the path of a .fa or .2bit file."
+                f"source has type {type(source).__name__}; pass a dict of sequences, or the path of a .fa or "
+                ".2bit file."
             )
         path = as_path(source, name="source")
         if not is_file(path):
@@ -64,15 +65,17 @@ class Sequences:
             self.lengths, self._read, self._close = _fasta(path)
         else:
             raise ParameterError(
-                f"source={path.name!r} ends in {path.suffix!r}; known are {', '.join(_FASTA)} and .2bit. Unpack a .gz file "
-                "first: gunzip."
+                f"source={path.name!r} ends in {path.suffix!r}; known are {', '.join(_FASTA)} and .2bit. Unpack a .gz "
+                "file first: gunzip."
             )
 
     def __enter__(self) -> Sequences:
         """Use in a ``with`` block."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the file."""
         self.close()
 
@@ -133,8 +136,8 @@ class Sequences:
             first = int(np.flatnonzero(beyond)[0])
             raise RegionError(
                 f"{beyond.sum()} of {len(table)} regions end behind their chromosome, for example {table.index[first]} "
-                f"({chroms[first]} has {ends[first]} bases): the genome is of another build. grn.genome.check_build tells "
-                "that of the regions."
+                f"({chroms[first]} has {ends[first]} bases): the genome is of another build. "
+                "grn.genome.check_build tells that of the regions."
             )
 
     def coded(self, table: pd.DataFrame) -> list[np.ndarray]:
@@ -184,7 +187,7 @@ def _two_bit(path: Path) -> tuple[dict[str, int], Callable[[str, int, int], str]
     try:
         file: Any = twobitreader.TwoBitFile(str(path))
         lengths = {str(name): int(size) for name, size in file.sequence_sizes().items()}
-    except Exception as error:  # noqa: BLE001 - the reader raises errors of its own kinds
+    except Exception as error:
         check_access(path, error)
         raise RegionError(f"{path.name} cannot be read as .2bit ({error}).") from error
     return lengths, lambda name, start, end: str(file[name][start:end]), file.close
@@ -201,8 +204,8 @@ def _fasta(path: Path) -> tuple[dict[str, int], Callable[[str, int, int], str], 
         logger.info("%s lies where nothing can be written; its index is made anew in each call", path.name)
     try:
         file = pyfaidx.Fasta(str(path), as_raw=True, indexname=str(index), one_based_attributes=False)
-        lengths = {str(name): len(file[name]) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except Exception as error:  # noqa: BLE001 - the reader raises errors of its own kinds
+        lengths = {str(name): len(file[name]) for name in file.keys()}
+    except Exception as error:
         check_access(path, error)
         raise RegionError(f"{path.name} cannot be read as FASTA ({error}).") from error
     if not lengths:

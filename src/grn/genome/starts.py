@@ -34,8 +34,8 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
     Returns
     -------
     DataFrame
-        ``chrom``, ``position`` (of the first base, counted from 0), ``strand`` (``+`` or ``-``), ``gene`` (symbol), sorted
-        by chromosome, position, gene.
+        ``chrom``, ``position`` (of the first base, counted from 0), ``strand`` (``+`` or ``-``), ``gene`` (symbol),
+        sorted by chromosome, position, gene.
 
     Raises
     ------

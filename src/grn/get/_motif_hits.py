@@ -28,8 +28,8 @@ def motif_hits(adata: AnnData, *, key: str = "motifs") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``source`` (factor), ``region``, ``score`` (bits, of its best motif there), ``motif`` (that one), sorted by source, then
-        in the order of the regions of the object. With the genes of a region it is a base GRN:
+        ``source`` (factor), ``region``, ``score`` (bits, of its best motif there), ``motif`` (that one), sorted by
+        source, then in the order of the regions of the object. With the genes of a region it is a base GRN:
         ``hits.merge(links, on="region").rename(columns={"gene": "target"})`` goes into :func:`grn.pp.base_grn`.
 
     Raises

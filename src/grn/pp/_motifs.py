@@ -24,8 +24,8 @@ def motifs(source: str | os.PathLike[str] | Motifs = "jaspar", *, organism: str 
     Parameters
     ----------
     source
-        ``"jaspar"`` (JASPAR 2024 CORE of human and mouse, in the package), the path of a file in the format of MEME, JASPAR,
-        Homer or cluster-buster, or :class:`grn.genome.Motifs`.
+        ``"jaspar"`` (JASPAR 2024 CORE of human and mouse, in the package), the path of a file in the format of MEME,
+        JASPAR, Homer or cluster-buster, or :class:`grn.genome.Motifs`.
     organism
         ``"human"`` or ``"mouse"``: factors of the other one are carried over by orthologs, as
         :func:`grn.genome.carry_factors` does it. ``"any"`` leaves them as they are, for other organisms.
@@ -120,7 +120,8 @@ def scan_motifs(
         ``varm[key_added + "_count"]``
             number of places with a hit (CSR int32).
         ``uns[key_added]``
-            ``names``, ``thresholds`` (bits) and ``pvalues`` (their chances) of the motifs, ``factors`` (DataFrame ``motif, factor``), ``params``.
+            ``names``, ``thresholds`` (bits) and ``pvalues`` (their chances) of the motifs, ``factors`` (DataFrame
+            ``motif, factor``), ``params``.
 
         :func:`grn.get.motif_hits` makes a table of it.
 

@@ -1,0 +1,128 @@
+import os
+import struct
+
+import numpy as np
+import pytest
+
+from grn import genome
+from grn.errors import DataNotFoundError, MissingDependencyError, ParameterError, RegionError
+
+GENOME = {"chr1": "ACGTNacgtn" * 7, "chr2": "TTTTTGGGGGCC", "MT": "ACGT"}
+
+
+def fasta(path, width=9):
+    lines = [
+        line
+        for name, text in GENOME.items()
+        for line in (f">{name} more", *(text[i : i + width] for i in range(0, len(text), width)))
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def two_bit(path):
+    """The format by UCSC's description, with blocks of N and of lower case."""
+    numbers = {"T": 0, "C": 1, "A": 2, "G": 3, "N": 0}
+    head = struct.pack("<4I", 0x1A412743, 0, len(GENOME), 0)
+    records, index = b"", b""
+    offset = len(head) + sum(1 + len(name) + 4 for name in GENOME)
+    for name, text in GENOME.items():
+        index += bytes([len(name)]) + name.encode() + struct.pack("<I", offset + len(records))
+        unknown = [i for i, base in enumerate(text) if base in "Nn"]
+        small = [i for i, base in enumerate(text) if base.islower()]
+        packed = bytearray()
+        for start in range(0, len(text), 4):
+            four = [numbers[base] for base in text[start : start + 4].upper()]
+            four += [0] * (4 - len(four))
+            packed.append(four[0] << 6 | four[1] << 4 | four[2] << 2 | four[3])
+        blocks = b""
+        for places in (unknown, small):
+            blocks += struct.pack(f"<I{2 * len(places)}I", len(places), *places, *[1] * len(places))
+        records += struct.pack("<I", len(text)) + blocks + struct.pack("<I", 0) + bytes(packed)
+    path.write_bytes(head + index + records)
+    return path
+
+
+@pytest.fixture(params=["memory", "fasta", "2bit"])
+def source(request, tmp_path):
+    if request.param == "memory":
+        return GENOME
+    pytest.importorskip("pyfaidx" if request.param == "fasta" else "twobitreader")
+    return fasta(tmp_path / "g.fa") if request.param == "fasta" else two_bit(tmp_path / "g.2bit")
+
+
+def test_pieces_are_the_same_from_everywhere(source):
+    with genome.Sequences(source) as sequences:
+        assert sequences.lengths == {name: len(text) for name, text in GENOME.items()}
+        for region, piece in (("chr1:3-23", GENOME["chr1"][3:23]), ("2:0-12", GENOME["chr2"]), ("chrM:1-3", "CG")):
+            assert sequences.bases(region).upper() == piece.upper()
+        table = genome.parse_regions(["chr1:3-23", "chr1:0-4"])
+        first, second = sequences.coded(table)
+        assert first.tolist() == [dict(zip("ACGTN", range(5), strict=True))[b] for b in GENOME["chr1"][3:23].upper()]
+        assert second.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [("chr9:1-2", "lacks, \\['chr9'\\]; it has \\['chr1'"), ("chr2:5-13", "chr2 has 12 bases.*another build")],
+)
+def test_regions_outside_are_refused(source, region, says):
+    with genome.Sequences(source) as sequences, pytest.raises(RegionError, match=says):
+        sequences.bases(region)
+
+
+def test_an_index_is_made_beside_the_file_or_elsewhere(tmp_path, monkeypatch):
+    pytest.importorskip("pyfaidx")
+    path = fasta(tmp_path / "g.fa")
+    with genome.Sequences(path):
+        pass
+    assert (tmp_path / "g.fa.fai").exists()
+    (tmp_path / "g.fa.fai").unlink()
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with genome.Sequences(path) as sequences:
+        assert sequences.bases("chr2:4-7") == "TGG"
+    assert [place.name for place in tmp_path.iterdir()] == ["g.fa"]
+
+
+def test_a_file_that_changed_is_indexed_again(tmp_path):
+    pytest.importorskip("pyfaidx")
+    path = fasta(tmp_path / "g.fa")
+    with genome.Sequences(path):
+        pass
+    fasta(path, width=5)
+    os.utime(tmp_path / "g.fa.fai", (1, 1))
+    with genome.Sequences(path) as sequences:
+        assert sequences.bases("chr2:3-9") == "TTGGGG"
+
+
+def test_what_is_no_genome_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(DataNotFoundError):
+        genome.Sequences(tmp_path / "none.fa")
+    for wrong in (5, {}, {"chr1": 3}):
+        with pytest.raises(ParameterError, match="dict"):
+            genome.Sequences(wrong)
+    packed = tmp_path / "g.fa.gz"
+    packed.write_bytes(b"x")
+    with pytest.raises(ParameterError, match="gunzip"):
+        genome.Sequences(packed)
+    pytest.importorskip("pyfaidx")
+    empty = tmp_path / "g.fa"
+    empty.write_text("no fasta\n")
+    with pytest.raises(RegionError, match="FASTA"):
+        genome.Sequences(empty)
+    pytest.importorskip("twobitreader")
+    (tmp_path / "g.2bit").write_bytes(b"nothing at all here")
+    with pytest.raises(RegionError, match="2bit"):
+        genome.Sequences(tmp_path / "g.2bit")
+
+
+def test_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyfaidx", None)
+    with pytest.raises(MissingDependencyError, match=r"grn\[motif\]"):
+        genome.Sequences(fasta(tmp_path / "g.fa"))
+
+
+def test_lower_case_and_unknown_bases(source):
+    motifs = genome.Motifs(("a",), (np.eye(4) * 50,), (("X",),))
+    places = genome.motif_positions(["chr1:0-70"], sequences=source, motifs=motifs, pvalue=0.01)
+    assert places["start"].tolist() == list(range(0, 70, 5))

@@ -3,7 +3,7 @@
     python benchmarks/motif_scan.py
     python benchmarks/motif_scan.py --regions 20000 --quick
 
-Seconds are of one core and of this process. A block of regions is measured, with the preparation of the motifs apart, and
+Seconds are of one core and of this process. A block of regions is measured, the preparation of the motifs apart, and
 what 100 000 regions would take is the scan of the block, times so much, plus the preparation. The loop scores every
 position of some regions for some motifs by adding up columns, as plainly as numpy allows; its time per region and motif
 is compared. lightmotif, if it is installed, scans the same regions with the same scores, joined to one sequence.

@@ -19,7 +19,7 @@ PAGES = [
     # the changelog tells of names that are gone
     if path.name != "CHANGELOG.md" and not {"_build", "generated"} & set(path.parts)
 ]
-SPACES = "pp|tl|get|pl|models|datasets|genes|bench|methods"
+SPACES = "pp|tl|get|pl|models|datasets|genes|genome|bench|methods"
 pages = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 

@@ -47,7 +47,7 @@ def nearest_gene(regions: Regions, *, starts: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> import grn.genome
     >>> grn.genome.nearest_gene(["chrX:48786000-48786500"], starts=grn.genome.starts("hg38")).values.tolist()
-    [['GATA1', -54.0]]
+    [['GATA1', -74.0]]
     """
     table, coded, group = _both(regions, starts)
     position, gap = intervals.nearest(coded, group, starts["position"].to_numpy())
@@ -90,7 +90,7 @@ def link_genes(
     >>> starts = grn.genome.starts("hg38")
     >>> links = grn.genome.link_genes(["chrX:48786000-48786500"], starts=starts, upstream=5000, downstream=5000)
     >>> links.values.tolist()
-    [['chrX:48786000-48786500', 'GATA1', -54]]
+    [['chrX:48786000-48786500', 'GATA1', -74]]
     """
     for name, value in (("upstream", upstream), ("downstream", downstream)):
         checks.integer(name, value, least=0, most=None)

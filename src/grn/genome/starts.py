@@ -57,7 +57,7 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
     >>> import grn.genome
     >>> table = grn.genome.starts("hg38")
     >>> table[table["gene"] == "GATA1"].values.tolist()
-    [['chrX', 48786553, '+', 'GATA1']]
+    [['chrX', 48786573, '+', 'GATA1']]
     """
     if path is not None:
         return _annotation(as_path(path))

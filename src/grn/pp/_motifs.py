@@ -48,7 +48,7 @@ def motifs(source: str | os.PathLike[str] | Motifs = "jaspar", *, organism: str 
     --------
     >>> import grn.pp
     >>> grn.pp.motifs("jaspar")
-    Motifs(872 motifs of 724 factors)
+    Motifs(872 motifs of 743 factors)
     >>> grn.pp.motifs("jaspar", organism="mouse").select(factors=["Gata1"]).names
     ('MA0035.5', 'MA0140.3')
     """

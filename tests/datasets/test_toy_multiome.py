@@ -28,7 +28,7 @@ def test_what_is_in_it(mdata):
     assert rna.shape == (600, 48) and atac.shape == (600, 200) and list(rna.obs_names) == list(atac.obs_names)
     table = grn.genome.parse_regions(atac.var_names)
     assert (table[["chrom", "start", "end"]].to_numpy() == atac.var[["chrom", "start", "end"]].to_numpy()).all()
-    assert not len(grn.genome.overlaps(atac.var_names, other=atac.var_names)) > atac.n_vars
+    assert len(grn.genome.overlaps(atac.var_names, other=atac.var_names)) == atac.n_vars
     assert all(set(bases) == set("ACGT") for bases in genome.values())
     assert (truth["sign"] == truth["source_sign"] * truth["region_sign"]).all()
     assert set(truth["target"]) <= set(mdata.uns["starts"]["gene"]) and set(truth["source"]) == set(
@@ -116,8 +116,15 @@ def test_a_file_keeps_it(tmp_path, mdata):
         {"dropout": 1.0},
         {"specific": 2},
         {"regions_per_gene": 0},
+        {"regions_per_gene": 13},
     ],
 )
 def test_numbers_out_of_range(arguments):
     with pytest.raises(ParameterError, match=next(iter(arguments))):
         grn.datasets.toy_multiome(**arguments)
+
+
+def test_many_regions_find_room():
+    mdata = grn.datasets.toy_multiome(n_cells=4, n_targets=12, regions_per_gene=12)
+    assert mdata["atac"].n_vars == 144
+    assert len(grn.genome.overlaps(mdata["atac"].var_names, other=mdata["atac"].var_names)) == 144

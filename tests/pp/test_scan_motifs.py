@@ -7,7 +7,7 @@ from scipy import sparse
 import grn
 from grn import genome
 from grn._kernels import motif_scores
-from grn.errors import MotifError, RegionError, ResultNotFoundError
+from grn.errors import MotifError, ParameterError, RegionError, ResultNotFoundError
 from grn.genome import scan
 
 BASES = np.array(list("ACGT"))
@@ -129,6 +129,8 @@ def test_the_table_has_the_best_motif_of_each_factor(chromosomes, motifs):
 
 def test_errors(chromosomes, motifs):
     adata = peaks(chromosomes)
+    with pytest.raises(ParameterError, match="atac"):
+        grn.pp.scan_motifs(grn.datasets.toy_multiome(n_cells=4, n_targets=2), sequences=chromosomes, motifs=motifs)
     with pytest.raises(ResultNotFoundError, match="scan_motifs"):
         grn.get.motif_hits(adata)
     with pytest.raises(RegionError, match="masked"):

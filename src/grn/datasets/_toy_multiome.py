@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.datasets._toy import assemble, check_share, check_sizes, counts_of, names_of
@@ -23,6 +24,8 @@ _FIRST = ("SPI1", "CEBPA", "EBF1", "RUNX1", "IRF1", "NFE2", "KLF1", "HNF4A", "TP
 _GENIC = np.array([0.29, 0.21, 0.21, 0.29])
 _SPACING, _WIDTH, _REACH = 20_000, 400, 30_000
 _CHROMOSOMES = 2
+# regions around a gene, which have to find room
+_MOST = 12
 # spread of the mean activity of a regulator over groups: what makes regulators of one group alike
 _LEVEL = 1.2
 _SIGNAL, _NOISE = 0.8, 0.4
@@ -87,7 +90,7 @@ def toy_multiome(
     n_groups
         Number of groups of cells, in which regulators differ in mean activity.
     regions_per_gene
-        Number of regions around each target.
+        Number of regions around each target, up to 12.
     signed
         Whether about 30 % of the regulators close a region, and 30 % of the regions repress; else all activate.
     specific
@@ -122,7 +125,8 @@ def toy_multiome(
     ['source', 'region', 'target', 'source_sign', 'region_sign', 'sign', 'group']
     """
     sizes = {"n_cells": n_cells, "n_regulators": n_regulators, "n_targets": n_targets, "n_groups": n_groups}
-    check_sizes({**sizes, "regions_per_gene": regions_per_gene})
+    check_sizes(sizes)
+    checks.integer("regions_per_gene", regions_per_gene, least=1, most=_MOST)
     if n_groups > n_cells:
         raise ParameterError(f"n_groups={n_groups} is more than n_cells={n_cells}; every group needs a cell.")
     check_share("dropout", dropout)

@@ -75,9 +75,9 @@ def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     Raises
     ------
     ParameterError
-        If ``organism`` is neither, or ``motifs`` are none.
+        If ``organism`` is neither.
     MotifError
-        If no factor is left.
+        If ``motifs`` are none, or no factor is left.
 
     Examples
     --------
@@ -88,7 +88,6 @@ def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     """
     checks.word("organism", organism, tables.ORGANISMS)
     if not isinstance(motifs, Motifs):
-        checks.names("motifs", motifs)
         raise MotifError(
             f"motifs has type {type(motifs).__name__}; pass grn.genome.jaspar() or grn.genome.read_motifs."
         )

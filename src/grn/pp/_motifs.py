@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grn._core import checks
+from grn._core.errors import ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._object.container import check_target, target, validate
@@ -154,6 +155,8 @@ def scan_motifs(
     >>> mdata["atac"].varm["motifs"].shape == (mdata["atac"].n_vars, len(motifs))
     True
     """
+    if type(adata).__name__ == "MuData":
+        raise ParameterError("adata has type MuData; pass the modality whose names are regions: mdata['atac'].")
     validate(adata)
     check_key(key_added)
     check_target(adata, copy=copy, key=key_added)

@@ -20,7 +20,7 @@ import numpy as np
 
 import grn
 from grn._kernels.motif_scan import Scanner
-from grn.genome.scan import _WIDTHS, GENOMIC, Prepared, prepare
+from grn.genome.scan import GENOMIC, WIDTHS, Prepared, prepare
 
 LOOP_REGIONS, LOOP_MOTIFS = 100, 40
 ALL = 100_000
@@ -77,7 +77,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     regions = list(random.choice(4, size=(given.regions, given.bases), p=GENOMIC).astype(np.uint8))
     first, prepared = seconds(lambda: prepare(grn.pp.motifs()))
-    width = [bases for least, bases in _WIDTHS if ALL * given.bases >= least][-1]
+    width = [bases for least, bases in WIDTHS if ALL * given.bases >= least][-1]
     table, scanner = seconds(lambda: Scanner(prepared.matrices, prepared.thresholds.tolist(), width=width))
     scan, n_hits = seconds(
         lambda: sum(len(scanner.scan(regions[k : k + 2000]).score) for k in range(0, len(regions), 2000))

@@ -64,7 +64,7 @@ def test_hits_do_not_depend_on_order_blocks_or_company(chromosomes, motifs, monk
     part = adata[:, order].copy()
     del part.varm["motifs"], part.varm["motifs_count"], part.uns["motifs"]
     monkeypatch.setattr(scan, "_BLOCK", 300)
-    monkeypatch.setattr(scan, "_WIDTHS", ((0, 9),))
+    monkeypatch.setattr(scan, "WIDTHS", ((0, 9),))
     grn.pp.scan_motifs(part, sequences=chromosomes, motifs=motifs, pvalue=1e-3)
     for key in ("motifs", "motifs_count"):
         assert (part.varm[key] != adata.varm[key][order]).nnz == 0

@@ -23,7 +23,7 @@ GENOMIC = (0.29, 0.21, 0.21, 0.29)
 # bases in work at a time
 _BLOCK = 1 << 20
 # words of so many bases are worth their table from so many bases on
-_WIDTHS = ((0, 7), (200_000, 8), (1_000_000, 9), (4_000_000, 10), (50_000_000, 11))
+WIDTHS = ((0, 7), (200_000, 8), (1_000_000, 9), (4_000_000, 10), (50_000_000, 11))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def blocks(
     """
     sequences.check(table)
     size = (table["end"] - table["start"]).to_numpy()
-    width = [bases for least, bases in _WIDTHS if size.sum() >= least][-1]
+    width = [bases for least, bases in WIDTHS if size.sum() >= least][-1]
     scanner = Scanner(prepared.matrices, prepared.thresholds.tolist(), width=width)
     order = np.lexsort([table["start"].to_numpy(), table["chrom"].to_numpy(dtype=object).astype(str)])
     number = np.cumsum(size[order]) // _BLOCK

@@ -178,7 +178,8 @@ def _shares(ratios: np.ndarray, cells: np.ndarray, n_cells: int, few: int, *, ab
     seen = (ratios > above) & (ratios < 10.5)
     near = seen & (np.abs(ratios - np.rint(ratios)) < _TOLERANCE)
     sizes, hits = (np.bincount(cells[mask], minlength=n_cells) for mask in (seen, near))
-    return np.divide(hits, sizes, out=np.full(n_cells, np.nan), where=sizes >= few)
+    shares: np.ndarray = np.divide(hits, sizes, out=np.full(n_cells, np.nan), where=sizes >= few)
+    return shares
 
 
 def _by_shape(values: np.ndarray, high: float) -> Decision:

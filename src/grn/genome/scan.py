@@ -11,7 +11,7 @@ from scipy import sparse
 
 from grn._core import checks
 from grn._core.errors import MotifError, RegionError
-from grn._core.logging import logger, progress
+from grn._core.logging import hint, progress
 from grn._kernels import motif_scores
 from grn._kernels.motif_scan import Hits, Scanner
 from grn.genome.motifs import Motifs, checked_background
@@ -69,7 +69,7 @@ def prepare(
     short = np.flatnonzero(thresholds > highest)
     thresholds = np.minimum(thresholds, highest)
     if len(short):
-        logger.info(
+        hint(
             "%d of %d motifs are too short for pvalue=%g: only their best word is a hit (%s ...)", len(short),
             len(motifs), pvalue, ", ".join(motifs.names[row] for row in short[:3]),
         )  # fmt: skip

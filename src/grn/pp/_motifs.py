@@ -86,7 +86,7 @@ def scan_motifs(
     0.01 bits, so that a score of L columns is within :math:`0.005\,L` bits of that without rounding.
 
     Motifs of six or seven columns, as JASPAR has had them since its flanks were trimmed, may have no word as rare as
-    ``pvalue``: then only the best word is a hit (which an info message counts), and ``uns`` tells its chance.
+    ``pvalue``: then only the best word is a hit (which a hint counts), and ``uns`` tells its chance.
 
     Parameters
     ----------

@@ -105,8 +105,8 @@ def run(
     At most 300 cells of a label (and group) are read, drawn by their names. A network is made once of all cells of a
     file, and asked every question about them. Methods have all regulators seen in 10 cells and the 2000 targets that
     vary most; trees, scRank, embeddings and methods of your own the 100 regulators seen in most cells and 400 targets.
-    Neither looks at a contrast. Cost: minutes per file, half of them for trees; the memory of one file, its cells and one
-    network per method.
+    Neither looks at a contrast. Cost: minutes per file, half of them for trees; the memory of one file, its cells and
+    one network per method.
 
     Examples
     --------

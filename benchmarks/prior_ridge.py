@@ -134,12 +134,13 @@ def mdc(seeds: int, wanted: list[str] | None = None) -> str:
     )
     shown = table[table["kind"].eq("method") & table["metric"].isin(["auprc", "auprc_regulator"])]
     rows = [
-        [row.method, row.network, row.metric, f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"]
-        for row in shown.sort_values(["metric", "network"], kind="stable").itertuples()
+        [row.method, row.network, row.pairs, row.metric, f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"]
+        for row in shown.sort_values(["metric", "pairs", "network"], kind="stable").itertuples()
     ]
-    counts = table.drop_duplicates("network")[["network", "n_pos", "regulators"]].to_dict("records")
+    asked = table[table["pairs"].eq("all")].drop_duplicates("network")
+    counts = asked[["network", "n_pos", "regulators"]].to_dict("records")
     told = "; ".join(f"{c['network']}: {c['n_pos']:.0f} edges of {c['regulators']:.0f} regulators" for c in counts)
-    return f"{told}\n\n{markdown_table(['method', 'network', 'metric', 'value, 95 % interval over regulators'], rows)}"
+    return f"{told}\n\n{markdown_table(['method', 'network', 'pairs', 'metric', 'value, 95 % interval'], rows)}"
 
 
 def collectri(cells: ad.AnnData) -> pd.DataFrame:

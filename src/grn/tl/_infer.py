@@ -98,8 +98,8 @@ def infer_network(
 
     Notes
     -----
-    ``probability`` was learned on a balanced sample of pairs and is overconfident on panels unlike it; it says
-    nothing of the density of real networks: read it as a rank. Without ``groupby``, ``ugrn``, ``vvp``,
+    ``probability`` was learned where half of the pairs are edges and says nothing of the density of real networks:
+    read it as a rank. Without ``groupby``, ``ugrn``, ``vvp``,
     ``gradient_trajectory`` and ``universal`` use virtual cells and describe what the model knows, not what is special
     about your cells. With ``groupby`` they are read at the mean cell of each group, which a model that is linear cannot
     tell from another. ``pert`` weighs every regulator by its expression in the group. Cost: that of the method, which

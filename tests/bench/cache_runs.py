@@ -72,8 +72,9 @@ def crowd(folder, repetitions):
     torch.set_num_threads(1)
     found = references()
     backbone = model(found)
-    begin = time.perf_counter()
     expected = run(found, backbone, folder / "whole")
+    begin = time.perf_counter()
+    run(found, backbone, folder / "again")  # as fast as those that are killed: what the first one loaded is there
     taken = time.perf_counter() - begin
     told = {"kills": 0, "failed": 0, "different": [], "left": []}
     for repetition in range(repetitions):

@@ -211,11 +211,11 @@ def test_an_interrupted_reading_goes_on(make, reads, tmp_path, monkeypatch):
     monkeypatch.setattr(_backbone_features, "_BLOCK", 1)
     keep, saved = sealed.keep, []
 
-    def failing(path, content):
+    def failing(path, content, **how):
         if len(saved) == 5:
             raise KeyboardInterrupt
         saved.append(path)
-        keep(path, content)
+        keep(path, content, **how)
 
     monkeypatch.setattr(sealed, "keep", failing)
     with pytest.raises(KeyboardInterrupt):

@@ -262,6 +262,9 @@ LEFT_OUT = {
     "tl.infer_network": "every method is a call of its own",
     "tl.methods": "takes no object",
     "pp.base_grn": "takes a table, not an object",
+    "pp.motifs": "takes no object",
+    "pp.scan_motifs": "takes regions, not genes: tests/pp/test_scan_motifs.py",
+    "get.motif_hits": "takes regions, not genes: tests/pp/test_scan_motifs.py",
 }
 
 

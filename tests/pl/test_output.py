@@ -16,7 +16,7 @@ from grn.errors import ParameterError, StorageError
 from grn.pl import _colors
 
 RESULTS = {"method": ["vvp"], "test": "a", "network": "b", "protocol": "paper", "metric": "auprc", "value": [0.6]}
-PALETTES = ("benchmark", "degree_bias", "flow", "network", "regulon", "response", "simulate")
+PALETTES = ("benchmark", "degree_bias", "flow", "network", "regulon", "reliability", "response", "simulate")
 MAPS = ("activity", "compare_models", "flow", "heatmap", "simulate")
 
 
@@ -33,6 +33,7 @@ def calls():
     adata.uns["vvp"] = {"sources": np.array([source]), "grid": np.arange(4.0), "value_scale": "z-score", "params": {}}
     table = pd.DataFrame(RESULTS)
     pairs = pd.DataFrame({"source": list("AAB"), "target": list("XYX"), "label": [1, 0, 1], "score": [3.0, 2.0, 1.0]})
+    judged = pairs.assign(probability=[0.9, 0.5, 0.3])
     return {
         "activity": (adata, {"groupby": "group"}),
         "benchmark": (table, {}),
@@ -42,6 +43,7 @@ def calls():
         "heatmap": (adata, {}),
         "network": (adata, {}),
         "regulon": (adata, {"source": source}),
+        "reliability": (dict.fromkeys(("one", "two"), judged), {"n_bins": 2, "n_boot": 5}),
         "response": (adata, {"pairs": (source, target), "keys": "vvp"}),
         "simulate": (adata, {}),
     }

@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
-from grn.methods.probes.translator_fit import fit_on_features
+from grn.methods.probes.translator_fit import trained_on_features
 from grn.models.steady import undisturbed
 from grn.models.translator import Translator
 
@@ -99,7 +99,7 @@ def fit_translator(
     >>> translator.config.feature
     'vvp'
     """
-    return fit_on_features(
+    return trained_on_features(
         adata,
         labels,
         key=key,

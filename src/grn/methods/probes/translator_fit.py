@@ -28,7 +28,7 @@ from grn.models.translator import (
 )
 
 
-def fit_on_features(
+def trained_on_features(
     adata: AnnData,
     labels: pd.DataFrame,
     *,

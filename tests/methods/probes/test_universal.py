@@ -86,7 +86,7 @@ def test_one_line_says_what_was_read_and_what_it_is_worth(blood, caplog):
         edges(blood)
     advice = [record.getMessage() for record in caplog.records if "AUPRC" in record.getMessage()]
     assert len(advice) == 1 and "\n" not in advice[0]
-    for word in ("universal: zero-shot", "not from your cells", "chance .50", "prior_ridge", "rank_drivers"):
+    for word in ("universal: zero-shot", "your cells are not read", "chance .50", "prior_ridge", "rank_drivers"):
         assert word in advice[0]
 
 

@@ -29,10 +29,10 @@ RESPONSE = "response at "
 SAME_FAMILY = ("same stem", "same prefix")
 RELATIVES = ("neutral", "counted")
 ADVICE = (
-    "zero-shot from the names of genes (responses of mini, families, promoter motifs), not from your cells; AUPRC on "
-    "unseen genes, pairs of different families: .70 (STRING), .63 (ChIP-seq), chance .50. For what is special about "
-    "your cells start with method='prior_ridge', for drivers of a contrast with grn.tl.rank_drivers, for known edges "
-    "with grn.datasets.collectri()."
+    "zero-shot from the names of genes (responses of mini, families, promoter motifs); your cells are not read, or of "
+    "groups their mean. AUPRC on unseen genes, pairs of different families: .70 (STRING), .63 (ChIP-seq), chance .50. "
+    "For what is special about your cells start with method='prior_ridge', for drivers of a contrast with "
+    "grn.tl.rank_drivers, for known edges with grn.datasets.collectri()."
 )
 
 

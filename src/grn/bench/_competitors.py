@@ -113,7 +113,6 @@ class Competitor:
         """Whether it reads cells of the data set."""
         return self.cells != ""
 
-
     def probability(self, scores: np.ndarray) -> np.ndarray | None:
         """The probabilities behind scores, whichever the method gives; ``None`` for a score that is none."""
         if not self.record.probability:

@@ -110,6 +110,17 @@ def test_a_second_reference_is_not_needed(tiny, tmp_path, monkeypatch, capsys):
     assert "no second reference at size 500: CollecTRI is not here." in capsys.readouterr().out
 
 
+def test_a_fault_says_where_it_came_from_if_asked(tmp_path, monkeypatch, capsys):
+    def fault(*_, **__):
+        raise TypeError("wrong")
+
+    monkeypatch.setattr(_benchmark, "benchmark", fault)
+    assert main(["bench", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "grn: TypeError: wrong (a fault of grn; --verbosity debug tells where)\n"
+    assert main(["bench", "--out", str(tmp_path), "--verbosity", "debug"]) == 1
+    assert "in fault" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments", [["--methods", "ridge"], ["drivers", "--quick"], ["drivers", "--labels"], ["drivers", "--jobs", "2"]]
 )

@@ -18,7 +18,7 @@ _UNUSABLE, _FAULT, _INTERRUPTED = 2, 1, 130
 # suite -> what only it takes, by parameter
 _SUITES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "edges": {
-        "quick": {"action": "store_true", "help": "100 regulators per data set: under an hour"},
+        "quick": {"action": "store_true", "help": "at most 100 regulators per data set"},
         "labels": {"action": "store_true", "help": "only what labels alone give away: minutes, no model"},
         "model": {"help": "foundation model: name or path (default: mini)"},
         "sizes": {"type": int, "nargs": "+", "choices": [500, 1000], "help": "genes beside TFs (default: 500)"},
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line; ``--verbosity debug`` adds where a fault came from.
     """
     args = _parser().parse_args(argv)
-    said = getattr(args, "verbosity", None) or settings.verbosity
+    said = args.verbosity or settings.verbosity
     try:
         with settings.override(verbosity=said):
             args.run(args)
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell(error: Exception, status: int) -> int:
-    more = "" if status == _UNUSABLE else " (a fault of grn; --verbosity debug of grn infer tells where)"
+    more = "" if status == _UNUSABLE else " (a fault of grn; --verbosity debug tells where)"
     print(f"grn: {type(error).__name__}: {' '.join(str(error).split())}{more}", file=sys.stderr)
     return status
 
@@ -90,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         for name, given in options.items():
             group.add_argument(f"--{_flag(name)}", dest=name, default=argparse.SUPPRESS, **given)
     bench.set_defaults(run=_bench)
+    for command in (demo, networks, bench):
+        command.add_argument(
+            "--verbosity", default=None, choices=["error", "warning", "hint", "info", "debug"], help="what to say"
+        )
     return parser
 
 

@@ -40,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top", type=int, default=None, help="strongest edges to write (default: all)")
     add("--out", type=Path, default=Path("edges.csv"), help="edge table, .csv or .tsv (default: edges.csv)")
     add("--h5ad", type=Path, default=None, help="also write the object with everything computed")
-    add("--verbosity", default=None, choices=["error", "warning", "hint", "info", "debug"], help="what to say")
 
 
 def infer(args: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 import grn
+from grn._core.markdown import markdown_table
 from grn._core.rng import child
 
 PROMOTERS = Path("priors", "celloracle_mm10_promoter_base_grn.parquet")
@@ -148,7 +149,7 @@ def evidence(hesc: set[str]) -> str:
         rows.append(line(f"{name}, strict", told, strict))
         for row in rows[-2:]:
             print(" | ".join(row), flush=True)
-    return as_markdown(["what tells the direction", "arrows", "right", "95 % interval"], rows)
+    return markdown_table(["what tells the direction", "arrows", "right", "95 % interval"], rows)
 
 
 def reference(hesc: set[str]) -> grn.bench.Reference:
@@ -181,12 +182,7 @@ def methods(learned: grn.bench.Reference, asked: argparse.Namespace) -> str:
         ]
         for name, row in share.sort_values(["kind", "value"], ascending=[False, False]).iterrows()
     ]
-    return as_markdown(["score", "kind", "right way higher", "AUPRC against reverses"], rows)
-
-
-def as_markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    return markdown_table(["score", "kind", "right way higher", "AUPRC against reverses"], rows)
 
 
 def main() -> None:

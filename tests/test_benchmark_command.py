@@ -110,6 +110,26 @@ def test_a_second_reference_is_not_needed(tiny, tmp_path, monkeypatch, capsys):
     assert "no second reference at size 500: CollecTRI is not here." in capsys.readouterr().out
 
 
+def test_every_size_has_tables_of_its_own(tiny, tmp_path, monkeypatch):
+    for name in ("leakage", "label_floors", "family_links"):
+        monkeypatch.setattr(_benchmark.bench, name, lambda **_: pd.DataFrame())
+    for name in ("_labels", "_families", "_draw_families", "_draw"):
+        monkeypatch.setattr(_benchmark, name, lambda *_: "")
+    arguments = ["bench", "--quick", "--sizes", "500", "1000", "--out", str(tmp_path), "--data", str(tmp_path / "none")]
+    assert main(arguments) == 0
+    for name, head in (("gains", "| network |"), ("verdict", "**Non-Specific, paper.**"), ("results", "## Means over")):
+        text = (tmp_path / f"{name}.md").read_text()
+        first, second = text.split("Regulators and 1000 genes:\n\n")
+        assert "Regulators and 500 genes:\n\n" in first
+        assert first.count(head) == second.count(head) > 0
+
+
+def test_left_out_everywhere_means_everywhere():
+    rows = pd.DataFrame({"test": ["a", "b", "a"], "method": ["x", "x", "y"], "reason": ["R", "R", "S"]})
+    assert _benchmark._left_out(rows, {"a", "b"})[1].splitlines() == ["- R (everywhere): x.", "- S (a): y."]
+    assert _benchmark._left_out(rows, {"a", "b", "c"})[1].splitlines()[0] == "- R (a, b): x."
+
+
 def test_a_fault_says_where_it_came_from_if_asked(tmp_path, monkeypatch, capsys):
     def fault(*_, **__):
         raise TypeError("wrong")

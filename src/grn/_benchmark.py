@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,13 +84,15 @@ def benchmark(
     with written(out / "results.parquet") as place:
         results.to_parquet(place, index=False)
     yield f"{out / 'results.parquet'}: {len(results)} rows"
-    yield _text(bench.verdict(results) + "\n", out / "verdict.md")
+    yield _text(_by_size(results, bench.verdict), out / "verdict.md")
     if "universal" in set(results["method"]):
         hardest = "strict" if "strict" in set(results["protocol"]) else "paper"
-        yield _text(_gains(bench.gains(results, protocol=hardest)), out / "gains.md")
-    tables = "\n".join(bench.markdown(results, metric=metric) for metric in _DRAWN)
+        yield _text(_by_size(results, lambda part: _gains(bench.gains(part, protocol=hardest))), out / "gains.md")
+    tables = _by_size(results, lambda part: "\n".join(bench.markdown(part, metric=metric) for metric in _DRAWN))
     about = f"# Benchmark of {model}\n\n{_about(results, settings.get('max_regulators'))}"
-    yield _text("\n\n".join([about, tables.rstrip(), *_left_out(pd.concat(left_out))]) + "\n", out / "results.md")
+    tests = set(results["test"] + "/" + results["network"] + "/" + results["size"].astype(str))
+    absent = _left_out(pd.concat(left_out), tests)
+    yield _text("\n\n".join([about, tables.rstrip(), *absent]) + "\n", out / "results.md")
     yield from _draw(results, out, model, data, cache, settings.get("max_regulators"))
     try:
         screens = bench.perturbation.suite(path=data, cache=cache)
@@ -117,19 +119,14 @@ def known_drivers(
     cache
         Folder of finished answers; ``out/cache`` by default.
     """
-    import matplotlib.pyplot as plt
-
     out = output_folder(out, name="out")
     make_folder(out)
     cache = output_folder(out / "cache" if cache is None else cache, name="cache")
     table = bench.drivers.run(methods=methods, path=data, cache=cache)
     yield _write(table, out / "drivers.csv")
     yield _text(bench.drivers.markdown(table) + "\n", out / "drivers_table.md")
-    figure = pl.benchmark(bench.drivers.figure_table(table), metric="driver_percentile").flat[0].figure
-    with written(out / "drivers.png") as place:
-        figure.savefig(place, dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    yield str(out / "drivers.png")
+    axes = pl.benchmark(bench.drivers.figure_table(table), metric="driver_percentile")
+    yield _saved(axes, out / "drivers.png")
     verdict = bench.drivers.verdict(table)
     yield _text(verdict + "\n", out / "drivers_verdict.md")
     yield verdict
@@ -151,6 +148,13 @@ def _in_order(results: pd.DataFrame) -> pd.DataFrame:
     networks = list(dict.fromkeys([*_NETWORKS, *results["network"]]))
     places = results["network"].map(networks.index) * 2 + (results["protocol"] == "strict")
     return results.loc[places.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def _by_size(results: pd.DataFrame, told: Callable[[pd.DataFrame], str]) -> str:
+    """What is told of every number of genes, which are never averaged."""
+    parts = {f"Regulators and {size} genes:\n\n": told(part) for size, part in results.groupby("size", sort=False)}
+    heads = parts if len(parts) > 1 else [""]
+    return "\n\n".join(head + text.rstrip() for head, text in zip(heads, parts.values(), strict=True)) + "\n"
 
 
 def _gains(rows: pd.DataFrame) -> str:
@@ -180,15 +184,14 @@ def _about(results: pd.DataFrame, max_regulators: int | None) -> str:
     return f"{facts}; weights {results['model_sha256'].iloc[0][:12]}, grn {results['version'].iloc[0]}."
 
 
-def _left_out(rows: pd.DataFrame) -> list[str]:
+def _left_out(rows: pd.DataFrame, all_tests: set[str]) -> list[str]:
     """Why methods are missing, a line per reason."""
     if rows.empty:
         return []
     lines = []
     for reason, part in rows.groupby("reason", sort=False):
-        tests = sorted(set(part["test"]))
-        everywhere = len(tests) == rows["test"].nunique()
-        where = "everywhere" if everywhere else ", ".join(tests)
+        tests = set(part["test"])
+        where = "everywhere" if tests >= all_tests else ", ".join(sorted(tests))
         lines.append(f"- {reason} ({where}): {'; '.join(part['method'].unique())}.")
     return ["## Left out", "\n".join(lines)]
 

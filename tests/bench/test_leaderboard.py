@@ -258,6 +258,15 @@ def test_gains_of_every_data_set_and_their_means():
             gains(broken)
 
 
+@pytest.mark.parametrize("told", [gains, verdict, markdown])
+def test_sets_of_several_sizes_are_not_mixed(told):
+    rows = RESULT.assign(pairs="all", best_floor="degree", floor=0.5, gain=0.1, gain_low=0.0, gain_high=0.2)
+    rows = rows.replace({"method": {"Ens": "universal"}})
+    told(rows.assign(size=500))
+    with pytest.raises(ParameterError, match="several of size: 500, 1000; keep"):
+        told(pd.concat([rows.assign(size=size) for size in (500, 1000)]))
+
+
 def test_the_interval_is_that_of_the_gain_over_the_best_floor_of_each_data_set():
     """Two floors share the data sets: the method is above either on average and below the better one of each."""
     base = {"network": "N", "protocol": "paper", "metric": "auprc", "train": "a/N"}

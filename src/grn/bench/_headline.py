@@ -35,6 +35,14 @@ def gain_interval(rows: pd.DataFrame, method: str) -> tuple[float, float, float]
     return mean, low, high
 
 
+def check_alike(rows: pd.DataFrame) -> None:
+    """Refuse rows of several models or numbers of genes, whose means would mix what is not to be compared."""
+    for column in ("backbone", "size"):
+        if column in rows and rows[column].nunique() > 1:
+            valid = ", ".join(map(str, rows[column].unique()))
+            raise ParameterError(f"results holds several of {column}: {valid}; keep the rows of one of them.")
+
+
 def complete_means(rows: pd.DataFrame) -> pd.Series:
     """Means over units by kind and method, of what was scored in all units: others have another mean."""
     units = rows.groupby(["kind", "method", "unit"], sort=False)["value"].mean().groupby(["kind", "method"], sort=False)
@@ -92,7 +100,7 @@ def gains(
     Raises
     ------
     ParameterError
-        If ``results`` tells no gains of such a method.
+        If ``results`` tells no gains of such a method, or holds several sizes or models.
 
     Examples
     --------
@@ -108,6 +116,7 @@ def gains(
     if missing:
         raise ParameterError(f"results lacks {', '.join(missing)}; pass the table of grn.bench.run().")
     rows = results[(results["protocol"] == protocol) & (results["metric"] == metric)]
+    check_alike(rows)
     rows = rows[rows["train"] == rows.groupby(["network", "test"])["train"].transform("first")]
     rows = rows[(rows["method"] == method) & (rows["kind"] == "method")]
     if rows.empty:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._core.markdown import markdown_table
-from grn.bench._headline import headline
+from grn.bench._headline import check_alike, headline
 from grn.bench._questions import ALL
 
 _KINDS = ("method", "ablation", "floor", "oracle")
@@ -72,10 +72,7 @@ def leaderboard(
             valid = ", ".join(map(str, rows[column].unique()))
             raise ParameterError(f"no row has {column}={value!r}; there are: {valid}.")
         rows = matching
-    for column in ("backbone", "size"):
-        if column in rows and rows[column].nunique() > 1:
-            valid = ", ".join(map(str, rows[column].unique()))
-            raise ParameterError(f"results holds several of {column}: {valid}; keep the rows of one of them.")
+    check_alike(rows)
     first = rows.groupby("test", sort=False)["train"].transform("first")
     rows = rows[rows["train"] == first]
     values = rows.pivot_table(index=["kind", "method"], columns="test", values="value", sort=False)

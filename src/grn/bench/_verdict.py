@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError
-from grn.bench._headline import complete_means, gain_interval, said_interval
+from grn.bench._headline import check_alike, complete_means, gain_interval, said_interval
 from grn.bench._questions import ALL
 
 # ablation of the best method that has it: how a sentence about it begins, and what it means if nothing is lost
@@ -44,7 +44,7 @@ def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.0
     Raises
     ------
     ParameterError
-        If ``results`` lacks a column or the metric.
+        If ``results`` lacks a column or the metric, or holds several sizes or models.
 
     Examples
     --------
@@ -63,6 +63,7 @@ def verdict(results: pd.DataFrame, *, metric: str = "auprc", margin: float = 0.0
     if rows.empty:
         valid = ", ".join(results["metric"].unique())
         raise ParameterError(f"results has no metric {metric!r}; there are: {valid}.")
+    check_alike(rows)
     first = rows.groupby(["network", "test"], sort=False)["train"].transform("first")
     rows = rows[rows["train"] == first]
     if "pairs" not in rows:

@@ -9,13 +9,13 @@ from grn._core.errors import ParameterError
 from grn.bench._headline import check_alike, complete_means, gain_interval, said_interval
 from grn.bench._questions import ALL
 
-# ablation of the best method that has it: how a sentence about it begins, and what it means if nothing is lost
-_LEARNED = "the score does not come from what was learned"
+# ablation of the best method that has it: how a sentence about it begins, and what it means if hardly anything is lost
+_LEARNED = "little of the score comes from what the model has learned"
 _ABLATIONS = {
     "shuffled weights": ("With the weights in random order", _LEARNED),
     "shuffled names": ("With gene names shuffled", _LEARNED),
-    "untrained SVD": ("With an untrained decomposition of the corpus in place of the model", "the model adds nothing"),
-    "without response": ("Without any response of the model", "names and motifs tell as much"),
+    "untrained SVD": ("With an untrained decomposition of the corpus in place of the model", "the model adds little"),
+    "without response": ("Without any response of the model", "names and motifs tell about as much"),
 }
 _NEEDED = ("method", "kind", "unit", "test", "network", "protocol", "metric", "value", "train")
 
@@ -88,7 +88,7 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
     if len(floors):
         floor = str(floors.idxmax())
         gain, low, high = gain_interval(part, best)
-        compared = _compare(methods[best] - floors[floor], margin, (low, high))
+        compared = _compare(methods[best] - floors[floor], margin, (gain, low, high))
         sentences.append(f"Best floor: {floor} ({floors[floor]:.3f}); {compared}.")
         if np.isfinite(gain):
             sentences.append(f"Gain over the best floor of each data set: {gain:+.3f}{said_interval(low, high)}.")
@@ -99,7 +99,7 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
             method = max(whole, key=methods.__getitem__)
             left = known[f"{method}, {name}"]
             lost = methods[method] - left
-            change = f"nothing is lost: {means_nothing}" if lost <= margin else f"{lost:.3f} is lost"
+            change = f"nothing to speak of is lost: {means_nothing}" if lost <= margin else f"{lost:.3f} is lost"
             sentences.append(f"{text} {method} scores {left:.3f}: {change}.")
     if {"Emb", "Ens"} <= set(known.index):
         sentences.append(f"The embedding alone scores {known['Emb']:.3f}, the ensemble {known['Ens']:.3f}.")
@@ -109,12 +109,15 @@ def _sentences(means: pd.Series, margin: float, part: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _compare(gain: float, margin: float, interval: tuple[float, float]) -> str:
-    if not np.isfinite(gain) or abs(gain) <= margin:
+def _compare(difference: float, margin: float, of_each: tuple[float, float, float]) -> str:
+    """A difference to the floor with the best mean; only that to the best floor of each data set has an interval."""
+    if not np.isfinite(difference) or abs(difference) <= margin:
         return "there is no difference to speak of"
-    low, high = interval
+    gain, low, high = of_each
     if low <= 0 <= high:
-        return f"a difference of {gain:+.3f} that may be chance"
-    if gain > 0 > high:
-        return f"a difference of {gain:+.3f} over it, and a loss to the best floor of each data set"
-    return f"the method wins by {gain:.3f}" if gain > 0 else f"the floor wins by {-gain:.3f}"
+        if np.isclose(gain, difference):
+            return f"a difference of {difference:+.3f} that may be chance"
+        return f"a difference of {difference:+.3f}, while that to the best floor of each data set may be chance"
+    if difference > 0 > high:
+        return f"a difference of {difference:+.3f} over it, and a loss to the best floor of each data set"
+    return f"the method wins by {difference:.3f}" if difference > 0 else f"the floor wins by {-difference:.3f}"

@@ -1,6 +1,7 @@
 """Translators of named columns in the benchmark: what they read, what they learn, and what their ablations leave."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from scipy.special import expit
 
 import grn
-from grn.bench import Entry, Reference, _evidence
-from grn.bench._board import Board, BoardSetting
+from grn.bench import Entry, Reference, _competitors, _evidence
+from grn.bench._board import Board, Boards, BoardSetting
 from grn.bench._competitors import competitor
 from grn.bench._pair_columns import ALL_COLUMNS, SAME_FAMILY, untrained_response
-from grn.bench._trial import PROTOCOLS, Trainer
+from grn.bench._trial import PROTOCOLS, Contest, Trainer
+from grn.bench._trial_store import TrialGroup, trial_path
 from grn.bench.negatives import sample
 from grn.genes import regulators
 from grn.models import load
@@ -136,6 +138,26 @@ def test_who_is_left_out(board):
     assert board(decomposition={"corpus SVD": svd}).missing(untrained) == board().missing(shipped) == ""
     assert board(reference("hESC")).missing(shipped) == "the shipped translator has learned its labels"
     assert board(reference("hESC")).missing(competitor(Entry("universal", TRAINED))) == ""
+
+
+@pytest.mark.parametrize(
+    "entry", [Entry("universal"), Entry("vvp", {"translator": "string"}), Entry("ugrn", {"translator": "string"})]
+)
+def test_a_finished_trial_is_that_of_the_shipped_translators_it_used(entry, monkeypatch, tmp_path):
+    def path():
+        boards = Boards(BoardSetting(load("mini"), tmp_path, show=False))
+        contest = Contest((competitor(entry),), {}, 1, 5, 0, {})
+        tested = reference("two", 1)
+        return trial_path(TrialGroup(reference(), (tested,), "strict"), tested, boards, contest)
+
+    def others(*asked):
+        return {name: SimpleNamespace(sha256=f"other {name}") for name in read(*asked)}
+
+    first, read = path(), _competitors.shipped_translators
+    assert path() == first
+    monkeypatch.setattr(_competitors, "shipped_translators", others)
+    monkeypatch.setattr(_competitors, "embedded", lambda *_: SimpleNamespace(sha256="other"))
+    assert path() != first
 
 
 def test_rows_say_what_was_read(quick, runs):

@@ -241,6 +241,19 @@ def shipped_translators(reading: FeatureScore, model: FoundationModel) -> dict[s
     return {feature: of_probe[probe] for feature, probe in zip(reading.features, reading.probes, strict=True)}
 
 
+def shipped_hashes(entered: Competitor, model: FoundationModel | None) -> list[str]:
+    """Hashes of the translators behind a score that were not fitted here; none where the model has none."""
+    reading = entered.reading
+    if model is None or reading is None or reading.trained:
+        return []
+    try:
+        if isinstance(reading, ColumnScore):
+            return [embedded(model, reading.translator).sha256]
+        return [translator.sha256 for translator in shipped_translators(reading, model).values()]
+    except CapabilityError:
+        return []
+
+
 def chosen(
     methods: Iterable[str | Entry] | None, model: str | FoundationModel
 ) -> tuple[list[Competitor], FoundationModel | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grn._core import checks
-from grn._core.errors import CapabilityError, ParameterError
+from grn._core.errors import ParameterError
 from grn.methods.probes.side_information import COLUMNS, side_information
 from grn.methods.probes.universal import RESPONSE, SAME_FAMILY, responses
 from grn.models import FoundationModel
@@ -107,16 +107,6 @@ def column_score(params: Mapping[str, Any], columns: Any, *, defaults: Mapping[s
             "they are."
         )
     return score
-
-
-def shipped_hash(reading: object, model: FoundationModel | None) -> str:
-    """Hash of the shipped translator behind a score; nothing where there is none."""
-    if model is None or not isinstance(reading, ColumnScore) or reading.trained:
-        return ""
-    try:
-        return embedded(model, reading.translator).sha256
-    except CapabilityError:
-        return ""
 
 
 def stands_for(params: Mapping[str, Any]) -> bool:

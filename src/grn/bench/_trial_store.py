@@ -13,7 +13,7 @@ import pandas as pd
 from grn import genes as gene_tables
 from grn._core import sealed
 from grn.bench._board import Boards
-from grn.bench._pair_columns import shipped_hash
+from grn.bench._competitors import shipped_hashes
 from grn.bench._trial import Contest
 from grn.datasets.reference import Reference
 
@@ -48,7 +48,7 @@ def trial_path(group: TrialGroup, reference: Reference, boards: Boards, contest:
         str(setting.max_regulators),
         str(setting.epochs),
         repr(keys),
-        *(shipped_hash(entered.reading, setting.model) for entered in contest.competitors),
+        *(" ".join(shipped_hashes(entered, setting.model)) for entered in contest.competitors),
         f"{contest.seeds} {contest.n_boot} {contest.seed}",
         *sorted(f"{name} {getattr(floor, 'sha256', '')}" for name, floor in contest.extra_floors.items()),
     ]

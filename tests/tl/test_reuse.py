@@ -91,6 +91,20 @@ def test_other_weights(planted, toy, check, weights):
     assert not check(toy, planted(weights=-weights, sha256="d" * 64))
 
 
+@pytest.mark.parametrize("background", ["fixed", "unknown"])
+def test_features_of_another_background_than_that_of_the_protocol(toy, caplog, background):
+    """What mini recommends is not what the paper reads, and "paper" is the default of ugrn."""
+    arguments = {"method": "ugrn", "sources": ["MYB", "GATA1"], "progress": False}
+    fresh = toy.copy()
+    grn.tl.infer_network(fresh, **arguments)
+    grn.tl.probe(toy, sources=["MYB", "GATA1"], background=background, progress=False)
+    with caplog.at_level("INFO", logger="grn"):
+        grn.tl.infer_network(toy, **arguments)
+    assert ("stored before" in caplog.text) == (background == "fixed")
+    a, b = (grn.get.edges(adata).set_index(["source", "target"]).sort_index() for adata in (fresh, toy))
+    np.testing.assert_allclose(b["weight"], a["weight"], rtol=1e-4, atol=1e-6)
+
+
 def test_models_without_hash(planted, toy, check, weights):
     """Two models that give no hash are told apart by name."""
     grn.tl.probe(toy, model=planted(sha256="", name="first"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,6 @@ from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
 from grn._core.logging import hint, logger
 from grn.methods.inputs import Inputs, inputs_of
-from grn.methods.probes.protocols import pair_reading
-from grn.methods.probes.score import context_of
 from grn.methods.probes.stored_features import stored_features
 from grn.methods.provenance import provenance
 from grn.methods.record import METHODS, Method, Result
@@ -57,8 +56,7 @@ def infer(
     if client is not None and not record.uses_client:
         logger.warning("method %r computes here: it has no use for client=", method)
     with torch_threads(inputs.task.n_jobs):
-        handed = _features_before(adata, record, inputs, arguments)
-        result = run(inputs, record, arguments, handed=handed)
+        result = run(inputs, record, arguments, handed=_features_before(adata, record, inputs))
     out = inputs.target(copy=copy)
     _write(out, key, result, _described(result, inputs, record))
     logger.info("%s: %d edges in uns[%r]", method, len(result.network), key)
@@ -80,19 +78,9 @@ def _check_model(record: Method, loaded: FoundationModel | None, asked: str | Fo
         )
 
 
-def _features_before(adata: AnnData, record: Method, inputs: Inputs, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Features that the object holds already, for methods that can use them."""
-    if not record.reuses:
-        return {}
-    context = context_of(inputs.task, arguments.get("context"))
-    asked = {"context": context, "background": arguments.get("background"), "translated": True}
-    # a method without protocols reads what is recommended for the model
-    reading = pair_reading(inputs.task.model, arguments.get("protocol", "recommended"), **asked)
-    features = stored_features(adata, inputs, context, reading.background)
-    if features is None:
-        return {}
-    logger.info("%s: using the features stored before", record.name)
-    return {"stored": features}
+def _features_before(adata: AnnData, record: Method, inputs: Inputs) -> dict[str, Any]:
+    """The way to features that the object holds already, for methods that can use them."""
+    return {"stored": partial(stored_features, adata, inputs)} if record.reuses else {}
 
 
 def _write(adata: AnnData, key: str, result: Result, params: Mapping[str, Any]) -> None:

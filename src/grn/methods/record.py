@@ -230,7 +230,7 @@ class Method:
 
     @property
     def reuses(self) -> bool:
-        """Whether ``fit`` takes features computed before, as ``stored=``."""
+        """Whether ``fit`` can use features computed before: it is given where to look as ``stored=``."""
         return "stored" in inspect.signature(self.fit).parameters
 
     def functions(self) -> list[Callable[..., Any]]:

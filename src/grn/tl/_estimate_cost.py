@@ -9,7 +9,8 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn.methods.inputs import inputs_of
-from grn.methods.probes.cost import FEATURES, Cost, cost_of
+from grn.methods.probes.cost import Cost, cost_of
+from grn.methods.probes.features import FEATURES
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 

@@ -20,14 +20,20 @@ from grn._core.store import size
 from grn.methods.inputs import Inputs
 from grn.methods.probes.base_cells import CONTEXTS, BaseCells, refuse_groups
 from grn.methods.probes.execution import duration
-from grn.methods.probes.features import OF_RESPONSES, check_background, need_background, result_bytes, value_grid
+from grn.methods.probes.features import (
+    FEATURES,
+    OF_RESPONSES,
+    check_background,
+    need_background,
+    result_bytes,
+    value_grid,
+)
 from grn.methods.probes.plan import Plan, batch_of, plan
 from grn.methods.probes.readings import Both, Gradient, Reading, Vvp, background_of, bytes_per_gene
 from grn.methods.probes.store_sink import sources_per_chunk
 from grn.models import FoundationModel, Panel
 from grn.models.protocol import need, virtual_cell
 
-FEATURES = ("vvp", "gradient_trajectory")
 # seconds a timed batch may take
 _PATIENCE = 2.5
 

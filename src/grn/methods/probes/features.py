@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from grn.methods.probes.store_sink import StoreSink
 from grn.models import FoundationModel
 from grn.models.protocol import BACKGROUNDS, need
 
+# what one pass on the gradient grid gives
+FEATURES = ("vvp", "gradient_trajectory")
 # a response has no moving background, as all sources would share it
 OF_RESPONSES = ("fixed", "unknown")
 
@@ -125,6 +127,10 @@ def check_background(background: str, context: str | None, *, among: Sequence[st
     if background != "fixed" and context not in (None, "virtual"):
         does = "sets all genes to the grid value" if background == "moving" else "hides all genes but one"
         raise ParameterError(f"background={background!r} {does}; it needs context='virtual'.")
+
+
+# features computed before, by context and background; None where there are none
+Stored = Callable[[str, str], dict[str, PairFeatures] | None]
 
 
 def need_background(model: FoundationModel, background: str) -> None:

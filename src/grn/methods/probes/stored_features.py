@@ -14,24 +14,24 @@ from grn._core.logging import logger
 from grn._core.settings import settings
 from grn.methods.genes import PairGenes
 from grn.methods.inputs import Inputs
-from grn.methods.probes.features import PairFeatures
-from grn.methods.probes.score import context_of
-from grn.methods.probes.ugrn import FEATURES
+from grn.methods.probes.features import FEATURES, PairFeatures
 from grn.methods.record import Task
 
 
-def stored_features(
-    adata: AnnData, inputs: Inputs, context: str | None, background: str = "fixed"
-) -> dict[str, PairFeatures] | None:
+def stored_features(adata: AnnData, inputs: Inputs, context: str, background: str) -> dict[str, PairFeatures] | None:
     """Both probes as :func:`grn.tl.probe` stored them, or ``None`` unless everything agrees.
 
     Model weights, sources, known genes, grid, background, context, groups and the values read must be those of the
     task; the cells behind ``context="mean"`` cannot be compared, so only virtual cells are ever reused.
     """
-    if context_of(inputs.task, context) != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
+    if context != "virtual" or not all(_is_there(adata, name) for name in FEATURES):
         return None
     cubes = {name: _stored(adata, name, inputs, background) for name in FEATURES}
-    return None if any(item is None for item in cubes.values()) else {k: v for k, v in cubes.items() if v is not None}
+    agreeing = {name: cube for name, cube in cubes.items() if cube is not None}
+    if len(agreeing) < len(FEATURES):
+        return None
+    logger.info("using the features stored before: %s", ", ".join(FEATURES))
+    return agreeing
 
 
 def _is_there(adata: AnnData, name: str) -> bool:

@@ -11,6 +11,7 @@ from scipy.special import expit
 from grn.methods.edges import to_network
 from grn.methods.inputs import Inputs
 from grn.methods.probes import features
+from grn.methods.probes.features import FEATURES
 from grn.methods.probes.protocols import pair_reading, verify_response
 from grn.methods.probes.score import (
     check_background,
@@ -25,8 +26,6 @@ from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.network import Network
 
-FEATURES = ("vvp", "gradient_trajectory")
-
 
 def fit(
     inputs: Inputs,
@@ -35,7 +34,7 @@ def fit(
     context: str | None = None,
     background: str | None = None,
     protocol: str = "paper",
-    stored: dict[str, features.PairFeatures] | None = None,
+    stored: features.Stored | None = None,
 ) -> Network:
     """Infer a network.
 
@@ -51,7 +50,7 @@ def fit(
         ``"fixed"`` or ``"unknown"``, or ``None`` as the protocol says: that of the ``"paper"``, or what is
         ``"recommended"`` for the model.
     stored
-        Features computed before, used instead of probing again.
+        Looks for features computed before, which are used instead of probing again.
     """
     task = inputs.task
     chosen = translators_for(task.model, translator, FEATURES)
@@ -59,11 +58,12 @@ def fit(
     reading = pair_reading(task.model, protocol, context=context, background=background, translated=True)
     for translator_of_feature in chosen.values():
         check_background(translator_of_feature, reading.background)
-    if stored is None:
-        stored = features.both(inputs, background=reading.background, context=context)
+    pairs = None if stored is None else stored(context, reading.background)
+    if pairs is None:
+        pairs = features.both(inputs, background=reading.background, context=context)
     for name in FEATURES:
-        check_grid(chosen[name], stored[name].grid)
-    parts = [(group, score(stored, chosen, i, task.model)) for i, group in enumerate(stored["vvp"].groups)]
+        check_grid(chosen[name], pairs[name].grid)
+    parts = [(group, score(pairs, chosen, i, task.model)) for i, group in enumerate(pairs["vvp"].groups)]
     params = {
         "translator": translator if isinstance(translator, str) else "given",
         "translator_sha256": {name: fitted.sha256 for name, fitted in chosen.items()},
@@ -71,7 +71,7 @@ def fit(
         "background": reading.background,
         "protocol": protocol,
     }
-    return to_network(inputs.names, stored["vvp"].sources, parts, params=params, signed=True)
+    return to_network(inputs.names, pairs["vvp"].sources, parts, params=params, signed=True)
 
 
 def score(

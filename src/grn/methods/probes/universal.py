@@ -49,7 +49,7 @@ def fit(
     translator: str = "universal",
     relatives: str = "neutral",
     context: str | None = None,
-    stored: dict[str, features.PairFeatures] | None = None,
+    stored: features.Stored | None = None,
 ) -> Network:
     """Infer a network.
 
@@ -67,11 +67,11 @@ def fit(
         ``"virtual"``: one gene is shown at a time and all others are unknown; ``"mean"``: the mean real cell; or
         ``None``: the mean cell when groups are asked for, else virtual.
     stored
-        Features computed before, used instead of probing again.
+        Looks for features computed before, which are used instead of probing again.
     """
     chosen = embedded(inputs.task.model, translator)
     context = context_of(inputs.task, context)
-    pairs = trajectory(inputs, context=context) if stored is None else stored["gradient_trajectory"]
+    pairs = trajectory(inputs, context=context, stored=stored)
     if pairs.background != chosen.background:
         hint(
             "universal: responses are read at the mean cell%s, where the other genes are known; its translator was "
@@ -98,9 +98,12 @@ def fit(
     return to_network(inputs.names, pairs.sources, parts, params=params, signed=True)
 
 
-def trajectory(inputs: Inputs, *, context: str) -> features.PairFeatures:
+def trajectory(inputs: Inputs, *, context: str, stored: features.Stored | None = None) -> features.PairFeatures:
     """The gradient trajectory in the background that is recommended for the model and fits the context."""
     reading = pair_reading(inputs.task.model, "recommended", context=context, translated=True)
+    before = None if stored is None else stored(context, reading.background)
+    if before is not None:
+        return before["gradient_trajectory"]
     return features.gradient_trajectory(inputs, background=reading.background, context=context)
 
 

@@ -55,8 +55,6 @@ def flow_of(
     place: Place,
     names: list[str],
     seed: int,
-    *,
-    show: bool | None,
 ) -> Flow:
     """Shifts of all cells under the perturbation and the controls, on the grid and per group."""
     nearest = NearestNeighbors(n_neighbors=place.n_neighbors + int(model.parity)).fit(place.embedding)
@@ -71,7 +69,7 @@ def flow_of(
         slope = np.where(known[:, None], slope / _size(slope[known]), 0.0)
     del distances
     neighbours = _sampled(place, neighbours, names, seed)
-    moves = _moves(model, settings, place, neighbours, names, seed, slope, show=show)
+    moves = _moves(model, settings, place, neighbours, names, seed, slope)
     points = kernel.grid_points(axes)
     distances, near = nearest.kneighbors(points, n_neighbors=place.n_neighbors)
     weights = kernel.kernel_weights(distances, deviation, parity=model.parity)
@@ -140,8 +138,6 @@ def _moves(
     names: list[str],
     seed: int,
     slope: np.ndarray | None,
-    *,
-    show: bool | None,
 ) -> _Moves:
     """Shifts of all cells, of their own shuffles, and sums over the shuffles that all cells share.
 
@@ -157,7 +153,7 @@ def _moves(
     moves = _Moves(np.empty((n, 2)), np.empty((n, 2)), counted, moved, scored, chances)
     most = int(np.clip(defaults.memory_budget // (16 * model.n_vars), 64, 8192))
     parts = kernel.blocks(kernel.near_each_other(place.embedding), neighbours, most=most)
-    for cells, needed, rows, near in progress(parts, desc="flow", show=show):
+    for cells, needed, rows, near in progress(parts, desc="flow"):
         values = model.read(needed)
         full = np.zeros((len(cells), model.n_vars), dtype=np.float32)
         full[:, model.columns] = model.change(cells, values[rows][:, model.columns], settings)

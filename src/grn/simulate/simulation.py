@@ -17,7 +17,6 @@ from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger
 from grn._core.logging import progress as progress_bar
 from grn._core.names import check_key
-from grn._core.settings import settings as defaults
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
 from grn._object.genes import gene_rows, in_names
@@ -124,8 +123,7 @@ class Simulation:
         table, changes = effects(model, doses, keep=self.layer_added is not None)
         flow = None
         if place is not None:
-            show = defaults.progress if self.progress is None else self.progress
-            flow = flow_of(model, doses[0], place, cells, self.seed, show=show)
+            flow = flow_of(model, doses[0], place, cells, self.seed)
         out = target(adata, copy=copy)
         params = {**self._params(), **reads.told, "coefficients": way, "smooth": smooth}
         params["doses"] = [", ".join(map(str, settings)) for settings in doses]

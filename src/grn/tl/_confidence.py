@@ -174,6 +174,5 @@ def confidence(
         cache=cache,
         seed=seed_of(rng),
         n_jobs=n_jobs,
-        progress=progress,
         copy=copy,
     )

@@ -162,6 +162,5 @@ def differential(
         key_added=key_added,
         seed=seed_of(rng),
         n_jobs=n_jobs,
-        progress=progress,
         copy=copy,
     )

@@ -49,7 +49,6 @@ def write_confidence(
     cache: str | Path | None,
     seed: int,
     n_jobs: int | None,
-    progress: bool | None,
     copy: bool,
 ) -> AnnData | None:
     """Repeat the method that made a network and write the columns that follow; see :func:`grn.tl.confidence`."""
@@ -65,7 +64,7 @@ def write_confidence(
     if n_permutations:
         need_permutable(rerun.record)
     counts = int(n_permutations), int(n_subsamples)
-    plan = RepetitionPlan(*counts, float(fraction), strata, together, seed, progress, folder)
+    plan = RepetitionPlan(*counts, float(fraction), strata, together, seed, folder)
     with torch_threads(jobs(n_jobs)):
         repeated = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, repeated, pool, top, standardise=standardise)

@@ -78,7 +78,6 @@ def write_differential(
     key_added: str,
     seed: int,
     n_jobs: int | None,
-    progress: bool | None,
     copy: bool,
 ) -> AnnData | None:
     """Compare the networks of two conditions and write the differences; see :func:`grn.tl.differential`."""
@@ -98,9 +97,7 @@ def write_differential(
     task = Task(model=None, groupby=_PART, seed=seed, show=False, n_jobs=jobs(n_jobs))
     axes = Axes(tuple(f"{k}{side}" for k in range(len(design.groups)) for side in "ab"), *genes, loops=False)
     with torch_threads(jobs(n_jobs)):
-        differences = _repeat(
-            frozen.part(design.rows), design, labels, Rerun(record, task, arguments, {}), axes, show=progress
-        )
+        differences = _repeat(frozen.part(design.rows), design, labels, Rerun(record, task, arguments, {}), axes)
     network = _network(differences, design, axes, pool, standardise=standardise, names=adata.var_names)
     provenance = {
         **{"function": "differential", "method": method, "condition": condition, "conditions": list(design.names)},
@@ -141,9 +138,7 @@ def _genes(
     return tuple(sorted(names[regulators].tolist())), tuple(sorted(names[genes].tolist()))
 
 
-def _repeat(
-    cells: AnnData, design: Design, labels: list[np.ndarray], rerun: Rerun, axes: Axes, *, show: bool | None
-) -> _Differences:
+def _repeat(cells: AnnData, design: Design, labels: list[np.ndarray], rerun: Rerun, axes: Axes) -> _Differences:
     """Differences of the real conditions and of every other way to deal them out."""
     n_groups = len(design.groups)
     real = _difference(cells, design, design.second, rerun, axes)
@@ -153,7 +148,7 @@ def _repeat(
     null = [Draws() for _ in range(n_groups)]
     if labels:
         design.warn(len(labels))
-    for label in progress_bar(labels, desc="differential", show=show):
+    for label in progress_bar(labels, desc="differential"):
         dealt = _difference(cells, design, label, rerun, axes)
         group = axes.shape.group(dealt.keys)
         for k in np.flatnonzero(dealt.there & real.there):

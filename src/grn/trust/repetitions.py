@@ -36,8 +36,6 @@ class RepetitionPlan:
         One permutation for all regulators.
     seed
         Seed of permutations and subsamples.
-    show
-        Progress bar.
     cache
         Folder that keeps finished repetitions; ``None`` for none.
     """
@@ -48,7 +46,6 @@ class RepetitionPlan:
     strata: str | None
     together: bool
     seed: int
-    show: bool | None
     cache: Path | None = None
 
 
@@ -65,7 +62,7 @@ class Repeated:
 
 def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, key: str) -> Repeated:
     """Check that the arguments make the network, then make its repetitions."""
-    bar = iter(progress(range(1 + plan.n_permutations + plan.n_subsamples), desc="confidence", show=plan.show))
+    bar = iter(progress(range(1 + plan.n_permutations + plan.n_subsamples), desc="confidence"))
     next(bar)
     with listening() as taken:
         axes, frozen, again = _again(adata, net, rerun, key)

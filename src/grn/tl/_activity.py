@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn.regulators.activity import write_activity
+from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 @one_voice
+@document(**SNIPPETS)
 def activity(
     adata: AnnData,
     *,
@@ -53,12 +56,7 @@ def activity(
     top_per_source
         Number of strongest edges per regulator and group. A network that lists every pair needs it: with all genes as
         targets of all regulators scores say little.
-    layer
-        Layer with counts or log-normalised values; ``None`` reads ``X``.
-    use_raw
-        Read ``.raw`` instead of ``X``.
-    values
-        What the values are: ``"counts"``, ``"linear"``, ``"log"``, or ``"auto"`` to find out.
+    %(cells)s
     key_added
         Entry of ``obsm`` and ``uns``; by default ``"score_METHOD"``, as decoupler has it.
     progress

@@ -90,12 +90,7 @@ def celloracle(
     parity
         Follow the original program where it is odd: bags drawn with seed 123 from the numbers of cells and regulators,
         regulators in the order of the rows of ``base_grn``, and strong edges as long ones in the betweenness.
-    layer
-        Layer with counts or log-normalised values; ``None`` reads ``X``.
-    use_raw
-        Read ``.raw`` instead of ``X``.
-    values
-        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
+    %(cells)s
     key_added
         Slot of the result.
     rng

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.methods.record import MIN_CELLS_SEEN
+from grn.tl._snippets import SNIPPETS
 from grn.trust.differential import write_differential
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @one_voice
+@document(**SNIPPETS)
 def differential(
     adata: AnnData,
     *,
@@ -71,12 +74,7 @@ def differential(
         Targets (list of ``var_names``); all genes by default.
     groupby
         Column of ``obs``: compare within every group.
-    layer
-        Layer with counts or log-normalised values; ``None`` reads ``X``.
-    use_raw
-        Read ``.raw`` instead of ``X``.
-    values
-        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
+    %(cells)s
     params
         Parameters of the method itself.
     min_cells

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._object.groups import MIN_CELLS
 from grn.network import Network
 from grn.regulators.drivers import REST, write_drivers
+from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 @one_voice
+@document(**SNIPPETS)
 def rank_drivers(
     adata: AnnData,
     *,
@@ -80,12 +83,7 @@ def rank_drivers(
         Number of strongest edges per regulator and group.
     min_cells
         Fewest cells on either side; groups with fewer are left out with a warning.
-    layer
-        Layer with counts or log-normalised values; ``None`` reads ``X``.
-    use_raw
-        Read ``.raw`` instead of ``X``.
-    values
-        What the values are: ``"counts"``, ``"linear"``, ``"log"``, or ``"auto"`` to find out.
+    %(cells)s
     key_added
         Entry of ``uns`` to write.
     copy

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn.simulate.propagation import Perturbation
 from grn.simulate.simulation import Simulation
+from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 @one_voice
+@document(**SNIPPETS)
 def simulate(
     adata: AnnData,
     *,
@@ -87,12 +90,7 @@ def simulate(
     groupby
         Column of ``obs``: each group of cells runs on its own coefficients. By default the column that the network was
         inferred with. A network without groups keeps its edges and has its coefficients refitted per group.
-    layer
-        Layer with counts or log-normalised values; ``None`` reads ``X``.
-    use_raw
-        Read ``.raw`` instead of ``X``.
-    values
-        What the values are: ``"counts"``, ``"linear"`` or ``"log"``; ``"auto"`` finds out, and warns if in doubt.
+    %(cells)s
     smooth
         Entry of ``obsp`` with weights of :func:`grn.pp.smooth`: simulate on smoothed cells, computed on demand.
         ``True`` is ``"grn_smooth"``, ``False`` leaves cells as they are, ``None`` does as the network was inferred.

@@ -96,6 +96,15 @@ def test_nothing_lost_nothing_said(adata, said, caplog):
     assert [r.getMessage() for r in caplog.records] == []
 
 
+@pytest.mark.parametrize("method", ["universal", "vvp", "correlation"])
+def test_a_network_without_edges_is_told_and_its_worth_is_not(method, adata, said):
+    adata.var_names = ["SPI1", *(f"NOVEL{i}" for i in range(1, adata.n_vars))]
+    grn.tl.infer_network(adata, method=method, sources=["SPI1"], targets=["SPI1"])
+    assert len(adata.uns["grn"]["edges"]) == 0
+    lines = [*said(), *said(HINT)]
+    assert [line for line in lines if "has no edges" in line] and not [line for line in lines if "AUPRC" in line]
+
+
 def test_all_genes_are_not_asked_for_by_name(adata, said):
     values = adata.X.toarray()
     values[:, -1] = 0

@@ -91,6 +91,8 @@ def values_read(record: Method, task: Task, reads: Sequence[tuple[str | None, bo
 def tell_without_edges(network: Network, inputs: Inputs) -> None:
     """Warn of sources and targets asked for that have no edge, unless it was said that the model lacks them.
 
+    Of a network without any edge in any case.
+
     Parameters
     ----------
     network
@@ -115,6 +117,8 @@ def tell_without_edges(network: Network, inputs: Inputs) -> None:
         if names:
             asked = len(set(sides[what][1] or ()))
             logger.warning("%d of %d %s asked for have no edge: %s", len(names), asked, what, some(names))
+    if edges.empty:
+        logger.warning("the network has no edges; pass more sources= or targets=, or looser limits of the method")
 
 
 def _absent(there: Collection[str], asked: Sequence[str] | None) -> list[str]:

@@ -60,7 +60,7 @@ def infer(
     out = inputs.target(copy=copy)
     _write(out, key, result, _described(result, inputs, record))
     logger.info("%s: %d edges in uns[%r]", method, len(result.network), key)
-    if record.advice:
+    if record.advice and len(result.network):
         hint("%s: %s", method, record.advice)
     return out if copy else None
 

@@ -164,8 +164,8 @@ class Method:
     confidence
         Columns that say how sure an edge is, such as ``"pval"``.
     advice
-        One line that is said, as a hint, whenever the method has run: what it used, what it is worth, and which method
-        answers another question better.
+        One line that is said, as a hint, whenever the method has made edges: what it used, what it is worth, and which
+        method answers another question better.
     system, year, inputs, cost, licence, page
         For the table of methods: name and year of the original, what it reads and what that costs, in words, the
         licence of the original program, and the page of the documentation.

@@ -90,6 +90,13 @@ def test_one_line_says_what_was_read_and_what_it_is_worth(blood, caplog):
         assert word in advice[0]
 
 
+@pytest.mark.parametrize("params", [{"translator": "cells"}, {"context": "mean"}])
+def test_figures_are_those_of_the_defaults_and_cells_may_be_read_as_their_mean(blood, caplog, params):
+    edges(blood, **params)
+    (advice,) = [record.getMessage() for record in caplog.records if "AUPRC" in record.getMessage()]
+    assert "AUPRC of the defaults without groups" in advice and "context='mean'" in advice
+
+
 @pytest.mark.parametrize("background", ["unknown", "fixed"])
 def test_features_on_the_object_are_used_if_they_were_read_the_same_way(blood, caplog, background):
     fresh = edges(blood.copy())

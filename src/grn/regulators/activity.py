@@ -20,8 +20,8 @@ from grn._object.container import check_target, target, validate
 from grn._object.groups import label_codes
 from grn._object.values import expression
 from grn.network import Network
+from grn.network.groups import column_of, edges_by_group
 from grn.network.schema import storable
-from grn.regulators.group_networks import column_of, edges_by_group
 
 if TYPE_CHECKING:
     from anndata import AnnData

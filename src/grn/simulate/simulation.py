@@ -13,7 +13,7 @@ from scipy import sparse
 
 from grn import __version__
 from grn._core import checks
-from grn._core.errors import GroupError, ParameterError
+from grn._core.errors import ParameterError
 from grn._core.logging import logger
 from grn._core.logging import progress as progress_bar
 from grn._core.names import check_key
@@ -23,6 +23,7 @@ from grn._object.genes import gene_rows, in_names
 from grn._object.groups import cell_names, group_codes
 from grn._object.smoothing import KEY, Smoothed, stored_weights
 from grn._object.values import expression
+from grn.network.groups import column_of
 from grn.network.schema import storable
 from grn.simulate.coefficients import (
     by_group,
@@ -185,12 +186,7 @@ class Simulation:
         """Names of the groups of cells, and the group of every cell."""
         groupby = self.groupby
         if groupby is None and "group" in edges:
-            groupby = network.params.get("groupby")
-            if not isinstance(groupby, str):
-                raise GroupError(
-                    f"the network has groups ({', '.join(sorted(set(edges['group']))[:5])}) and does not say by which "
-                    "column of obs; pass groupby=."
-                )
+            groupby = column_of(network, None, f"the network in uns[{self.net!r}]")
         if groupby is None:
             return ("",), np.zeros(adata.n_obs, dtype=np.int64)
         return group_codes(adata, groupby, min_cells=least)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from grn._core.errors import GroupError
-from grn.network import Network
+from grn.network._network import Network
 
 
 def column_of(network: Network, groupby: str | None, what: str) -> str:

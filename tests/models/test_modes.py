@@ -12,7 +12,8 @@ import grn
 from grn.models import Moments, load, pretrain, untrained
 from grn.models.memory import Memory
 from grn.models.steady import Steady
-from grn.models.translator import FitSettings, Translator, TranslatorConfig, TranslatorNetwork, fit_network
+from grn.models.translator import Translator, TranslatorConfig, TranslatorNetwork
+from grn.models.translator_training import FitSettings, fit_network
 
 FAMILIES = ("scgpt", "geneformer", "genecompass", "scprint", "scgenept", "lpm")
 SYMBOLS = ["SPI1", "GATA1", "LYZ", "CD14", "CD79A", "CST3"]

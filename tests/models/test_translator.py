@@ -7,15 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grn._core.errors import ParameterError, WeightsError, WeightsNotFoundError
-from grn.models.translator import (
-    FitSettings,
-    Translator,
-    TranslatorConfig,
-    TranslatorNetwork,
-    double_centred,
-    fit_network,
-    view_of,
-)
+from grn.models.translator import Translator, TranslatorConfig, TranslatorNetwork, double_centred, view_of
+from grn.models.translator_training import FitSettings, fit_network
 
 QUICK = FitSettings(epochs=30, patience=5, lr=1e-2, batch_size=64)
 

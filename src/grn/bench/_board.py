@@ -31,7 +31,8 @@ from grn.methods.probes.translator_fit import fit_on_pairs
 from grn.methods.probes.universal import responses
 from grn.models import FoundationModel
 from grn.models.pair_translator import PairTranslator, embedded
-from grn.models.translator import FitSettings, Translator, TranslatorConfig, double_centred
+from grn.models.translator import Translator, TranslatorConfig, double_centred
+from grn.models.translator_training import FitSettings
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,12 @@ from grn.methods.probes.embedding import pair_embeddings
 from grn.methods.probes.training_pairs import LabelledPairs, labelled_pairs, split_by_source
 from grn.models.translator import (
     VIEWS,
-    FitSettings,
     Translator,
     TranslatorConfig,
     TranslatorNetwork,
-    fit_network,
     view_of,
 )
+from grn.models.translator_training import FitSettings, fit_network
 
 
 def trained_on_features(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -22,11 +22,13 @@ import numpy as np
 import platformdirs
 import pretrain_mini as training
 import torch
-from mini_designs import NETWORKS, PAIRS, Corpus, Design, Question, network_of, pooled, read, scored, table_of
+from mini_designs import COLUMNS, NETWORKS, Design, Question, StoredStates, network_of, pooled, read, scored, table_of
 from torch import Tensor
 
 import grn
+from grn._core.markdown import markdown_table
 from grn._core.rng import child
+from grn.models._memory_fit import Table
 from grn.models.memory import MemoryNetwork
 
 CELLS, BOTH, PROFILES = "cells", "cells and all profiles", "profiles"
@@ -66,7 +68,7 @@ DESIGNS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 
 
 @dataclass
-class Kept:
+class Finished:
     """Finished rows in a file of JSON, one line each.
 
     Parameters
@@ -104,27 +106,27 @@ class Study:
         States of all data sets.
     question
         Pairs of hESC.
-    kept
-        Finished rows.
+    finished
+        Rows that need not be made again.
     """
 
-    corpus: Corpus
+    corpus: StoredStates
     question: Question
-    kept: Kept
-    _tables: dict[str, tuple[object, list[str]]] = field(default_factory=dict)
+    finished: Finished
+    _tables: dict[str, tuple[Table, list[str]]] = field(default_factory=dict)
 
     def areas(self, names: Sequence[str], design: Design, **reading: object) -> dict[str, float]:
         """AUPRC of a design on some data sets, and how many genes of hESC they have."""
 
         def make() -> dict[str, float]:
-            table, genes = self._table(names, design)
+            table, genes = self.table(names, design)
             network = network_of(table, genes, design)
             return {**self.question.areas(scored(network, genes, **reading)), "known": self.question.known(genes)}
 
-        return self.kept.row([sorted(names), asdict(design), reading], make)
+        return self.finished.row([sorted(names), asdict(design), reading], make)
 
-    def _table(self, names: Sequence[str], design: Design) -> tuple[object, list[str]]:
-        """The last table is kept, as several designs share it."""
+    def table(self, names: Sequence[str], design: Design) -> tuple[Table, list[str]]:
+        """Table and genes of a design; the last is kept, as several designs share it."""
         key = json.dumps([sorted(names), design.table_rank, design.rounds, design.profile_weight])
         if key not in self._tables:
             self._tables.clear()
@@ -155,17 +157,16 @@ def curve(study: Study) -> dict[tuple[str, bool, int], list[dict[str, float]]]:
 
 def curve_table(points: dict[tuple[str, bool, int], list[dict[str, float]]]) -> str:
     """Means over draws, with their range where there are several."""
-    columns = [f"{network}, {pairs}" for network in NETWORKS for pairs in PAIRS]
     rows = []
     for (kind, families, size), made in sorted(
         points.items(), key=lambda point: (list(SIZES).index(point[0][0]), point[0][2])
     ):
         cells = [
             f"{np.mean(values):.3f}" + (f" ({min(values):.3f}-{max(values):.3f})" if len(values) > 1 else "")
-            for values in ([row[column] for row in made] for column in columns)
+            for values in ([row[column] for row in made] for column in COLUMNS)
         ]
         rows.append([kind, size, "yes" if families else "no", f"{np.mean([row['known'] for row in made]):.0f}", *cells])
-    return grid(["data sets", "number", "families", "genes of hESC known", *columns], rows)
+    return markdown_table(["data sets", "number", "families", "genes of hESC known", *COLUMNS], rows)
 
 
 def draw_curve(points: dict[tuple[str, bool, int], list[dict[str, float]]], path: Path) -> None:
@@ -205,12 +206,11 @@ def choices(study: Study) -> str:
     for name in order:
         design, reading = DESIGNS[name]
         rows[name] = study.areas(names, replace(Design(), **design), **reading)
-    rows[NO_TABLE] = study.kept.row(
+    rows[NO_TABLE] = study.finished.row(
         [sorted(names), "pooled"], lambda: study.question.areas(pooled(study.corpus, names))
     )
-    columns = [f"{network}, {pairs}" for network in NETWORKS for pairs in PAIRS]
-    shown = [[name, *(f"{rows[name][column]:.3f}" for column in columns)] for name in (NO_TABLE, *DESIGNS)]
-    return grid(["design", *columns], shown)
+    shown = [[name, *rounded(rows[name], COLUMNS)] for name in (NO_TABLE, *DESIGNS)]
+    return markdown_table(["design", *COLUMNS], shown)
 
 
 class Ridge:
@@ -237,8 +237,8 @@ class Ridge:
 def masked(study: Study, data: Path) -> str:
     """Share of the variance of masked values that each design explains, beside the nearest cells."""
     cells = training.corpus(data)
-    table, genes = study._table(list(study.corpus.states), Design())
-    own = table.genes / np.sqrt(np.square(table.genes).sum(axis=1).mean())
+    table, genes = study.table(list(study.corpus.states), Design())
+    plain = table.genes / np.sqrt(np.square(table.genes).sum(axis=1).mean())
     pairs = list(zip(cells.train, cells.held, strict=True))
     bare = network_of(table, genes, Design(power=1.0, equal=False, families=False))
     factors = grn.models.load("mini").network.embedding.detach().numpy()
@@ -246,16 +246,16 @@ def masked(study: Study, data: Path) -> str:
         "`mini`": grn.models.load("mini").network,
         "memory of the table as it is": training.calibrated(bare, pairs),
         "ridge on the gene factors of `mini`": best(factors, pairs),
-        "ridge on the table as it is": best(own, pairs),
+        "ridge on the table as it is": best(plain, pairs),
     }
     kinds = {"held_out_cells": "held-out cells", "held_out_sets": "data sets never seen"}
     rows = []
     for name, network in networks.items():
-        made = study.kept.row(["masked", name], lambda network=network: training.figures(network, cells))
+        made = study.finished.row(["masked", name], lambda network=network: training.figures(network, cells))
         if not rows:
             rows.append(["nearest cells", *(f"{made[kind]['r2_neighbors']:.3f}" for kind in kinds)])
         rows.append([name, *(f"{made[kind]['r2_model']:.3f}" for kind in kinds)])
-    return grid(["prediction", *(f"R², {words}" for words in kinds.values())], rows)
+    return markdown_table(["prediction", *(f"R², {words}" for words in kinds.values())], rows)
 
 
 def best(factors: np.ndarray, pairs: list[tuple[object, object]]) -> Ridge:
@@ -268,10 +268,9 @@ def best(factors: np.ndarray, pairs: list[tuple[object, object]]) -> Ridge:
     return Ridge(factors, min(RIDGES, key=error))
 
 
-def grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+def rounded(row: dict[str, float], columns: Iterable[str]) -> list[str]:
+    """Figures of a row as tables show them."""
+    return [f"{row[column]:.3f}" for column in columns]
 
 
 def main() -> None:
@@ -283,15 +282,15 @@ def main() -> None:
     parser.add_argument("--only", choices=("curve", "designs", "masked"), default=None)
     args = parser.parse_args()
     corpus = read(args.data, args.cache / "states.npz")
-    study = Study(corpus, Question(corpus.genes, args.data), Kept(args.cache / "rows.jsonl"))
+    study = Study(corpus, Question(corpus.genes, args.data), Finished(args.cache / "rows.jsonl"))
     args.out.mkdir(parents=True, exist_ok=True)
     if args.only in (None, "designs"):
-        (args.out / "designs.md").write_text(choices(study), encoding="utf-8")
+        (args.out / "designs.md").write_text(choices(study) + "\n", encoding="utf-8")
     if args.only in (None, "masked"):
-        (args.out / "masked.md").write_text(masked(study, args.data), encoding="utf-8")
+        (args.out / "masked.md").write_text(masked(study, args.data) + "\n", encoding="utf-8")
     if args.only in (None, "curve"):
         points = curve(study)
-        (args.out / "curve.md").write_text(curve_table(points), encoding="utf-8")
+        (args.out / "curve.md").write_text(curve_table(points) + "\n", encoding="utf-8")
         draw_curve(points, args.out / "curve.png")
 
 

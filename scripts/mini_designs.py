@@ -24,6 +24,8 @@ from grn.models.translator import double_centred
 
 NETWORKS = ("STRING", "Non-Specific")
 PAIRS = ("all", "different families")
+# figures of a design: of every network, by kind of pairs
+COLUMNS = {f"{network}, {pairs}": (network, pairs) for network in NETWORKS for pairs in PAIRS}
 SEEDS = 3
 # scores (S, T) of sources and targets by symbol, NaN where a gene is not known
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -62,7 +64,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class StoredStates:
     """States of all data sets.
 
     Parameters
@@ -85,7 +87,7 @@ class Corpus:
         return sorted(set(self.states) - self.profiles)
 
 
-def read(data: Path, kept: Path) -> Corpus:
+def read(data: Path, kept: Path) -> StoredStates:
     """States of all data sets under ``data``, made as for the weights, or read from the file ``kept``."""
     if not kept.is_file():
         cells = training.corpus(data)
@@ -107,10 +109,10 @@ def read(data: Path, kept: Path) -> Corpus:
             )
             for name in names
         }
-        return Corpus(stored["genes"], states, frozenset(stored["profiles"].tolist()))
+        return StoredStates(stored["genes"], states, frozenset(stored["profiles"].tolist()))
 
 
-def table_of(corpus: Corpus, names: Sequence[str], design: Design) -> tuple[Table, list[str]]:
+def table_of(corpus: StoredStates, names: Sequence[str], design: Design) -> tuple[Table, list[str]]:
     """The table of some data sets, and the genes that they have."""
     chosen = [corpus.states[name] for name in sorted(names)]
     held = np.unique(np.concatenate([s.tokens for s in chosen]))
@@ -210,7 +212,7 @@ def scored(network: MemoryNetwork, genes: Sequence[str], *, read: str = "derivat
     return score
 
 
-def pooled(corpus: Corpus, names: Sequence[str]) -> Score:
+def pooled(corpus: StoredStates, names: Sequence[str]) -> Score:
     """Co-variation of the states themselves, averaged over the data sets that have both genes: no table, no model."""
 
     def score(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -261,10 +263,11 @@ class Question:
 
     def areas(self, score: Score) -> dict[str, float]:
         """AUPRC by network and kind of pairs, mean over draws of non-edges; a pair that is not known scores 0."""
-        areas = {}
-        for name, reference in self.references.items():
-            grid = np.nan_to_num(score(reference.regulators, reference.genes))
-            for pairs in PAIRS:
-                drawn = self.samples[name, pairs]
-                areas[f"{name}, {pairs}"] = float(np.mean([metrics.auprc(d.labels, d.take(grid)) for d in drawn]))
-        return areas
+        scores = {
+            name: np.nan_to_num(score(reference.regulators, reference.genes))
+            for name, reference in self.references.items()
+        }
+        return {
+            column: float(np.mean([metrics.auprc(d.labels, d.take(scores[name])) for d in self.samples[name, pairs]]))
+            for column, (name, pairs) in COLUMNS.items()
+        }

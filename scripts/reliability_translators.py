@@ -20,6 +20,7 @@ import platformdirs
 from train_pair_translators import NETWORKS, PENALTY, columns, taken
 
 import grn
+from grn._core.markdown import markdown_table
 from grn.bench.negatives import Sample, sample
 from grn.bench.splits import split
 from grn.methods.probes.side_information import COLUMNS
@@ -129,7 +130,7 @@ def summary(kinds: dict[str, dict[tuple[str, str], pd.DataFrame]]) -> str:
                     [name, TITLES[network], words, f"{len(table):,}", f"{off:.3f}", f"{slope(table):.2f}", *shown]
                 )
     columns = ["translator", "labels", "pairs of", "pairs", "off on average", "slope", "lowest tenth", "highest tenth"]
-    return grid(columns, rows)
+    return markdown_table(columns, rows)
 
 
 def natural(pairs: dict[tuple[str, str, str], pd.DataFrame]) -> str:
@@ -144,7 +145,7 @@ def natural(pairs: dict[tuple[str, str, str], pd.DataFrame]) -> str:
             words = f"{max(band.left, 0):g} to {band.right:g}"
             shown = [f"{len(part):,}", f"{part['label'].mean():.1%}", f"{part['expected'].mean():.1%}"]
             rows.append([f"{TITLES[network]}, {rate:.1%} of all pairs", words, *shown])
-    return grid(["edges", "probability of `universal`", "pairs", "edges among them", "expected"], rows)
+    return markdown_table(["edges", "probability of `universal`", "pairs", "edges among them", "expected"], rows)
 
 
 def draw(kinds: dict[str, dict[tuple[str, str], pd.DataFrame]], path: Path) -> None:
@@ -159,11 +160,6 @@ def draw(kinds: dict[str, dict[tuple[str, str], pd.DataFrame]], path: Path) -> N
             ax.label_outer()
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def grid(columns: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)) + "\n"
 
 
 def main() -> None:
@@ -182,11 +178,12 @@ def main() -> None:
         "test sets": {key[:2]: pairs for key, pairs in tests.items() if key[2] == "counted"},
     }
     default = {key[:2]: pairs for key, pairs in tests.items() if key[2] == "neutral"}
+    base_rate = natural(hesc)
     table = summary({**kinds, "test sets, relatives neutral (the default)": default})
-    (args.out / "reliability.md").write_text(table, encoding="utf-8")
-    (args.out / "base_rate.md").write_text(natural(hesc), encoding="utf-8")
+    (args.out / "reliability.md").write_text(table + "\n", encoding="utf-8")
+    (args.out / "base_rate.md").write_text(base_rate + "\n", encoding="utf-8")
     draw(kinds, args.out / "reliability.png")
-    print(table, natural(hesc), sep="\n")
+    print(table, base_rate, sep="\n\n")
 
 
 if __name__ == "__main__":

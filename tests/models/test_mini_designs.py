@@ -43,7 +43,7 @@ def corpus(designs):
 
     tokens = {"a": np.arange(8), "b": np.arange(2, 10), "c": np.arange(10)}
     made = {name: states(name, of, 12) for name, of in tokens.items()}
-    return designs.Corpus(np.array(sorted(GENES)), made, frozenset({"c"}))
+    return designs.StoredStates(np.array(sorted(GENES)), made, frozenset({"c"}))
 
 
 def test_the_closed_form_is_what_the_package_reads(designs):

@@ -1,4 +1,4 @@
-"""Measure ``mini`` as it is in the package, and write the figures into its card.
+"""Measure ``mini`` as it is in the package: print the figures, and write those of these weights into its card.
 
     python scripts/measure_mini.py                               # how responses bend; no data needed
     python scripts/measure_mini.py --data DATA                   # and how well masked values are predicted
@@ -50,10 +50,10 @@ def main() -> None:
     card["responses"] = training.bending(model)
     if args.data is not None:
         card["figures"] = training.figures(model.network, training.corpus(args.data))
-    if args.again is not None:
-        card["second_run"] = second_run(model, args.again)
     CARD.write_text(json.dumps(card, indent=1) + "\n")
-    shown = {k: card[k] for k in ("responses", "second_run") if k in card}
+    shown = {"responses": card["responses"]}
+    if args.again is not None:
+        shown["second_run"] = second_run(model, args.again)
     shown |= {k: {m: v for m, v in f.items() if m != "sets"} for k, f in card["figures"].items()}
     print(json.dumps(shown, indent=1))
 

@@ -11,7 +11,7 @@ import pytest
 import grn
 from grn.errors import GrnError
 
-NAMESPACES = ("bench", "datasets", "genome", "get", "models", "pl", "pp", "tl")
+NAMESPACES = ("bench", "datasets", "genes", "genome", "get", "methods", "models", "pl", "pp", "tl")
 HEAVY = ("anndata", "decoupler", "matplotlib", "mudata", "numba", "pandas", "scanpy", "scipy", "sklearn", "torch")
 
 

@@ -3,7 +3,8 @@
 The namespaces follow scanpy: ``grn.pp`` prepares an object, ``grn.models``
 holds foundation models, ``grn.tl`` computes, ``grn.get`` reads results,
 ``grn.pl`` draws, ``grn.datasets`` loads data, ``grn.bench`` tests what
-generalizes. They are imported on first use, so ``import grn`` loads neither
+generalizes; ``grn.genes`` knows names of genes, ``grn.genome`` regions and
+motifs, ``grn.methods`` the records of methods. They are imported on first use, so ``import grn`` loads neither
 torch nor matplotlib nor scanpy.
 """
 
@@ -15,7 +16,7 @@ from grn._core.settings import settings
 
 __version__ = "0.1.0"
 
-_NAMESPACES = ("bench", "datasets", "genome", "get", "models", "pl", "pp", "tl")
+_NAMESPACES = ("bench", "datasets", "genes", "genome", "get", "methods", "models", "pl", "pp", "tl")
 _OBJECTS = {"Network": "grn.network"}
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "bench",
     "datasets",
     "errors",
+    "genes",
     "genome",
     "get",
+    "methods",
     "models",
     "pl",
     "pp",

@@ -116,7 +116,7 @@ def test_the_advice_tells_the_figures_of_the_published_tables():
         for start in ("| kind ", "| method | universal |")
     )
     figures = {name.strip(): cell.strip().strip("*") for name, cell in zip(header, row, strict=True)}
-    for column, name in (("STRING, strict", "STRING"), ("Non-Specific, strict", "ChIP-seq")):
+    for column, name in (("STRING, strict", "STRING"), ("Non-Specific, strict", "non-specific ChIP-seq")):
         assert f"{float(figures[column]):.2f} ({name})".lstrip("0") in ADVICE
 
 

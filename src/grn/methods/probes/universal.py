@@ -31,8 +31,8 @@ RELATIVES = ("neutral", "counted")
 ADVICE = (
     "zero-shot from the names of genes (responses of mini, families, promoter motifs); your cells are not read, or "
     "with groupby= or context='mean' only their mean. AUPRC of the defaults without groups on unseen genes, pairs of "
-    "different families: .70 (STRING), .63 (ChIP-seq), chance .50. For what is special about your cells start with "
-    "method='prior_ridge', for drivers of a contrast with grn.tl.rank_drivers, for known edges with "
+    "different families: .70 (STRING), .63 (non-specific ChIP-seq), chance .50. For what is special about your cells "
+    "start with method='prior_ridge', for drivers of a contrast with grn.tl.rank_drivers, for known edges with "
     "grn.datasets.collectri()."
 )
 

@@ -23,6 +23,13 @@ def test_pairs_are_those_that_share_a_base(seed):
     assert list(zip(*found, strict=True)) == pairs and len(pairs) > 20
 
 
+def test_windows_that_begin_before_their_chromosome_reach_no_other_one():
+    regions = np.array([0, 1]), np.array([90, 5]), np.array([100, 8])
+    windows = np.array([1]), np.array([-6]), np.array([20])
+    assert [part.tolist() for part in intervals.overlapping(regions, windows)] == [[1], [0]]
+    assert [part.tolist() for part in intervals.overlapping(windows, regions)] == [[0], [1]]
+
+
 @pytest.mark.parametrize("gap", [0, 2])
 def test_clusters_are_the_connected_parts(gap):
     group, start, end = drawn(3, 25)

@@ -107,6 +107,12 @@ def test_distance_follows_the_strand():
     ]
 
 
+def test_a_gene_at_the_tip_of_a_chromosome_is_near_no_region_of_another_one():
+    starts = pd.DataFrame({"chrom": ["chr2"], "position": [10], "strand": ["+"], "gene": ["A"]})
+    links = genome.link_genes(["chr1:1000000-1000500", "chr2:0-5"], starts=starts, upstream=100, downstream=100)
+    assert links.values.tolist() == [["chr2:0-5", "A", -6]]
+
+
 def test_links_take_the_nearest_start_and_any_order_of_rows():
     starts = genome.starts("hg38").query("chrom == 'chr21'")
     regions = [f"chr21:{p}-{p + 300}" for p in range(33_000_000, 34_000_000, 40_000)]

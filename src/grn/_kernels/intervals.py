@@ -1,6 +1,9 @@
 """Intervals on chromosomes: all pairs that overlap, groups that touch, and the nearest of some points.
 
 Intervals are half-open, from ``start`` (included) to ``end`` (excluded); ``group`` is a number per chromosome.
+
+``bioframe`` does the same and more, with matplotlib as one of its imports, which nothing below ``grn.pl`` loads; the
+tests compare both.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ def clusters(intervals: Intervals, gap: int) -> np.ndarray:
     if not len(order):
         return order
     span = int(end.max() - start.min()) + gap + 1
-    shifted = _rank(group)[order] * span  # beyond everything of the groups before
+    shifted = np.searchsorted(np.unique(group), group)[order] * span  # beyond everything of the groups before
     reach = np.maximum.accumulate(end[order] + shifted)
     opens = np.r_[True, (start[order] + shifted)[1:] > reach[:-1] + gap]
     number = np.empty(len(order), dtype=np.int64)
@@ -91,22 +94,20 @@ def _starting_within(inner: Intervals, outer: Intervals, *, side: str) -> tuple[
     """Pairs (outer, inner) in which the inner one starts in the outer one; not at its very start with ``"right"``."""
     order = np.lexsort([inner[1], inner[0]])
     labels = np.union1d(inner[0], outer[0])
-    span = int(max((part.max() for part in (*inner[1:], *outer[1:]) if len(part)), default=0)) + 2
-    keys = np.searchsorted(labels, inner[0][order]) * span + inner[1][order]
-    base = np.searchsorted(labels, outer[0]) * span
+    places = np.concatenate([*inner[1:], *outer[1:]])
+    # a window around a gene may begin before its chromosome
+    lowest, highest = places.min(initial=0), places.max(initial=0)
+    span = highest - lowest + 1
+    keys = np.searchsorted(labels, inner[0][order]) * span + inner[1][order] - lowest
+    base = np.searchsorted(labels, outer[0]) * span - lowest
     low = np.searchsorted(keys, base + outer[1], side=side)  # type: ignore[call-overload]
     high = np.searchsorted(keys, base + outer[2], side="left")
-    return spread(low, np.maximum(high, low), order)
+    return _spread(low, np.maximum(high, low), order)
 
 
-def spread(low: np.ndarray, high: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _spread(low: np.ndarray, high: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For every range ``low:high``, its number and the items in it."""
     sizes = high - low
     owner = np.repeat(np.arange(len(low)), sizes)
     offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return owner, items[np.repeat(low, sizes) + offset]
-
-
-def _rank(group: np.ndarray) -> np.ndarray:
-    ranks: np.ndarray = np.searchsorted(np.unique(group), group)
-    return ranks

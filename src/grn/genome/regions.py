@@ -20,7 +20,9 @@ _SPELLINGS = {
     "start": ("start", "Start", "chromStart"),
     "end": ("end", "End", "chromEnd"),
 }
-_NAME = r"^(?P<chrom>\S+)[:_-](?P<start>[\d,]+)[_-](?P<end>[\d,]+)$"
+# no chromosome has more bases than the digits allow
+_NAME = r"^(?P<chrom>\S+)[:_-](?P<start>\d[\d,]{0,14})[_-](?P<end>\d[\d,]{0,14})\Z"
+_FARTHEST = 10**15
 # chromosomes that Ensembl writes without the prefix
 _BARE = re.compile(r"^(\d{1,2}|\d[LR]|[IVX]{1,4}|X|Y|W|Z|M|MT)$")
 _EXPECTED = "expected chr1:100-600, chr1-100-600 or chr1_100_600, or a table with the columns chrom, start, end"
@@ -209,11 +211,11 @@ def _from_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def _whole(column: pd.Series, name: str) -> np.ndarray:
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = ~(np.isfinite(values) & (values == np.round(values)))
+    wrong = ~((np.abs(values) < _FARTHEST) & (values == np.round(values)))
     if wrong.any():
         raise RegionError(
-            f"column {name!r} of the regions holds {column[wrong].iloc[0]!r}, which is no whole number "
-            f"({wrong.sum()} of {len(column)} rows); correct or drop those rows."
+            f"column {name!r} of the regions holds {column[wrong].iloc[0]!r}, which is no whole number of "
+            f"bases ({wrong.sum()} of {len(column)} rows); correct or drop those rows."
         )
     return values.astype(np.int64)
 
@@ -231,10 +233,11 @@ def _check_size(table: pd.DataFrame, *, one_based: bool) -> None:
 def _check_unique(table: pd.DataFrame) -> None:
     twice = table.duplicated(COLUMNS).to_numpy() | table.index.duplicated()
     if twice.any():
-        shown = ", ".join(table.index[twice][:3])
+        names = table.index[twice].tolist()
+        others = "duplicated()" if table.index.has_duplicates else f"isin({names})"
         raise RegionError(
-            f"{twice.sum()} of {len(table)} regions occur more than once, for example {shown}; keep the first of each: "
-            "adata = adata[:, ~adata.var_names.duplicated()].copy(), or table.drop_duplicates()."
+            f"{twice.sum()} of {len(table)} regions occur more than once, for example {', '.join(names[:3])}; keep the "
+            f"first of each: adata = adata[:, ~adata.var_names.{others}].copy(), or table.drop_duplicates()."
         )
 
 

@@ -1,11 +1,15 @@
+import contextlib
 import os
 import struct
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
+import grn
 from grn import genome
-from grn.errors import DataNotFoundError, MissingDependencyError, ParameterError, RegionError
+from grn.errors import DataNotFoundError, GrnError, MissingDependencyError, ParameterError, RegionError
 
 GENOME = {"chr1": "ACGTNacgtn" * 7, "chr2": "TTTTTGGGGGCC", "MT": "ACGT"}
 
@@ -69,6 +73,59 @@ def test_pieces_are_the_same_from_everywhere(source):
 def test_regions_outside_are_refused(source, region, says):
     with genome.Sequences(source) as sequences, pytest.raises(RegionError, match=says):
         sequences.bases(region)
+
+
+@pytest.mark.parametrize("name", ["chrM", "M", "MT", "chrMT"])
+def test_mitochondria_in_every_spelling(name):
+    for region in ("chrM:1-3", "MT:1-3", "chrMT:1-3"):
+        assert genome.Sequences({name: "ACGT"}).bases(region) == "CG"
+
+
+def test_the_error_names_the_call_that_leaves_regions_out(tmp_path):
+    adata = ad.AnnData(np.ones((1, 3)), var=pd.DataFrame(index=["1:0-9", "11:0-4", "GL1:2-3"]))
+    motifs = genome.Motifs(("a",), (np.eye(4) * 50,), (("X",),))
+    with pytest.raises(RegionError, match="lacks") as caught:
+        grn.pp.scan_motifs(adata, sequences={"chr11": "ACGT"}, motifs=motifs)
+    call = str(caught.value).split("leave them out: ")[1].removesuffix(".")
+    scope = {"adata": adata, "grn": grn}
+    exec(call, scope)
+    assert scope["adata"].var_names.tolist() == ["11:0-4"]
+    grn.pp.scan_motifs(scope["adata"], sequences={"chr11": "ACGT"}, motifs=motifs, pvalue=0.01)
+
+
+def test_a_file_that_was_cut_off_is_refused(tmp_path):
+    """Also where an index, or the table of contents, promises the whole."""
+    pytest.importorskip("pyfaidx")
+    path = fasta(tmp_path / "g.fa")
+    with genome.Sequences(path):
+        pass
+    path.write_bytes(path.read_bytes()[:60])
+    os.utime(path, (1, 1))
+    with genome.Sequences(path) as sequences, pytest.raises(RegionError, match=r"g\.fa .*cut off"):
+        sequences.bases("chr1:60-69")
+    pytest.importorskip("twobitreader")
+    path = two_bit(tmp_path / "g.2bit")
+    path.write_bytes(path.read_bytes()[:-3])
+    with genome.Sequences(path) as sequences, pytest.raises(RegionError, match=r"g\.2bit .*cut off"):
+        sequences.bases("MT:0-3")
+    with pytest.raises(RegionError, match="closed"):
+        sequences.bases("chr1:0-3")
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("ending", ["fa", "2bit"])
+def test_a_damaged_file_is_an_error_of_the_package(tmp_path, seed, ending):
+    pytest.importorskip("pyfaidx")
+    pytest.importorskip("twobitreader")
+    path = (fasta if ending == "fa" else two_bit)(tmp_path / f"g.{ending}")
+    random = np.random.default_rng(seed)
+    damaged = bytearray(path.read_bytes())
+    for place in random.integers(0, len(damaged), 4):
+        damaged[place] = random.choice([0, 10, 62, 255])
+    path.write_bytes(damaged[: len(damaged) - seed % 5 * 6])
+    with contextlib.suppress(GrnError), genome.Sequences(path) as sequences:
+        for name, length in sequences.lengths.items():
+            sequences.bases(f"{name}:0-{length}")
 
 
 def test_an_index_is_made_beside_the_file_or_elsewhere(tmp_path, monkeypatch):

@@ -18,10 +18,11 @@ from grn._core.files import as_path, check_access, is_file
 from grn._core.logging import logger
 from grn._core.optional import require
 from grn._kernels.motif_scores import encode
+from grn.genome.regions import parse_regions
 
 Source = Mapping[str, str] | str | os.PathLike[str]
 _FASTA = (".fa", ".fasta", ".fna")
-_PURPOSE = "reading a {} file"
+_MITOCHONDRIAL = ("chrM", "M", "MT", "chrMT")
 
 
 class Sequences:
@@ -48,6 +49,7 @@ class Sequences:
 
     def __init__(self, source: Source) -> None:
         self._close: Callable[[], None] = lambda: None
+        self._path = Path()
         if isinstance(source, Mapping):
             self.lengths, self._read = _in_memory(source)
             return
@@ -56,7 +58,7 @@ class Sequences:
                 f"source has type {type(source).__name__}; pass a dict of sequences, or the path of a .fa or "
                 ".2bit file."
             )
-        path = as_path(source, name="source")
+        self._path = path = as_path(source, name="source")
         if not is_file(path):
             raise DataNotFoundError(f"there is no file {str(source)!r}; pass the path of a .fa or .2bit file.")
         if path.suffix == ".2bit":
@@ -101,8 +103,6 @@ class Sequences:
         RegionError
             If there is no such chromosome, or it ends before.
         """
-        from grn.genome.regions import parse_regions
-
         table = parse_regions([region])
         self.check(table)
         return self._piece(*table.iloc[0])
@@ -127,8 +127,8 @@ class Sequences:
             there = np.isin(chroms, lost)
             raise RegionError(
                 f"{there.sum()} of {len(table)} regions are on chromosomes that the genome lacks, {lost[:4]}; it has "
-                f"{list(self.lengths)[:4]}. Pass another genome, or leave them out: "
-                f"adata = adata[:, ~adata.var_names.str.startswith({lost[0]!r})].copy()."
+                f"{list(self.lengths)[:4]}. Pass another genome, or leave them out: adata = adata[:, "
+                f"~grn.genome.parse_regions(adata.var_names)['chrom'].isin({lost}).to_numpy()].copy()."
             )
         ends = np.array([self.lengths[spelled[chrom] or ""] for chrom in chroms])
         beyond = table["end"].to_numpy() > ends
@@ -157,11 +157,22 @@ class Sequences:
         return [encode(self._piece(chrom, start, end)) for chrom, start, end in rows]
 
     def _piece(self, chrom: str, start: int, end: int) -> str:
-        return self._read(self._spelled(chrom) or chrom, start, end)
+        reason = "it ends before"
+        try:
+            bases = self._read(self._spelled(chrom) or chrom, start, end)
+        except (OSError, ValueError, EOFError) as error:
+            check_access(self._path, error)
+            bases, reason = "", str(error)
+        if len(bases) < end - start:
+            raise RegionError(
+                f"{self._path.name} gives {len(bases)} of the {end - start} bases of {chrom}:{start}-{end} that its index "
+                f"promises ({reason}): it was closed or is cut off. Get it anew; for FASTA, remove the .fai beside it, too."
+            )
+        return bases
 
     def _spelled(self, chrom: str) -> str | None:
         """The chromosome as it is written here: ``chr1`` may be ``1``, ``chrM`` ``MT``."""
-        options = (chrom, chrom.removeprefix("chr"), "MT" if chrom == "chrM" else chrom)
+        options = _MITOCHONDRIAL if chrom in _MITOCHONDRIAL else (chrom, chrom.removeprefix("chr"))
         return next((name for name in options if name in self.lengths), None)
 
 
@@ -183,18 +194,18 @@ def _in_memory(source: Mapping[str, str]) -> tuple[dict[str, int], Callable[[str
 
 
 def _two_bit(path: Path) -> tuple[dict[str, int], Callable[[str, int, int], str], Callable[[], None]]:
-    twobitreader = require("twobitreader", extra="motif", purpose=_PURPOSE.format(".2bit"))
+    twobitreader = require("twobitreader", extra="motif", purpose="reading a .2bit file")
     try:
         file: Any = twobitreader.TwoBitFile(str(path))
         lengths = {str(name): int(size) for name, size in file.sequence_sizes().items()}
-    except Exception as error:
+    except (OSError, ValueError, EOFError, twobitreader.TwoBitFileError) as error:
         check_access(path, error)
         raise RegionError(f"{path.name} cannot be read as .2bit ({error}).") from error
     return lengths, lambda name, start, end: str(file[name][start:end]), file.close
 
 
 def _fasta(path: Path) -> tuple[dict[str, int], Callable[[str, int, int], str], Callable[[], None]]:
-    pyfaidx = require("pyfaidx", extra="motif", purpose=_PURPOSE.format("FASTA"))
+    pyfaidx = require("pyfaidx", extra="motif", purpose="reading a FASTA file")
     folder = None
     index = Path(f"{path}.fai")
     current = index.exists() and index.stat().st_mtime >= path.stat().st_mtime
@@ -205,7 +216,7 @@ def _fasta(path: Path) -> tuple[dict[str, int], Callable[[str, int, int], str], 
     try:
         file = pyfaidx.Fasta(str(path), as_raw=True, indexname=str(index), one_based_attributes=False)
         lengths = {str(name): len(file[name]) for name in file.keys()}
-    except Exception as error:
+    except (OSError, ValueError, pyfaidx.FastaIndexingError) as error:
         check_access(path, error)
         raise RegionError(f"{path.name} cannot be read as FASTA ({error}).") from error
     if not lengths:

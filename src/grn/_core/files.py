@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from grn._core.errors import GrnError, ParameterError, StorageError
 
 PathLike = str | os.PathLike[str]
 PART = ".part"
+# what readers of text and tables, packed or not, raise for a content that they cannot read
+UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
 
 _ELSEWHERE = "pass a path that can be written"
 # errors of the system -> what was found, what to do

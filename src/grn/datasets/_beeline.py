@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from grn._core import checks
 from grn._core.errors import DataNotFoundError, ExpressionError, NetworkError, ParameterError
-from grn._core.files import check_access
+from grn._core.files import UNREADABLE, check_access
 from grn._core.logging import logger
 from grn.datasets import local_files
 from grn.datasets._beeline_folder import Labels, dataset_folder, key, read_folder
@@ -209,7 +209,7 @@ def _read_cells(folder: Path, dataset: str, size: int, spelling: dict[str, str])
         return None
     try:
         adata = read_cells(path)
-    except (*local_files.UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         check_access(path, error)
         raise ExpressionError(f"{path.name} cannot be read ({error}); download it again.") from error
     inside = sorted((name for name in adata.var_names if name in spelling), key=spelling.__getitem__)

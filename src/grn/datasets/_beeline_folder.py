@@ -13,10 +13,10 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import DataNotFoundError, ExpressionError, GeneNameError, NetworkError, ParameterError
-from grn._core.files import check_access
+from grn._core.files import UNREADABLE, check_access
 from grn._core.logging import hint, logger
 from grn.datasets._unpack_limit import read_text
-from grn.datasets.local_files import UNREADABLE, read_columns, sha256_of
+from grn.datasets.local_files import read_columns, sha256_of
 from grn.genes.regulators import regulators
 from grn.genes.spelling import restore, spelled
 

@@ -12,9 +12,9 @@ from anndata import AnnData
 
 from grn._core import checks
 from grn._core.errors import ExpressionError, GroupError, ParameterError
-from grn._core.files import as_path, check_access
+from grn._core.files import UNREADABLE, as_path, check_access
 from grn.datasets._unpack_limit import read_cells, read_text
-from grn.datasets.local_files import UNREADABLE, locate, read_columns, sha256_of
+from grn.datasets.local_files import locate, read_columns, sha256_of
 
 _FOLDER = "perturbation"
 _CELL_LINES = ("k562", "rpe1")

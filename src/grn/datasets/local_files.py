@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from grn._core.errors import DataNotFoundError, NetworkError
-from grn._core.files import as_path, check_access, file_errors
+from grn._core.files import UNREADABLE, as_path, check_access, file_errors
 from grn._core.settings import settings
 from grn.datasets._unpack_limit import read_parquet, read_text
-
-UNREADABLE = (OSError, ValueError, EOFError, zlib.error)
 
 
 def root(path: str | os.PathLike[str] | None) -> Path | None:

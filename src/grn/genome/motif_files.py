@@ -12,7 +12,7 @@ import numpy as np
 
 from grn._core import checks
 from grn._core.errors import DataNotFoundError, MotifError
-from grn._core.files import as_path, file_errors, is_file
+from grn._core.files import UNREADABLE, as_path, file_errors, is_file
 from grn.genome.motifs import Motifs
 
 FORMATS = ("meme", "jaspar", "homer", "cb")
@@ -71,7 +71,7 @@ def read_motifs(path: str | os.PathLike[str], *, format: str = "auto") -> Motifs
         packed = place.read_bytes()
     try:
         text = (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MotifError(
             f"{place.name} is no text ({error}); expected motifs as MEME, JASPAR or Homer write them."
         ) from error

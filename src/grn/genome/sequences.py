@@ -165,8 +165,8 @@ class Sequences:
             bases, reason = "", str(error)
         if len(bases) < end - start:
             raise RegionError(
-                f"{self._path.name} gives {len(bases)} of the {end - start} bases of {chrom}:{start}-{end} that its index "
-                f"promises ({reason}): it was closed or is cut off. Get it anew; for FASTA, remove the .fai beside it, too."
+                f"{self._path.name} gives {len(bases)} of the {end - start} bases of {chrom}:{start}-{end} that its "
+                f"index promises ({reason}): it was closed or is cut off. Get it anew; of FASTA, remove the .fai, too."
             )
         return bases
 

@@ -1,3 +1,4 @@
+import gzip
 import importlib.util
 from pathlib import Path
 
@@ -139,8 +140,15 @@ def test_no_gene_near_and_no_chromosome_in_common():
         genome.link_genes(["chr1:1-2"], starts=starts, upstream=5, downstream=5)
     with pytest.raises(RegionError, match="no chromosome is in both"):
         genome.nearest_gene(["scaffold7:1-2"], starts=starts)
-    with pytest.raises(ParameterError, match=r"grn\.genome\.starts"):
-        genome.nearest_gene(["chr1:1-2"], starts=starts.drop(columns="strand"))
+    for wrong in (starts.drop(columns="strand"), "hg38"):
+        with pytest.raises(ParameterError, match=r"lacks .*grn\.genome\.starts"):
+            genome.nearest_gene(["chr1:1-2"], starts=wrong)
+    # strands as Biomart writes them
+    with pytest.raises(ParameterError, match=r"strand.*1.*expected \+ or -"):
+        genome.link_genes(["chr1:1-2"], starts=starts.assign(strand=1))
+    for wrong in (np.nan, "7", 0.5):
+        with pytest.raises(ParameterError, match=r"position.*whole numbers"):
+            genome.nearest_gene(["chr1:1-2"], starts=starts.assign(position=wrong))
 
 
 def promoters(build, n=300):
@@ -189,6 +197,13 @@ def test_annotations_of_the_users(tmp_path):
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t10\t50\tA\t0\t-\nchr1\t10\t50\tB\t0\t+\n")
     assert genome.starts(path=bed).values.tolist() == [["chr1", 10, "+", "B"], ["chr1", 49, "-", "A"]]
+    bed.write_text("chr1\t10\t50\tA\t0\t-\t10\t50\t0\t1\t40,\t0,\n")
+    assert genome.starts(path=bed).values.tolist() == [["chr1", 49, "-", "A"]]
+    packed = bytearray(gzip.compress(b"chr1\t10\t50\tA\t0\t-\n" * 2000))
+    packed[30:60] = bytes(30)
+    (tmp_path / "a.bed.gz").write_bytes(packed)
+    with pytest.raises(RegionError, match="cannot be read"):
+        genome.starts(path=tmp_path / "a.bed.gz")
     with pytest.raises(DataNotFoundError):
         genome.starts(path=tmp_path / "none.bed")
     bed.write_text("chr1\t10\t50\tA\t0\t.\n")

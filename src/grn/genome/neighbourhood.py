@@ -9,8 +9,8 @@ from grn._core import checks
 from grn._core.errors import RegionError
 from grn._core.logging import hint, logger
 from grn._kernels import intervals
-from grn.genome.regions import Regions, check_table, coded_together, parse_regions
-from grn.genome.starts import COLUMNS
+from grn.genome.regions import Regions, coded_together, parse_regions
+from grn.genome.starts import check_starts
 from grn.genome.tables import BUILDS, shipped
 
 # the promoter of a gene, in bases before and behind its start
@@ -221,7 +221,7 @@ def _on_promoters(table: pd.DataFrame, starts: pd.DataFrame) -> np.ndarray:
 
 def _both(regions: Regions, starts: pd.DataFrame) -> tuple[pd.DataFrame, intervals.Intervals, np.ndarray]:
     """Regions, their code, and the chromosome of every start."""
-    check_table(starts, COLUMNS, what="starts", made_by="grn.genome.starts(build)")
+    check_starts(starts)
     table = parse_regions(regions)
     points = starts.assign(start=starts["position"], end=starts["position"] + 1)
     coded, others = coded_together(table, points)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core import checks
-from grn._core.errors import ParameterError, RegionError
+from grn._core.errors import RegionError
 from grn._core.logging import logger
 from grn._kernels import intervals
 
@@ -239,11 +239,3 @@ def _check_unique(table: pd.DataFrame) -> None:
             f"{twice.sum()} of {len(table)} regions occur more than once, for example {', '.join(names[:3])}; keep the "
             f"first of each: adata = adata[:, ~adata.var_names.{others}].copy(), or table.drop_duplicates()."
         )
-
-
-def check_table(table: pd.DataFrame, columns: Iterable[str], *, what: str, made_by: str) -> None:
-    """Refuse what is no table with some columns."""
-    missing = [name for name in columns if not isinstance(table, pd.DataFrame) or name not in table]
-    if missing:
-        found = list(map(str, table.columns[:8])) if isinstance(table, pd.DataFrame) else type(table).__name__
-        raise ParameterError(f"{what} lacks {', '.join(missing)} (it is {found}); pass the result of {made_by}.")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from grn._core import checks
-from grn._core.errors import DataNotFoundError, RegionError
-from grn._core.files import as_path, check_access, is_file
+from grn._core.errors import DataNotFoundError, ParameterError, RegionError
+from grn._core.files import UNREADABLE, as_path, check_access, is_file
 from grn.genome.regions import prefixed
 from grn.genome.tables import BUILDS, shipped
 
@@ -29,7 +29,8 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
         read with ``path``.
     path
         For other genomes, an annotation: a GTF file (starts of its transcripts, or of its genes if it lists none), or a
-        BED file with six columns, whose name is the gene (its start on the strand is taken). Either may be gzipped.
+        BED file with six or more columns, whose name is the gene (its start on the strand is taken). Either may be
+        gzipped.
 
     Returns
     -------
@@ -64,6 +65,21 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
     return shipped(f"starts_{checks.word('build', build, BUILDS)}").copy()
 
 
+def check_starts(table: pd.DataFrame) -> None:
+    """Refuse what is no table of starts as :func:`starts` gives it."""
+    columns = list(map(str, table.columns)) if isinstance(table, pd.DataFrame) else []
+    missing = [name for name in COLUMNS if name not in columns]
+    wrong = ""
+    if missing:
+        wrong = f"starts lacks {', '.join(missing)} (it is {columns[:8] or type(table).__name__})"
+    elif not table["strand"].isin(["+", "-"]).all():
+        wrong = f"starts has the strands {table['strand'].unique().tolist()[:4]}; expected + or -"
+    elif not pd.api.types.is_integer_dtype(table["position"]):
+        wrong = f"position of starts has the type {table['position'].dtype}; expected whole numbers"
+    if wrong:
+        raise ParameterError(f"{wrong}. Pass the result of grn.genome.starts(build), or write the table like it.")
+
+
 def _annotation(path: Path) -> pd.DataFrame:
     if not is_file(path):
         raise DataNotFoundError(f"there is no file {str(path)!r}; pass the path of a GTF or BED file.")
@@ -72,9 +88,12 @@ def _annotation(path: Path) -> pd.DataFrame:
         raise RegionError(f"{path.name} ends in {kind!r}; expected .gtf or .bed, also with .gz.")
     names = _GTF if kind == ".gtf" else _BED
     try:
-        table = pd.read_csv(path, sep="\t", comment="#", header=None, names=names, keep_default_na=False, dtype=str)
+        table = pd.read_csv(
+            path, sep="\t", comment="#", header=None, names=names, usecols=names, index_col=False, dtype=str,
+            keep_default_na=False,
+        )  # fmt: skip
         table[["start", "end"]] = table[["start", "end"]].astype(np.int64)
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         check_access(path, error)
         raise RegionError(f"{path.name} cannot be read as {kind[1:].upper()} ({error}).") from error
     if kind == ".gtf":

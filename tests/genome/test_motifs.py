@@ -84,6 +84,11 @@ def test_no_file_no_text_no_format(tmp_path):
     (tmp_path / "a.meme").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(MotifError, match="no text"):
         genome.read_motifs(tmp_path / "a.meme")
+    packed = bytearray(gzip.compress(MEME.encode() * 50))
+    packed[30:60] = bytes(30)
+    (tmp_path / "b.meme.gz").write_bytes(packed)
+    with pytest.raises(MotifError, match="no text"):
+        genome.read_motifs(tmp_path / "b.meme.gz")
     with pytest.raises(ParameterError, match="transfac"):
         genome.read_motifs(tmp_path / "a.meme", format="transfac")
 
@@ -93,14 +98,14 @@ def test_log_odds_are_those_of_the_formula():
     q = np.array([0.3, 0.2, 0.2, 0.3])
     expected = np.log2((COUNTS + 2 * q) / ((40 + 2) * q))
     np.testing.assert_allclose(motifs.log_odds(q, pseudocount=2)[0], expected)
-    for wrong in ([0.5, 0.5, 0, 0], [1, 1, 1, 1], [0.5, 0.5]):
+    for wrong in ([0.5, 0.5, 0, 0], [1, 1, 1, 1], [0.5, 0.5], list("ACGT"), [[1], [2, 3]], None):
         with pytest.raises(MotifError, match="sum to 1"):
             motifs.log_odds(wrong)
     with pytest.raises(ParameterError, match="pseudocount"):
         motifs.log_odds(q, pseudocount=0)
 
 
-def test_motifs_are_chosen_by_name_and_by_factor():
+def test_motifs_are_chosen_by_name_and_by_factor(caplog):
     motifs = genome.Motifs(("a", "b", "c"), (COUNTS,) * 3, (("X", "Y"), ("Y",), ()))
     assert motifs.select(["c", "a"]).names == ("a", "c") and motifs.select(factors=["X"]).names == ("a",)
     assert motifs.to_frame().values.tolist() == [["a", "X"], ["a", "Y"], ["b", "Y"]]
@@ -109,6 +114,9 @@ def test_motifs_are_chosen_by_name_and_by_factor():
         motifs.select(["d"])
     with pytest.raises(MotifError, match="no motif of"):
         motifs.select(factors=["Q"])
+    with caplog.at_level("INFO", logger="grn"):
+        motifs.with_factors({"c": ["Z"], "typo": ["Z"]})
+    assert "1 of 2 names are no motifs" in caplog.text and "typo" in caplog.text
     with pytest.raises(MotifError, match="none of the motifs"):
         motifs.with_factors({"q": ["Z"]})
     with pytest.raises(ValueError, match="read-only"):
@@ -156,6 +164,8 @@ def test_old_names_are_replaced_and_strangers_left_out():
     assert genome.carry_factors(motifs, organism="human").factors == (("POU5F1",), ("TP53",))
     assert genome.carry_factors(motifs, organism="mouse").factors == (("Pou5f1",), ("Trp53",))
     assert grn.pp.motifs(motifs, organism="any").factors == motifs.factors
+    with pytest.raises(MotifError, match=r"grn\.pp\.motifs\(path\)"):
+        genome.carry_factors("a.meme", organism="human")
     with pytest.raises(MotifError, match="none of the factors"):
         genome.carry_factors(genome.Motifs(("a",), (COUNTS,), (("nonsense",),)), organism="human")
 

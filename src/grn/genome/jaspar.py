@@ -13,7 +13,7 @@ from grn._core.errors import MotifError
 from grn._core.logging import logger
 from grn.genes import tables
 from grn.genome.motif_files import factors_of
-from grn.genome.motifs import Motifs
+from grn.genome.motifs import Motifs, check_motifs
 from grn.genome.tables import shipped
 
 
@@ -87,10 +87,7 @@ def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     (('GATA1', 'TP53'),)
     """
     checks.word("organism", organism, tables.ORGANISMS)
-    if not isinstance(motifs, Motifs):
-        raise MotifError(
-            f"motifs has type {type(motifs).__name__}; pass grn.genome.jaspar() or grn.genome.read_motifs."
-        )
+    check_motifs(motifs)
     names = sorted({factor for listed in motifs.factors for factor in listed})
     place = _carried(names, organism)
     lost = [name for name in names if not place[name]]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from grn._core import checks
 from grn._core.errors import MotifError
+from grn._core.logging import hint
 from grn._core.near import did_you_mean
 from grn._kernels import motif_scores
 
@@ -135,6 +136,9 @@ class Motifs:
         given = checks.mapping("factors", factors, example="{'MA0035.5': ['GATA1']}")
         if not set(given) & set(self.names):
             raise MotifError(f"none of the motifs {list(self.names[:3])} is among {list(given)[:3]}; check the names.")
+        strange = sorted(set(given) - set(self.names))
+        if strange:
+            hint("%d of %d names are no motifs here, for example %s", len(strange), len(given), strange[:3])
         listed = [checks.names("factors", given.get(name, ()), what="symbols") for name in self.names]
         return Motifs(self.names, self.counts, tuple(map(tuple, listed)))
 
@@ -170,8 +174,10 @@ class Motifs:
 
         Raises
         ------
+        MotifError
+            If the background is malformed.
         ParameterError
-            If a number is out of range.
+            If ``pseudocount`` is out of range.
         """
         shares = checked_background(background)
         checks.number("pseudocount", pseudocount, above=0)
@@ -181,13 +187,24 @@ class Motifs:
         return Motifs(*(tuple(part[row] for row in rows) for part in (self.names, self.counts, self.factors)))
 
 
+def check_motifs(motifs: object) -> None:
+    """Refuse what is no :class:`Motifs`."""
+    if not isinstance(motifs, Motifs):
+        raise MotifError(
+            f"motifs has type {type(motifs).__name__}; pass grn.pp.motifs('jaspar'), or those of a file: "
+            "grn.pp.motifs(path)."
+        )
+
+
 def checked_background(background: Sequence[float] | np.ndarray) -> np.ndarray:
     """Shares of A, C, G and T, made the same on both strands."""
-    shares = np.asarray(background, dtype=np.float64)
+    try:
+        shares = np.asarray(background, dtype=np.float64)
+    except (TypeError, ValueError):
+        shares = np.zeros(0)
     if shares.shape != (4,) or not np.isfinite(shares).all() or (shares <= 0).any() or abs(shares.sum() - 1) > 1e-3:
         raise MotifError(
-            f"background={np.asarray(background).tolist()}; pass the shares of A, C, G and T, all above 0, "
-            "that sum to 1."
+            f"background={checks.shown(background)}; pass the shares of A, C, G and T, all above 0, that sum to 1."
         )
     shares = (shares + shares[::-1]) / 2  # what is A on one strand is T on the other
     return shares / shares.sum()

@@ -10,11 +10,11 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core import checks
-from grn._core.errors import MotifError, RegionError
+from grn._core.errors import RegionError
 from grn._core.logging import hint, progress
 from grn._kernels import motif_scores
 from grn._kernels.motif_scan import Hits, Scanner
-from grn.genome.motifs import Motifs, checked_background
+from grn.genome.motifs import Motifs, check_motifs, checked_background
 from grn.genome.regions import Regions, parse_regions
 from grn.genome.sequences import Sequences, Source, opened
 
@@ -57,10 +57,7 @@ def prepare(
     motifs: Motifs, *, pvalue: float = 1e-4, background: Sequence[float] = GENOMIC, pseudocount: float = 1.0
 ) -> Prepared:
     """Thresholds of motifs for a p-value; where no word of a motif is as rare, its best one."""
-    if not isinstance(motifs, Motifs):
-        raise MotifError(
-            f"motifs has type {type(motifs).__name__}; pass grn.pp.motifs('jaspar'), or the path of a file."
-        )
+    check_motifs(motifs)
     checks.number("pvalue", pvalue, above=0, below=1)
     shares = checked_background(background)
     matrices = [motif_scores.on_grid(scores) for scores in motifs.log_odds(shares, pseudocount=pseudocount)]

@@ -133,10 +133,12 @@ def test_errors(chromosomes, motifs):
         grn.pp.scan_motifs(grn.datasets.toy_multiome(n_cells=4, n_targets=2), sequences=chromosomes, motifs=motifs)
     with pytest.raises(ResultNotFoundError, match="scan_motifs"):
         grn.get.motif_hits(adata)
+    with pytest.raises(ParameterError, match="atac"):
+        grn.get.motif_hits(grn.datasets.toy_multiome(n_cells=4, n_targets=2))
     with pytest.raises(RegionError, match="masked"):
         masked = {name: "N" * len(bases) for name, bases in chromosomes.items()}
         grn.pp.scan_motifs(adata, sequences=masked, motifs=motifs)
-    with pytest.raises(MotifError, match=r"grn\.pp\.motifs"):
+    with pytest.raises(MotifError, match=r"grn\.pp\.motifs\(path\)"):
         grn.pp.scan_motifs(adata, sequences=chromosomes, motifs="jaspar")
     with pytest.raises(RegionError, match="no regions"):
         grn.pp.scan_motifs(grn.datasets.toy(n_cells=10), sequences=chromosomes, motifs=motifs)

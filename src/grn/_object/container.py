@@ -10,16 +10,16 @@ from grn._core.errors import GeneNameError, ParameterError
 from grn._core.names import WHY, check_key, unstorable
 
 
-def check_type(adata: object) -> None:
-    """Accept an AnnData only."""
+def check_type(adata: object, *, modality: str = "rna") -> None:
+    """Accept an AnnData only; ``modality`` is what to pass of a MuData."""
     if not isinstance(adata, AnnData):
-        hint = "pass mdata['rna']" if type(adata).__name__ == "MuData" else "build one with anndata.AnnData(X)"
+        hint = f"pass mdata[{modality!r}]" if type(adata).__name__ == "MuData" else "build one with anndata.AnnData(X)"
         raise ParameterError(f"adata has type {type(adata).__name__}; expected an AnnData: {hint}.")
 
 
-def validate(adata: AnnData) -> None:
+def validate(adata: AnnData, *, modality: str = "rna") -> None:
     """Check the type of the object and that its gene names are unique, not empty and such that files keep them."""
-    check_type(adata)
+    check_type(adata, modality=modality)
     names = adata.var_names
     check_named(names)
     broken = unstorable(names)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import ParameterError, ResultNotFoundError
+from grn._core.errors import ResultNotFoundError
 from grn._core.logging import one_voice
+from grn._object.container import check_type
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,14 +50,14 @@ def motif_hits(adata: AnnData, *, key: str = "motifs") -> pd.DataFrame:
     >>> grn.get.motif_hits(mdata["atac"]).columns.tolist()
     ['source', 'region', 'score', 'motif']
     """
-    if not (hasattr(adata, "varm") and hasattr(adata, "uns")):
-        raise ParameterError(f"adata has type {type(adata).__name__}; pass an AnnData.")
-    if key not in adata.varm or key not in adata.uns or "factors" not in adata.uns[key]:
+    check_type(adata, modality="atac")
+    stored = adata.uns.get(key)
+    if key not in adata.varm or not isinstance(stored, Mapping) or "factors" not in stored:
         raise ResultNotFoundError(f"varm[{key!r}] holds no motif hits; call grn.pp.scan_motifs(adata, ...) first.")
     best = adata.varm[key].tocoo()
-    names = np.asarray(adata.uns[key]["names"], dtype=object).astype(str)
+    names = np.asarray(stored["names"], dtype=object).astype(str)
     hits = pd.DataFrame({"row": best.row, "motif": names[best.col], "score": best.data.astype(np.float64)})
-    table = hits.merge(adata.uns[key]["factors"].astype(str), on="motif").rename(columns={"factor": "source"})
+    table = hits.merge(stored["factors"].astype(str), on="motif").rename(columns={"factor": "source"})
     table = table.iloc[np.lexsort([table["motif"], -table["score"], table["row"], table["source"]])]
     table = table.drop_duplicates(["source", "row"])
     return pd.DataFrame(

@@ -6,11 +6,9 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from grn._core import checks
-from grn._core.errors import ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._object.container import check_target, target, validate
@@ -155,9 +153,7 @@ def scan_motifs(
     >>> mdata["atac"].varm["motifs"].shape == (mdata["atac"].n_vars, len(motifs))
     True
     """
-    if type(adata).__name__ == "MuData":
-        raise ParameterError("adata has type MuData; pass the modality whose names are regions: mdata['atac'].")
-    validate(adata)
+    validate(adata, modality="atac")
     check_key(key_added)
     check_target(adata, copy=copy, key=key_added)
     prepared = prepare(motifs, pvalue=pvalue, background=background, pseudocount=pseudocount)
@@ -173,7 +169,7 @@ def scan_motifs(
         "names": np.array(motifs.names, dtype=object),
         "thresholds": prepared.bits(prepared.thresholds),
         "pvalues": threshold_pvalues(prepared),
-        "factors": _categories(motifs.to_frame()),
+        "factors": motifs.to_frame().astype("category"),
         "params": {
             "method": "scan_motifs",
             "pvalue": float(pvalue),
@@ -187,7 +183,3 @@ def scan_motifs(
         "%d motifs: %d hits in %d of %d regions", len(motifs), count.sum(), (count.getnnz(axis=1) > 0).sum(), len(table)
     )
     return result if copy else None
-
-
-def _categories(table: pd.DataFrame) -> pd.DataFrame:
-    return table.astype("category")

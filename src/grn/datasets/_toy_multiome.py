@@ -65,12 +65,12 @@ def toy_multiome(
     r"""Simulate paired expression and open chromatin in which regulators act on genes through regions.
 
     Genes lie 20 000 bases apart on two chromosomes of random sequence. Around each lie ``regions_per_gene`` regions of
-    400 bases, the first on its start, the others up to 30 000 bases away. In every region motifs of one or two
-    regulators are planted, words drawn from their matrices in JASPAR. Half of the regions are idle: no regulator
-    changes them, and they change no gene. The others act on one gene: that whose start is nearest, or the second
-    nearest, with equal chances, so that neither a motif nor a distance is enough. With z the activity of a regulator in
-    a cell, as in :func:`toy` (with a deviation of 1.2 between groups, which makes the regulators of a group alike), and
-    h the state of a region,
+    400 bases, the first on its start unless one of a neighbour lies there, the others up to 30 000 bases away. In every
+    region motifs of one or two regulators are planted, words drawn from their matrices in JASPAR. Half of the regions
+    are idle: no regulator changes them, and they change no gene. The others act on one gene: that whose start is
+    nearest, or the second nearest, with equal chances, so that neither a motif nor a distance is enough. With z the
+    activity of a regulator in a cell, as in :func:`toy` (with a deviation of 1.2 between groups, which makes the
+    regulators of a group alike), and h the state of a region,
 
     .. math:: h_{pc} = o_{pc}\Big(\sum_r s_{rp} w_{rp} z_{rc} + 0.4\, e_{pc}\Big), \qquad
               \log a_{pc} = \mu_p + h_{pc} - 1.5\,(1 - o_{pc}), \qquad

@@ -33,9 +33,9 @@ def parse_regions(regions: Regions, *, one_based: bool = False) -> pd.DataFrame:
     """Read regions from their names, or from a table, and check them.
 
     Coordinates are those of BED: ``start`` counts from 0 and is included, ``end`` is not, so that a region has ``end -
-    start`` bases. Cell Ranger, ArchR, SnapATAC2, CellOracle and SCENIC+ name peaks by these numbers, in whatever
-    spelling. Chromosomes are given the prefix ``chr`` where they are written as Ensembl does (``1`` becomes ``chr1``,
-    ``MT`` becomes ``chrM``), which is said; both ways in one set are an error, as are duplicates.
+    start`` bases. Cell Ranger, SnapATAC2, CellOracle and SCENIC+ name peaks by these numbers, in whatever spelling.
+    Chromosomes are given the prefix ``chr`` where they are written as Ensembl does (``1`` becomes ``chr1``, ``MT``
+    becomes ``chrM``), which is said; both ways in one set are an error, as are duplicates.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def parse_regions(regions: Regions, *, one_based: bool = False) -> pd.DataFrame:
         ``seqnames, start, end``).
     one_based
         Numbers count from 1, and the end is included, as in GTF, in genome browsers and in names made by
-        GenomicRanges: 1 is taken off every start.
+        GenomicRanges (ArchR): 1 is taken off every start.
 
     Returns
     -------

@@ -25,8 +25,8 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
     Parameters
     ----------
     build
-        ``"hg38"``, ``"hg19"`` or ``"mm10"``: RefSeq genes on assembled chromosomes, from the tables of the package. Not
-        read with ``path``.
+        ``"hg38"``, ``"hg19"`` or ``"mm10"``: RefSeq genes on assembled chromosomes, from the tables of the package,
+        which were derived from promoter windows: see the notes. Not read with ``path``.
     path
         For other genomes, an annotation: a GTF file (starts of its transcripts, or of its genes if it lists none), or a
         BED file with six or more columns, whose name is the gene (its start on the strand is taken). Either may be
@@ -50,8 +50,13 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
     Notes
     -----
     A gene has several starts where its transcripts begin at different places, in the tables of the package 1.3 on
-    average. They hold what RefSeq listed when promoter windows were made of it; positions differ by some bases between
-    annotations.
+    average.
+
+    Those tables are no annotation: positions are worked out from promoter windows of RefSeq genes, which reach from
+    1000 bases before a start to 100 behind it. Where the source cut a window because the next gene is close, the start
+    is only as exact as the distance that the source gives for the window's centre, and may be hundreds of bases off.
+    That is enough to tell builds and to link regions over thousands of bases. Where single bases count, pass the
+    annotation that your cells were counted with as ``path``.
 
     Examples
     --------

@@ -78,22 +78,28 @@ def toy(
     ['source', 'target', 'weight', 'sign']
     """
     check_sizes({"n_cells": n_cells, "n_regulators": n_regulators, "n_targets": n_targets, "n_groups": n_groups})
-    if n_groups > n_cells:
-        raise ParameterError(f"n_groups={n_groups} is more than n_cells={n_cells}; every group needs a cell.")
+    check_groups(n_groups, n_cells)
     check_share("dropout", dropout)
     seed = seed_of(rng)
     regulators, targets = names_of(n_regulators, n_targets)
     group = np.arange(n_cells) % n_groups
     truth = pd.concat([planted(seed, target, regulators, signed=signed) for target in targets], ignore_index=True)
     rates = _log_rates(seed, regulators, targets, truth, group)
-    counts = counts_of(seed, rates, dropout)
-    return assemble(counts, rates.columns, group, truth, n_regulators)
+    adata = assemble(counts_of(seed, rates, dropout), rates.columns, group, n_regulators)
+    adata.uns["truth"] = truth
+    return adata
 
 
 def check_sizes(sizes: dict[str, int]) -> None:
     """Refuse what is no integer of at least 1."""
     for name, value in sizes.items():
         checks.integer(name, value, least=1)
+
+
+def check_groups(n_groups: int, n_cells: int) -> None:
+    """Refuse groups that would have no cell."""
+    if n_groups > n_cells:
+        raise ParameterError(f"n_groups={n_groups} is more than n_cells={n_cells}; every group needs a cell.")
 
 
 def check_share(name: str, value: float, *, below: bool = True) -> None:
@@ -172,7 +178,8 @@ def counts_of(seed: int, rates: pd.DataFrame, dropout: float) -> np.ndarray:
     return counts
 
 
-def assemble(counts: np.ndarray, names: pd.Index, group: np.ndarray, truth: pd.DataFrame, n_regulators: int) -> AnnData:
+def assemble(counts: np.ndarray, names: pd.Index, group: np.ndarray, n_regulators: int) -> AnnData:
+    """Expression of simulated cells, without the truth."""
     totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
     scaled = np.log1p(np.divide(counts * 1e4, totals, out=np.zeros(counts.shape), where=totals > 0))
     labels = np.array([f"group_{k + 1}" for k in range(group.max() + 1)])
@@ -184,5 +191,4 @@ def assemble(counts: np.ndarray, names: pd.Index, group: np.ndarray, truth: pd.D
             index=[f"cell_{k + 1}" for k in range(len(group))],
         ),
         var=pd.DataFrame({"is_regulator": np.arange(len(names)) < n_regulators}, index=names),
-        uns={"truth": truth},
     )

@@ -117,7 +117,7 @@ def toy_groups(
     hidden = child(seed, "hidden").normal(size=n_cells)
     loading = np.array([confounder * child(seed, "loading", name).normal() for name in [*regulators, *targets]])
     rates = _log_rates(seed, activity, targets, truth, group) + np.outer(hidden, loading)
-    adata = assemble(counts_of(seed, rates, dropout), rates.columns, group, truth, n_regulators)
+    adata = assemble(counts_of(seed, rates, dropout), rates.columns, group, n_regulators)
     labels = [f"donor_{k + 1}" for k in range(n_donors)]
     adata.obs["donor"] = pd.Categorical.from_codes(donor, categories=labels)
     adata.obs["pseudotime"] = time

@@ -13,7 +13,7 @@ from scipy import sparse
 from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.rng import RNGLike, child, sample_names, seed_of
-from grn.datasets._toy import assemble, check_share, check_sizes, counts_of, names_of
+from grn.datasets._toy import assemble, check_groups, check_share, check_sizes, counts_of, names_of
 from grn.genome import Motifs, jaspar
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def toy_multiome(
     sizes = {"n_cells": n_cells, "n_regulators": n_regulators, "n_targets": n_targets, "n_groups": n_groups}
     check_sizes(sizes)
     checks.integer("regions_per_gene", regions_per_gene, least=1, most=_MOST)
-    if n_groups > n_cells:
-        raise ParameterError(f"n_groups={n_groups} is more than n_cells={n_cells}; every group needs a cell.")
+    check_groups(n_groups, n_cells)
     check_share("dropout", dropout)
     check_share("specific", specific, below=False)
     seed = seed_of(rng)
@@ -266,7 +265,7 @@ def _expression(
         for region, weight in zip(mine, weights, strict=True):
             rates[gene] = rates[gene] + region.sign * weight * state[region.name]
     table = pd.DataFrame({name: values + child(seed, "base", name).normal(2.0, 0.5) for name, values in rates.items()})
-    return assemble(counts_of(seed, table, dropout), table.columns, group, pd.DataFrame(), len(activity))
+    return assemble(counts_of(seed, table, dropout), table.columns, group, len(activity))
 
 
 def _accessibility(
@@ -340,7 +339,6 @@ def _together(
         for k in region.groups
     ]
     columns = ["source", "region", "target", "source_sign", "region_sign", "sign", "group"]
-    del rna.uns["truth"]
     with set_options(pull_on_update=False):
         mdata = MuData({"rna": rna, "atac": atac})
     mdata.obs["group"] = rna.obs["group"]

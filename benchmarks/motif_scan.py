@@ -19,8 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import grn
-from grn._kernels.motif_scan import Scanner
-from grn.genome.scan import GENOMIC, WIDTHS, Prepared, prepare
+from grn.genome.scan import GENOMIC, Prepared, prepare
 
 LOOP_REGIONS, LOOP_MOTIFS = 100, 40
 ALL = 100_000
@@ -77,8 +76,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     regions = list(random.choice(4, size=(given.regions, given.bases), p=GENOMIC).astype(np.uint8))
     first, prepared = seconds(lambda: prepare(grn.pp.motifs()))
-    width = [bases for least, bases in WIDTHS if ALL * given.bases >= least][-1]
-    table, scanner = seconds(lambda: Scanner(prepared.matrices, prepared.thresholds.tolist(), width=width))
+    table, scanner = seconds(lambda: prepared.scanner(ALL * given.bases))
     scan, n_hits = seconds(
         lambda: sum(len(scanner.scan(regions[k : k + 2000]).score) for k in range(0, len(regions), 2000))
     )
@@ -89,7 +87,7 @@ def main() -> None:
     of_loop = LOOP_REGIONS * len(motifs) / loop
     print(f"{given.regions} regions of {given.bases} bases, {n_motifs} motifs, {n_hits} hits")
     print("| what | seconds | regions x motifs per second |\n|---|---|---|")
-    print(f"| motifs and thresholds | {first:.1f} | |\n| table of words of {width} bases | {table:.1f} | |")
+    print(f"| motifs and thresholds | {first:.1f} | |\n| table of words of {scanner.width} bases | {table:.1f} | |")
     print(f"| scan | {scan:.1f} | {rate:,.0f} |")
     print(f"| loop in numpy ({LOOP_REGIONS} regions, {len(motifs)} motifs) | {loop:.1f} | {of_loop:,.0f} |")
     if not given.quick and importlib.util.find_spec("lightmotif"):

@@ -52,6 +52,11 @@ class Prepared:
         values: np.ndarray = scores * motif_scores.STEP
         return values
 
+    def scanner(self, n_bases: int) -> Scanner:
+        """What looks for them in so many bases in all."""
+        width = [bases for least, bases in WIDTHS if n_bases >= least][-1]
+        return Scanner(self.matrices, self.thresholds.tolist(), width=width)
+
 
 def prepare(
     motifs: Motifs, *, pvalue: float = 1e-4, background: Sequence[float] = GENOMIC, pseudocount: float = 1.0
@@ -82,8 +87,7 @@ def blocks(
     """
     sequences.check(table)
     size = (table["end"] - table["start"]).to_numpy()
-    width = [bases for least, bases in WIDTHS if size.sum() >= least][-1]
-    scanner = Scanner(prepared.matrices, prepared.thresholds.tolist(), width=width)
+    scanner = prepared.scanner(int(size.sum()))
     order = np.lexsort([table["start"].to_numpy(), table["chrom"].to_numpy(dtype=object).astype(str)])
     number = np.cumsum(size[order]) // _BLOCK
     parts = np.split(order, np.flatnonzero(np.diff(number)) + 1)

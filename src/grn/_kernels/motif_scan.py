@@ -70,8 +70,8 @@ class Scanner:
     def scan(self, sequences: Sequence[np.ndarray]) -> Hits:
         """Hits in some sequences of coded bases; memory grows with their length and the number of hits."""
         text, first = self._joined(sequences)
-        found = [self._verified(text, *batch) for batch in self._candidates(text)]
-        owner, start, score = (np.concatenate([part[k] for part in found]) for k in range(3))
+        batches = [self._verified(text, *batch) for batch in self._candidates(text)]
+        owner, start, score = (np.concatenate([part[k] for part in batches]) for k in range(3))
         whole = _unknown_before(text)
         keep = whole[start + self.length[owner]] == whole[start]
         owner, start, score = owner[keep], start[keep], score[keep]

@@ -147,8 +147,8 @@ def _motifs(n: int) -> Motifs:
     """One motif per regulator, the most telling of those that are its alone."""
     listed = jaspar()
     row_of: dict[str, int] = {}
-    told = np.array([_information(counts) for counts in listed.counts])
-    for row in np.argsort(-told, kind="stable").tolist():
+    information = np.array([_information(counts) for counts in listed.counts])
+    for row in np.argsort(-information, kind="stable").tolist():
         if len(listed.factors[row]) == 1:
             row_of.setdefault(listed.factors[row][0], row)
     more = sorted(set(row_of) - set(_FIRST))

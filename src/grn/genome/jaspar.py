@@ -114,27 +114,27 @@ def _as_stored() -> Motifs:
 
 def _carried(names: list[str], organism: str) -> dict[str, tuple[str, ...]]:
     """Genes of the organism that every symbol stands for: none or one."""
-    own = dict(zip(names, _native(names, organism), strict=True))
+    native = dict(zip(names, _native(names, organism), strict=True))
     other = next(species for species in tables.ORGANISMS if species != organism)
-    foreign = [name for name in names if not own[name]]
+    foreign = [name for name in names if not native[name]]
     if organism == "human":
         carried = _human_of(foreign)
     else:
         mice = _mouse_of()
         carried = {name: mice.get(gene, "") for name, gene in zip(foreign, _native(foreign, other), strict=True)}
-    return {name: tuple(gene for gene in (own[name] or carried.get(name, ""),) if gene) for name in names}
+    return {name: tuple(gene for gene in (native[name] or carried.get(name, ""),) if gene) for name in names}
 
 
 def _native(names: list[str], organism: str) -> list[str]:
     """Approved symbols in the organism, each name looked up for itself."""
     known, aliases = tables.symbols(organism), tables.aliases(organism)
-    found = []
+    symbols = []
     for name in names:
         listed = aliases.get(name, ())
         # an alias in the spelling of the other organism says nothing: Max is no human gene
         alias = listed[0] if len(listed) == 1 and (organism == "human") == name.isupper() else ""
-        found.append(name if name in known else alias)
-    return found
+        symbols.append(name if name in known else alias)
+    return symbols
 
 
 def _human_of(mice: list[str]) -> dict[str, str]:
@@ -152,8 +152,8 @@ def _mouse_of() -> dict[str, str]:
         for pair in pairs:
             mice[pair.symbol].add(mouse)
     alone = {}
-    for human, found in mice.items():
-        same = [mouse for mouse in sorted(found) if mouse.upper() == human.upper()]
-        if len(found) == 1 or len(same) == 1:
-            alone[human] = (same or sorted(found))[0]
+    for human, listed in mice.items():
+        same = [mouse for mouse in sorted(listed) if mouse.upper() == human.upper()]
+        if len(listed) == 1 or len(same) == 1:
+            alone[human] = (same or sorted(listed))[0]
     return alone

@@ -76,7 +76,7 @@ def read_motifs(path: str | os.PathLike[str], *, format: str = "auto") -> Motifs
             f"{place.name} is no text ({error}); expected motifs as MEME, JASPAR or Homer write them."
         ) from error
     lines = [line.strip() for line in text.splitlines()]
-    kind = _told(lines, place) if format == "auto" else format
+    kind = _format_of(lines, place) if format == "auto" else format
     try:
         entries = list(_READERS[kind](lines))
     except (ValueError, IndexError) as error:
@@ -87,7 +87,7 @@ def read_motifs(path: str | os.PathLike[str], *, format: str = "auto") -> Motifs
     return Motifs(names, counts, tuple(factors_of(name) for name in said))
 
 
-def _told(lines: list[str], place: Path) -> str:
+def _format_of(lines: list[str], place: Path) -> str:
     """The format of a file by its first lines."""
     if any(line.startswith(("MEME version", "MOTIF")) for line in lines[:50]):
         return "meme"

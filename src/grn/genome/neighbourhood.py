@@ -187,20 +187,20 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
     checks.word("build", build, ("auto", *BUILDS))
     table = parse_regions(regions)
     shares = promoter_shares(table)
-    told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    shown = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
     likely = str(shares.index[0])
     against = float(shares.iloc[1] if build in ("auto", likely) else shares[build])
     ahead = shares.iloc[0] >= _TIMES * against and (shares.iloc[0] - against) * len(table) >= _LEAST
     if build == "auto" and not ahead:
-        raise RegionError(f"{len(table)} regions do not tell the build: on promoters are {told}. Pass build=.")
+        raise RegionError(f"{len(table)} regions do not tell the build: on promoters are {shown}. Pass build=.")
     if build not in ("auto", likely) and ahead:
         raise RegionError(
-            f"the regions are not of {build} but likely of {likely}: on promoters are {told}. Pass build={likely!r} "
+            f"the regions are not of {build} but likely of {likely}: on promoters are {shown}. Pass build={likely!r} "
             "and a genome of that build, or lift the regions over."
         )
     if not ahead:
-        hint("%d regions do not tell the build, %s is taken; on promoters are %s", len(table), build, told)
-    logger.info("build %s; on promoters are %s", likely if build == "auto" else build, told)
+        hint("%d regions do not tell the build, %s is taken; on promoters are %s", len(table), build, shown)
+    logger.info("build %s; on promoters are %s", likely if build == "auto" else build, shown)
     return likely if build == "auto" else build
 
 

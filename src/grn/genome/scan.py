@@ -174,9 +174,9 @@ def motif_positions(
     prepared = prepare(motifs, pvalue=pvalue, background=background, pseudocount=pseudocount)
     table = parse_regions(regions)
     with opened(sequences) as source:
-        found = list(blocks(table, source, prepared, show=False))
-    row = np.concatenate([rows[hits.sequence] for rows, hits in found])
-    motif, start, forward, score = (np.concatenate([hits[k] for _, hits in found]) for k in range(1, 5))
+        scanned = list(blocks(table, source, prepared, show=False))
+    row = np.concatenate([rows[hits.sequence] for rows, hits in scanned])
+    motif, start, forward, score = (np.concatenate([hits[k] for _, hits in scanned]) for k in range(1, 5))
     order = np.lexsort([start, motif, row])
     row, motif, score = row[order], motif[order], score[order]
     begin = table["start"].to_numpy()[row] + start[order]

@@ -54,13 +54,13 @@ def motifs(source: str | os.PathLike[str] | Motifs = "jaspar", *, organism: str 
     checks.word("organism", organism, ("human", "mouse", "any"))
     if isinstance(source, str) and source == "jaspar":
         return jaspar(organism)
-    found = source if isinstance(source, Motifs) else read_motifs(source)
-    named = any(found.factors)
+    collection = source if isinstance(source, Motifs) else read_motifs(source)
+    named = any(collection.factors)
     if named and organism != "any":
-        found = carry_factors(found, organism=organism)
+        collection = carry_factors(collection, organism=organism)
     if not named:
         logger.warning("the motifs name no factors; say whose they are: motifs.with_factors({'motif': ['GATA1'], ...})")
-    return found
+    return collection
 
 
 @one_voice

@@ -54,10 +54,9 @@ def jaspar(organism: str = "human") -> Motifs:
 def carry_factors(motifs: Motifs, *, organism: str) -> Motifs:
     """Write the factors of motifs as the genes of one organism.
 
-    Symbols of that organism are taken as they are, also where they are written in capitals throughout; old names are
-    replaced by approved ones. Symbols of the other organism are carried over by the ortholog table. Of several
-    orthologs, to human that in the same gene order counts, to mouse that of the same name; without such a one there is
-    none.
+    Symbols of that organism are taken as they are; old names are replaced by approved ones. Symbols of the other
+    organism are carried over by the ortholog table. Of several orthologs, to human that in the same gene order counts,
+    to mouse that of the same name; without such a one there is none.
 
     Parameters
     ----------

@@ -39,9 +39,7 @@ class PromoterMotifs:
     motifs: np.ndarray
     promoters: np.ndarray
 
-    def scores(
-        self, sources: Iterable[str], targets: Iterable[str], *, families: Families | None = None
-    ) -> np.ndarray:
+    def scores(self, sources: Iterable[str], targets: Iterable[str], *, families: Families | None = None) -> np.ndarray:
         """How much the motif of every source goes with the promoter of every target.
 
         Parameters

@@ -10,6 +10,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from mudata import MuData
 from scipy import sparse
 
 import grn
@@ -329,6 +330,37 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
     assert "None" not in strings(changed.uns), "an argument that is None is listed in params['unset']"
     assert FUNCTIONS[name](adata, **arguments) is None
     assert snapshot(adata) == snapshot(changed)
+
+
+OF_MODALITIES = [name for name in ON_ADATA if "rna" in inspect.signature(FUNCTIONS[name]).parameters]
+# these read regions, or both modalities, and take an AnnData of neither
+OF_BOTH: set[str] = set()
+
+
+def test_functions_of_cells_take_a_mudata():
+    others = {"pp.base_grn", "pp.scan_motifs"}
+    assert {name for name in COMPUTING if name.startswith("tl.")} <= set(OF_MODALITIES) | OF_BOTH
+    assert {name for name in COMPUTING if name.startswith("pp.")} <= set(OF_MODALITIES) | OF_BOTH | others
+
+
+@pytest.mark.parametrize("name", [name for name in OF_MODALITIES if name != "tl.predict_knockout"])
+def test_a_mudata_gets_what_its_modality_would(name):
+    adata, alone = (MAKE.get(name, cells)() for _ in range(2))
+    arguments = needed(name)
+    if name == "tl.fit_translator":
+        adata, arguments = showing(name)
+        alone, _ = showing(name)
+    if name == "tl.regulons":
+        for made in (adata, alone):
+            grn.Network(made.uns["truth"]).write(made)
+    regions = ad.AnnData(np.ones((adata.n_obs, 1), dtype=np.float32), obs=pd.DataFrame(index=adata.obs_names))
+    regions.var_names = ["chr1:1-100"]
+    mdata = MuData({"gex": adata, "atac": regions})
+    FUNCTIONS[name](alone, **arguments)
+    FUNCTIONS[name](mdata, rna="gex", **arguments)
+    shared = {key: mdata.uns.pop(key) for key in list(mdata.uns)}
+    adata.uns.update(shared)
+    assert snapshot(adata) == snapshot(alone)
 
 
 KEYED = [name for name in COMPUTING if "key_added" in inspect.signature(FUNCTIONS[name]).parameters]

@@ -212,9 +212,7 @@ CALLS = {
     "gradient_trajectory": probe("gradient_trajectory"),
     "probe": probe("probe"),
     "pert": probe("pert"),
-    "attention": lambda adata, groupby: grn.tl.attention(
-        adata, model=untrained("scgpt"), groupby=groupby, max_cells=3
-    ),
+    "attention": lambda adata, groupby: grn.tl.attention(adata, model=untrained("scgpt"), groupby=groupby, max_cells=3),
     "embedding": lambda adata, groupby: grn.tl.embedding(adata, model=MODEL),
     "scgpt_attention": infer_with("scgpt_attention", "scgpt", max_cells=3),
     "scgpt_embedding": infer_with("scgpt_embedding", "scgpt"),

@@ -10,10 +10,10 @@ import pandas as pd
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import hint, logger, one_voice
 from grn._object.genes import spelled
-from grn.get.visible import holder, visible
+from grn.get.visible import visible
 from grn.network import Network
 from grn.network.filters import Names
-from grn.network.schema import is_regulons
+from grn.network.schema import holder, is_regulons
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -178,7 +178,7 @@ def network(
     elif isinstance(data, list | tuple):
         net = Network.merge([network(item, key=key) for item in data])
     else:
-        net = Network.from_anndata(holder(data, key), key)
+        net = Network.from_anndata(data, key)
     return net if group is None else net.filter(group=group)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from grn._core.logging import hint, logger
 from grn.network import Network
-from grn.network.schema import is_regulons
+from grn.network.schema import holder, is_regulons
 
 
 def visible(net: Network, data: Any, key: str) -> Network:
@@ -23,14 +23,6 @@ def visible(net: Network, data: Any, key: str) -> Network:
     if len(net) and not len(shown):
         logger.warning("all %d edges are hidden: none has both ends in var_names", len(net))
     return shown
-
-
-def holder(data: Any, key: str) -> Any:
-    """Return the object whose ``uns`` is meant: of a MuData without the key, its RNA."""
-    modalities = getattr(data, "mod", None)
-    if modalities is not None and key not in data.uns and key in getattr(modalities.get("rna"), "uns", {}):
-        return modalities["rna"]
-    return data
 
 
 def var_names_of(data: Any) -> Iterable[str] | None:

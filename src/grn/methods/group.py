@@ -8,7 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from grn._core.errors import RegionError
 from grn._kernels.scatter import BLOCK, Rows
+from grn._object.chromatin import Chromatin
 from grn.methods.cells import Cells, report_constant
 from grn.methods.record import Task
 
@@ -31,6 +33,8 @@ class Group:
         Gives the mask (T, S) of the pairs that may be edges.
     restricted
         Whether a base GRN says which they are.
+    read_chromatin
+        Gives the open chromatin of all cells.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Group:
     task: Task
     pairs: Callable[[], np.ndarray]
     restricted: bool = False
+    read_chromatin: Callable[[], Chromatin] | None = None
 
     @property
     def names(self) -> np.ndarray:
@@ -59,6 +64,13 @@ class Group:
     def rows(self) -> Rows:
         """Gives log-normalised values (k, n_vars) of some cells by their positions."""
         return self.cells.expression.rows
+
+    @property
+    def chromatin(self) -> Chromatin:
+        """Open chromatin of all cells; ``rows`` takes positions as those of this class do."""
+        if self.read_chromatin is None:
+            raise RegionError("this group was made without open chromatin; take it from grn.methods.Inputs.group().")
+        return self.read_chromatin()
 
     @cached_property
     def allowed(self) -> np.ndarray:

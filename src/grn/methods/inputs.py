@@ -18,6 +18,7 @@ from grn._core.errors import GeneNameError, GroupError, ParameterError
 from grn._core.logging import hint
 from grn._core.settings import settings
 from grn._kernels.matrix_parts import Source
+from grn._object.chromatin import Chromatin, chromatin_of
 from grn._object.container import check_target, target, validate
 from grn._object.expression import Expression, select
 from grn._object.genes import column, gene_rows, genes_of, regulator_mask, spelled
@@ -137,6 +138,15 @@ class Inputs:
             return ("",), np.zeros(self.n_cells, dtype=np.int64)
         return group_codes(self._adata, self.task.groupby)
 
+    @cached_property
+    def chromatin(self) -> Chromatin:
+        """Open chromatin of the same cells; an error if there is none."""
+        return chromatin_of(self._adata)
+
+    def need_chromatin(self) -> None:
+        """Refuse an object without open chromatin of the same cells."""
+        chromatin_of(self._adata)
+
     @property
     def group_names(self) -> tuple[str, ...]:
         """Names of the groups asked for, also of those with few cells; none without grouping."""
@@ -200,7 +210,9 @@ class Inputs:
         """One group as a method is given it."""
         cells = self.cells
         members = np.flatnonzero(cells.codes == cells.groups.index(name))
-        return Group(name, members, cells, self.task, lambda: self.allowed(base_grn), restricted=base_grn is not None)
+        pairs, chromatin = lambda: self.allowed(base_grn), lambda: self.chromatin
+        restricted = base_grn is not None
+        return Group(name, members, cells, self.task, pairs, restricted=restricted, read_chromatin=chromatin)
 
     def need_cell_names(self) -> None:
         """Refuse an object in which two cells have one name."""

@@ -60,6 +60,8 @@ def run(
     """
     arguments = record.verified(params)
     inputs.need_matrix()
+    if "regions" in record.needs:
+        inputs.need_chromatin()
     with reads_of() as reads:
         result = _result(inputs, record, arguments, handed or {}, report=report)
     check_answer(result, record, inputs)

@@ -101,6 +101,13 @@ def container(data: Any) -> Any:
     return uns
 
 
+def holder(data: Any, key: object) -> Any:
+    """The object whose ``uns`` has an entry: of a MuData that has it not the first modality that has, if any."""
+    container(data)
+    parts = (data, *getattr(data, "mod", {}).values())
+    return next((part for part in parts if key in part.uns), data) if isinstance(key, str) else data
+
+
 def is_network(record: Any) -> bool:
     """Tell whether an entry of ``uns`` holds an edge table."""
     table = record.get("edges") if isinstance(record, Mapping) else None
@@ -115,6 +122,7 @@ def is_regulons(record: Any) -> bool:
 
 def read_record(data: Any, key: str) -> dict[str, Any]:
     """Look up ``uns[key]`` in the current layout, migrating an older one; whatever else lies there is an error."""
+    data = holder(data, key)
     uns = container(data)
     there = [repr(name) for name, record in uns.items() if is_network(record)]
     listed = f" Networks are stored under {', '.join(there)}." if there else " The object holds no network."

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anndata import AnnData
 
 from grn._core.logging import one_voice
 from grn._object.container import check_target, target, validate
+from grn._object.modalities import on_mudata
 from grn._object.smoothing import neighbour_weights, write_weights
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 
 @one_voice
+@on_mudata
 def smooth(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     k: int | None = None,
     balance: bool = True,
     sight: int | None = None,
@@ -27,7 +35,7 @@ def smooth(
     key_added: str = "grn_smooth",
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Find the weights that average every cell with its nearest neighbours.
 
     .. math:: \tilde x_c = \frac{1}{1 + |N_c|} \Big(x_c + \sum_{d \in N_c} x_d\Big)
@@ -39,6 +47,8 @@ def smooth(
     ----------
     adata
         Annotated matrix (cells, genes).
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     k
         Number of neighbours, below the number of cells. By default 2.5 % of the cells, at least 1 and at most 200.
     balance

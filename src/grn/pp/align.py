@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,11 @@ from grn._core.errors import GeneOverlapError, ParameterError
 from grn._core.logging import hint, logger, one_voice
 from grn._object.container import target, validate
 from grn._object.genes import genes_of
+from grn._object.modalities import on_mudata
 from grn._object.vocabulary import KINDS, own_names, to_vocabulary
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 _WAYS = {"exact": "symbol", "ensembl": "Ensembl id", "alias": "alias", "ortholog": "ortholog", "none": "name"}
 
@@ -28,15 +32,17 @@ class HasGenes(Protocol):
 
 
 @one_voice
+@on_mudata
 def align_genes(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     organism: str = "auto",
     model: HasGenes | None = None,
     orthologs: str = "one2one",
     min_overlap: float = 0.1,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Find the human gene behind every ``var_name`` and report what is ambiguous or lost.
 
     Symbols, Ensembl ids (with or without version), previous symbols, aliases and mouse genes (by orthologs) are
@@ -47,6 +53,8 @@ def align_genes(
     ----------
     adata
         Object with unique ``var_names``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     organism
         ``"human"``, ``"mouse"`` or ``"auto"``, which tells it from the names.
     model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
@@ -15,7 +16,11 @@ from grn._kernels.scan import scan
 from grn._object.container import check_named, check_type
 from grn._object.expression import argument_of, label, select
 from grn._object.genes import gene_mask
+from grn._object.modalities import on_mudata
 from grn._object.remedy import holding, remedy
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 _EXPECTED = ("log", "counts")
 _MEANING = {
@@ -100,8 +105,14 @@ class ExpressionReport:
 
 
 @one_voice
+@on_mudata
 def check_expression(
-    adata: AnnData, *, layer: str | None = None, use_raw: bool = False, expect: str | None = None
+    adata: AnnData | MuData,
+    *,
+    rna: str = "rna",
+    layer: str | None = None,
+    use_raw: bool = False,
+    expect: str | None = None,
 ) -> ExpressionReport:
     """Tell counts, log-normalised, linear and scaled values apart and list what is wrong with them.
 
@@ -115,6 +126,8 @@ def check_expression(
     ----------
     adata
         Object with expression in memory or on disk (backed, zarr, or opened lazily with dask), dense, CSR or CSC.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     layer
         Layer to look at; ``None`` looks at ``adata.X``.
     use_raw

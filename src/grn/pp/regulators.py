@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
@@ -16,6 +17,10 @@ from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._object.container import target, validate
 from grn._object.genes import genes_of, known_regulators, organism_of
+from grn._object.modalities import on_mudata
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,16 @@ class _Marked:
 
 
 @one_voice
+@on_mudata
 def annotate_regulators(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     organism: str = "auto",
     regulators: Iterable[str] | str | Path | None = None,
     key_added: str = "is_regulator",
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Mark which genes are regulators (transcription factors and the like).
 
     The list is matched by gene, not by spelling: a list of symbols marks Ensembl ids and aliases too.
@@ -43,6 +50,8 @@ def annotate_regulators(
     ----------
     adata
         Object whose ``var_names`` are gene symbols, Ensembl ids or aliases.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     organism
         ``"human"``, ``"mouse"`` or ``"auto"`` (what :func:`align_genes` found, else told from the names).
     regulators

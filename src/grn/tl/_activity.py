@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.regulators.activity import write_activity
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def activity(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     key: str = "grn",
     method: str = "ulm",
     groupby: str | None = None,
@@ -31,7 +35,7 @@ def activity(
     key_added: str | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Score the activity of every regulator in every cell with a method of decoupler.
 
     Of a network with groups every cell is scored with the network of its own group, so the same regulator may have
@@ -41,6 +45,8 @@ def activity(
     ----------
     adata
         AnnData with a network in ``uns[key]``, and log-normalised values or counts.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Entry of ``uns`` with the network.
     method

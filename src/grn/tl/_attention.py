@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.inputs import inputs_of
 from grn.methods.probes.attention import attention as read_attention
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def attention(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -37,7 +44,7 @@ def attention(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Attention that target j pays to regulator i, per layer and head, averaged over real cells.
 
     .. math:: e_{ij}[l, h] = \frac{1}{|C|} \sum_{c \in C} A^{(l, h)}(c)_{ji}

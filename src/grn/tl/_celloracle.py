@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from anndata import AnnData
@@ -10,16 +11,22 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.inference import infer
 from grn.methods.record import MIN_CELLS_SEEN
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def celloracle(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     base_grn: pd.DataFrame | None = None,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -42,7 +49,7 @@ def celloracle(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Infer a network per group of cells with CellOracle, score its genes, and fit the network for simulations.
 
     The smoothed expression y of every target is regressed on that of the regulators its base GRN allows, each divided

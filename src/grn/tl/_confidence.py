@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 from grn.trust.confidence import write_confidence
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def confidence(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
+    atac: str = "atac",
     net: str = "grn",
     method: str | None = None,
     model: str | FoundationModel | None = None,
@@ -39,7 +44,7 @@ def confidence(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Give every edge of a network a p-value, a q-value, and its stability under subsampling.
 
     The method that made the network is run again with the arguments stored with it. First beside permuted
@@ -58,6 +63,7 @@ def confidence(
     Parameters
     ----------
     %(adata)s
+    %(atac)s
     net
         Entry of ``uns`` with the network, inferred from this object by a method that reads cells.
     method

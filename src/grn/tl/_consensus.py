@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.trust.consensus import write_consensus
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
+@on_mudata
 def consensus(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     nets: Sequence[str] | None = None,
     method: str = "rank",
     top: int | None = None,
@@ -23,7 +27,7 @@ def consensus(
     key_added: str = "consensus",
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Combine several networks of one object into one, by ranks or by votes.
 
     Strengths of different methods are on different scales; ranks are not. Of the N pairs of a group that network m
@@ -40,6 +44,8 @@ def consensus(
     ----------
     adata
         Annotated matrix with networks in ``uns``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     nets
         Entries of ``uns``, at least two; by default all networks but earlier consensus and differential ones.
     method

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.foundation.cell_writing import write_denoised
 from grn.methods.inputs import inputs_of
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def denoise(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel,
     genes: Sequence[str] | None = None,
     depth_factor: float = 4.0,
@@ -31,7 +38,7 @@ def denoise(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Expected counts of cells that are measured more deeply, as scPRINT predicts them.
 
     With :math:`a_j` the score of gene :math:`j` among the genes :math:`J` shown, :math:`x` the counts of the cell and

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Any
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.record import MIN_CELLS_SEEN
 from grn.tl._snippets import SNIPPETS
 from grn.trust.differential import write_differential
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def differential(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
+    atac: str = "atac",
     condition: str,
     conditions: tuple[str, str] | None = None,
     donor: str | None = None,
@@ -41,7 +46,7 @@ def differential(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Compare the networks of two conditions edge by edge, with donors as the units of the test.
 
     One network per condition (and group), from all its cells, gives :math:`d = w_b - w_a`. Then the conditions are
@@ -58,6 +63,9 @@ def differential(
     ----------
     adata
         Annotated matrix.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
+    %(atac)s
     condition
         Column of ``obs`` with the conditions.
     conditions

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.foundation.cell_writing import write_embedding
 from grn.methods.inputs import inputs_of
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def embed_cells(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     readout: str | None = None,
     max_genes: int | None = None,
@@ -29,7 +37,7 @@ def embed_cells(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Embeddings of the cells, as the authors of a model read them.
 
     scGPT: the token of the cell, scaled to length 1. Geneformer: the mean of its genes in the second to last layer.

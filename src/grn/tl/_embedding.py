@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.inputs import inputs_of
 from grn.methods.probes.writing import write_gene_embeddings
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def embedding(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     key_added: str | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Gene embeddings of a model; the pair feature E_i + E_j is formed on demand by ``grn.get.embedding``.
 
     Parameters

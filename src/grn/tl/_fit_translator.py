@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from anndata import AnnData
 
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.probes.translator_fit import trained_on_features
 from grn.models.steady import undisturbed
 from grn.models.translator import Translator
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @undisturbed
+@on_mudata
 def fit_translator(
-    adata: AnnData,
+    adata: AnnData | MuData,
     labels: pd.DataFrame,
     *,
+    rna: str = "rna",
     key: str = "vvp",
     negatives: str = "uniform",
     view: str = "both",
@@ -43,6 +50,8 @@ def fit_translator(
     labels
         Known edges: columns ``source`` and ``target`` (names from ``var_names``); with a column ``label`` of 0 and 1
         the non-edges are yours, without it they are drawn.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Slot of the features: ``"vvp"``, ``"gradient_trajectory"``, ``"pert"``, ``"attention"`` or ``"X_<model>"``.
     negatives

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from anndata import AnnData
 
@@ -10,17 +11,23 @@ from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.names import check_key
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.foundation.gene_programs import write_programs
 from grn.methods.inputs import inputs_of
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def gene_programs(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     genes: Sequence[str] | None = None,
     n_neighbors: int = 15,
@@ -30,7 +37,7 @@ def gene_programs(
     rng: RNGLike = 0,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Gene programs: clusters of the neighbour graph of a model's gene embeddings, as the authors of scGPT find them.
 
     The graph is the one that scanpy makes of the embeddings, the clusters are those of the Leiden algorithm. No cell is

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.inputs import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def gradient_trajectory(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -41,7 +47,7 @@ def gradient_trajectory(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Gradient trajectory: how steeply the prediction for j follows the value of i, along a path of i.
 
     .. math:: e_{ij}[t] = \partial M(v, g_i \leftarrow v_t)_j / \partial v_i

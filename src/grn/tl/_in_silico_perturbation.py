@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.models import FoundationModel
 from grn.simulate.in_silico_perturbation import InSilicoPerturbation
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def in_silico_perturbation(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     genes: Sequence[str | Sequence[str]] | None = None,
     mode: str = "delete",
@@ -43,7 +47,7 @@ def in_silico_perturbation(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Perturb genes of real cells in a foundation model, alone or several at once.
 
     With h the model's embedding of a cell c, and c' the cell without the genes, or with them raised,

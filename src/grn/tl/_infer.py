@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from anndata import AnnData
@@ -11,11 +11,15 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods import METHODS
 from grn.methods.inference import infer
 from grn.models import FoundationModel
 from grn.models.translator import Translator
 from grn.tl._snippets import SNIPPETS
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 _SNIPPETS = {
     **SNIPPETS,
@@ -36,9 +40,12 @@ _SNIPPETS = {
 
 @one_voice
 @document(**_SNIPPETS)
+@on_mudata
 def infer_network(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
+    atac: str = "atac",
     method: str = "universal",
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
@@ -56,12 +63,13 @@ def infer_network(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Infer a gene regulatory network with any method of :func:`grn.tl.methods`.
 
     Parameters
     ----------
     %(adata)s
+    %(atac)s
     method
         Name of the method: ``"universal"`` (responses of the model with gene families and promoter motifs, a
         probability), ``"ugrn"`` (both probes as in the paper, translated and averaged), ``"vvp"``,
@@ -137,9 +145,11 @@ def infer_network(
 
 @one_voice
 @document(**_SNIPPETS)
+@on_mudata
 def ugrn(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -158,7 +168,7 @@ def ugrn(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Universal network inference: VVP and gradient trajectory, translated, their logits averaged.
 
     .. math:: p_{ij} = \sigma\left(\tfrac12 (f_{VVP}(e_{ij}) + f_{GDT}(e'_{ij}))\right)

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.inputs import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def pert(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -38,7 +44,7 @@ def pert(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""In-silico deletion: what the prediction for j loses when i is silenced in the mean real cell.
 
     .. math:: e_{ij} = M(\bar x)_j - M(\bar x, g_i \leftarrow 0)_j

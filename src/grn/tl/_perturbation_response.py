@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.inputs import inputs_of
 from grn.methods.probes.response import perturbation_response as read_response
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def perturbation_response(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -38,7 +44,7 @@ def perturbation_response(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Response to a perturbation that the model was trained to predict.
 
     .. math:: e_{ij} = M(v, \text{perturbed } i)_j - M(v)_j

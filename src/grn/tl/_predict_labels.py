@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.methods.foundation.cell_writing import write_labels
 from grn.methods.inputs import inputs_of
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def predict_labels(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel,
     classes: Sequence[str] | None = None,
     max_genes: int | None = None,
@@ -31,7 +38,7 @@ def predict_labels(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Cell type, disease, assay, ethnicity, sex and organism of every cell, as scPRINT predicts them.
 
     A classifier reads the token of its class; the probability of a label is the softmax of its score,

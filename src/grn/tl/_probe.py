@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.names import check_key
+from grn._object.modalities import on_mudata
 from grn.methods.inputs import inputs_of
 from grn.methods.probes import features
 from grn.methods.probes.writing import run_probe
 from grn.models import FoundationModel
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def probe(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     model: str | FoundationModel = "mini",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -42,7 +48,7 @@ def probe(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Virtual value perturbation and gradient trajectory on one grid, for the price of the latter.
 
     A dual pass computes the response beside its derivative, so nothing is done twice. The numbers are those of

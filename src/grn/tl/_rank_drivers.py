@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._object.groups import MIN_CELLS
+from grn._object.modalities import on_mudata
 from grn.network import Network
 from grn.regulators.drivers import REST, write_drivers
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def rank_drivers(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     condition: str,
     group: str,
     reference: str = REST,
@@ -37,7 +41,7 @@ def rank_drivers(
     values: str = "auto",
     key_added: str = "drivers",
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Rank regulators by how much they explain of the difference between two sets of cells.
 
     Every gene gets Welch's t of ``group`` against ``reference``. The activity of a regulator is the t of the slope of
@@ -56,6 +60,8 @@ def rank_drivers(
     ----------
     adata
         Annotated matrix.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     condition
         Column of ``obs`` that holds ``group`` and ``reference``.
     group

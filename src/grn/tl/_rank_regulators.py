@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.regulators.ranks import write_ranks
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
+@on_mudata
 def rank_regulators(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     net: str = "grn",
     by: str = "strength",
     max_q: float | None = None,
@@ -22,13 +26,15 @@ def rank_regulators(
     betweenness: bool = False,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Rank the regulators of a network by their centrality, per group.
 
     Parameters
     ----------
     adata
         Annotated matrix with a network in ``uns[net]``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     net
         Entry of ``uns``.
     by

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grn._core.logging import one_voice
+from grn._object.modalities import on_mudata
 from grn.regulators.regulons import write_regulons
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
+@on_mudata
 def regulons(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     key: str = "grn",
     group: str | None = None,
     min_probability: float | None = None,
@@ -24,7 +28,7 @@ def regulons(
     signed: bool = True,
     key_added: str = "regulons",
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Turn a network into regulons: one named, weighted gene set per regulator and sign.
 
     Only targets and regulators in ``var_names`` count. Score the sets with
@@ -34,6 +38,8 @@ def regulons(
     ----------
     adata
         AnnData with a network in ``uns[key]``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Entry of ``uns`` with the network.
     group

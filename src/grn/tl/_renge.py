@@ -10,6 +10,7 @@ import pandas as pd
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.inference import infer
 from grn.methods.record import MIN_CELLS_SEEN
 from grn.methods.renge.prediction import knockouts
@@ -17,13 +18,16 @@ from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(cells=SNIPPETS["cells"])
+@on_mudata
 def renge(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     perturbation: str,
     time: str,
     control: str,
@@ -46,7 +50,7 @@ def renge(
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Signed direct effects from a time series of knock-outs, with q-values.
 
     A knock-out of gene k changes k by the dose x. Expression e at time t follows from a network A through paths of
@@ -61,6 +65,8 @@ def renge(
     ----------
     adata
         Annotated matrix (cells, genes) of a screen with one knocked-out gene per cell.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     perturbation
         Column of ``obs`` with the name of the knocked-out gene (as in ``var_names``), or ``control``.
     time
@@ -195,9 +201,11 @@ def renge(
 
 
 @one_voice
+@on_mudata
 def predict_knockout(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     genes: str | Sequence[str | Sequence[str]],
     key: str = "renge",
     times: Sequence[float] | None = None,
@@ -216,6 +224,8 @@ def predict_knockout(
     ----------
     adata
         AnnData with a fit in ``uns[key]``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     genes
         Gene to knock out. With a list each entry is a knock-out of its own, and an entry that is itself a list or
         tuple is a set of genes knocked out together: ``["GATA1", ("GATA1", "SPI1")]`` is one single knock-out and one

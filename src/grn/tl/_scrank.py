@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from anndata import AnnData
@@ -10,16 +11,22 @@ from anndata import AnnData
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.methods.inference import infer
 from grn.methods.record import MIN_CELLS_SEEN
 from grn.tl._snippets import SNIPPETS
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 
 @one_voice
 @document(cells=SNIPPETS["cells"])
+@on_mudata
 def scrank(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     groupby: str,
     drug_targets: Sequence[str] | pd.DataFrame,
     action: str = "antagonist",
@@ -46,7 +53,7 @@ def scrank(
     parity: bool = False,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Rank groups of cells by how much a drug on its targets changes their networks (scRank).
 
     Every group gets a network over all genes of the object. The out-edges of the drug targets are removed from it
@@ -63,6 +70,8 @@ def scrank(
     adata
         Annotated matrix (cells, genes). Keep some thousand variable genes, regulators and drug targets; memory grows
         with the square of their number.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     groupby
         Column of ``obs`` with the groups, such as cell types.
     drug_targets

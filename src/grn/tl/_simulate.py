@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 from grn._core.docs import document
 from grn._core.logging import one_voice
 from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
 from grn.simulate.propagation import Perturbation
 from grn.simulate.simulation import Simulation
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
 @document(**SNIPPETS)
+@on_mudata
 def simulate(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     perturbation: Perturbation,
     net: str = "grn",
     coefficients: str = "auto",
@@ -49,7 +53,7 @@ def simulate(
     rng: RNGLike = 0,
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Set genes to values and follow the change through a network, cell by cell.
 
     From the change :math:`\Delta_0` of the perturbed genes, with coefficients C (row = regulator), ``n_propagation``
@@ -67,6 +71,8 @@ def simulate(
     ----------
     adata
         AnnData with log-normalised values or counts, and a network in ``uns[net]``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     perturbation
         Dict from gene to what it is set to; several genes are set at once. A number is a value on the scale of the
         expression, 0 a knock-out; ``("fold", 2.0)`` doubles the abundance of each cell, ``log1p(2 expm1(x))``;

@@ -6,7 +6,14 @@ SNIPPETS = {
     "adata": """
         adata
             Annotated matrix (cells, genes). Names of genes may be symbols, Ensembl ids or mouse symbols, see
-            ``grn.pp.align_genes``.
+            ``grn.pp.align_genes``. Or a MuData: the result goes to its modality, networks go to ``mdata.uns``.
+        rna
+            Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
+        """,
+    "atac": """
+        atac
+            Modality of the MuData that holds open chromatin, whose ``var_names`` are regions such as ``chr1:100-600``;
+            for methods that need ``"regions"``.
         """,
     "pairs": """
         model

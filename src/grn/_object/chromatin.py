@@ -1,0 +1,172 @@
+"""Open chromatin beside the expression of the same cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from grn._core.errors import CellNameError, GrnError, RegionError, ResultNotFoundError
+from grn._core.logging import some
+from grn._object.container import validate
+from grn.genome import parse_regions
+
+# where the rows of cells in the other modality travel with the cells, so that whoever takes some of them takes it along
+SLOT = "grn_chromatin"
+
+
+class Regions:
+    """A modality of open chromatin; copies of the cells share it."""
+
+    def __init__(self, atac: AnnData, name: str) -> None:
+        self.atac, self.name = atac, name
+
+    def __deepcopy__(self, memo: object) -> Regions:
+        """Itself: nothing here is changed."""
+        return self
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Regions as ``chrom, start, end``, in the order of the modality."""
+        return parse_regions(self.atac.var_names)
+
+    @cached_property
+    def matrix(self) -> sparse.csr_matrix:
+        """What is stored of all cells (n, R), in memory."""
+        matrix = sparse.csr_matrix(self.atac.X[:] if self.atac.isbacked else self.atac.X)
+        wrong = ~np.isfinite(matrix.data) | (matrix.data < 0)
+        if wrong.any():
+            raise RegionError(
+                f"mdata[{self.name!r}].X holds {int(wrong.sum())} values that are negative, NaN or infinite; expected "
+                "counts of fragments, or accessibility that is not scaled."
+            )
+        return matrix
+
+
+@dataclass(frozen=True)
+class Chromatin:
+    """Accessibility of regions in the cells of an object, in their order, and what was stored with the regions.
+
+    Parameters
+    ----------
+    regions
+        The modality.
+    places
+        Row of every cell in it (n_cells,).
+    """
+
+    regions: Regions
+    places: np.ndarray
+
+    @property
+    def names(self) -> np.ndarray:
+        """Names of the regions (R,)."""
+        return np.asarray(self.regions.atac.var_names, dtype=str)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Regions as ``chrom, start, end``."""
+        return self.regions.table
+
+    def rows(self, positions: np.ndarray) -> sparse.csr_matrix:
+        """What is stored of some cells (n, R), by position."""
+        return self.regions.matrix[self.places[positions]]
+
+    def hits(self, key: str = "motifs") -> tuple[sparse.csr_matrix, pd.DataFrame]:
+        """Scores of motif hits (R, M), and the factors of the motifs as ``motif, factor``."""
+        atac, name = self.regions.atac, self.regions.name
+        if key not in atac.varm or "factors" not in atac.uns.get(key, {}):
+            raise ResultNotFoundError(
+                f"mdata[{name!r}] holds no motif hits {key!r}; find them with grn.pp.scan_motifs(mdata[{name!r}], "
+                f"sequences=..., motifs=grn.pp.motifs(), key_added={key!r})."
+            )
+        return sparse.csr_matrix(atac.varm[key]), atac.uns[key]["factors"].astype(str)
+
+    def links(self, key: str = "links") -> pd.DataFrame:
+        """Links of regions and genes as ``region, gene, distance, score``."""
+        atac, name = self.regions.atac, self.regions.name
+        stored = atac.uns.get(key)
+        if not isinstance(stored, Mapping) or not isinstance(stored.get("table"), pd.DataFrame):
+            raise ResultNotFoundError(
+                f"mdata[{name!r}].uns has no links {key!r} of regions and genes; make them with "
+                f"grn.pp.link_regions(mdata, key_added={key!r})."
+            )
+        return stored["table"]
+
+
+def chromatin_of(adata: AnnData) -> Chromatin:
+    """Chromatin beside the cells; an error that says what is missing, or does not fit, if there is none."""
+    regions = adata.uns.get(SLOT)
+    if isinstance(regions, GrnError):
+        raise regions
+    if not isinstance(regions, Regions):
+        raise RegionError(
+            "the method reads open chromatin, and the object has none; pass a MuData with expression in mdata['rna'] "
+            "and regions of the same cells in mdata['atac'], or name other modalities by rna= and atac=."
+        )
+    chromatin = Chromatin(regions, np.asarray(adata.obsm[SLOT])[:, 0])
+    if not len(chromatin.table):
+        raise RegionError(f"mdata[{regions.name!r}] has no regions.")
+    return chromatin
+
+
+@contextmanager
+def lent_chromatin(mdata: Any, cells: AnnData, atac: str | None) -> Iterator[None]:
+    """Put the chromatin of a MuData beside its cells for a while.
+
+    What keeps it from being read is said when somebody reads it: most methods do not.
+    """
+    if atac is None or atac not in mdata.mod:
+        yield
+        return
+    try:
+        places = paired_places(cells.obs_names, mdata.mod[atac], atac)
+    except GrnError as error:
+        cells.uns[SLOT] = error
+    else:
+        cells.obsm[SLOT] = places[:, None]
+        cells.uns[SLOT] = Regions(mdata.mod[atac], atac)
+    try:
+        yield
+    finally:
+        cells.obsm.pop(SLOT, None)
+        cells.uns.pop(SLOT, None)
+
+
+def paired_places(cells: pd.Index, chromatin: AnnData, atac: str) -> np.ndarray:
+    """Row (n_cells,) of every cell in the other modality.
+
+    Raises
+    ------
+    CellNameError
+        If the modalities do not have the same cells, or two of one name.
+    """
+    validate(chromatin, modality=atac)
+    for names, where in ((cells, "RNA"), (chromatin.obs_names, f"mdata[{atac!r}]")):
+        if not names.is_unique:
+            twice = names[names.duplicated()].unique().tolist()
+            raise CellNameError(
+                f"{len(twice)} names of cells occur more than once in {where}, for example {some(twice, 3)}, so that "
+                "the modalities cannot be paired; make them unique in both before mdata is made."
+            )
+    place: np.ndarray = chromatin.obs_names.get_indexer(cells)
+    both = int((place >= 0).sum())
+    if not both:
+        raise CellNameError(
+            f"no cell of RNA is in mdata[{atac!r}] ({some(cells, 2)}; {some(chromatin.obs_names, 2)}). Give paired "
+            "cells one name; where they are other cells, make pairs of one label: "
+            "grn.pp.metacells(mdata, how='labels', groupby=...)."
+        )
+    if both < max(len(place), chromatin.n_obs):
+        raise CellNameError(
+            f"RNA has {len(place)} cells and mdata[{atac!r}] {chromatin.n_obs}, of which {both} are in both; keep "
+            f"those: both = mdata['rna'].obs_names.intersection(mdata[{atac!r}].obs_names); mdata = mdata[both].copy()."
+        )
+    return place

@@ -1,0 +1,113 @@
+"""MuData at the doorway: the modality that a function works on, and what the whole object lends it meanwhile."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from anndata import AnnData
+
+from grn._core.errors import ParameterError
+from grn._core.near import did_you_mean
+from grn._object.chromatin import lent_chromatin
+from grn.network.schema import is_network, is_regulons
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# arguments that name a column of obs, which may be that of the whole object
+COLUMNS = ("condition", "donor", "groupby", "perturbation", "pseudotime", "state_key", "strata", "time")
+
+
+def is_mudata(data: object) -> bool:
+    """Whether an object is a MuData; its package is imported by who made one."""
+    return type(data).__name__ == "MuData" and hasattr(data, "mod")
+
+
+def modality(mdata: Any, name: object, *, argument: str) -> AnnData:
+    """A modality of a MuData by name; ``argument`` is what names it."""
+    if name not in mdata.mod:
+        there = ", ".join(map(repr, mdata.mod)) or "none"
+        near = did_you_mean(str(name), list(map(str, mdata.mod)))
+        raise ParameterError(f"mdata has no modality {name!r} ({argument}=); there are: {there}.{near}")
+    chosen = mdata.mod[name]
+    if not isinstance(chosen, AnnData):
+        raise ParameterError(f"mdata[{name!r}] is {type(chosen).__name__}; {argument}= names an AnnData within mdata.")
+    return chosen
+
+
+def on_mudata(function: F) -> F:
+    """Let a function of an AnnData take a MuData: it works on the modality that its argument ``rna`` names.
+
+    Columns of ``mdata.obs`` and entries of ``mdata.uns`` can be named as if they were the modality's. Networks and
+    regulons that the function makes go to ``mdata.uns``, all else to the modality. A function that has an argument
+    ``atac`` finds chromatin beside the cells, see :mod:`grn._object.chromatin`.
+    """
+    parameters = inspect.signature(function).parameters
+    names = {name: parameters[name].default for name in ("rna", "atac") if name in parameters}
+
+    @functools.wraps(function)
+    def call(data: Any, *args: Any, **arguments: Any) -> Any:
+        given = {name: arguments.get(name, default) for name, default in names.items()}
+        if not is_mudata(data):
+            _refuse_names(data, given, names)
+            return function(data, *args, **arguments)
+        copy = bool(arguments.pop("copy", False))
+        modality(data, given["rna"], argument="rna")
+        if copy and data.isbacked:
+            raise ParameterError(
+                "mdata is read from a file, of which copy=True makes none; read it into memory: "
+                f"mudata.read_h5mu({str(data.filename)!r})."
+            )
+        whole = data.copy() if copy else data
+        cells = modality(whole, given["rna"], argument="rna")
+        with _lent(whole, cells, arguments, atac=given.get("atac")):
+            result = function(cells, *args, **arguments)
+        return whole if copy else result
+
+    return call  # type: ignore[return-value]
+
+
+def _refuse_names(data: object, given: Mapping[str, object], defaults: Mapping[str, object]) -> None:
+    """An AnnData has no modalities to name."""
+    for name, value in given.items():
+        if isinstance(data, AnnData) and value != defaults[name]:
+            raise ParameterError(
+                f"{name}={value!r} names a modality of a MuData, and adata is an AnnData; leave it out."
+            )
+
+
+@contextmanager
+def _lent(mdata: Any, cells: AnnData, arguments: Mapping[str, Any], *, atac: str | None) -> Iterator[None]:
+    """Give a modality what the whole object holds, for the time of a call; take it back, with new networks."""
+    with _lent_columns(mdata, cells, arguments), lent_chromatin(mdata, cells, atac):
+        hidden = {key: cells.uns[key] for key in mdata.uns if key in cells.uns}
+        lent, before = set(mdata.uns), set(cells.uns)
+        cells.uns.update(mdata.uns)
+        try:
+            yield
+        finally:
+            made = {key for key in cells.uns if key not in before and _is_shared(cells.uns[key])}
+            for key in (lent | made) & set(cells.uns):
+                mdata.uns[key] = cells.uns.pop(key)
+            cells.uns.update(hidden)
+
+
+def _is_shared(entry: object) -> bool:
+    return is_network(entry) or is_regulons(entry)
+
+
+@contextmanager
+def _lent_columns(mdata: Any, cells: AnnData, arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Columns of the whole object that arguments name and the modality lacks."""
+    named = [arguments.get(name) for name in COLUMNS]
+    wanted = {name for name in named if isinstance(name, str) and name not in cells.obs and name in mdata.obs}
+    for name in sorted(wanted):
+        cells.obs[name] = mdata.obs[name].reindex(cells.obs_names)
+    try:
+        yield
+    finally:
+        for name in wanted:
+            del cells.obs[name]

@@ -4,10 +4,11 @@ import mudata
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import grn
 from grn._object.chromatin import SLOT
-from grn.errors import CapabilityError, CellNameError, GroupError, ParameterError, RegionError
+from grn.errors import CellNameError, GroupError, ParameterError, RegionError
 from grn.methods import METHODS, Method
 
 
@@ -121,10 +122,39 @@ def test_groups_and_repetitions_take_their_regions_along(mdata, of_regions):
     text = dict.fromkeys(keys, str)
     both = mine.astype(text).merge(grn.get.edges(part).astype(text), on=keys)
     np.testing.assert_allclose(both["weight_x"], both["weight_y"], rtol=1e-5)
-    grn.tl.confidence(mdata, n_permutations=0, n_subsamples=3, top=5)
-    assert grn.get.edges(mdata)["stability"].notna().all()
-    with pytest.raises(CapabilityError, match="n_permutations=0"):
-        grn.tl.confidence(mdata)
+    grn.tl.confidence(mdata, n_permutations=2, n_subsamples=3, top=5)
+    assert grn.get.edges(mdata)[["stability", "qval"]].notna().all().all()
+
+
+def with_motif(group):
+    """Correlation (T, S) with regulators that have a motif in a region, which a permuted copy has as well."""
+    hits, factors = group.chromatin.hits()
+    bound = factors["factor"][factors["motif"].isin(np.array(["one", "two"])[hits.getnnz(axis=0) > 0])]
+    values = group.values()
+    weights = np.corrcoef(values[:, [*group.targets, *group.sources]].T)[: len(group.targets), len(group.targets) :]
+    return np.where(np.isin(group.names[group.sources], bound), weights, np.nan)
+
+
+def test_permuted_regulators_have_the_motifs_of_the_real_ones(mdata):
+    first, second = mdata["rna"].var_names[mdata["rna"].var["is_regulator"]][:2]
+    atac = mdata["atac"]
+    atac.varm["motifs"] = sparse.csr_matrix(np.eye(atac.n_vars, 2, dtype=np.float32))
+    atac.uns["motifs"] = {"factors": pd.DataFrame({"motif": ["one", "two"], "factor": [first, second]})}
+    record = Method(
+        "with_motif", with_motif, "a test", signed=True, probability=False, reference="none", needs=("cells", "regions")
+    )
+    METHODS.add("with_motif", record)
+    try:
+        grn.tl.infer_network(mdata, method="with_motif")
+        edges = grn.get.edges(mdata)
+        assert set(edges["source"]) == {first, second}
+        grn.tl.confidence(mdata, n_permutations=20, n_subsamples=0)
+    finally:
+        METHODS._records.pop("with_motif")
+    edges = grn.get.edges(mdata)
+    # without motifs the copies have no edges, and every p-value is the smallest there is
+    assert edges["pval"].nunique() > 3
+    assert edges["pval"].max() > 0.3
 
 
 def test_a_file_read_in_pieces_gives_the_same(mdata, of_regions, tmp_path):

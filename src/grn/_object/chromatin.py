@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,10 +24,25 @@ SLOT = "grn_chromatin"
 
 
 class Regions:
-    """A modality of open chromatin; copies of the cells share it."""
+    """A modality of open chromatin; copies of the cells share it.
+
+    Parameters
+    ----------
+    atac
+        The modality.
+    name
+        What it is called in its object.
+    """
 
     def __init__(self, atac: AnnData, name: str) -> None:
         self.atac, self.name = atac, name
+        self.aliases: Mapping[str, str] = {}
+
+    def with_copies(self, aliases: Mapping[str, str]) -> Regions:
+        """The same, where motifs of a factor are those of its alias too."""
+        made = copy(self)
+        made.aliases = aliases
+        return made
 
     def __deepcopy__(self, memo: object) -> Regions:
         """Itself: nothing here is changed."""
@@ -87,7 +103,7 @@ class Chromatin:
                 f"mdata[{name!r}] holds no motif hits {key!r}; find them with grn.pp.scan_motifs(mdata[{name!r}], "
                 f"sequences=..., motifs=grn.pp.motifs(), key_added={key!r})."
             )
-        return sparse.csr_matrix(atac.varm[key]), atac.uns[key]["factors"].astype(str)
+        return sparse.csr_matrix(atac.varm[key]), self._with_copies(atac.uns[key]["factors"].astype(str), "factor")
 
     def links(self, key: str = "links") -> pd.DataFrame:
         """Links of regions and genes as ``region, gene, distance, score``."""
@@ -99,6 +115,14 @@ class Chromatin:
                 f"grn.pp.link_regions(mdata, key_added={key!r})."
             )
         return stored["table"]
+
+    def _with_copies(self, table: pd.DataFrame, column: str) -> pd.DataFrame:
+        """Rows of factors that have an alias once more, under it."""
+        aliases = self.regions.aliases
+        if not aliases:
+            return table
+        again = table[table[column].isin(list(aliases))]
+        return pd.concat([table, again.assign(**{column: again[column].map(aliases)})], ignore_index=True)
 
 
 def chromatin_of(adata: AnnData) -> Chromatin:

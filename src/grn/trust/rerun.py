@@ -15,6 +15,7 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger, silently
 from grn._kernels.null import Shape
+from grn._object.chromatin import SLOT
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
 from grn.methods.cells import NothingVariesError, with_copies
@@ -129,7 +130,10 @@ class Rerun:
 
     def fit_beside(self, adata: AnnData, axes: Axes, aliases: Sequence[str], *, seed: int) -> tuple[Edges, Edges]:
         """Make the network again with further regulators, ``aliases`` (S,): edges of the real ones and of those."""
-        arguments = _doubled(self.arguments, dict(zip(axes.sources, aliases, strict=True)))
+        copies = dict(zip(axes.sources, aliases, strict=True))
+        arguments = _doubled(self.arguments, copies)
+        if SLOT in adata.uns:
+            adata.uns[SLOT] = adata.uns[SLOT].with_copies(copies)
         return self._fit(adata, axes, aliases, arguments, seed)
 
     def _fit(
@@ -271,7 +275,7 @@ def need_permutable(record: Method) -> None:
             f"method {record.name!r} asks a foundation model, which knows genes by name: a permuted copy of a "
             "regulator has none. Pass n_permutations=0 and top=... for stability alone."
         )
-    further = sorted(set(record.needs) - {"cells", "model"})
+    further = sorted(set(record.needs) - {"cells", "model", "regions"})
     if further:
         raise CapabilityError(
             f"method {record.name!r} reads {', '.join(further)} beside the cells, which permuting the expression of "
@@ -325,12 +329,17 @@ def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str
 
 
 def _doubled(arguments: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters with a second row under its other name for every row of a base GRN; self-loops have none."""
+    """Parameters with a second row under its other name for every row of a base GRN or of bound regions.
+
+    Self-loops have none.
+    """
     doubled = dict(arguments)
     for name, value in arguments.items():
-        if isinstance(value, pd.DataFrame) and {"source", "target"} <= set(value.columns):
-            plain = value.astype({"source": str, "target": str})
-            copied = plain["source"].isin(list(aliases)) & (plain["source"] != plain["target"])
+        if isinstance(value, pd.DataFrame) and "source" in value:
+            plain = value.astype({end: str for end in ("source", "target") if end in value})
+            copied = plain["source"].isin(list(aliases))
+            if "target" in plain:
+                copied &= plain["source"] != plain["target"]
             copies = plain[copied].assign(source=plain.loc[copied, "source"].map(aliases))
             doubled[name] = pd.concat([plain, copies], ignore_index=True)
     return doubled

@@ -393,7 +393,8 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
 
 # what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long
 QUICK = {
-    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.check_expression", "pp.motifs",
+    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.base_grn_from_regions", "pp.check_expression",
+    "pp.motifs",
     "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.rank_drivers", "tl.regulons",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
     "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.gains", "bench.overview", "bench.reliability",

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("input", type=Path, help="cells: .h5ad, .zarr, 10x .h5 or folder, .loom; counts or log-normalised values")
     add("--method", default="universal", help="method, see grn.tl.methods() (default: universal)")
     add("--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the method; may be repeated")
-    add("--base-grn", type=Path, default=None, metavar="FILE", help="who may regulate whom: csv, tsv or parquet")
+    base_grn = "who may regulate whom: csv, tsv or parquet, or collectri, dorothea"
+    add("--base-grn", type=Path, default=None, metavar="FILE", help=base_grn)
     add("--model", default="mini", help="foundation model: name or path (default: mini)")
     add("--sources", nargs="+", default=None, metavar="GENE", help="regulators, or a file with one name a line")
     add("--targets", nargs="+", default=None, metavar="GENE", help="targets, or a file with one name a line")
@@ -69,7 +70,7 @@ def infer(args: argparse.Namespace) -> None:
     grn.pp.align_genes(adata, organism=args.organism)
     grn.pp.annotate_regulators(adata, organism=args.organism)
     if args.base_grn is not None:
-        own["base_grn"] = grn.pp.base_grn(args.base_grn, adata=adata)
+        own["base_grn"] = grn.pp.base_grn(str(args.base_grn), adata=adata)
     shared = {"rng": args.seed, "n_jobs": args.jobs}
     grn.tl.infer_network(
         adata,
@@ -149,7 +150,7 @@ def _check_base_grn(args: argparse.Namespace, record: Method, own: dict[str, Any
         raise ParameterError(f"method {record.name!r} takes no base GRN; those that do: {some}.")
     if own.get("base_grn") is not None:
         raise ParameterError("--base-grn and --param base_grn are the same; pass one of them.")
-    if not args.base_grn.is_file():
+    if args.base_grn.suffix and not args.base_grn.is_file():
         raise ParameterError(f"no file {args.base_grn}; --base-grn takes a csv, tsv or parquet file.")
 
 

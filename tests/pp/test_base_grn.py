@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import grn
 from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, GrnError, NetworkError, ParameterError
 from grn.pp import align_genes, base_grn
 
@@ -191,6 +192,69 @@ def test_bad_arguments(wrong):
         base_grn(LONG, adata=3)
     with pytest.raises(GeneNameError):
         base_grn(LONG, adata=cells("GATA1", "GATA1"))
+
+
+@pytest.fixture
+def collections(tmp_path):
+    """A data folder with two collections, of three edges each."""
+    folder = tmp_path / "priors"
+    folder.mkdir()
+    (folder / "collectri_human.csv").write_text("source,target,weight\nGATA1,KLF1,1\nGATA1,GATA1,1\nSPI1,CD79A,-1\n")
+    (folder / "trrust_mouse.csv").write_text("tf,target,mode\nGata1,Klf1,Activation\nSpi1,Cd79a,Repression\n")
+    with grn.settings.override(data_dir=tmp_path):
+        yield
+
+
+@pytest.mark.usefixtures("collections")
+def test_collections_by_name():
+    table = base_grn("collectri")
+    assert rows(table) == [("GATA1", "KLF1"), ("SPI1", "CD79A")]
+    assert table.attrs["base_grn"] == {"evidence": "prior", "self_loops": 1, "merged": 0, "below": 0}
+    assert rows(base_grn("CollecTRI")) == rows(table)
+    mouse = base_grn("collectri", adata=cells("Gata1", "Klf1", "Spi1", "Cd79a", "Actb"))
+    assert rows(mouse) == [("Gata1", "Klf1"), ("Spi1", "Cd79a")]
+    assert mouse.attrs["base_grn"]["organism"] == "human"
+    assert rows(base_grn("trrust", organism="mouse")) == [("Gata1", "Klf1"), ("Spi1", "Cd79a")]
+    with pytest.raises(ParameterError, match="orthologs"):
+        base_grn("collectri", organism="mouse")
+
+
+@pytest.mark.usefixtures("collections")
+def test_methods_take_the_names_too():
+    adata = grn.datasets.toy(n_cells=60, n_regulators=3, n_targets=5)
+    adata.var_names = ["GATA1", "SPI1", "KLF1", "CD79A", *adata.var_names[4:]]
+    grn.tl.infer_network(adata, method="ridge", params={"base_grn": "collectri"})
+    edges = adata.uns["grn"]["edges"]
+    assert set(zip(edges["source"], edges["target"], strict=True)) == {("GATA1", "KLF1"), ("SPI1", "CD79A")}
+    assert set(edges["direction"]) == {"prior"}
+
+
+def test_a_collection_that_is_not_on_disk(tmp_path):
+    with grn.settings.override(data_dir=tmp_path), pytest.raises(DataNotFoundError, match="decoupler"):
+        base_grn("dorothea")
+
+
+@pytest.mark.parametrize(("name", "build"), [("mouse", "mm10"), ("human", "hg38"), ("hg19", "hg19"), ("mm10", "mm10")])
+def test_organisms_and_genomes_say_which_calls_work(name, build):
+    with pytest.raises(DataNotFoundError) as error:
+        base_grn(name)
+    text = str(error.value)
+    assert f"promoter_base_grn('{build}.fa', build='{build}')" in text
+    for call in ("base_grn_from_regions(mdata)", "scan_motifs", "base_grn('collectri'"):
+        assert call in text
+    for function in ("promoter_base_grn", "base_grn_from_regions", "scan_motifs", "base_grn"):
+        assert callable(getattr(grn.pp, function))
+
+
+def test_unknown_names_are_told_from_files():
+    with pytest.raises(ParameterError, match="mean 'collectri'"):
+        base_grn("colectri")
+    with pytest.raises(ParameterError, match="names are"):
+        base_grn("nothing")
+    with pytest.raises(DataNotFoundError, match="no file"):
+        base_grn("nothing.csv")
+    with pytest.raises(ParameterError, match="base_grn_from_regions"):
+        base_grn(cells("GATA1"))
 
 
 @pytest.mark.slow

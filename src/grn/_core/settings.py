@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.files import as_path
@@ -21,12 +23,18 @@ def _data_dir() -> Path | None:
     return Path(named) if named else None
 
 
-def _as_folder(value: object) -> Path | None:
+def _cache_dir() -> Path | None:
+    """Folder that the environment names, else that of the system for what can be made again."""
+    named = os.environ.get("GRN_CACHE_DIR", "").strip()
+    return Path(named) if named else user_cache_path("grn")
+
+
+def _as_folder(value: object, name: str) -> Path | None:
     if value is None:
         return None
     if isinstance(value, str | Path) and str(value).strip():
-        return as_path(value, name="data_dir")
-    raise ParameterError(f"data_dir={value!r}; pass the path of a folder, or None for no folder.")
+        return as_path(value, name=name)
+    raise ParameterError(f"{name}={value!r}; pass the path of a folder, or None for no folder.")
 
 
 # what is not listed is checked where it is used
@@ -36,7 +44,8 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "n_jobs": checks.jobs,
     "memory_budget": lambda value: checks.integer("memory_budget", value, least=1, most=None, note=" of bytes"),
     "feature_budget": lambda value: checks.integer("feature_budget", value, least=1, most=None, note=" of bytes"),
-    "data_dir": _as_folder,
+    "data_dir": lambda value: _as_folder(value, "data_dir"),
+    "cache_dir": lambda value: _as_folder(value, "cache_dir"),
 }
 
 
@@ -63,6 +72,9 @@ class Settings:
     data_dir
         Folder in which ``grn.datasets`` looks for data that are not in the package, or ``None``. The default is the
         environment variable ``GRN_DATA_DIR``, read when the package is imported.
+    cache_dir
+        Folder for what takes long and can be made again, or ``None`` to keep nothing. The default is the environment
+        variable ``GRN_CACHE_DIR``, else the user's cache folder of the system.
     """
 
     verbosity: str = field(default_factory=named_level)
@@ -72,6 +84,7 @@ class Settings:
     memory_budget: int = 512 * 2**20
     feature_budget: int = 4 * 2**30
     data_dir: Path | str | None = field(default_factory=_data_dir)
+    cache_dir: Path | str | None = field(default_factory=_cache_dir)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self.__dataclass_fields__:

@@ -23,6 +23,15 @@ from grn.genome.regions import parse_regions
 Source = Mapping[str, str] | str | os.PathLike[str]
 _FASTA = (".fa", ".fasta", ".fna")
 _MITOCHONDRIAL = ("chrM", "M", "MT", "chrMT")
+# length of chromosome 1 and X tells the build of a genome
+_LENGTHS = {
+    "hg18": (247_249_719, 154_913_754),
+    "hg19": (249_250_621, 155_270_560),
+    "hg38": (248_956_422, 156_040_895),
+    "mm9": (197_195_432, 166_650_296),
+    "mm10": (195_471_971, 171_031_299),
+    "mm39": (195_154_279, 169_476_575),
+}
 
 
 class Sequences:
@@ -84,6 +93,22 @@ class Sequences:
     def close(self) -> None:
         """Close the file; what is in memory stays."""
         self._close()
+
+    def length(self, chrom: str) -> int | None:
+        """How long a chromosome is.
+
+        Parameters
+        ----------
+        chrom
+            Its name, with or without ``chr``.
+
+        Returns
+        -------
+        int or None
+            Number of bases; ``None`` if it is not there.
+        """
+        name = self._spelled(chrom)
+        return None if name is None else self.lengths[name]
 
     def bases(self, region: str) -> str:
         """The bases of one region, as they are written.
@@ -174,6 +199,17 @@ class Sequences:
         """The chromosome as it is written here: ``chr1`` may be ``1``, ``chrM`` ``MT``."""
         options = _MITOCHONDRIAL if chrom in _MITOCHONDRIAL else (chrom, chrom.removeprefix("chr"))
         return next((name for name in options if name in self.lengths), None)
+
+
+def check_genome(sequences: Sequences, build: str) -> None:
+    """Refuse a genome that is another build, where the length of a chromosome says so."""
+    here = tuple(sequences.length(chrom) for chrom in ("chr1", "chrX"))
+    told = [name for name, lengths in _LENGTHS.items() if any(a == b for a, b in zip(here, lengths, strict=True))]
+    if told and build not in told:
+        raise RegionError(
+            f"the genome is {told[0]}, by the length of its chromosomes, and build={build!r} was asked for; pass "
+            f"build={told[0]!r} if there are starts of it, or the genome {build}."
+        )
 
 
 @contextmanager

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from grn._core.errors import ResultNotFoundError
 from grn._core.logging import one_voice
 from grn._object.container import check_type
+from grn._object.motif_hits import stored_hits
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,8 +29,8 @@ def motif_hits(adata: AnnData, *, key: str = "motifs") -> pd.DataFrame:
     -------
     DataFrame
         ``source`` (factor), ``region``, ``score`` (bits, of its best motif there), ``motif`` (that one), sorted by
-        source, then in the order of the regions of the object. With the genes of a region it is a base GRN:
-        ``hits.merge(links, on="region").rename(columns={"gene": "target"})`` goes into :func:`grn.pp.base_grn`.
+        source, then in the order of the regions of the object. :func:`grn.pp.base_grn_from_regions` makes a base GRN of
+        the same hits.
 
     Raises
     ------
@@ -51,20 +49,12 @@ def motif_hits(adata: AnnData, *, key: str = "motifs") -> pd.DataFrame:
     ['source', 'region', 'score', 'motif']
     """
     check_type(adata, modality="atac")
-    stored = adata.uns.get(key)
-    if key not in adata.varm or not isinstance(stored, Mapping) or "factors" not in stored:
-        raise ResultNotFoundError(f"varm[{key!r}] holds no motif hits; call grn.pp.scan_motifs(adata, ...) first.")
-    best = adata.varm[key].tocoo()
-    names = np.asarray(stored["names"], dtype=object).astype(str)
-    hits = pd.DataFrame({"row": best.row, "motif": names[best.col], "score": best.data.astype(np.float64)})
-    table = hits.merge(stored["factors"].astype(str), on="motif").rename(columns={"factor": "source"})
-    table = table.iloc[np.lexsort([table["motif"], -table["score"], table["row"], table["source"]])]
-    table = table.drop_duplicates(["source", "row"])
+    hits, names = stored_hits(adata, key)
     return pd.DataFrame(
         {
-            "source": table["source"].to_numpy(),
-            "region": adata.var_names.to_numpy(dtype=object)[table["row"]],
-            "score": table["score"].to_numpy(),
-            "motif": table["motif"].to_numpy(),
+            "source": hits.factors[hits.factor],
+            "region": adata.var_names.to_numpy(dtype=object)[hits.region],
+            "score": hits.score,
+            "motif": names[hits.motif],
         }
     )

@@ -1,7 +1,9 @@
 """From an object as it comes to an object that models and methods can use."""
 
 from grn.pp._base_grn import base_grn
+from grn.pp._base_grn_from_regions import base_grn_from_regions
 from grn.pp._motifs import motifs, scan_motifs
+from grn.pp._promoter_base_grn import promoter_base_grn
 from grn.pp._smooth import smooth
 from grn.pp.align import align_genes
 from grn.pp.check import ExpressionReport, check_expression
@@ -12,8 +14,10 @@ __all__ = [
     "align_genes",
     "annotate_regulators",
     "base_grn",
+    "base_grn_from_regions",
     "check_expression",
     "motifs",
+    "promoter_base_grn",
     "scan_motifs",
     "smooth",
 ]

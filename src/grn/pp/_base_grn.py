@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn import genes
 from grn._core import checks
-from grn._core.errors import DataNotFoundError, GeneNameError, GeneOverlapError, NetworkError, ParameterError
+from grn._core.errors import DataNotFoundError, NetworkError, ParameterError
 from grn._core.files import as_path, check_access, is_file
-from grn._core.logging import hint, logger, one_voice
+from grn._core.logging import one_voice
 from grn._object.container import validate
-from grn._object.genes import organism_of
+from grn.pp._named_base_grn import NAMES, named_base_grn
+from grn.pp._settled import KEYS, names_of, settled
 
 _EVIDENCE = ("motif", "prior")
-_KEYS = ("source", "target", "region")
 _GENE, _PEAK = "gene_short_name", "peak_id"
 _READERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _RENAME = "rename the columns: table.rename(columns={'TF': 'source', 'gene': 'target'})"
@@ -42,11 +41,12 @@ def base_grn(
     Parameters
     ----------
     table
-        DataFrame, or the path of a ``.csv``, ``.tsv``, ``.txt`` (tab) or ``.parquet`` file; text may be gzipped.
-        Either long, with columns ``source, target`` and optionally ``region`` (str) and ``score`` (number, higher
-        is stronger; other columns are dropped), or wide as CellOracle writes it: ``gene_short_name``, optionally
-        ``peak_id``, and one numeric column per regulator, in which a value above 0 is an edge and values other than
-        0 and 1 become the score.
+        DataFrame, the path of a ``.csv``, ``.tsv``, ``.txt`` (tab) or ``.parquet`` file (text may be gzipped), or the
+        name of known edges in ``grn.settings.data_dir``: ``"collectri"``, ``"dorothea"`` (levels A to C),
+        ``"omnipath"``, of human genes, or ``"trrust"``. Tables are either long, with columns ``source, target`` and
+        optionally ``region`` (str) and ``score`` (number, higher is stronger; other columns are dropped), or wide as
+        CellOracle writes it: ``gene_short_name``, optionally ``peak_id``, and one numeric column per regulator, in
+        which a value above 0 is an edge and values other than 0 and 1 become the score.
     adata
         Object whose genes the table shall speak of. Names found in ``var_names`` are taken as they are; others are
         looked up with :func:`grn.genes.resolve` as symbol, id or alias, and carried between mouse and human by
@@ -75,7 +75,8 @@ def base_grn(
     Raises
     ------
     DataNotFoundError
-        If there is no such file.
+        If there is no such file, or the name is that of an organism or genome: the message has the calls that make its
+        base GRN.
     NetworkError
         If columns are missing, values are missing or no numbers, or no row is left.
     GeneOverlapError
@@ -104,7 +105,10 @@ def base_grn(
     if adata is not None:
         validate(adata)
     checks.word("evidence", evidence, ("auto", *_EVIDENCE))
-    read = _frame(table)
+    if _is_name(table):
+        read, organism = named_base_grn(str(table), organism)
+    else:
+        read = _frame(table)
     edges = _long(read)
     facts: dict[str, object] = {"evidence": _evidence(read, evidence), "self_loops": 0, "merged": 0, "below": 0}
     if min_score is not None:
@@ -113,17 +117,12 @@ def base_grn(
         strong = edges["score"].to_numpy() >= min_score
         facts["below"] = int((~strong).sum())
         edges = edges[strong]
-    if adata is not None:
-        edges, matched = _matched(edges, adata, organism, min_overlap)
-        facts |= matched
-    loops = edges["source"].astype(object).to_numpy() == edges["target"].astype(object).to_numpy()
-    facts["self_loops"] = int(loops.sum())
-    edges, facts["merged"] = _merged(edges[~loops])
-    if edges.empty:
-        raise NetworkError(f"no edge of the base GRN is left ({facts}); pass another table or a lower min_score.")
-    edges.attrs["base_grn"] = facts
-    _report(edges, facts)
-    return edges
+    return settled(edges, facts, adata=adata, organism=organism, min_overlap=min_overlap)
+
+
+def _is_name(table: object) -> bool:
+    """Whether text names a collection: it has no ending, and no file is there."""
+    return isinstance(table, str) and bool(table.strip()) and Path(table).name == table and "." not in table
 
 
 def _check_arguments(min_score: float | None, min_overlap: float) -> None:
@@ -148,7 +147,11 @@ def _frame(table: object) -> pd.DataFrame:
     if isinstance(table, pd.DataFrame):
         return table
     if not isinstance(table, str | os.PathLike):
-        raise ParameterError(f"table has type {type(table).__name__}; pass a DataFrame or the path of a file.")
+        hint_regions = "; of peaks, grn.pp.base_grn_from_regions makes one" if hasattr(table, "uns") else ""
+        raise ParameterError(
+            f"table has type {type(table).__name__}; pass a DataFrame, the path of a file, or one of the names "
+            f"{', '.join(NAMES)}{hint_regions}."
+        )
     path = as_path(table, name="table")
     if not is_file(path):
         raise DataNotFoundError(f"there is no file {str(table)!r}; pass the path of a csv, tsv or parquet file.")
@@ -182,22 +185,10 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
             f"the base GRN lacks {', '.join(missing)}; its columns are {list(table.columns[:8])}. Expected source, "
             f"target[, region, score], or {_GENE}[, {_PEAK}] and one column per regulator: {_RENAME}."
         )
-    edges = pd.DataFrame({name: _names(table[name], name) for name in _KEYS if name in table.columns})
+    edges = pd.DataFrame({name: names_of(table[name], name) for name in KEYS if name in table.columns})
     if "score" in table.columns:
         edges["score"] = _numbers(table[["score"]], "score")[:, 0]
     return edges
-
-
-def _names(column: pd.Series, name: str) -> pd.Categorical:
-    """Names as sorted categories, none missing or empty."""
-    labels = pd.Categorical(column)
-    if (labels.codes == -1).any():
-        raise NetworkError(f"column {name!r} has {int((labels.codes == -1).sum())} missing values; drop those rows.")
-    labels = labels.remove_unused_categories()
-    foreign = [value for value in labels.categories if not isinstance(value, str) or not value.strip()]
-    if foreign:
-        raise NetworkError(f"column {name!r} holds {foreign[:3]}; expected names as non-empty strings.")
-    return labels.reorder_categories(sorted(labels.categories))
 
 
 def _numbers(columns: pd.DataFrame, what: str) -> np.ndarray:
@@ -219,109 +210,17 @@ def _from_wide(table: pd.DataFrame) -> pd.DataFrame:
     if (values < 0).any():
         raise NetworkError("columns of regulators hold negative values; expected 0, 1 or a score above 0.")
     regulator, row = np.nonzero(values.T)
-    target = _names(table[_GENE], _GENE)
+    target = names_of(table[_GENE], _GENE)
     edges = pd.DataFrame(
         {
             "source": pd.Categorical.from_codes(regulator, categories=[str(name) for name in regulators]),
             "target": target.take(row),
         }
     )
-    edges["source"] = _names(edges["source"], "source")
+    edges["source"] = names_of(edges["source"], "source")
     if _PEAK in table.columns:
-        edges["region"] = _names(table[_PEAK], _PEAK).take(row)
+        edges["region"] = names_of(table[_PEAK], _PEAK).take(row)
     score = values[row, regulator]
     if (score != 1).any():
         edges["score"] = score
     return edges
-
-
-def _merged(edges: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """One row per pair and region, the one with the highest score, sorted; how many rows were too many."""
-    for name in _KEYS:
-        if name in edges:
-            edges = edges.assign(**{name: _names(edges[name], name)})
-    keys = [edges[name].cat.codes.to_numpy() for name in reversed(_KEYS) if name in edges]
-    if "score" in edges:
-        keys.insert(0, -edges["score"].to_numpy())
-    edges = edges.iloc[np.lexsort(keys)]
-    twice = edges.duplicated([name for name in _KEYS if name in edges]).to_numpy()
-    return edges[~twice].reset_index(drop=True), int(twice.sum())
-
-
-def _matched(
-    edges: pd.DataFrame, adata: AnnData, organism: str, min_overlap: float
-) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Edges between genes of the object, under the names they have there."""
-    names = [str(name) for name in adata.var_names]
-    listed = sorted({*edges["source"].cat.categories, *edges["target"].cat.categories})
-    place, species = _places(listed, names, organism_of(adata, "auto"), organism)
-    shared = len(set(place.values()))
-    smaller = min(len(listed), len(names))
-    if shared == 0 or shared < min_overlap * smaller:
-        lost = [name for name in listed if name not in place]
-        raise GeneOverlapError(
-            f"the object has {shared} of the {len(listed)} genes of the base GRN, fewer than the share of "
-            f"{min_overlap} of {smaller}; the table has for example {lost[:4]}, the object {names[:4]}. Pass "
-            "organism= or a table of the same organism, or lower min_overlap."
-        )
-    lost_of = {}
-    for column in ("source", "target"):
-        categories = edges[column].cat.categories
-        lost_of[column] = [name for name in categories if name not in place]
-        # object dtype, so that several names of one gene become one category
-        edges = edges.assign(**{column: edges[column].astype(object).map(place)})
-    edges = edges.dropna(subset=["source", "target"])
-    facts = {
-        "organism": species,
-        "lost_sources": lost_of["source"],
-        "lost_targets": lost_of["target"],
-        "renamed": sum(name != other for name, other in place.items()),
-    }
-    return edges, facts
-
-
-def _places(own: list[str], names: list[str], of_object: str, of_table: str) -> tuple[dict[str, str], str]:
-    """Name in the object of every name of the table that has one, and the organism of the table."""
-    here = set(names)
-    place = {name: name for name in own if name in here}
-    open_names = [name for name in own if name not in here]
-    if not open_names:
-        return place, "" if of_table == "auto" else of_table
-    try:
-        of_object = genes.detect_organism(names) if of_object == "auto" else of_object
-        of_table = genes.detect_organism(own) if of_table == "auto" else of_table
-    except GeneNameError:
-        logger.info("gene names are of no known organism; the base GRN is matched by spelling only")
-        return place, ""
-    same = of_object == of_table
-    known = genes.resolve(names, organism=of_object)["native" if same else "symbol"]
-    to_name = {gene: name for name, gene in zip(names, known, strict=True) if gene}
-    asked = genes.resolve(open_names, organism=of_table)
-    # an old and a new spelling in one table are the same gene, so ties do not matter here
-    gene = asked["native"].where(asked["native"] != "", asked["candidates"])
-    if not same:
-        unique = sorted(set(gene))
-        gene = gene.map(dict(zip(unique, genes.resolve(unique, organism=of_table)["symbol"], strict=True)))
-    place |= {name: to_name[symbol] for name, symbol in zip(open_names, gene, strict=True) if symbol in to_name}
-    return place, of_table
-
-
-def _report(edges: pd.DataFrame, facts: dict[str, object]) -> None:
-    logger.info(
-        "base GRN: %d edges, %d regulators, %d targets; %s self-loops left out, %s rows merged",
-        len(edges),
-        edges["source"].nunique(),
-        edges["target"].nunique(),
-        facts["self_loops"],
-        facts["merged"],
-    )
-    for column in ("sources", "targets"):
-        lost = facts.get(f"lost_{column}")
-        if isinstance(lost, list) and lost:
-            some = _some(lost)
-            hint("%d %s of the base GRN are no gene of the object: %s", len(lost), column, some)
-
-
-def _some(names: Iterable[str], *, limit: int = 10) -> str:
-    listed = list(names)
-    return ", ".join(listed[:limit]) + (", ..." if len(listed) > limit else "")

@@ -12,6 +12,7 @@ from grn._core import checks
 from grn._core.errors import ParameterError, RegionError
 from grn._core.logging import logger, one_voice
 from grn._object.container import validate
+from grn._object.modalities import is_mudata, modality
 from grn._object.motif_hits import stored_hits
 from grn.genome.hits import FactorHits
 from grn.pp._motif_edges import motif_edges
@@ -153,15 +154,12 @@ def _modalities(mdata: Any, rna: str, atac: str) -> tuple[AnnData, AnnData | Non
     if isinstance(mdata, AnnData):
         validate(mdata, modality=atac)
         return mdata, None
-    if type(mdata).__name__ != "MuData":
+    if not is_mudata(mdata):
         raise ParameterError(f"mdata has type {type(mdata).__name__}; expected a MuData, or an AnnData of regions.")
-    for argument, name in (("rna", rna), ("atac", atac)):
-        if name not in mdata.mod:
-            raise ParameterError(
-                f"mdata has no modality {name!r} ({argument}=); it has {', '.join(map(repr, mdata.mod))}."
-            )
-        validate(mdata.mod[name], modality=name)
-    return mdata.mod[atac], mdata.mod[rna]
+    chosen = [modality(mdata, name, argument=argument) for argument, name in (("atac", atac), ("rna", rna))]
+    for name, part in zip((atac, rna), chosen, strict=True):
+        validate(part, modality=name)
+    return chosen[0], chosen[1]
 
 
 def _strong(hits: FactorHits, min_score: float | None) -> FactorHits:

@@ -70,6 +70,10 @@ class Histograms:
         plan = plan or Boosting()
         bins = self._bins(columns)
         params = {**_TREES, "eta": plan.learning_rate, "colsample_bynode": plan.features, "seed": seed}
+        if plan.cells >= 1:  # nothing is out of bag
+            bins.set_label(_standardised(y))
+            booster = xgboost.train({**params, "objective": "reg:squarederror"}, bins, plan.rounds)
+            return _gains(booster, len(columns), plan.rounds), plan.rounds
         rounds = _Rounds(y, plan, seed)
 
         class Stop(xgboost.callback.TrainingCallback):  # type: ignore[name-defined,misc]
@@ -83,10 +87,7 @@ class Histograms:
         if rounds.over and count > 1:
             count -= 1
             booster = booster[:count]
-        gains = np.zeros(len(columns))
-        for name, gain in booster.get_score(importance_type="total_gain").items():
-            gains[int(name[1:])] = gain
-        return scaled(gains, count), count
+        return _gains(booster, len(columns), count), count
 
     def _bins(self, columns: np.ndarray) -> Any:
         """The binned columns; all of them are kept per thread."""
@@ -101,13 +102,26 @@ class Histograms:
         return bins
 
 
+def _gains(booster: Any, n: int, count: int) -> np.ndarray:
+    """Importances (n,) that sum to the number of trees."""
+    gains = np.zeros(n)
+    for name, gain in booster.get_score(importance_type="total_gain").items():
+        gains[int(name[1:])] = gain
+    return scaled(gains, count)
+
+
+def _standardised(y: np.ndarray) -> np.ndarray:
+    """Mean 0 and unit variance: XGBoost leaves out splits that gain less than 1e-6."""
+    y = y.astype(np.float64)
+    values: np.ndarray = (y - y.mean()) / (y.std() or 1.0)
+    return values
+
+
 class _Rounds:
     """Draws the cells of every round and watches those out of bag."""
 
     def __init__(self, y: np.ndarray, plan: Boosting, seed: int) -> None:
-        y = y.astype(np.float64)
-        # unit variance: XGBoost leaves out splits that gain less than 1e-6
-        self._y = (y - y.mean()) / (y.std() or 1.0)
+        self._y = _standardised(y)
         self._monitor = Monitor(plan)
         self._random = np.random.default_rng(seed)
         self._kept = max(1, int(plan.cells * len(y)))

@@ -25,6 +25,9 @@ class Boosting:
     paired
         Whether a round's improvement is that of its own cells out of bag. Without, it compares the cells out of bag
         of this round with those of the round before, as scikit-learn does since 1.3, which stops after some 30 rounds.
+    friedman
+        Whether splits are compared by Friedman's formula of the same gain, as boosting in scikit-learn did until 1.8,
+        where this scikit-learn has it: equal gains are told apart by their last bit, which differs.
     """
 
     learning_rate: float = 0.01
@@ -33,6 +36,19 @@ class Boosting:
     cells: float = 0.9
     window: int = 25
     paired: bool = True
+    friedman: bool = False
+
+    @property
+    def criterion(self) -> str:
+        """Name of the criterion in scikit-learn."""
+        return "friedman_mse" if self.friedman and has_friedman() else "squared_error"
+
+
+def has_friedman() -> bool:
+    """Whether this scikit-learn has Friedman's formula; since 1.9 its name stands for another one."""
+    from sklearn.tree import _criterion
+
+    return hasattr(_criterion, "FriedmanMSE")
 
 
 class Monitor:
@@ -107,8 +123,11 @@ def boosted(X: np.ndarray, y: np.ndarray, *, seed: int, plan: Boosting | None = 
     monitor, gains, count = Monitor(plan), np.zeros(X.shape[1]), 0
     with config_context(skip_parameter_validation=True):
         for _ in range(plan.rounds):
-            inside = draw(n, size, random)
-            tree = DecisionTreeRegressor(max_depth=DEPTH, max_features=plan.features, random_state=random)
+            # nothing is drawn where all cells are seen
+            inside = draw(n, size, random) if size < n else np.ones(n, dtype=bool)
+            tree = DecisionTreeRegressor(
+                criterion=plan.criterion, max_depth=DEPTH, max_features=plan.features, random_state=random
+            )
             tree.fit(X, residual, sample_weight=inside.astype(np.float64), check_input=False)
             if tree.tree_.node_count > 1:
                 gains += tree.tree_.compute_feature_importances(normalize=False)

@@ -15,8 +15,7 @@ import grn
 from grn._core.logging import HINT
 from grn._kernels.trees import Boosting, boosted
 from grn.errors import ExpressionError, GeneOverlapError, ParameterError
-from grn.methods import METHODS
-from grn.methods.baselines import trees
+from grn.methods import METHODS, trees
 
 RECORDS = {
     "pearson": ("correlation", {}),

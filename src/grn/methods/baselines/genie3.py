@@ -12,9 +12,9 @@ import numpy as np
 from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._kernels.trees import Forest, forest
-from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
+from grn.methods.trees import Drawn, Learner, Trees, check_mode, draw, importances
 
 _KINDS = ("forest", "extra")
 # leaves and bootstraps of mode="fast"

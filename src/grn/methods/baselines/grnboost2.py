@@ -13,9 +13,9 @@ from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
-from grn.methods.baselines.trees import Drawn, Learner, Trees, check_mode, draw, importances
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
+from grn.methods.trees import Drawn, Learner, Trees, check_mode, draw, importances
 
 
 def verify(*, mode: str, max_rounds: int, parity: bool) -> None:
@@ -45,7 +45,7 @@ def fit(
         As arboreto 0.1.6 does with scikit-learn 1.3 or newer: one seed, the order of the object, and a
         stopping rule that compares different cells. Exact mode only.
     """
-    plan = Boosting(rounds=max_rounds, paired=not parity)
+    plan = Boosting(rounds=max_rounds, paired=not parity, friedman=parity)
     learner = partial(_fast if mode == "fast" else _exact, plan)
     trees = Trees("grnboost2", learner, threads=mode == "fast", parity=parity)
     return importances(group, prepared.of(group, "grnboost2"), trees)

@@ -105,7 +105,7 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
     wanted = [t for t, gene in enumerate(group.targets) if not constant[gene] and group.allowed[t, used].any()]
     weight = np.full(group.allowed.shape, np.nan)  # (T, S)
     jobs = _jobs(group, table, place, wanted, used, trees)
-    results = _run(trees.learner(np.asfortranarray(X)), jobs, task.n_jobs or 1, threads=trees.threads)
+    results = in_order(trees.learner(np.asfortranarray(X)), jobs, task.n_jobs or 1, threads=trees.threads)
     for t, values in zip(wanted, progress(results, total=len(wanted), desc=trees.name, show=task.show), strict=True):
         # splits that gain nothing may sum to less than nothing by rounding
         weight[t, used[group.allowed[t, used]]] = np.maximum(values, 0.0)
@@ -125,8 +125,10 @@ def _jobs(
         yield y, np.flatnonzero(group.allowed[t, used]), PARITY_SEED if trees.parity else int(seed)
 
 
-def _run(learner: Learner, jobs: Iterator[Any], n_jobs: int, *, threads: bool) -> Iterator[np.ndarray]:
-    """Results in order, as they come."""
+def in_order(
+    learner: Callable[..., np.ndarray], jobs: Iterator[Any], n_jobs: int, *, threads: bool
+) -> Iterator[np.ndarray]:
+    """Results of jobs in their order, as they come; a job is what the learner takes."""
     if n_jobs == 1:
         yield from (learner(*job) for job in jobs)
         return

@@ -1,0 +1,1 @@
+"""SCENIC+: regulators, the regions they bind and the genes these regulate."""

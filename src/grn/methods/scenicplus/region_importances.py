@@ -1,0 +1,124 @@
+"""How much the openness of each region near a gene tells of its expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy import sparse
+from scipy.stats import rankdata
+
+from grn._core.logging import progress
+from grn._core.rng import child
+from grn._kernels.histogram_trees import Histograms
+from grn._kernels.trees import Boosting, boosted
+from grn.methods.trees import PARITY_SEED, in_order
+
+NAME = "scenicplus regions"
+
+
+@dataclass(frozen=True)
+class Growing:
+    """How trees of regions are grown.
+
+    Parameters
+    ----------
+    mode
+        ``"exact"`` or ``"fast"``.
+    n_trees
+        Trees per gene.
+    seed, group
+        Seed of the task and name of the group, which with the name of a gene give its seed.
+    n_jobs, show
+        Workers, and whether to show progress.
+    parity
+        One seed for all genes.
+    """
+
+    mode: str
+    n_trees: int
+    seed: int
+    group: str = ""
+    n_jobs: int = 1
+    show: bool | None = False
+    parity: bool = False
+
+    @property
+    def plan(self) -> Boosting:
+        """The parameters published for SCENIC+: all cells, no early stop."""
+        return Boosting(rounds=self.n_trees, cells=1.0, friedman=self.parity)
+
+    def seed_of(self, gene: str) -> int:
+        """Seed of a gene."""
+        return PARITY_SEED if self.parity else int(child(self.seed, NAME, self.group, gene).integers(2**31))
+
+
+def region_importances(
+    openness: sparse.csc_array,
+    expression: sparse.csc_array,
+    names: np.ndarray,
+    near: list[np.ndarray],
+    growing: Growing,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Importance and Spearman correlation of every region near a gene, gene after gene.
+
+    Parameters
+    ----------
+    openness
+        Regions (n, R).
+    expression
+        Genes (n, G).
+    names
+        Names of the genes (G,).
+    near
+        Regions of every gene, positions among R, in the order in which trees see them.
+    growing
+        How trees are grown.
+
+    Returns
+    -------
+    ndarray, ndarray
+        Importances that sum to 1 per gene, and correlations, each (L,) for the L regions in ``near``; 0 and NaN where
+        the gene does not vary. Cost: trees per gene; memory the sparse matrices and the regions of one gene per worker.
+    """
+    learner = partial(_shares, growing.mode, growing.plan)
+    jobs = _jobs(openness, expression, names, near, growing)
+    results = in_order(learner, jobs, growing.n_jobs, threads=growing.mode == "fast")
+    parts = list(progress(results, total=len(near), desc=NAME, show=growing.show))
+    whole = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))  # (2, L)
+    return whole[0], whole[1]
+
+
+def _jobs(
+    openness: sparse.csc_array,
+    expression: sparse.csc_array,
+    names: np.ndarray,
+    near: list[np.ndarray],
+    growing: Growing,
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Regions (n, k), gene (n,) and seed, one gene at a time."""
+    for g, regions in enumerate(near):
+        y = expression[:, [g]].toarray().ravel()
+        yield np.asfortranarray(openness[:, regions].toarray(), dtype=np.float32), y, growing.seed_of(str(names[g]))
+
+
+def _shares(mode: str, plan: Boosting, X: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
+    """Importances and correlations (2, k) of the regions of one gene."""
+    if not X.shape[1] or y.max() == y.min():
+        return np.stack([np.zeros(X.shape[1]), np.full(X.shape[1], np.nan)])
+    if mode == "fast":
+        gains, count = Histograms(X).boosted(y, np.arange(X.shape[1]), seed=seed, plan=plan)
+    else:
+        gains, count = boosted(X, y, seed=seed, plan=plan)
+    return np.stack([np.maximum(gains, 0.0) / count, spearman_with(X, y)])
+
+
+def spearman_with(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Spearman correlation (k,) of columns (n, k) with values (n,), ties sharing their mean rank; NaN if constant."""
+    ranks, of_y = rankdata(X, axis=0), rankdata(y)
+    ranks -= ranks.mean(axis=0)
+    of_y -= of_y.mean()
+    scale = np.sqrt((ranks**2).sum(axis=0) * (of_y**2).sum())
+    return np.divide(of_y @ ranks, scale, out=np.full(X.shape[1], np.nan), where=scale > 0)

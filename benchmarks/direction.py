@@ -32,11 +32,6 @@ PROMOTERS = Path("priors", "celloracle_mm10_promoter_base_grn.parquet")
 CELLS = Path("expression", "human_pbmc_ifnb_kang2018_harmony.h5ad")
 KEYS = ["source", "target"]
 RAW = {"translator": None}
-ENTRIES = [
-    grn.bench.Entry("universal"),
-    grn.bench.Entry("universal", {"translator": "cells"}),
-    grn.bench.Entry("vvp", {**RAW, "background": "unknown", "centred": True}),
-]
 
 
 def one_way() -> pd.DataFrame:
@@ -163,7 +158,7 @@ def reference(hesc: set[str]) -> grn.bench.Reference:
 def methods(learned: grn.bench.Reference, asked: argparse.Namespace) -> str:
     """The table of scores."""
     table = grn.bench.run(
-        methods=[*grn.bench.READINGS.values(), *ENTRIES] if asked.methods is None else asked.methods,
+        methods=asked.methods,
         train=learned,
         test=[reference(set(learned.genes))],
         protocols=["strict"],

@@ -263,6 +263,7 @@ NEEDED = {
     "tl.fit_translator": {"labels": LABELS},
     "tl.rank_drivers": {"condition": "group", "group": "group_1", "min_targets": 1},
     "bench.perturbation.deviations": {"top": 1},
+    "pp.metacells": {"groupby": "group", "k": 4},
     "pp.scan_motifs": {"sequences": GENOME, "motifs": MOTIFS},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
@@ -343,7 +344,8 @@ def test_functions_of_cells_take_a_mudata():
     assert {name for name in COMPUTING if name.startswith("pp.")} <= set(OF_MODALITIES) | OF_BOTH | others
 
 
-@pytest.mark.parametrize("name", [name for name in OF_MODALITIES if name != "tl.predict_knockout"])
+# what has no cells to give, and what makes a new object of both modalities: tests/pp/test_metacells.py
+@pytest.mark.parametrize("name", sorted(set(OF_MODALITIES) - {"tl.predict_knockout", "pp.metacells"}))
 def test_a_mudata_gets_what_its_modality_would(name):
     adata, alone = (MAKE.get(name, cells)() for _ in range(2))
     arguments = needed(name)

@@ -78,7 +78,21 @@ def test_every_container_gives_the_same_values(container, where, values, tmp_pat
     assert found.rows(np.array([], dtype=int)).shape == (0, N_VARS)
 
 
-@pytest.mark.parametrize("container", ["dense", "csr_matrix", "csc_matrix"])
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("raw", [False, True])
+def test_some_genes_of_all_cells_are_sparse(container, raw):
+    adata = make(CONTAINERS[container](COUNTS))
+    if raw:
+        adata.raw = adata
+        adata = adata[:, ["MYC", "GATA1", "SPI1", "TP53"]].copy()
+    read = expression(adata, use_raw=raw)
+    genes = np.array([3, 1, 0])
+    found = read.columns(genes)
+    assert sparse.issparse(found)
+    np.testing.assert_allclose(found.toarray(), read.rows(np.arange(N_CELLS))[:, genes], rtol=1e-6)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
 def test_moments_do_not_depend_on_the_order_of_cells_and_genes(container):
     cells, columns = np.random.default_rng(1).permutation(N_CELLS), np.random.default_rng(2).permutation(N_VARS)
     mean, std = expression(make(CONTAINERS[container](COUNTS))).moments()

@@ -74,6 +74,12 @@ def after(method, then, **params):
     return call
 
 
+def metacells(adata, groupby):
+    """Averages, as a table."""
+    table = grn.pp.metacells(adata, groupby="label", k=2, n_pcs=3).to_df()
+    return table.sort_index(axis=1)
+
+
 def probe(name, **arguments):
     def call(adata, groupby):
         mean = {"context": "mean"} if groupby is not None and name in ("vvp", "probe", "gradient_trajectory") else {}
@@ -194,6 +200,7 @@ CALLS = {
     "pp.align_genes": lambda adata, groupby: grn.pp.align_genes(adata),
     "pp.annotate_regulators": lambda adata, groupby: grn.pp.annotate_regulators(adata),
     "pp.check_expression": lambda adata, groupby: str(grn.pp.check_expression(adata)),
+    "pp.metacells": metacells,
     "pp.smooth": lambda adata, groupby: grn.pp.smooth(adata, k=4, n_pcs=3),
     "correlation": infer("correlation"),
     "spearman": infer("correlation", kind="spearman"),

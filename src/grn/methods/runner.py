@@ -15,6 +15,7 @@ from grn._core.errors import NetworkError
 from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, tell_without_edges, values_read
 from grn.methods.direction import with_direction
+from grn.methods.edge_regions import with_region
 from grn.methods.edges import edges_of, stacked
 from grn.methods.group import Fitted
 from grn.methods.inputs import Inputs
@@ -95,6 +96,7 @@ def _result(
     if not report:
         return result
     network = with_direction(result.network, record, inputs, arguments)
+    network = with_region(network, inputs, arguments.get("base_grn"))
     if record.report is not None:
         return _called(record.report, arguments, inputs, network, extra=extra)
     return replace(result, network=network)

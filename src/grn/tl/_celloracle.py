@@ -65,8 +65,10 @@ def celloracle(
     ----------
     %(adata)s
     base_grn
-        Table ``source, target`` of the regulators a target may have, as :func:`grn.pp.base_grn` reads it. ``None``
-        allows every regulator for every target: slower, and without the evidence of binding that the method rests on.
+        Table ``source, target[, region, score]`` of the regulators a target may have: from
+        :func:`grn.pp.base_grn_from_regions`, :func:`grn.pp.promoter_base_grn` or :func:`grn.pp.base_grn`, or what the
+        last reads. ``None`` allows every regulator for every target: slower, and without the evidence of binding that
+        the method rests on.
     sources
         Regulators (list of ``var_names``); by default those of ``base_grn``, or without it the marked or known ones.
     targets
@@ -117,6 +119,7 @@ def celloracle(
         ``uns[key_added]["edges"]``
             DataFrame ``source, target, weight`` (change of the target per standard deviation of the regulator, other
             regulators equal), ``pval``, ``group`` and ``coef_variance`` (over bags, or of the posterior), filtered.
+            With a base GRN that has regions, ``region``: of those of the pair, the one with the highest score.
         ``uns[key_added]["scores"]``
             DataFrame ``gene, group``, ``degree_all``, ``degree_in``, ``degree_out``, the same divided by the number of
             other genes (``degree_centrality_*``), ``betweenness`` and ``eigenvector``, of the filtered network;
@@ -127,6 +130,8 @@ def celloracle(
         ``uns[key_added]["simulation"]``
             DataFrame ``source, target, weight, group``: plain ridge on the filtered edges; change of the target per
             unit of the regulator. :func:`grn.tl.simulate` reads it.
+        ``uns[key_added]["triplets"]``
+            With regions: DataFrame ``source, target, region[, score]``, all regions of the pairs that are edges.
         ``uns[key_added]["params"]``, ``["schema"]``
             Every argument, the package version, the number of edges before the filter, ``rare_genes`` (number of
             genes below ``min_cells``, per group), ``skipped_groups`` (in which nothing varies); the layout.

@@ -16,6 +16,7 @@ from grn._core.optional import require
 from grn._object.smoothing import KEY
 from grn.methods.celloracle.regression import Bags, Problem, fit_group, fit_plain, problem
 from grn.methods.celloracle.scores import network_entropy, network_scores
+from grn.methods.edge_regions import TRIPLETS, triplets
 from grn.methods.edges import indexed
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
@@ -131,6 +132,7 @@ def report(
     network: Network,
     *,
     prepared: RegressionSetup,
+    base_grn: pd.DataFrame | None = None,
     fit: str = "bagging",
     smooth: bool | str | sparse.spmatrix = True,
     max_p: float | None = 0.001,
@@ -145,7 +147,7 @@ def report(
     ----------
     inputs, network, prepared
         The task, all edges, and what they were fitted on.
-    fit, smooth, parity
+    base_grn, fit, smooth, parity
         See :func:`prepare`.
     max_p
         Largest p-value of an edge; ``None`` for any.
@@ -167,6 +169,7 @@ def report(
         "scores": network_scores(listed.edges, centrality=centrality, strong_is_long=parity),
         "entropy": network_entropy(network.edges),
         "simulation": simulated.pipe(lambda table: table.set_axis(table.index.astype(str), axis=0)),
+        **triplets(listed, inputs, base_grn),
     }
     return Result(listed.replace(params={**network.params, **params}), tables, prepared.graphs)
 
@@ -238,6 +241,7 @@ METHODS.add(
             "scores": Table("degrees and centralities of genes", ("gene", "degree_all", "degree_in", "degree_out")),
             "entropy": Table("how evenly the regulation of a target is spread", ("gene", "n_regulators", "entropy")),
             "simulation": Table("coefficients of simulations", ("source", "target", "weight")),
+            "triplets": TRIPLETS,
         },
         confidence="pval",
         reference="Kamimoto et al. 2023, doi 10.1038/s41586-022-05688-9",

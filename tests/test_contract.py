@@ -345,7 +345,7 @@ def test_functions_of_cells_take_a_mudata():
 
 
 # what has no cells to give, and what makes a new object of both modalities: tests/pp/test_metacells.py
-@pytest.mark.parametrize("name", sorted(set(OF_MODALITIES) - {"tl.predict_knockout", "pp.metacells"}))
+@pytest.mark.parametrize("name", sorted({*OF_MODALITIES} & {*COMPUTING} - {"tl.predict_knockout", "pp.metacells"}))
 def test_a_mudata_gets_what_its_modality_would(name):
     adata, alone = (MAKE.get(name, cells)() for _ in range(2))
     arguments = needed(name)

@@ -99,6 +99,28 @@ def test_a_copy_is_a_mudata(mdata):
     assert isinstance(changed, mudata.MuData) and len(grn.get.edges(changed))
 
 
+def test_a_view_becomes_an_object_of_its_own(mdata, of_regions):
+    part = mdata[mdata.obs["group"] == "group_1"]
+    before = state(part)
+    grn.tl.infer_network(part, method=of_regions)
+    grn.tl.vvp(part)
+    after = state(part)
+    changed = {slot for slot in after if after[slot] != before[slot] and slot != ("", "obs")}  # mudata fills these
+    assert changed == {("", "uns"), ("rna", "uns"), ("rna", "varm")}
+    assert "grn" in part.uns and list(part["rna"].uns) == ["vvp"] and "grn" not in mdata.uns
+
+
+def test_what_a_modality_holds_is_read_of_the_whole_object(mdata):
+    grn.tl.vvp(mdata)
+    grn.pp.align_genes(mdata)
+    before = state(mdata)
+    source = mdata["rna"].var_names[mdata["rna"].var["is_regulator"]][0]
+    assert grn.get.features(mdata, key="vvp").values.shape == grn.get.features(mdata["rna"], key="vvp").values.shape
+    assert len(grn.get.gene_report(mdata)) == mdata["rna"].n_vars
+    assert grn.pl.response(mdata, pairs=(source, mdata["rna"].var_names[-1]), keys="vvp") is not None
+    assert state(mdata) == before
+
+
 def test_a_method_reads_regions_in_the_order_of_the_cells(mdata, of_regions):
     grn.tl.infer_network(mdata, method=of_regions)
     edges = grn.get.edges(mdata)
@@ -181,6 +203,14 @@ def test_what_has_no_regions_is_refused_with_the_call(mdata, of_regions):
         grn.tl.infer_network(mdata["rna"], method=of_regions)
     with pytest.raises(RegionError, match="rna= and atac="):
         grn.tl.infer_network(mdata, method=of_regions, atac="peaks")
+
+
+def test_an_object_may_be_named(mdata):
+    grn.tl.infer_network(adata=mdata["rna"], method="correlation")
+    grn.tl.infer_network(adata=mdata, method="correlation", key_added="second")
+    assert len(grn.get.edges(mdata)) == len(grn.get.edges(mdata, key="second"))
+    with pytest.raises(TypeError, match="adata"):
+        grn.tl.infer_network(method="correlation")
 
 
 def test_names_of_modalities(mdata):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -39,35 +39,68 @@ def modality(mdata: Any, name: object, *, argument: str) -> AnnData:
 
 
 def on_mudata(function: F) -> F:
-    """Let a function of an AnnData take a MuData: it works on the modality that its argument ``rna`` names.
+    """Let a function that changes an AnnData take a MuData: it works on the modality that its argument ``rna`` names.
 
     Columns of ``mdata.obs`` and entries of ``mdata.uns`` can be named as if they were the modality's. Networks and
     regulons that the function makes go to ``mdata.uns``, all else to the modality. A function that has an argument
     ``atac`` finds chromatin beside the cells, see :mod:`grn._object.chromatin`.
     """
-    parameters = inspect.signature(function).parameters
-    names = {name: parameters[name].default for name in ("rna", "atac") if name in parameters}
 
-    @functools.wraps(function)
-    def call(data: Any, *args: Any, **arguments: Any) -> Any:
-        given = {name: arguments.get(name, default) for name, default in names.items()}
-        if not is_mudata(data):
-            _refuse_names(data, given, names)
-            return function(data, *args, **arguments)
+    def work(mdata: Any, given: Mapping[str, Any], args: Sequence[Any], arguments: dict[str, Any]) -> Any:
         copy = bool(arguments.pop("copy", False))
-        modality(data, given["rna"], argument="rna")
-        if copy and data.isbacked:
-            raise ParameterError(
-                "mdata is read from a file, of which copy=True makes none; read it into memory: "
-                f"mudata.read_h5mu({str(data.filename)!r})."
-            )
-        whole = data.copy() if copy else data
+        whole = _to_change(mdata, copy=copy)
         cells = modality(whole, given["rna"], argument="rna")
         with _lent(whole, cells, arguments, atac=given.get("atac")):
             result = function(cells, *args, **arguments)
         return whole if copy else result
 
+    return _taking(function, work)
+
+
+def from_mudata(function: F) -> F:
+    """Let a function that reads an AnnData take a MuData: it reads the modality that its argument ``rna`` names."""
+
+    def read(mdata: Any, given: Mapping[str, Any], args: Sequence[Any], arguments: dict[str, Any]) -> Any:
+        cells = modality(mdata, given["rna"], argument="rna")
+        with _lent_columns(mdata, cells, arguments):
+            return function(cells, *args, **arguments)
+
+    return _taking(function, read)
+
+
+def _taking(function: F, of_mudata: Callable[..., Any]) -> F:
+    """The function, with another way for a MuData."""
+    parameters = inspect.signature(function).parameters
+    first = next(iter(parameters))
+    names = {name: parameters[name].default for name in ("rna", "atac") if name in parameters}
+
+    @functools.wraps(function)
+    def call(*args: Any, **arguments: Any) -> Any:
+        if not args and first not in arguments:
+            return function(**arguments)  # python says what is missing
+        data, *further = args or (arguments.pop(first),)
+        given = {name: arguments.get(name, default) for name, default in names.items()}
+        if is_mudata(data):
+            modality(data, given["rna"], argument="rna")
+            return of_mudata(data, given, further, arguments)
+        _refuse_names(data, given, names)
+        return function(data, *further, **arguments)
+
     return call  # type: ignore[return-value]
+
+
+def _to_change(mdata: Any, *, copy: bool) -> Any:
+    """The object itself, or a copy; a view becomes an object of its own first, as its modalities would when written."""
+    if mdata.isbacked and (copy or mdata.is_view):
+        why = "of which copy=True makes none" if copy else "and is a view, which cannot be written to"
+        raise ParameterError(
+            f"mdata is read from a file, {why}; read it into memory: mudata.read_h5mu({str(mdata.filename)!r})."
+        )
+    if copy:
+        return mdata.copy()
+    if mdata.is_view:
+        mdata.uns = dict(mdata.uns)
+    return mdata
 
 
 def _refuse_names(data: object, given: Mapping[str, object], defaults: Mapping[str, object]) -> None:

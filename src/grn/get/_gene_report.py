@@ -11,9 +11,11 @@ import pandas as pd
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import one_voice
 from grn._object.genes import column
+from grn._object.modalities import from_mudata
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 _COLUMNS = {
     "grn_symbol": "symbol",
@@ -25,13 +27,16 @@ _COLUMNS = {
 
 
 @one_voice
-def gene_report(adata: AnnData) -> pd.DataFrame:
+@from_mudata
+def gene_report(adata: AnnData | MuData, *, rna: str = "rna") -> pd.DataFrame:
     """Return how every gene of the object was matched to a human gene.
 
     Parameters
     ----------
     adata
         AnnData after ``grn.pp.align_genes``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
 
     Returns
     -------

@@ -16,10 +16,12 @@ from grn._core.logging import logger, one_voice
 from grn._core.near import did_you_mean
 from grn._core.settings import settings
 from grn._object.genes import spelled
+from grn._object.modalities import from_mudata
 from grn.network.filters import Names
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +122,15 @@ class Features:
 
 
 @one_voice
+@from_mudata
 def features(
-    adata: AnnData, *, key: str, sources: Names = None, targets: Names = None, group: str | None = None
+    adata: AnnData | MuData,
+    *,
+    rna: str = "rna",
+    key: str,
+    sources: Names = None,
+    targets: Names = None,
+    group: str | None = None,
 ) -> Features:
     """Return the pair features a probe has stored, with their labels.
 
@@ -133,6 +142,8 @@ def features(
     adata
         AnnData with features in ``varm[key]``, or in the store that ``uns[key]`` names, and their labels in
         ``uns[key]``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Name of the features: ``"vvp"``, ``"gradient_trajectory"``, ``"pert"``, ``"attention"`` or the ``key_added``.
     sources
@@ -215,8 +226,13 @@ def _from_store(adata: AnnData, key: str, sources: Names, targets: Names, group:
 
 
 @one_voice
+@from_mudata
 def embedding(
-    adata: AnnData, *, key: str = "X_mini", pairs: pd.DataFrame | Iterable[Sequence[str]] | None = None
+    adata: AnnData | MuData,
+    *,
+    rna: str = "rna",
+    key: str = "X_mini",
+    pairs: pd.DataFrame | Iterable[Sequence[str]] | None = None,
 ) -> np.ndarray:
     """Return gene embeddings, or the features E_i + E_j of pairs, formed on demand.
 
@@ -224,6 +240,8 @@ def embedding(
     ----------
     adata
         AnnData with gene embeddings in ``varm[key]``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Entry of ``varm``.
     pairs

@@ -13,6 +13,7 @@ from grn._core.docs import document
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn._object.container import check_type
 from grn._object.groups import label_codes
+from grn._object.modalities import from_mudata
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import color_scale
 from grn.pl._edge_data import near
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
+    from mudata import MuData
 
 _CELL_MM = 3.0
 
 
 @document(**OUTPUT, **COLORS)
+@from_mudata
 def activity(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     groupby: str,
     key: str = "score_ulm",
     n_sources: int = 25,
@@ -55,6 +59,8 @@ def activity(
     ----------
     adata
         AnnData with activities, as decoupler writes them.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     groupby
         Column of ``adata.obs``. Categories without cells are ignored.
     key

@@ -12,6 +12,7 @@ import pandas as pd
 from grn._core.docs import document
 from grn._core.entries import UnsEntry
 from grn._core.errors import ParameterError, ResultNotFoundError
+from grn._object.modalities import from_mudata
 from grn.pl._colors import RISING, color_map, color_scale, line_colors
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._edge_data import near
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
+    from mudata import MuData
 
 _TITLES = {
     "flow": "perturbation",
@@ -39,9 +41,11 @@ _MANY = 12  # groups that are still told apart
 
 
 @document(**OUTPUT, **COLORS)
+@from_mudata
 def flow(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     key: str = "simulation",
     panels: str | Sequence[str] = ("flow", "control"),
     color: str | None = None,
@@ -59,6 +63,8 @@ def flow(
     ----------
     adata
         AnnData after :func:`grn.tl.simulate` with ``basis``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Name of the results.
     panels

@@ -13,6 +13,7 @@ from grn import get
 from grn._core.docs import document
 from grn._core.entries import feature_entry
 from grn._core.errors import GeneNameError, GroupError, ParameterError
+from grn._object.modalities import from_mudata
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import line_colors
 from grn.pl._edge_data import in_names, near
@@ -23,6 +24,7 @@ from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_axes, settle
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from mudata import MuData
 
 Pair = tuple[str, str]
 # lines of one dash pattern
@@ -31,9 +33,11 @@ _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 
 
 @document(**OUTPUT, **COLORS)
+@from_mudata
 def response(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     pairs: Pair | Sequence[Pair],
     keys: str | Sequence[str] = ("vvp", "gradient_trajectory"),
     group: str | None = None,
@@ -54,6 +58,8 @@ def response(
     ----------
     adata
         AnnData with probes in ``varm`` and ``uns``.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     pairs
         A (source, target) pair, or several.
     keys

@@ -14,6 +14,7 @@ from grn._core.docs import document
 from grn._core.entries import UnsEntry, entry_of
 from grn._core.errors import GroupError, ParameterError, ResultNotFoundError
 from grn._object.container import check_type
+from grn._object.modalities import from_mudata
 from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED, chosen, color_map, color_scale
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._edge_data import near
@@ -26,14 +27,17 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
+    from mudata import MuData
 
 _CELL_MM = 3.2
 
 
 @document(**OUTPUT, **COLORS)
+@from_mudata
 def simulate(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    rna: str = "rna",
     key: str = "simulation",
     n_genes: int = 20,
     group: str | None = None,
@@ -52,6 +56,8 @@ def simulate(
     ----------
     adata
         AnnData after :func:`grn.tl.simulate`.
+    rna
+        Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     key
         Name of the results.
     n_genes

@@ -176,13 +176,22 @@ def test_questions_that_choices_were_made_on_do_not_count():
 
 
 def test_a_driver_without_a_rank_counts_as_chance():
-    table = studies(method=60.0, floor=90.0, own=50.0, n=1)
-    table.loc[table["method"] == "CollecTRI + ULM", ["rank", "percentile"]] = np.nan
-    figures = drivers.figure_table(table).set_index("method")["value"]
-    assert figures["CollecTRI + ULM"] == 50.0
+    table = studies(method=60.0, floor=90.0, own=50.0, n=2)
+    unranked = (table["method"] == "CollecTRI + ULM") & (table["study"] == "s0")
+    table.loc[unranked, ["rank", "percentile"]] = np.nan
+    figures = drivers.figure_table(table).set_index(["method", "test"])["value"]
+    assert figures["CollecTRI + ULM", "s0"] == 50.0 and figures["CollecTRI + ULM", "s1"] == 91.0
     assert "| of s0 | A | 41/101 |" in drivers.markdown(table)
     with pytest.raises(ParameterError, match="percentile"):
         drivers.markdown(table.drop(columns="percentile"))
+
+
+def test_who_cannot_answer_is_named_and_not_drawn():
+    table = studies(method=60.0, floor=90.0, own=50.0)
+    unable = table[table["method"] == "ridge"].assign(method="renge", rank=np.nan, percentile=np.nan, note="needs time")
+    table = pd.concat([table, unable], ignore_index=True)
+    assert "renge" not in set(drivers.figure_table(table)["method"])
+    assert "- `renge`: needs time" in drivers.markdown(table)
 
 
 def test_the_command_writes_tables_a_figure_and_advice(folder, tmp_path, monkeypatch, capsys):

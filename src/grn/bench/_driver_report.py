@@ -28,7 +28,8 @@ def figure_table(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``method``, ``kind``, ``test`` (the study), ``network``, ``protocol`` (whether choices were made on the study),
-        ``metric`` (``"driver_percentile"``), ``value``; a driver without a rank counts as chance, 50.
+        ``metric`` (``"driver_percentile"``), ``value``; a driver without a rank counts as chance, 50, and a method that
+        ranks none is left out.
 
     Raises
     ------
@@ -44,7 +45,8 @@ def figure_table(table: pd.DataFrame) -> pd.DataFrame:
     >>> drivers.figure_table(pd.DataFrame([row]))["value"].tolist()
     [100.0]
     """
-    figures = _studies(_checked(table)).reset_index()
+    table = _checked(table)
+    figures = _studies(table[~table["method"].isin(_silent(table))]).reset_index()
     figures = figures.rename(columns={"study": "test", "percentile": "value"})
     figures["protocol"] = np.where(figures.pop("chosen"), "choices made here", "asked once")
     return figures.assign(network="known drivers", metric="driver_percentile", unit=figures["test"])
@@ -88,8 +90,7 @@ def markdown(table: pd.DataFrame) -> str:
         "ranked",
         "percentile where choices were made",
     )
-    answered = table.groupby("method", sort=False)["rank"].count()
-    silent = [name for name in summary.index if answered[name] == 0]
+    silent = _silent(table)
     rows = [summary.loc[name].tolist() for name in summary.index if name not in silent]
     return "\n".join([markdown_table(head, rows), "", *_failures(table, silent), _ranks(table, summary, silent)])
 
@@ -223,6 +224,12 @@ def _summary(table: pd.DataFrame) -> pd.DataFrame:
         asked_once, chosen = (f"{row[part]:.1f}" if np.isfinite(row[part]) else "" for part in (False, True))
         rows[name] = [name, kind, asked_once, *counts, chosen]
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _silent(table: pd.DataFrame) -> list[str]:
+    """Methods that rank no driver."""
+    ranked = table.groupby("method", sort=False)["rank"].count()
+    return [str(name) for name in ranked.index[ranked == 0]]
 
 
 def _failures(table: pd.DataFrame, silent: list[str]) -> list[str]:

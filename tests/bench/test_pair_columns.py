@@ -1,5 +1,6 @@
 """Translators of named columns in the benchmark: what they read, what they learn, and what their ablations leave."""
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -17,7 +18,9 @@ from grn.bench._pair_columns import ALL_COLUMNS, SAME_FAMILY, untrained_response
 from grn.bench._trial import PROTOCOLS, Contest, Trainer
 from grn.bench._trial_store import TrialGroup, trial_path
 from grn.bench.negatives import sample
+from grn.errors import ParameterError
 from grn.genes import regulators
+from grn.methods import METHODS
 from grn.models import load
 from grn.models.pair_translator import PENALTY, embedded, fitted
 
@@ -66,6 +69,25 @@ def test_a_shipped_translator_gives_the_weights_of_the_method(board, params):
     scores = expit(found.fixed(entered, 0))
     np.testing.assert_allclose(scores[rows, columns], edges["weight"].abs(), atol=1e-5)
     assert np.isfinite(scores[found.mask]).all() and len(edges) == found.mask.sum()
+
+
+def test_a_second_method_of_columns_is_read_by_its_own(board, monkeypatch):
+    record = METHODS["universal"]
+    monkeypatch.setitem(METHODS._records, "second", replace(record, name="second", columns=("response", "same stem")))
+    shown = competitor(Entry("second", TRAINED)).reading
+    assert shown.columns == ("response", "same stem") and shown.trained
+    read = set(board().columns.read(shown, ""))
+    assert "same stem" in read and {name.split(" at ")[0] for name in read} == {"response", "same stem"}
+    with pytest.raises(ParameterError, match="response, same stem"):
+        competitor(Entry("second", {**TRAINED, "columns": ["motif"]}))
+    with pytest.raises(ParameterError, match="'universal', 'second'"):
+        competitor(Entry("vvp", {"translator": "train"}, "untrained SVD"))
+
+
+def test_a_method_of_columns_that_nobody_knows_is_fitted_itself(monkeypatch):
+    record = METHODS["universal"]
+    monkeypatch.setitem(METHODS._records, "third", replace(record, name="third", columns=("response", "binding")))
+    assert competitor(Entry("third")).reading is None
 
 
 def test_relatives_are_told_only_where_they_count(board):

@@ -15,7 +15,7 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn.bench._backbone_features import READERS
 from grn.bench._entries import READINGS, VARIANTS, Entry
-from grn.bench._pair_columns import TRAINED, UNTRAINED, ColumnScore, column_score, stands_for
+from grn.bench._pair_columns import TRAINED, UNTRAINED, ColumnScore, column_score, readable, stands_for
 from grn.methods import METHODS, Method
 from grn.methods.probes.score import check_background, check_grid, translators_for
 from grn.models import FoundationModel, load
@@ -26,8 +26,6 @@ from grn.network import Network
 # parameters of records with which features are kept on disk and translated
 _OF_A_READING = ("context", "background", "centred", "protocol")
 _KEPT = {*READERS, "embedding"}
-# the method whose translators read named columns of a pair
-_BY_COLUMNS = "universal"
 MEAN_CELL = "mean cell"
 
 
@@ -137,7 +135,7 @@ def competitor(entry: Entry) -> Competitor:
         raise ParameterError(f"variant={entry.variant!r} is done to a model, and method {entry.method!r} reads none.")
     params: dict[str, Any] = checks.mapping("params", entry.params, example="{'translator': None}")
     reading: FeatureScore | ColumnScore | None = None
-    if record.name == _BY_COLUMNS:
+    if readable(record):
         reading = _columns(record, params, entry.variant)
     elif record.features and _KEPT.issuperset(record.features):
         translates = "translator" in record.parameters()
@@ -153,7 +151,8 @@ def competitor(entry: Entry) -> Competitor:
         if translator is not None or translates:
             params["translator"] = translator
     if entry.variant == UNTRAINED and not isinstance(reading, ColumnScore):
-        raise ParameterError(f"variant={UNTRAINED!r} is for {_BY_COLUMNS!r} with translator='train'.")
+        able = ", ".join(repr(name) for name in METHODS if readable(METHODS[name]))
+        raise ParameterError(f"variant={UNTRAINED!r} is for {able} with translator='train'.")
     if reading is None:
         record.verified(params)
     kind = entry.kind or ("ablation" if entry.variant else "method")
@@ -167,7 +166,7 @@ def _columns(record: Method, params: dict[str, Any], variant: str) -> ColumnScor
     record.verified(asked)
     rest = {name: value for name, value in params.items() if name != "translator"}
     if stands_for(rest):
-        return column_score(params, columns, defaults=record.parameters(), variant=variant)
+        return column_score(record, params, columns, variant=variant)
     if columns is not None or is_trained(params.get("translator")):
         asked_for = ", ".join(f"{name}=" for name in rest)
         raise ParameterError(f"{record.name!r} cannot be trained on the training set with {asked_for}; leave it out.")

@@ -10,15 +10,13 @@ import numpy as np
 
 from grn._core import checks
 from grn._core.errors import ParameterError
+from grn.methods import Method
 from grn.methods.probes.side_information import COLUMNS, side_information
-from grn.methods.probes.universal import RESPONSE, SAME_FAMILY, responses
+from grn.methods.probes.universal import ALL_COLUMNS, RESPONSE, SAME_FAMILY, WHOLE_RESPONSE, responses
 from grn.models import FoundationModel
 from grn.models.pair_translator import PENALTY, PairTranslator, embedded, fitted
 
 FEATURE = "unknown_gradient_trajectory"
-# the response at all points counts as one
-WHOLE_RESPONSE = "response"
-ALL_COLUMNS = (WHOLE_RESPONSE, *COLUMNS)
 MOTIFS = tuple(name for name in COLUMNS if name not in SAME_FAMILY)
 UNTRAINED = "untrained SVD"
 TRAINED = "train"
@@ -79,28 +77,33 @@ class ColumnScore:
         return ", ".join([*parts, "training labels"])
 
 
-def column_score(params: Mapping[str, Any], columns: Any, *, defaults: Mapping[str, Any], variant: str) -> ColumnScore:
-    """What the parameters of ``universal`` mean in columns, with ``translator`` among them.
+def readable(record: Method) -> bool:
+    """Whether a method is a regression on columns that are known here."""
+    return bool(record.columns) and set(record.columns) <= set(ALL_COLUMNS)
+
+
+def column_score(record: Method, params: Mapping[str, Any], columns: Any, *, variant: str) -> ColumnScore:
+    """What the parameters of a method mean in columns, with ``translator`` among them.
 
     Parameters
     ----------
+    record
+        The method.
     params
         What the entry says.
     columns
-        Columns of a translator that is fitted here; ``None`` for all.
-    defaults
-        Defaults of the record.
+        Columns of a translator that is fitted here; ``None`` for all of the method.
     variant
         What is done to the model.
     """
-    given = {**defaults, **params}
+    given = {**record.parameters(), **params}
     translator = given["translator"]
     if columns is not None and translator != TRAINED:
         raise ParameterError("columns= is for translator='train'; a shipped translator reads those it was made for.")
     if columns is None:
-        columns = (WHOLE_RESPONSE,) if translator == "cells" else ALL_COLUMNS
-    listed = tuple(checks.words("columns", columns, ALL_COLUMNS))
-    score = ColumnScore(str(translator), listed, str(given["relatives"]), variant == UNTRAINED)
+        columns = (WHOLE_RESPONSE,) if translator == "cells" else record.columns
+    listed = tuple(checks.words("columns", columns, record.columns))
+    score = ColumnScore(str(translator), listed, str(given.get("relatives", "counted")), variant == UNTRAINED)
     if not score.trained and variant in ("shuffled weights", UNTRAINED):
         raise ParameterError(
             f"variant={variant!r} needs translator='train': a shipped translator knows the responses of the weights as "

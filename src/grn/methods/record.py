@@ -137,6 +137,10 @@ class Method:
     features
         Features of a pair, by the names that translators know, where its edges are nothing but these: raw, or
         translated and averaged. ``()`` for all other methods.
+    columns
+        Named columns of a pair, where its edges are nothing but a logistic regression on these, that of the name in its
+        parameter ``translator``: ``"response"`` and columns of side information. The benchmark fits it anew on labels
+        of its own. ``()`` for all other methods.
     verify
         ``verify(*, ...)``, called first: refuses values of parameters, before anything is read.
     prepare
@@ -181,6 +185,7 @@ class Method:
     needs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     verify: Callable[..., None] | None = None
     prepare: Callable[..., Any] | None = None
     report: Callable[..., Result] | None = None

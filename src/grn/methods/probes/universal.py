@@ -26,6 +26,9 @@ from grn.models.translator import double_centred
 from grn.network import Network
 
 RESPONSE = "response at "
+# the response at all points counts as one
+WHOLE_RESPONSE = "response"
+ALL_COLUMNS = (WHOLE_RESPONSE, *COLUMNS)
 SAME_FAMILY = ("same stem", "same prefix")
 RELATIVES = ("neutral", "counted")
 ADVICE = (
@@ -138,6 +141,7 @@ METHODS.add(
         signed=True,
         probability=True,
         needs=("model",),
+        columns=ALL_COLUMNS,
         verify=verify,
         uses_client=True,
         confidence="probability",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anndata as ad
 import h5py
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ import grn
 from grn.__main__ import main
 from grn._typed import typed
 from grn.errors import ParameterError
-from grn.methods import METHODS
+from grn.methods import METHODS, Method
 
 
 @pytest.fixture
@@ -45,6 +46,34 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(grn.tl, "infer_network", stop)
     return calls
+
+
+@pytest.fixture
+def of_regions():
+    """A method that says how much of a target's cells is open."""
+
+    def fit(group):
+        is_open = np.asarray(group.chromatin.rows(group.members).sum(axis=1)).ravel()
+        weights = np.corrcoef(group.values()[:, group.targets].T, is_open)[:-1, -1:]
+        return weights * np.ones((1, len(group.sources)))
+
+    words = {"signed": True, "probability": False, "reference": "none", "needs": ("cells", "regions")}
+    METHODS.add("of_regions", Method("of_regions", fit, "a test", **words))
+    yield "of_regions"
+    METHODS._records.pop("of_regions")
+
+
+@pytest.fixture
+def mdata():
+    whole = grn.datasets.toy_multiome(n_cells=60, n_regulators=3, n_targets=6)
+    with mudata.set_options(pull_on_update=False):
+        return mudata.MuData({"rna": whole["rna"], "atac": whole["atac"]})
+
+
+@pytest.fixture
+def paired(mdata, tmp_path):
+    mdata.write_h5mu(tmp_path / "cells.h5mu")
+    return tmp_path / "cells.h5mu"
 
 
 def fails(capsys, *arguments):
@@ -104,7 +133,7 @@ def test_formats_give_one_network(kind, adata, file, tmp_path):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("a.h5mu", "mudata.read_h5mu"),
+        ("a.h5mu", "an .h5mu file"),
         ("a.rds", "writeH5AD"),
         ("a.mtx", "folder"),
         ("a.csv", "sc.read_csv"),
@@ -124,6 +153,65 @@ def test_other_and_damaged_files_are_refused_in_one_line(name, told, tmp_path, c
 def test_a_cut_file_is_refused_in_one_line(file, tmp_path, computed, capsys):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     fails(capsys, "infer", file, "--out", tmp_path / "net.csv")
+    assert not computed
+
+
+def test_modalities_of_a_file(mdata, paired, of_regions, tmp_path):
+    places = ["--out", str(tmp_path / "net.csv"), "--h5mu", str(tmp_path / "net.h5mu")]
+    assert main(["infer", str(paired), "--method", of_regions, *places]) == 0
+    grn.pp.align_genes(mdata)
+    grn.pp.annotate_regulators(mdata)
+    grn.tl.infer_network(mdata, method=of_regions)
+    again = mudata.read_h5mu(tmp_path / "net.h5mu")
+    pd.testing.assert_frame_equal(grn.get.edges(again), grn.get.edges(mdata))
+    written = pd.read_csv(tmp_path / "net.csv")
+    np.testing.assert_allclose(written["weight"], grn.get.edges(mdata)["weight"], rtol=1e-5)
+    assert len(written) > 10
+
+
+def test_a_modality_is_what_its_own_file_is(mdata, paired, of_regions, tmp_path):
+    mdata["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    mdata.mod["gex"], mdata.mod["peaks"] = mdata.mod.pop("rna"), mdata.mod.pop("atac")
+    mdata.write_h5mu(tmp_path / "named.h5mu")
+    tables = []
+    for name, more in (("rna.h5ad", []), ("cells.h5mu", []), ("named.h5mu", ["--rna", "gex", "--atac", "peaks"])):
+        out = ["--method", "ridge", "--confidence", "2", "--out", str(tmp_path / "net.csv"), *more]
+        assert main(["infer", str(tmp_path / name), *out]) == 0
+        tables.append(pd.read_csv(tmp_path / "net.csv"))
+        if name.endswith("h5mu"):
+            assert main(["infer", str(tmp_path / name), "--method", of_regions, *out[4:]]) == 0
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+
+
+def test_a_base_grn_speaks_of_the_genes_of_a_modality(paired, tmp_path):
+    pairs = pd.DataFrame({"source": ["SPI1", "EBF1"], "target": ["EBF1", "SPI1"]})
+    pairs.to_csv(tmp_path / "prior.csv", index=False)
+    arguments = ["--method", "ridge", "--base-grn", str(tmp_path / "prior.csv"), "--out", str(tmp_path / "net.csv")]
+    assert main(["infer", str(paired), *arguments]) == 0
+    edges = pd.read_csv(tmp_path / "net.csv")
+    assert sorted(zip(edges["source"], edges["target"], strict=True)) == sorted(
+        pairs.itertuples(index=False, name=None)
+    )
+
+
+def test_what_does_not_go_with_the_object_is_told_before_the_computation(
+    file, paired, mdata, of_regions, tmp_path, computed, capsys
+):
+    def told(path, *arguments):
+        return fails(capsys, "infer", path, "--out", tmp_path / "net.csv", *arguments)
+
+    assert "--h5mu" in told(paired, "--h5ad", tmp_path / "net.h5ad")
+    assert "--h5ad" in told(file, "--h5mu", tmp_path / "net.h5mu")
+    assert "end it in .h5mu" in told(paired, "--h5mu", tmp_path / "net.h5ad")
+    assert "written over" in told(paired, "--h5mu", paired)
+    assert "is none" in told(file, "--rna", "gex")
+    assert "MuData" in told(file, "--method", of_regions)
+    assert "'rna', 'atac'" in told(paired, "--rna", "gex")
+    assert "(--atac=)" in told(paired, "--atac", "peaks", "--method", of_regions)
+    mdata["atac"].obs_names = [f"nucleus_{i}" for i in range(mdata.n_obs)]
+    mudata.MuData(dict(mdata.mod)).write_h5mu(tmp_path / "unpaired.h5mu")
+    assert "metacells" in told(tmp_path / "unpaired.h5mu", "--method", of_regions)
     assert not computed
 
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grn._core.errors import DataNotFoundError, GrnError, MissingDependencyError, ParameterError
+from grn._core.files import make_folder, written
 from grn._core.logging import hint
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
+MUDATA = ".h5mu"
 _ELSEWHERE = {
-    ".h5mu": "holds several modalities; write the RNA to a file of its own: "
-    "mudata.read_h5mu(path)['rna'].write_h5ad('rna.h5ad')",
     ".rds": "is a file of R; write an .h5ad from there, with zellkonverter::writeH5AD or SeuratDisk",
     ".mtx": "is a matrix without names; pass the folder that holds it with barcodes and features",
 }
 _TEXT = (".csv", ".tsv", ".txt", ".gz", ".xlsx", ".parquet")
 
 
-def read_cells(path: Path) -> AnnData:
+def read_cells(path: Path) -> AnnData | MuData:
     """Read an object.
 
     Parameters
     ----------
     path
-        ``.h5ad``, ``.zarr``, the ``.h5`` of 10x (cellranger or CellBender), ``.loom``, or a folder with 10x's
-        ``matrix.mtx``.
+        ``.h5ad``, ``.h5mu``, ``.zarr``, the ``.h5`` of 10x (cellranger or CellBender), ``.loom``, or a folder with
+        10x's ``matrix.mtx``.
 
     Raises
     ------
@@ -51,7 +52,24 @@ def read_cells(path: Path) -> AnnData:
         raise ParameterError(f"{path} cannot be read as {_FORMATS[read]} file ({_line(error)}).") from error
 
 
-def _reader(path: Path) -> Callable[[Path], AnnData]:
+def write_cells(data: AnnData | MuData, path: Path, *, option: str) -> None:
+    """Write an object, a MuData as it is: its modalities keep their columns to themselves.
+
+    Parameters
+    ----------
+    data
+        The object.
+    path
+        File to write; its folder is made.
+    option
+        What named the file, for errors.
+    """
+    make_folder(path.absolute().parent)
+    with written(path, name=option) as place, _columns_apart():
+        getattr(data, f"write_{'h5mu' if hasattr(data, 'mod') else 'h5ad'}")(place)
+
+
+def _reader(path: Path) -> Callable[[Path], AnnData | MuData]:
     suffix = path.suffix.lower()
     if path.is_dir():
         if any((path / name).is_file() for name in ("matrix.mtx", "matrix.mtx.gz")):
@@ -66,6 +84,8 @@ def _reader(path: Path) -> Callable[[Path], AnnData]:
             f"{path} is a table; read it with scanpy (adata = sc.read_csv(path), cells as rows) and write an .h5ad "
             "file: adata.write_h5ad('cells.h5ad')."
         )
+    if suffix == MUDATA:
+        return _h5mu
     if suffix == ".loom":
         return _loom
     if suffix == ".h5":
@@ -77,6 +97,20 @@ def _h5ad(path: Path) -> AnnData:
     import anndata as ad
 
     return ad.read_h5ad(path)
+
+
+def _h5mu(path: Path) -> MuData:
+    import mudata
+
+    with _columns_apart():
+        return mudata.read_h5mu(path)
+
+
+def _columns_apart() -> Any:
+    """Keep MuData from copying columns of its modalities, of which it warns."""
+    import mudata
+
+    return mudata.set_options(pull_on_update=False)
 
 
 def _zarr(path: Path) -> AnnData:
@@ -125,8 +159,9 @@ def _unique(adata: AnnData) -> AnnData:
     return adata
 
 
-_FORMATS: dict[Callable[[Path], AnnData], str] = {
+_FORMATS: dict[Callable[[Path], AnnData | MuData], str] = {
     _h5ad: "an .h5ad",
+    _h5mu: "an .h5mu",
     _zarr: "a zarr",
     _loom: "a loom",
     _h5: "a 10x .h5",

@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grn._cells_file import MUDATA
 from grn._core import checks
 from grn._core.errors import ParameterError
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
     from grn.methods import Method
 
@@ -21,7 +23,10 @@ _KINDS = ("auto", "counts", "linear", "log")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes; thin over :func:`grn.tl.infer_network` and :func:`grn.tl.confidence`."""
     add = parser.add_argument
-    add("input", type=Path, help="cells: .h5ad, .zarr, 10x .h5 or folder, .loom; counts or log-normalised values")
+    add("input", type=Path, help="cells: .h5ad, .h5mu, .zarr, 10x .h5 or folder, .loom; counts or logarithms")
+    add("--rna", default="rna", metavar="NAME", help="expression in an .h5mu file (default: rna)")
+    add("--atac", default="atac", metavar="NAME",
+        help="open chromatin in an .h5mu file, for methods that read regions (default: atac)")  # fmt: skip
     add("--method", default="universal", help="method, see grn.tl.methods() (default: universal)")
     add("--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the method; may be repeated")
     base_grn = "who may regulate whom: csv, tsv or parquet, or collectri, dorothea"
@@ -41,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top", type=int, default=None, help="strongest edges to write (default: all)")
     add("--out", type=Path, default=Path("edges.csv"), help="edge table, .csv or .tsv (default: edges.csv)")
     add("--h5ad", type=Path, default=None, help="also write the object with everything computed")
+    add("--h5mu", type=Path, default=None, help="the same for cells read from an .h5mu file")
 
 
 def infer(args: argparse.Namespace) -> None:
@@ -61,19 +67,21 @@ def infer(args: argparse.Namespace) -> None:
     _check_numbers(args)
     record = METHODS[args.method]
     own = typed(record, args.param)
+    _check_container(args, record)
     if args.confidence is not None:
         need_permutable(record)
     _check_base_grn(args, record, own)
     named = {side: _listed(getattr(args, side)) for side in ("sources", "targets")}
     model = grn.models.load(args.model) if record.reads_model else args.model
-    adata = read_cells(args.input)
-    grn.pp.align_genes(adata, organism=args.organism)
-    grn.pp.annotate_regulators(adata, organism=args.organism)
+    data = read_cells(args.input)
+    cells = _cells(data, args, record)
+    grn.pp.align_genes(cells, organism=args.organism)
+    grn.pp.annotate_regulators(cells, organism=args.organism)
     if args.base_grn is not None:
-        own["base_grn"] = grn.pp.base_grn(str(args.base_grn), adata=adata)
-    shared = {"rng": args.seed, "n_jobs": args.jobs}
+        own["base_grn"] = grn.pp.base_grn(str(args.base_grn), adata=cells)
+    shared = {"rng": args.seed, "n_jobs": args.jobs, "rna": args.rna, "atac": args.atac}
     grn.tl.infer_network(
-        adata,
+        data,
         method=args.method,
         model=model,
         params=own,
@@ -86,31 +94,47 @@ def infer(args: argparse.Namespace) -> None:
     )
     if args.confidence is not None:
         given = {"params": {"base_grn": own["base_grn"]}} if "base_grn" in own else {}
-        grn.tl.confidence(adata, n_permutations=args.confidence, **given, **shared)
-    _write(adata, args)
+        grn.tl.confidence(data, n_permutations=args.confidence, **given, **shared)
+    _write(data, args)
 
 
-def _write(adata: AnnData, args: argparse.Namespace) -> None:
+def _cells(data: AnnData | MuData, args: argparse.Namespace, record: Method) -> AnnData:
+    """The cells whose genes are read; of a method that reads regions, those of both modalities are paired first."""
+    from grn._object.chromatin import chromatin_of, lent_chromatin
+    from grn._object.modalities import is_mudata, modality
+
+    if not is_mudata(data):
+        return data
+    cells = modality(data, args.rna, argument="--rna")
+    if "regions" in record.needs:
+        modality(data, args.atac, argument="--atac")
+        with lent_chromatin(data, cells, args.atac):
+            chromatin_of(cells)
+    return cells
+
+
+def _write(data: AnnData | MuData, args: argparse.Namespace) -> None:
     import grn
-    from grn._core.files import make_folder, written
+    from grn._cells_file import write_cells
+    from grn._core.files import make_folder
     from grn.network.export import write_table
 
-    edges = grn.get.edges(adata, top=args.top)
+    edges = grn.get.edges(data, top=args.top)
     make_folder(args.out.absolute().parent)
     write_table(args.out, edges)
     print(f"{len(edges)} edges of {edges['source'].nunique()} regulators written to {args.out}")
-    if args.h5ad is not None:
-        make_folder(args.h5ad.absolute().parent)
-        with written(args.h5ad, name="--h5ad") as place:
-            adata.write_h5ad(place)
-        print(f"object written to {args.h5ad}")
+    for kind in ("h5ad", "h5mu"):
+        path = getattr(args, kind)
+        if path is not None:
+            write_cells(data, path, option=f"--{kind}")
+            print(f"object written to {path}")
 
 
 def _check_files(args: argparse.Namespace) -> None:
     """Refuse files that cannot be written, or that would write over what is read."""
     from grn._core.files import output_file, output_folder
 
-    places = {"--out": args.out, "--h5ad": args.h5ad}
+    places = {"--out": args.out, "--h5ad": args.h5ad, "--h5mu": args.h5mu}
     taken = {"the input": args.input, "--base-grn": args.base_grn}
     for name, path in places.items():
         if path is None:
@@ -124,6 +148,7 @@ def _check_files(args: argparse.Namespace) -> None:
         taken[name] = path
     _check_ending("--out", args.out, _TABLES)
     _check_ending("--h5ad", args.h5ad, (".h5ad",))
+    _check_ending("--h5mu", args.h5mu, (MUDATA,))
 
 
 def _check_ending(name: str, path: Path | None, known: tuple[str, ...]) -> None:
@@ -131,6 +156,25 @@ def _check_ending(name: str, path: Path | None, known: tuple[str, ...]) -> None:
     if path is not None and (path.is_file() or not path.exists()) and path.suffix.lower() not in known:
         ending = f"ends in {path.suffix!r}, a format that is not written" if path.suffix else "has no ending"
         raise ParameterError(f"{name} {path} {ending}; end it in {' or '.join(known)}.")
+
+
+def _check_container(args: argparse.Namespace, record: Method) -> None:
+    """Refuse what does not go with the kind of object that the input holds: cells alone, or several modalities."""
+    several = args.input.suffix.lower() == MUDATA
+    if several and args.h5ad is not None:
+        raise ParameterError(f"{args.input} holds several modalities; write them with --h5mu instead of --h5ad.")
+    if several:
+        return
+    if args.h5mu is not None:
+        raise ParameterError(f"{args.input} holds no modalities; write it with --h5ad instead of --h5mu.")
+    for name, value in (("rna", args.rna), ("atac", args.atac)):
+        if value != name:
+            raise ParameterError(f"--{name} names a modality of an {MUDATA} file, and {args.input} is none.")
+    if "regions" in record.needs:
+        raise ParameterError(
+            f"method {record.name!r} reads open chromatin beside expression; pass an {MUDATA} file with both: "
+            "mudata.MuData({'rna': rna, 'atac': atac}).write('cells.h5mu')."
+        )
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

@@ -284,6 +284,14 @@ def test_a_panel_without_values_says_so(table):
     assert [text.get_text() for text in axes[1, 1].texts] == ["no values"]
 
 
+def test_a_row_without_values_says_so(table):
+    axes = grn.pl.benchmark(table, networks=["STRING", "Lofgof"], protocols="paper")
+    empty = [text for ax in axes[:, 0] for text in ax.texts if text.get_text() == "no value"]
+    assert [text.get_gid() for text in empty] == ["none:correlation"] and empty[0].axes is axes[1, 0]
+    row = axes[1, 0].get_yticks()[[t.get_text() for t in axes[1, 0].get_yticklabels()].index("correlation")]
+    assert empty[0].get_position()[1] == row
+
+
 def test_order_of_arguments_is_the_order_of_the_figure(table):
     axes = grn.pl.benchmark(table, networks=["Specific", "STRING"], protocols=["strict"], methods=["vvp", "pert"])
     assert [ax.get_title(loc="left") for ax in axes.flat] == ["Specific, strict", "STRING, strict"]

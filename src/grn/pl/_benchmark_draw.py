@@ -195,6 +195,9 @@ def _panel(
             ax.plot([point.low, point.high], [place, place], **line, gid=f"interval:{row.label}")
         if np.isfinite(point.value):
             ax.plot([point.value], [place], **_large(color, complete=point.complete), zorder=4, gid=f"mean:{row.label}")
+        if not panel.tests.empty and not np.isfinite([point.value, point.published]).any():
+            nothing = {"transform": ax.get_yaxis_transform(), "fontsize": SMALL, "color": MUTED, "va": "center"}
+            ax.text(0.01, middle, "no value", **nothing, gid=f"none:{row.label}")
         if np.isfinite(point.published):
             ax.plot([point.published], [place], **_published(), zorder=5, gid=f"published:{row.label}")
     return ax.set_title(panel.title, fontsize=TEXT, color=INK, loc="left", pad=3, fontweight="bold")

@@ -68,6 +68,18 @@ def test_links_beside_promoters_count_from_min_link_on(mdata):
     assert triples(plain) == triples(every) and plain["distance"].isna().all() and plain["link"].isna().all()
 
 
+def test_links_with_p_values_count_by_them(mdata):
+    links = near(mdata).assign(score=0.1, pval=lambda t: np.where(t["gene"] == t["gene"].min(), 0.05, 0.06))
+    strong = (links["pval"] <= 0.05) | links["distance"].between(-1000, 100)
+    table = grn.pp.base_grn_from_regions(mdata, links=links)
+    assert triples(table) == triples(by_merging(mdata, links[strong]))
+    every = grn.pp.base_grn_from_regions(mdata, links=links, max_p=0.06)
+    assert triples(every) == triples(by_merging(mdata, links)) > triples(table)
+    by_score = grn.pp.base_grn_from_regions(mdata, links=links, max_p=None)
+    assert by_score["promoter"].all()
+    assert triples(grn.pp.base_grn_from_regions(mdata, links=links, max_p=None, min_link=None)) == triples(every)
+
+
 def test_links_that_were_stored_are_read(mdata):
     links = near(mdata).assign(score=0.9)
     mdata["atac"].uns["links"] = {"table": links, "params": {}}
@@ -174,7 +186,7 @@ def test_links_left_out_are_told(mdata, caplog):
 def test_all_links_too_weak(mdata):
     links = near(mdata).assign(score=0.3)
     links = links[links["distance"].abs() > 2000]
-    with pytest.raises(RegionError, match=r"the highest is 0\.3"):
+    with pytest.raises(RegionError, match=r"the highest score is 0\.3"):
         grn.pp.base_grn_from_regions(mdata, links=links)
 
 
@@ -189,6 +201,7 @@ def test_all_links_too_weak(mdata):
         ({"atac": "peaks"}, ParameterError, "no modality 'peaks'"),
         ({"rna": "genes"}, ParameterError, "no modality 'genes'"),
         ({"min_link": "a"}, ParameterError, "min_link"),
+        ({"max_p": 2}, ParameterError, "max_p"),
         ({"min_score": True}, ParameterError, "min_score"),
         ({"upstream": -1}, ParameterError, "upstream"),
         ({"min_overlap": 2}, ParameterError, "min_overlap"),

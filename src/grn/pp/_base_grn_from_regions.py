@@ -30,6 +30,7 @@ def base_grn_from_regions(
     links: pd.DataFrame | str | None = None,
     starts: pd.DataFrame | str = "auto",
     min_link: float | None = 0.8,
+    max_p: float | None = 0.05,
     upstream: int = 1000,
     downstream: int = 100,
     hits: str = "motifs",
@@ -41,11 +42,12 @@ def base_grn_from_regions(
 ) -> pd.DataFrame:
     r"""Make a base GRN from open chromatin: regulators with a motif in the regions of a gene.
 
-    CellOracle's recipe: the regions of a gene are those on its promoter, and those whose co-accessibility with it is at
-    least 0.8; a factor may regulate the gene if a region of the gene has a motif of the factor.
+    CellOracle's recipe: the regions of a gene are those on its promoter, and those that go with it, by a
+    co-accessibility of at least 0.8 or by the p-value of a correlation; a factor may regulate the gene if one of these
+    regions has a motif of the factor.
 
     .. math:: \{(s, t) : \exists p \; \text{motif}_{sp} \ge \theta \text{ and } (p \text{ on the promoter of } t
-              \text{ or } \text{link}_{pt} \ge 0.8)\}
+              \text{ or linked to it})\}
 
     Parameters
     ----------
@@ -60,9 +62,11 @@ def base_grn_from_regions(
         Transcription starts, by which promoters are told where there are no links: from :func:`grn.genome.starts`, or
         ``"hg38"``, ``"hg19"`` or ``"mm10"``, which are checked against the regions, or ``"auto"``, which tells the
         build.
-    min_link
-        Lowest score of a link. Regions on a promoter count whatever their score is, and so do links without scores.
-        0.8 is meant for co-accessibility; correlations of single cells are lower. ``None`` for all links.
+    min_link, max_p
+        What a link has to have, unless the region is on the promoter: where links have p-values, as correlations of
+        :func:`grn.pp.link_regions` do, one of at most ``max_p``; else a score of at least ``min_link``, whose default
+        is CellOracle's for the co-accessibility of Cicero. Links without either all count, as do all with both
+        ``None``. This is a list of candidates: a q-value would leave out most regions that act.
     upstream, downstream
         Promoter, in bases before and behind a transcription start.
     hits
@@ -125,7 +129,13 @@ def base_grn_from_regions(
             "whose motifs they are: motifs.with_factors({'motif': ['GATA1'], ...})."
         )
     pairs = region_links(
-        regions, links=links, starts=starts, upstream=upstream, downstream=downstream, min_link=min_link
+        regions,
+        links=links,
+        starts=starts,
+        upstream=upstream,
+        downstream=downstream,
+        min_link=min_link,
+        max_p=max_p,
     )
     strong = _strong(found, min_score)
     edges = motif_edges(strong, pairs, regions=regions.var_names, motifs=motifs)

@@ -26,6 +26,7 @@ def region_links(
     upstream: int,
     downstream: int,
     min_link: float | None,
+    max_p: float | None,
 ) -> pd.DataFrame:
     """Pairs of a region and a gene that count: ``row, gene, distance, promoter, link``, each once.
 
@@ -33,6 +34,8 @@ def region_links(
     """
     if min_link is not None:
         checks.number("min_link", min_link, note=", or None")
+    if max_p is not None:
+        checks.number("max_p", max_p, least=0, most=1, note=", or None")
     table = _given(atac, links)
     if table is None:
         return _promoters(atac, starts, upstream, downstream)
@@ -55,15 +58,15 @@ def region_links(
             (~keep).sum(),
             len(keep),
         )
-    strong = np.ones(len(keep), dtype=bool)
-    if min_link is not None and "score" in table:
-        strong = promoter | (score >= min_link)
-    _tell_weak(keep & ~strong, score, min_link)
+    strong, limit = _strong(table, score, min_link, max_p)
+    strong |= promoter
+    if (keep & ~strong).any():
+        hint("%d of %d links are left out: %s is asked for", (keep & ~strong).sum(), keep.sum(), limit)
     keep &= strong
     if not keep.any():
         raise RegionError(
-            f"no link has a score of at least min_link={min_link}, and none is on a promoter; the highest is "
-            f"{np.nanmax(score, initial=-np.inf):.3g}. Pass a lower min_link, or None."
+            f"no link has {limit}, and none is on a promoter; the highest score is "
+            f"{np.nanmax(score, initial=-np.inf):.3g}. Pass a lower min_link or a larger max_p, or None."
         )
     made = pd.DataFrame(
         {"row": rows, "gene": gene.astype(str), "distance": distance, "promoter": promoter, "link": score}
@@ -152,11 +155,12 @@ def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
         raise RegionError(f"{name} of the links holds no numbers ({error}); {_EXPECTED}.") from error
 
 
-def _tell_weak(weak: np.ndarray, score: np.ndarray, min_link: float | None) -> None:
-    if weak.any():
-        hint(
-            "%d links have a score below min_link=%g, or none, and are left out; the highest of these is %.3g",
-            weak.sum(),
-            min_link,
-            np.nanmax(score[weak], initial=-np.inf),
-        )
+def _strong(
+    table: pd.DataFrame, score: np.ndarray, min_link: float | None, max_p: float | None
+) -> tuple[np.ndarray, str]:
+    """Mask of the links that count without being on a promoter, and what they have to have."""
+    if max_p is not None and "pval" in table:
+        return _numbers(table, "pval") <= max_p, f"a p-value of at most max_p={max_p:g}"
+    if min_link is not None and "score" in table:
+        return score >= min_link, f"a score of at least min_link={min_link:g}"
+    return np.ones(len(table), dtype=bool), "nothing"

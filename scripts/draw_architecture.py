@@ -36,6 +36,7 @@ HOLDS = {
     "trust": "repeats",
     "simulate": "interventions",
     "regulators": "drivers, activity",
+    "cistromes": "motif enrichment",
     "tl": "what users call",
     "get": "what users read",
     "bench": "benchmark",

@@ -60,7 +60,7 @@ def parameters(function: object) -> list[inspect.Parameter]:
 
 
 # which look at values, or take them as they are
-AS_THEY_ARE = {"pp.check_expression", "bench.perturbation.deviations"}
+AS_THEY_ARE = {"pp.check_expression", "bench.perturbation.deviations", "tl.region_sets"}
 READERS = [
     name
     for name, function in {**FUNCTIONS, **{name: METHODS[name] for name in FOR_USERS}}.items()
@@ -236,6 +236,26 @@ def peaks() -> ad.AnnData:
     return ad.AnnData(np.ones((4, 20), dtype=np.float32), var=pd.DataFrame(index=names))
 
 
+def labelled_peaks() -> ad.AnnData:
+    """Regions of which half are open in one label and half in the other."""
+    names = peaks().var_names
+    adata = ad.AnnData(np.kron(np.eye(2), np.ones((4, 10))).astype(np.float32), var=pd.DataFrame(index=names))
+    adata.obs["group"] = ["a"] * 4 + ["b"] * 4
+    return adata
+
+
+def scanned_peaks() -> ad.AnnData:
+    adata = peaks()
+    grn.pp.scan_motifs(adata, sequences=GENOME, motifs=MOTIFS)
+    return adata
+
+
+def enriched_peaks() -> ad.AnnData:
+    adata = scanned_peaks()
+    grn.tl.motif_enrichment(adata, **NEEDED["tl.motif_enrichment"])
+    return adata
+
+
 @cache
 def screened() -> grn.models.FoundationModel:
     return grn.models.untrained("scgenept", genes=list(cells().var_names), layers=1, width=8, heads=2)
@@ -265,6 +285,8 @@ NEEDED = {
     "bench.perturbation.deviations": {"top": 1},
     "pp.metacells": {"groupby": "group", "k": 4},
     "pp.scan_motifs": {"sequences": GENOME, "motifs": MOTIFS},
+    "tl.region_sets": {"groupby": "group"},
+    "tl.motif_enrichment": {"sets": {"a": ["chr1:0-200", "chr2:20-220"]}, "max_qval": 1.0, "min_log2fc": -9.0},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
     "tl.denoise": {"model": counting},
@@ -298,6 +320,9 @@ MAKE = {
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
     "tl.renge": screen,
     "pp.scan_motifs": peaks,
+    "tl.region_sets": labelled_peaks,
+    "tl.motif_enrichment": scanned_peaks,
+    "tl.cistromes": enriched_peaks,
 }
 
 
@@ -336,11 +361,13 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
 OF_MODALITIES = [name for name in ON_ADATA if "rna" in inspect.signature(FUNCTIONS[name]).parameters]
 # these read regions, or both modalities, and take an AnnData of neither
 OF_BOTH: set[str] = set()
+# these read regions alone
+OF_REGIONS = {"tl.cistromes", "tl.motif_enrichment", "tl.region_sets"}
 
 
 def test_functions_of_cells_take_a_mudata():
     others = {"pp.base_grn", "pp.scan_motifs"}
-    assert {name for name in COMPUTING if name.startswith("tl.")} <= set(OF_MODALITIES) | OF_BOTH
+    assert {name for name in COMPUTING if name.startswith("tl.")} <= set(OF_MODALITIES) | OF_BOTH | OF_REGIONS
     assert {name for name in COMPUTING if name.startswith("pp.")} <= set(OF_MODALITIES) | OF_BOTH | others
 
 
@@ -363,6 +390,17 @@ def test_a_mudata_gets_what_its_modality_would(name):
     shared = {key: mdata.uns.pop(key) for key in list(mdata.uns)}
     adata.uns.update(shared)
     assert snapshot(adata) == snapshot(alone)
+
+
+@pytest.mark.parametrize("name", sorted(OF_REGIONS))
+def test_a_mudata_gets_what_its_regions_would(name):
+    regions, alone = (MAKE[name]() for _ in range(2))
+    mdata = MuData({"rna": ad.AnnData(np.ones((regions.n_obs, 1)), obs=regions.obs[[]]), "peaks": regions})
+    FUNCTIONS[name](alone, **needed(name))
+    assert FUNCTIONS[name](mdata, atac="peaks", **needed(name)) is None
+    assert snapshot(mdata["peaks"]) == snapshot(alone)
+    with pytest.raises(GrnError, match="atac"):
+        FUNCTIONS[name](alone, atac="peaks", **needed(name))
 
 
 KEYED = [name for name in COMPUTING if "key_added" in inspect.signature(FUNCTIONS[name]).parameters]

@@ -270,6 +270,10 @@ LEFT_OUT = {
     "pp.motifs": "takes no object",
     "pp.scan_motifs": "takes regions, not genes: tests/pp/test_scan_motifs.py",
     "get.motif_hits": "takes regions, not genes: tests/pp/test_scan_motifs.py",
+    "tl.region_sets": "takes regions, not genes: tests/cistromes",
+    "tl.motif_enrichment": "takes regions, not genes: tests/cistromes",
+    "tl.cistromes": "takes regions, not genes: tests/cistromes",
+    "get.cistromes": "takes regions, not genes: tests/cistromes",
 }
 
 

@@ -57,11 +57,29 @@ def on_mudata(function: F) -> F:
     return _taking(function, work)
 
 
+def on_regions(function: F) -> F:
+    """Let a function that changes an AnnData of regions take a MuData, by its argument ``atac``.
+
+    Columns of ``mdata.obs`` can be named as if they were the modality's; all that is made goes to the modality.
+    """
+
+    def work(mdata: Any, given: Mapping[str, Any], args: Sequence[Any], arguments: dict[str, Any]) -> Any:
+        copy = bool(arguments.pop("copy", False))
+        whole = _to_change(mdata, copy=copy)
+        regions = modality(whole, given["atac"], argument="atac")
+        with _lent_columns(whole, regions, arguments):
+            result = function(regions, *args, **arguments)
+        return whole if copy else result
+
+    return _taking(function, work)
+
+
 def from_mudata(function: F) -> F:
-    """Let a function that reads an AnnData take a MuData: it reads the modality that its argument ``rna`` names."""
+    """Let a function that reads an AnnData take a MuData: it reads the modality that ``rna``, or ``atac``, names."""
 
     def read(mdata: Any, given: Mapping[str, Any], args: Sequence[Any], arguments: dict[str, Any]) -> Any:
-        cells = modality(mdata, given["rna"], argument="rna")
+        argument = next(iter(given))
+        cells = modality(mdata, given[argument], argument=argument)
         with _lent_columns(mdata, cells, arguments):
             return function(cells, *args, **arguments)
 
@@ -81,7 +99,8 @@ def _taking(function: F, of_mudata: Callable[..., Any]) -> F:
         data, *further = args or (arguments.pop(first),)
         given = {name: arguments.get(name, default) for name, default in names.items()}
         if is_mudata(data):
-            modality(data, given["rna"], argument="rna")
+            argument = next(iter(given))
+            modality(data, given[argument], argument=argument)
             return of_mudata(data, given, further, arguments)
         _refuse_names(data, given, names)
         return function(data, *further, **arguments)

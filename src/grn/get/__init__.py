@@ -1,6 +1,7 @@
 """Read-only views of what the functions of ``grn.pp`` and ``grn.tl`` have stored."""
 
 from grn.get._agreement import agreement
+from grn.get._cistromes import cistromes
 from grn.get._edges import edges, network, regulons
 from grn.get._gene_report import gene_report
 from grn.get._motif_hits import motif_hits
@@ -9,6 +10,7 @@ from grn.get._pair_features import Features, embedding, features
 __all__ = [
     "Features",
     "agreement",
+    "cistromes",
     "edges",
     "embedding",
     "features",

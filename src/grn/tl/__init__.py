@@ -4,6 +4,7 @@ from grn.methods.probes.cost import Cost
 from grn.tl._activity import activity
 from grn.tl._attention import attention
 from grn.tl._celloracle import celloracle
+from grn.tl._cistromes import cistromes
 from grn.tl._confidence import confidence
 from grn.tl._consensus import consensus
 from grn.tl._denoise import denoise
@@ -16,12 +17,14 @@ from grn.tl._gene_programs import gene_programs
 from grn.tl._gradient import gradient_trajectory
 from grn.tl._in_silico_perturbation import in_silico_perturbation
 from grn.tl._infer import infer_network, methods, ugrn
+from grn.tl._motif_enrichment import motif_enrichment
 from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
 from grn.tl._predict_labels import predict_labels
 from grn.tl._probe import probe
 from grn.tl._rank_drivers import rank_drivers
 from grn.tl._rank_regulators import rank_regulators
+from grn.tl._region_sets import region_sets
 from grn.tl._regulons import regulons
 from grn.tl._renge import predict_knockout, renge
 from grn.tl._scrank import scrank
@@ -33,6 +36,7 @@ __all__ = [
     "activity",
     "attention",
     "celloracle",
+    "cistromes",
     "confidence",
     "consensus",
     "denoise",
@@ -46,6 +50,7 @@ __all__ = [
     "in_silico_perturbation",
     "infer_network",
     "methods",
+    "motif_enrichment",
     "pert",
     "perturbation_response",
     "predict_knockout",
@@ -53,6 +58,7 @@ __all__ = [
     "probe",
     "rank_drivers",
     "rank_regulators",
+    "region_sets",
     "regulons",
     "renge",
     "scrank",

@@ -1,0 +1,93 @@
+"""What is known of motifs in regions: scores of a scan, in the regions of an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from grn._core.errors import MotifError, RegionError, ResultNotFoundError
+from grn._kernels.recovery import Rankings, rankings_of_scores
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Motifs in a universe of regions, each of which overlaps regions of the object.
+
+    Parameters
+    ----------
+    motifs
+        Names of the motifs (M,).
+    factors
+        ``motif, factor, extended``, a row per motif and factor.
+    place
+        Regions of the object x universe (R, U) of 0 and 1; ``None`` if they are the same.
+    scores
+        Universe x motifs (U, M), nothing where there is no hit; ``None`` where only rankings are known.
+    ranks
+        Rankings of the universe; ``None`` where they are made of the scores.
+    """
+
+    motifs: np.ndarray
+    factors: pd.DataFrame
+    place: sparse.csr_matrix | None = None
+    scores: sparse.csc_matrix | None = None
+    ranks: Rankings | None = None
+
+    @property
+    def rankings(self) -> Rankings:
+        """Rankings of the universe."""
+        return rankings_of_scores(self.scores) if self.ranks is None else self.ranks
+
+    def within(self, member: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Sets of regions of the object (S, R) as sets of the universe (S, U)."""
+        return member if self.place is None else _binary(member @ self.place)
+
+    def back(self, hits: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Hits in the universe (U, K) as hits in regions of the object (R, K)."""
+        return hits if self.place is None else _binary(self.place @ hits)
+
+
+def scanned(adata: AnnData, key: str) -> Evidence:
+    """Scores of :func:`grn.pp.scan_motifs` that are above 0: a lower one says that a word is likelier by chance.
+
+    Raises
+    ------
+    ResultNotFoundError
+        If there are none under that key.
+    RegionError
+        If no region has a hit.
+    MotifError
+        If scores are NaN or infinite.
+    """
+    stored = adata.uns.get(key)
+    if key not in adata.varm or not isinstance(stored, Mapping) or not {"names", "factors"} <= set(stored):
+        raise ResultNotFoundError(
+            f"varm[{key!r}] holds no motif hits; call grn.pp.scan_motifs(adata, sequences=..., motifs=...) first, or "
+            "pass database= with the path of a cisTarget database."
+        )
+    scores = sparse.csc_matrix(adata.varm[key], dtype=np.float64)
+    names = np.asarray(stored["names"], dtype=object).astype(str)
+    if scores.shape[1] != len(names):
+        raise MotifError(
+            f"varm[{key!r}] has {scores.shape[1]} columns and uns[{key!r}] names {len(names)} motifs; scan again."
+        )
+    wrong = int((~np.isfinite(scores.data)).sum())
+    if wrong:
+        raise MotifError(f"varm[{key!r}] holds {wrong} scores that are NaN or infinite; scan again.")
+    scores.data = np.maximum(scores.data, 0)
+    scores.eliminate_zeros()
+    if not scores.nnz:
+        raise RegionError(f"varm[{key!r}] has no hit of any motif in any region; scan with a larger pvalue.")
+    factors = stored["factors"][["motif", "factor"]].astype(str).assign(extended=False)
+    return Evidence(names, factors, scores=scores)
+
+
+def _binary(matrix: sparse.spmatrix) -> sparse.csr_matrix:
+    matrix = sparse.csr_matrix(matrix)
+    matrix.data = np.ones_like(matrix.data)
+    return matrix

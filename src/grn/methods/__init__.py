@@ -1,6 +1,6 @@
 """Published systems, probes and baselines as records: a folder each, none imports another."""
 
-from grn.methods import baselines, celloracle, foundation, probes, renge, scrank
+from grn.methods import baselines, celloracle, foundation, probes, renge, scenicplus, scrank
 from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, Method, Result, Table, Task
@@ -19,5 +19,6 @@ __all__ = [
     "foundation",
     "probes",
     "renge",
+    "scenicplus",
     "scrank",
 ]

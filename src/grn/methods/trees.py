@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from grn._core import checks
 from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.correlate import sparse_columns
+from grn._kernels.histogram_trees import Histograms
+from grn._kernels.trees import Boosting, boosted
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import MIN_CELLS_SEEN
@@ -44,6 +47,38 @@ class Trees:
     learner: Callable[[np.ndarray], Learner]
     threads: bool
     parity: bool
+
+
+def boosting(name: str, plan: Boosting, *, mode: str, parity: bool) -> Trees:
+    """Boosted trees of a method: ``mode="exact"`` looks at every split, ``"fast"`` at histograms.
+
+    Parameters
+    ----------
+    name
+        Name of the method.
+    plan
+        Parameters of boosting.
+    mode, parity
+        As the method takes them.
+    """
+    return Trees(name, partial(_fast if mode == "fast" else _exact, plan), threads=mode == "fast", parity=parity)
+
+
+def _exact(plan: Boosting, X: np.ndarray) -> Learner:
+    return partial(_boost, X, plan)
+
+
+def _boost(X: np.ndarray, plan: Boosting, y: np.ndarray, columns: np.ndarray, seed: int) -> np.ndarray:
+    chosen = X if len(columns) == X.shape[1] else np.asfortranarray(X[:, columns])
+    return boosted(chosen, y, seed=seed, plan=plan)[0]
+
+
+def _fast(plan: Boosting, X: np.ndarray) -> Learner:
+    return partial(_boost_bins, Histograms(X), plan)
+
+
+def _boost_bins(bins: Histograms, plan: Boosting, y: np.ndarray, columns: np.ndarray, seed: int) -> np.ndarray:
+    return bins.boosted(y, columns, seed=seed, plan=plan)[0]
 
 
 def check_mode(mode: str) -> None:

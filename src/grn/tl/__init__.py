@@ -27,6 +27,7 @@ from grn.tl._rank_regulators import rank_regulators
 from grn.tl._region_sets import region_sets
 from grn.tl._regulons import regulons
 from grn.tl._renge import predict_knockout, renge
+from grn.tl._scenicplus import scenicplus
 from grn.tl._scrank import scrank
 from grn.tl._simulate import simulate
 from grn.tl._vvp import vvp
@@ -61,6 +62,7 @@ __all__ = [
     "region_sets",
     "regulons",
     "renge",
+    "scenicplus",
     "scrank",
     "simulate",
     "ugrn",

@@ -5,17 +5,14 @@ Source: Moerman et al. 2019, Bioinformatics 35:2159.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from grn._core import checks
 from grn._core.errors import ParameterError
-from grn._kernels.histogram_trees import Histograms
-from grn._kernels.trees import Boosting, boosted
+from grn._kernels.trees import Boosting
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
-from grn.methods.trees import Drawn, Learner, Trees, check_mode, draw, importances
+from grn.methods.trees import Drawn, boosting, check_mode, draw, importances
 
 
 def verify(*, mode: str, max_rounds: int, parity: bool) -> None:
@@ -46,26 +43,8 @@ def fit(
         stopping rule that compares different cells. Exact mode only.
     """
     plan = Boosting(rounds=max_rounds, paired=not parity, friedman=parity)
-    learner = partial(_fast if mode == "fast" else _exact, plan)
-    trees = Trees("grnboost2", learner, threads=mode == "fast", parity=parity)
+    trees = boosting("grnboost2", plan, mode=mode, parity=parity)
     return importances(group, prepared.of(group, "grnboost2"), trees)
-
-
-def _exact(plan: Boosting, X: np.ndarray) -> Learner:
-    return partial(_boost, X, plan)
-
-
-def _boost(X: np.ndarray, plan: Boosting, y: np.ndarray, columns: np.ndarray, seed: int) -> np.ndarray:
-    chosen = X if len(columns) == X.shape[1] else np.asfortranarray(X[:, columns])
-    return boosted(chosen, y, seed=seed, plan=plan)[0]
-
-
-def _fast(plan: Boosting, X: np.ndarray) -> Learner:
-    return partial(_boost_bins, Histograms(X), plan)
-
-
-def _boost_bins(bins: Histograms, plan: Boosting, y: np.ndarray, columns: np.ndarray, seed: int) -> np.ndarray:
-    return bins.boosted(y, columns, seed=seed, plan=plan)[0]
 
 
 METHODS.add(

@@ -1,1 +1,5 @@
-"""SCENIC+: regulators, the regions they bind and the genes these regulate."""
+"""SCENIC+: importances of regulators and regions, modules, enrichment, eRegulons."""
+
+from grn.methods.scenicplus import method
+
+__all__ = ["method"]

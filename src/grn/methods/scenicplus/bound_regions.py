@@ -67,7 +67,8 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
     if not there.any():
         raise RegionError(
             "no regulator of the object has a region: cistromes are of "
-            f"{some(table['source'].astype(str).unique(), 3)}, regulators are {some(sources, 3)}. Pass sources=, or motifs of factors that are in the object."
+            f"{some(table['source'].astype(str).unique(), 3)}, regulators are {some(sources, 3)}. "
+            "Pass sources=, or motifs of factors that are in the object."
         )
     bare = len(sources) - len(np.unique(column[there]))
     if bare:

@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from mudata import MuData
 
 import grn
 from grn._core.errors import ParameterError
@@ -65,6 +66,16 @@ def model_of(family: str) -> grn.models.FoundationModel:
     return grn.models.untrained(family, genes=genes, layers=1, width=8, heads=2)
 
 
+@cache
+def scanned() -> MuData:
+    mdata = grn.datasets.toy_multiome(n_cells=24, n_regulators=3, n_targets=8)
+    motifs = grn.pp.motifs().select(factors=mdata.uns["regulators"])
+    grn.pp.scan_motifs(mdata["atac"], sequences=mdata.uns["genome"], motifs=motifs)
+    return mdata
+
+
+OF_PAIRS = {"tl.scenicplus"}
+FEW_TREES = {"n_trees": 2, "max_rounds": 2, "min_targets": 1, "n_permutations": 2}
 DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
@@ -85,6 +96,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.perturbation_response": lambda: {"model": model_of("scgenept")},
     "tl.rank_drivers": lambda: {"condition": "group", "group": "group_1", "net": "grn", "min_targets": 1},
     "tl.regulons": lambda: {"min_targets": 1},
+    "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},
     "get.agreement": lambda: {"keys": ["grn", "second"]},
@@ -156,7 +168,7 @@ def call(name: str, **number) -> object:
     arguments = {**NEEDED.get(name, dict)(), **number}
     first = next(iter(inspect.signature(FUNCTIONS[name]).parameters.values()))
     if first.name in ("adata", "data"):
-        adata = (screen() if name in OF_SCREENS else made()).copy()
+        adata = (scanned() if name in OF_PAIRS else screen() if name in OF_SCREENS else made()).copy()
         if name == "tl.renge":
             arguments = {**COLUMNS, **FIT, **number}
         if name == "tl.predict_knockout":
@@ -180,7 +192,7 @@ def test_what_is_no_integer_is_refused(name, argument, value):
 def test_nothing_is_changed_by_what_is_refused():
     before = (sorted(made().uns), sorted(made().obsm), sorted(made().varm), sorted(made().layers))
     for name, argument in ARGUMENTS:
-        if name.startswith("tl.") and name not in OF_SCREENS:
+        if name.startswith("tl.") and name not in OF_SCREENS | OF_PAIRS:
             adata = made().copy()
             with pytest.raises(ParameterError):
                 FUNCTIONS[name](adata, **{**NEEDED.get(name, dict)(), argument: True})
@@ -202,7 +214,8 @@ def test_integers_of_numpy_are_taken(name, argument):
 
 @pytest.mark.parametrize(("method", "argument"), PARAMETERS)
 def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument):
-    adata = (screen() if method == "renge" else made()).copy()
+    paired = "regions" in METHODS[method].needs
+    adata = (scanned() if paired else screen() if method == "renge" else made()).copy()
     family = METHODS[method].family or ("scgpt" if method == "attention" else None)
     model = model_of(family) if family else "mini"
     needed = {
@@ -210,6 +223,7 @@ def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument)
         "celloracle": {"n_bags": 2, "max_p": None},
         "genie3": {"n_trees": 2},
         "grnboost2": {"max_rounds": 2},
+        "scenicplus": {**FEW_TREES, "starts": scanned().uns["starts"]},
     }.get(method, {})
     if method == "scrank":
         needed = {"n_resamples": 2, "n_components": 2}

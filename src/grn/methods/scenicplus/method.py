@@ -80,6 +80,8 @@ def verify(
     per_region: Sequence[int],
     min_targets: int,
     n_permutations: int,
+    max_cells: int | None,
+    min_cells: int,
     parity: bool,
 ) -> None:
     """Refuse values out of range, and a mode that the original does not have."""
@@ -89,7 +91,10 @@ def verify(
     for name, value in {"max_rounds": max_rounds, "n_trees": n_trees, "min_targets": min_targets}.items():
         checks.integer(name, value, least=1)
     checks.integer("window", window, least=0, most=None)
-    checks.integer("n_permutations", n_permutations, least=10, most=_MOST_PERMUTATIONS)
+    checks.integer("n_permutations", n_permutations, least=1, most=_MOST_PERMUTATIONS)
+    checks.integer("min_cells", min_cells, least=0, most=None)
+    if max_cells is not None:
+        checks.integer("max_cells", max_cells, least=1, most=None, note=", or None")
     checks.number("min_rho", min_rho, least=0, most=1)
     for value in quantiles:
         checks.number("quantiles", value, least=0, most=1)

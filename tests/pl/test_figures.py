@@ -38,12 +38,16 @@ RESULTS = pd.DataFrame(
 PAIRS = pd.DataFrame({
     "source": list("AAABBBCCC"), "target": list("XYZXYZXYZ"), "label": [1, 1, 0, 1, 0, 0, 1, 1, 1], "score": range(9),
 })  # fmt: skip
+MULTIOME = grn.datasets.toy_multiome(n_cells=30, n_regulators=3, n_targets=6)
+TRUTH, STARTS = MULTIOME.uns["truth"], MULTIOME.uns["starts"]
+LOCUS = {"gene": TRUTH["target"].iloc[0], "starts": STARTS, "network": TRUTH, "links": None, "groupby": "group"}
 CALLS = {
     "benchmark": lambda adata, ax: grn.pl.benchmark(RESULTS, ax=ax)[0, 0],
     "compare_models": lambda adata, ax: grn.pl.compare_models(adata, keys={"one": "grn", "two": "grn"}, ax=ax),
     "degree_bias": lambda adata, ax: grn.pl.degree_bias(PAIRS, roles="regulator", ax=ax)[0],
     "flow": lambda adata, ax: grn.pl.flow(adata, panels="flow", ax=ax)[0],
     "simulate": lambda adata, ax: grn.pl.simulate(adata, ax=ax),
+    "locus": lambda adata, ax: grn.pl.locus(MULTIOME, **LOCUS, ax=ax),
     "network": lambda adata, ax: grn.pl.network(adata, ax=ax),
     "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),
     "regulon": lambda adata, ax: grn.pl.regulon(adata, source="SPI1", ax=ax),

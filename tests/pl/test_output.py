@@ -16,7 +16,7 @@ from grn.errors import ParameterError, StorageError
 from grn.pl import _colors
 
 RESULTS = {"method": ["vvp"], "test": "a", "network": "b", "protocol": "paper", "metric": "auprc", "value": [0.6]}
-PALETTES = ("benchmark", "degree_bias", "flow", "network", "regulon", "reliability", "response", "simulate")
+PALETTES = ("benchmark", "degree_bias", "flow", "locus", "network", "regulon", "reliability", "response", "simulate")
 MAPS = ("activity", "compare_models", "flow", "heatmap", "simulate")
 
 
@@ -34,6 +34,12 @@ def calls():
     table = pd.DataFrame(RESULTS)
     pairs = pd.DataFrame({"source": list("AAB"), "target": list("XYX"), "label": [1, 0, 1], "score": [3.0, 2.0, 1.0]})
     judged = pairs.assign(probability=[0.9, 0.5, 0.3])
+    mdata = grn.datasets.toy_multiome(n_cells=20, n_regulators=2, n_targets=4)
+    around = {
+        "gene": mdata.uns["truth"]["target"].iloc[0],
+        "starts": mdata.uns["starts"],
+        "network": mdata.uns["truth"],
+    }
     return {
         "activity": (adata, {"groupby": "group"}),
         "benchmark": (table, {}),
@@ -41,6 +47,7 @@ def calls():
         "degree_bias": (pairs, {}),
         "flow": (adata, {"panels": "flow", "color": "group"}),
         "heatmap": (adata, {}),
+        "locus": (mdata, {**around, "groupby": "group", "links": None}),
         "network": (adata, {}),
         "regulon": (adata, {"source": source}),
         "reliability": (dict.fromkeys(("one", "two"), judged), {"n_bins": 2, "n_boot": 5}),

@@ -12,6 +12,7 @@ from grn.pl._compare_models import compare_models
 from grn.pl._degree_bias import degree_bias
 from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
+from grn.pl._locus import locus
 from grn.pl._network import network
 from grn.pl._regulon import regulon
 from grn.pl._reliability import reliability
@@ -25,6 +26,7 @@ __all__ = [
     "degree_bias",
     "flow",
     "heatmap",
+    "locus",
     "network",
     "regulon",
     "reliability",

@@ -326,7 +326,7 @@ def _place_legend(ax: Axes, handles: list[Any]) -> float:
             handletextpad=0.5,
             columnspacing=1.4,
             labelspacing=0.4,
-            handler_map={FancyArrowPatch: _arrow_handler(), Polygon: _wedge_handler()},
+            handler_map={FancyArrowPatch: _arrow_handler(), Polygon: wedge_handler()},
         )
         figure = ax.figure.get_figure(root=True)
         extent = box.get_window_extent()
@@ -356,7 +356,7 @@ def _arrow_handler() -> Any:
     return Handler()
 
 
-def _wedge_handler() -> Any:
+def wedge_handler() -> Any:
     from matplotlib.legend_handler import HandlerPatch
     from matplotlib.patches import Polygon
 

@@ -1,0 +1,225 @@
+"""What a picture of one locus shows, read from an object with expression and open chromatin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from grn._core.errors import GeneNameError, ParameterError, RegionError
+from grn._core.logging import hint, some
+from grn._object.chromatin import Chromatin, Regions, paired_places
+from grn._object.container import validate
+from grn._object.genes import spelled
+from grn._object.groups import label_codes
+from grn._object.modalities import is_mudata, modality
+from grn._object.values import expression
+from grn.genome import check_build
+from grn.genome import starts as starts_of
+from grn.genome.starts import check_starts
+from grn.pl._edge_data import near
+from grn.pl._triplets import region_rows
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+# bases shown beside the start at least, beside the farthest region that is linked, and at most
+_LEAST, _MARGIN, _MOST = 10_000, 0.08, 250_000
+_ALONE = 50_000  # where nothing is linked
+_PER = 10_000
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of cells, in the order in which they are drawn.
+
+    Parameters
+    ----------
+    labels
+        Their names.
+    codes
+        Group of every cell (n_cells,).
+    column
+        The column of ``obs``; ``None`` for all cells as one group.
+    colors
+        Colours that scanpy stored for the column, by name, or ``None``.
+    """
+
+    labels: tuple[str, ...]
+    codes: np.ndarray
+    column: str | None
+    colors: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Locus:
+    """One locus.
+
+    Parameters
+    ----------
+    gene
+        Name of the gene.
+    chrom
+        Its chromosome.
+    span
+        First and last base that is drawn.
+    starts
+        Starts of all genes within it: ``position, strand, gene``.
+    regions
+        Regions within it, ``start, end``, indexed by name (r,).
+    heights
+        Accessibility of the groups (n_groups, r).
+    unit
+        What the heights are.
+    expression
+        Mean expression of the gene in the groups, or ``None`` where it was not measured.
+    """
+
+    gene: str
+    chrom: str
+    span: tuple[int, int]
+    starts: pd.DataFrame
+    regions: pd.DataFrame
+    heights: np.ndarray
+    unit: str
+    expression: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The two sides of an object, and the groups of its cells."""
+
+    rna: AnnData
+    chromatin: Chromatin
+    groups: Groups
+
+
+def cells_of(mdata: Any, *, rna: str, atac: str, groupby: str | None) -> Cells:
+    """Expression and chromatin of the same cells, with their groups."""
+    if not is_mudata(mdata):
+        raise ParameterError(
+            f"mdata has type {type(mdata).__name__}; pass a MuData with expression in mdata['rna'] and regions in "
+            "mdata['atac']: mudata.MuData({'rna': rna, 'atac': atac})."
+        )
+    genes, regions = modality(mdata, rna, argument="rna"), modality(mdata, atac, argument="atac")
+    validate(genes, modality=rna)
+    places = paired_places(genes.obs_names, regions, atac)
+    return Cells(genes, Chromatin(Regions(regions, atac), places), _groups(mdata, genes, regions, places, groupby))
+
+
+def _groups(mdata: Any, rna: AnnData, atac: AnnData, places: np.ndarray, groupby: str | None) -> Groups:
+    if groupby is None:
+        return Groups(("all cells",), np.zeros(rna.n_obs, dtype=np.int64), None, None)
+    tables = [rna.obs, mdata.obs.reindex(rna.obs_names), atac.obs.iloc[places]]
+    table = next((table for table in tables if groupby in table), rna.obs)
+    labels, codes = label_codes(table, groupby)
+    stored = next((part.uns[key] for part in (rna, mdata, atac) if (key := f"{groupby}_colors") in part.uns), None)
+    fits = stored is not None and len(stored) == len(labels)
+    return Groups(labels, codes, groupby, dict(zip(labels, map(str, stored), strict=True)) if fits else None)
+
+
+def starts_for(gene: str, cells: Cells, starts: pd.DataFrame | None, build: str) -> pd.DataFrame:
+    """All starts of genes on the chromosome of a gene."""
+    if starts is None:
+        check_build(cells.chromatin.table, build=build)
+        starts = starts_of(build)
+    check_starts(starts)
+    table = starts.astype({"chrom": str, "gene": str})
+    if not isinstance(gene, str):
+        raise ParameterError(f"gene={gene!r}; pass the name of one gene.")
+    mine = table[table["gene"] == gene]
+    if mine.empty:
+        raise GeneNameError(f"gene={gene!r} has no start.{near(gene, table['gene'], genes=True)}")
+    chroms = mine["chrom"].value_counts()
+    regions = set(cells.chromatin.table["chrom"])
+    chrom = next((str(name) for name in chroms.index if name in regions), None)
+    if chrom is None:
+        raise RegionError(
+            f"{gene} is on {', '.join(chroms.index)}, of which there are no regions; regions are on "
+            f"{some(sorted(regions), 4)}."
+        )
+    return table[table["chrom"] == chrom].sort_values("position", kind="stable", ignore_index=True)
+
+
+def span_of(points: np.ndarray, middles: np.ndarray, window: int | None) -> tuple[int, int]:
+    """First and last base to draw around the starts of a gene: as far as regions linked to it, or a window."""
+    low, high = int(points.min()), int(points.max())
+    if window is not None:
+        return max(0, low - window), high + window
+    if not len(middles):
+        return max(0, low - _ALONE), high + _ALONE
+    left, right = (max([0, *side]) for side in ((low - middles).tolist(), (middles - high).tolist()))
+    extra = _MARGIN * (left + right + high - low)
+    sides = [int(np.clip(side + extra, _LEAST, _MOST)) for side in (left, right)]
+    return max(0, low - sides[0]), high + sides[1]
+
+
+def locus_of(gene: str, cells: Cells, starts: pd.DataFrame, span: tuple[int, int], values: str) -> Locus:
+    """Regions and genes within a span, with means of the groups."""
+    chrom, table = str(starts["chrom"].iloc[0]), cells.chromatin.table
+    inside = (table["chrom"] == chrom) & (table["end"] > span[0]) & (table["start"] < span[1])
+    columns = np.flatnonzero(inside.to_numpy())
+    columns = columns[np.argsort(table["start"].to_numpy()[columns], kind="stable")]
+    if not len(columns):
+        raise RegionError(f"no region is within {chrom}:{span[0]}-{span[1]} around {gene}; pass a larger window=.")
+    heights, unit = _accessibility(cells, columns)
+    shown = starts[starts["position"].between(*span)]
+    return Locus(
+        gene, chrom, span, shown, table.iloc[columns][["start", "end"]], heights, unit, _expression(gene, cells, values)
+    )
+
+
+def _accessibility(cells: Cells, columns: np.ndarray) -> tuple[np.ndarray, str]:
+    """Mean of the regions in every group (n_groups, r): of counts, those in all cells of a group together."""
+    matrix = cells.chromatin.regions.matrix
+    codes, n_groups = cells.groups.codes, len(cells.groups.labels)
+    member = sparse.csr_matrix(
+        (np.ones(len(codes)), (codes, cells.chromatin.places)), shape=(n_groups, matrix.shape[0])
+    )
+    sums = (member @ matrix[:, columns]).toarray()  # (n_groups, r)
+    counts = not len(matrix.data) or bool((matrix.data == np.floor(matrix.data)).all() and matrix.data.max() > 1)
+    totals = np.asarray(member @ matrix.sum(axis=1)).ravel() if counts else np.asarray(member.sum(axis=1)).ravel()
+    per = _PER if counts else 1
+    return per * sums / np.maximum(totals, 1e-12)[:, None], f"counts per {_PER:,}" if counts else "mean accessibility"
+
+
+def _expression(gene: str, cells: Cells, values: str) -> np.ndarray | None:
+    name = spelled(cells.rna, [gene])[0]
+    at = cells.rna.var_names.get_indexer([name])[0] if cells.rna.var_names.is_unique else -1
+    if at < 0:
+        hint("%s was not measured in RNA: the figure has no expression of it", gene)
+        return None
+    _, by_group = expression(cells.rna, values=values).group_moments(cells.groups.codes)
+    return np.array([mean[at] for mean, _ in by_group])
+
+
+def links_of(gene: str, cells: Cells, links: pd.DataFrame | str) -> pd.DataFrame:
+    """Regions linked to a gene: ``row`` in the object, ``sign`` in {1, -1, 0}, ``strength``; the strongest first."""
+    table = cells.chromatin.links(links) if isinstance(links, str) else links
+    missing = [name for name in ("region", "gene") if name not in getattr(table, "columns", ())]
+    if missing:
+        raise ParameterError(
+            f"links has no {' and no '.join(missing)}; pass a table with region, gene and, where there is one, score, "
+            "or the key of links that grn.pp.link_regions wrote."
+        )
+    return arcs_of(table[table["gene"].astype(str) == gene], cells, by=("rho", "score"))
+
+
+def arcs_of(table: pd.DataFrame, cells: Cells, *, by: tuple[str, ...]) -> pd.DataFrame:
+    """One row per region of a table; sign and strength are those of the first column of ``by`` that it has."""
+    value = next((name for name in by if name in table), None)
+    size = np.ones(len(table)) if value is None else np.nan_to_num(table[value].to_numpy(dtype=float))
+    is_signed = value is not None and (value.startswith("rho") or bool((size < 0).any()))
+    rows = region_rows(table["region"], cells.chromatin.table)
+    made = pd.DataFrame({
+        "row": rows, "sign": np.sign(size).astype(int) if is_signed else 0, "strength": np.abs(size),
+    })  # fmt: skip
+    made = made[rows >= 0].sort_values(["strength", "row"], ascending=[False, True], kind="stable")
+    made.attrs["by"] = value
+    lost = int((rows < 0).sum())
+    if lost:
+        hint("%d of %d regions linked to the gene are not in the object", lost, len(rows))
+    return made.drop_duplicates("row").reset_index(drop=True)

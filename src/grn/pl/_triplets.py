@@ -1,0 +1,84 @@
+"""Triplets of a regulator, a region and a target, as methods that read regions store them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grn._core.errors import ParameterError, ResultNotFoundError
+from grn.genome import parse_regions
+from grn.pl._edge_data import near
+
+COLUMNS = ["source", "region", "target"]
+_RANKS = ("triplet_rank", "score", "weight")
+
+
+def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> pd.DataFrame:
+    """Triplets ``source, region, target, sign``, one row each, the strongest first, with all other columns.
+
+    Parameters
+    ----------
+    data
+        Object whose ``uns`` may hold a network.
+    network
+        A table, or the key of a network with ``"triplets"``, or with a column ``region`` of its edges.
+    argument
+        What names it, for errors.
+    """
+    table = network if isinstance(network, pd.DataFrame) else _stored(data, network, argument)
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise ParameterError(
+            f"{argument} has no {' and no '.join(missing)}; its columns are {', '.join(map(str, table.columns[:8]))}. "
+            "Pass a table with source, region and target, or the key of a network that has triplets."
+        )
+    table = table[table[COLUMNS].notna().all(axis=1)].astype(dict.fromkeys(COLUMNS, str))
+    table = table.assign(sign=_signs(table))
+    by = next((name for name in _RANKS if name in table), None)
+    if by is not None:
+        strength = -table[by] if by == "triplet_rank" else table[by].abs()
+        table = table.assign(strength=strength).sort_values(
+            ["strength", *COLUMNS], ascending=[False, True, True, True], kind="stable"
+        )
+    return table.drop_duplicates(COLUMNS).reset_index(drop=True)
+
+
+def _stored(data: Any, key: object, argument: str) -> pd.DataFrame:
+    uns = {**getattr(data, "uns", {})}
+    for part in getattr(data, "mod", {}).values():
+        uns = {**part.uns, **uns}
+    entry = uns.get(key) if isinstance(key, str) else None
+    if not isinstance(entry, Mapping):
+        there = [name for name, value in uns.items() if isinstance(value, Mapping) and "edges" in value]
+        raise ResultNotFoundError(f"{argument}={key!r}: uns has no such network.{near(key, there)}")
+    for name in ("triplets", "edges"):
+        if isinstance(entry.get(name), pd.DataFrame) and "region" in entry[name]:
+            return entry[name]
+    raise ResultNotFoundError(
+        f"{argument}={key!r}: the network names no regions; infer it with a method that does, such as "
+        "grn.tl.celloracle(mdata, base_grn=...) with regions in its base GRN."
+    )
+
+
+def _signs(table: pd.DataFrame) -> np.ndarray:
+    """Sign of the regulator on the target: of numbers, or of words such as ``+/-``, which begin with it."""
+    if "sign" not in table:
+        return np.zeros(len(table), dtype=int)
+    if pd.api.types.is_numeric_dtype(table["sign"]):
+        return np.sign(np.nan_to_num(table["sign"].to_numpy(dtype=float))).astype(int)
+    first = table["sign"].astype(str).str[:1]
+    return first.map({"+": 1, "-": -1}).fillna(0).to_numpy(dtype=int)
+
+
+def region_rows(names: pd.Series, table: pd.DataFrame) -> np.ndarray:
+    """Row of every region in a table ``chrom, start, end`` indexed by name, in whatever spelling; -1 for none."""
+    names = names.astype(str)
+    rows: np.ndarray = table.index.get_indexer(names)
+    if len(names) and (rows < 0).any():
+        other = parse_regions(names[rows < 0].unique())
+        plain = pd.MultiIndex.from_frame(table).get_indexer(pd.MultiIndex.from_frame(other))
+        rows[rows < 0] = pd.Series(plain, index=other.index)[names[rows < 0]].to_numpy()
+    return rows

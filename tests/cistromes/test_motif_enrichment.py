@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse, stats
 
 import grn
+from grn.cistromes.background import Background, strata
 from grn.cistromes.enrichment import Thresholds, places
 from grn.errors import GroupError, MotifError, ParameterError, RegionError, ResultNotFoundError
 
@@ -205,17 +206,19 @@ def test_background_is_matched_by_columns(adata, sets):
     random = np.random.default_rng(0)
     adata.var["gc"] = random.random(adata.n_vars)
     adata.var.loc[sets["first"], "gc"] = 0.9 + 0.1 * random.random(40)
-    from grn.cistromes.background import Background
+    names, rows = adata.var_names.to_numpy(dtype=object).astype(str), np.arange(40)
 
-    rows = np.arange(40)
-    free = Background.of(adata, max_background=50, match=None, seed=0).draw("first", rows)
-    alike = Background.of(adata, max_background=50, match=["gc"], seed=0).draw("first", rows)
+    def background(match):
+        return Background.of(names, strata(adata.var, match), max_background=50, seed=0)
+
+    free = background(None).draw("first", rows)
+    alike = background(["gc"]).draw("first", rows)
     assert len(free) == 50 and not set(free) & set(rows)
     gc = adata.var["gc"].to_numpy()
     assert gc[alike].min() > np.quantile(gc, 0.59) > gc[free].min()
     adata.var.loc[adata.var_names[0], "gc"] = np.nan
     with pytest.raises(ParameterError, match="no finite numbers"):
-        Background.of(adata, max_background=50, match=["gc"], seed=0)
+        background(["gc"])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from grn._core import checks
 from grn._core.errors import ParameterError, RegionError
@@ -39,11 +38,10 @@ class Background:
     seed: int
 
     @classmethod
-    def of(cls, adata: AnnData, *, max_background: int, match: Sequence[str] | None, seed: int) -> Background:
-        """Of the regions of an object, matched by columns of ``var``."""
+    def of(cls, names: np.ndarray, strata: np.ndarray, *, max_background: int, seed: int) -> Background:
+        """Of regions by name, and by their stratum."""
         most = checks.integer("max_background", max_background, least=2)
-        columns = [] if match is None else checks.names("match", match, what="columns of var")
-        return cls(adata.var_names.to_numpy(dtype=object).astype(str), _strata(adata.var, columns), most, seed)
+        return cls(names, strata, most, seed)
 
     def draw(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Positions of background regions, ascending."""
@@ -52,7 +50,7 @@ class Background:
         candidates = np.flatnonzero(free)
         if not len(candidates):
             raise RegionError(
-                f"set {name!r} holds all regions of the object, so that there is no background; leave it out, or use "
+                f"set {name!r} holds all regions, so that there is no background; leave it out, or use "
                 "method='recovery'."
             )
         # the smallest hashes of names win, whatever the order of the regions
@@ -71,8 +69,15 @@ class Background:
         return chosen
 
 
-def _strata(var: pd.DataFrame, columns: list[str]) -> np.ndarray:
-    """A number per region: in which fifth of the values of each column it is."""
+def strata(var: pd.DataFrame, match: Sequence[str] | None) -> np.ndarray:
+    """A number per region: in which fifth of the values of each column of ``var`` it is.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such column, or it holds no numbers.
+    """
+    columns = [] if match is None else checks.names("match", match, what="columns of var")
     number = np.zeros(len(var), dtype=np.int64)
     for column in columns:
         if column not in var:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,14 +14,17 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from grn._core import checks
+from grn._core.errors import ParameterError
 from grn._core.logging import hint, logger, progress
 from grn._core.rng import RNGLike, seed_of
 from grn._kernels import recovery
 from grn._kernels.rank_sum import rank_sum
 from grn._object.container import check_target, target, validate
-from grn.cistromes.background import Background
+from grn.cistromes.background import Background, strata
+from grn.cistromes.database import from_database
 from grn.cistromes.evidence import Evidence, scanned
 from grn.cistromes.sets import RegionSets, Sets, read_sets
+from grn.genome import parse_regions
 from grn.network.schema import storable
 
 if TYPE_CHECKING:
@@ -86,6 +90,8 @@ def write_enrichment(
     max_background: int,
     match: Sequence[str] | None,
     key: str,
+    database: str | os.PathLike[str] | None,
+    overlap: float,
     key_added: str,
     rng: RNGLike,
     show: bool | None,
@@ -97,9 +103,14 @@ def write_enrichment(
     methods = checks.words("method", method, METHODS)
     thresholds.check()
     seed = seed_of(rng)
-    background = Background.of(adata, max_background=max_background, match=match, seed=seed)
+    strata_of_regions = strata(adata.var, match)
     chosen = read_sets(adata, sets)
-    evidence = scanned(adata, key)
+    if database is None:
+        evidence = scanned(adata, key)
+    else:
+        evidence = _of_database(adata, database, methods, thresholds, overlap, match, show=show)
+        strata_of_regions = np.zeros(len(evidence.names), dtype=np.int64)
+    background = Background.of(evidence.names, strata_of_regions, max_background=max_background, seed=seed)
     parts = []
     if "recovery" in methods:
         parts.append(by_recovery(evidence, chosen, thresholds, show=show))
@@ -109,6 +120,7 @@ def write_enrichment(
     out = target(adata, copy=copy)
     params = {
         "method": methods, "sets": sets if isinstance(sets, str) else list(chosen.names), "motifs": key,
+        "database": None if database is None else os.fspath(database), "overlap": overlap,
         **vars(thresholds), "max_background": max_background, "match": match, "rng": seed,
     }  # fmt: skip
     out.varm[key_added] = hits
@@ -119,6 +131,31 @@ def write_enrichment(
     }
     _tell(table, chosen)
     return out if copy else None
+
+
+def _of_database(
+    adata: AnnData,
+    database: str | os.PathLike[str],
+    methods: list[str],
+    thresholds: Thresholds,
+    overlap: float,
+    match: Sequence[str] | None,
+    *,
+    show: bool | None,
+) -> Evidence:
+    """Evidence of a file, of which the methods asked for can make use."""
+    if not isinstance(database, str | os.PathLike):
+        raise ParameterError(f"database has type {type(database).__name__}; pass the path of a Feather file.")
+    if match is not None:
+        raise ParameterError("match= reads columns of var, which regions of a database do not have; leave it out.")
+    table = parse_regions(adata.var_names)
+    evidence = from_database(database, table, overlap=overlap, depth=lambda n: places(thresholds, n)[1], show=show)
+    if evidence.scores is None and "differential" in methods:
+        raise ParameterError(
+            f"{os.fspath(database)!r} holds rankings, and the differential test needs scores; pass method='recovery', "
+            "or the database of scores."
+        )
+    return evidence
 
 
 def by_recovery(evidence: Evidence, sets: RegionSets, thresholds: Thresholds, *, show: bool | None = None) -> Found:

@@ -22,6 +22,8 @@ class Evidence:
     ----------
     motifs
         Names of the motifs (M,).
+    names
+        Names of the regions of the universe (U,).
     factors
         ``motif, factor, extended``, a row per motif and factor.
     place
@@ -33,6 +35,7 @@ class Evidence:
     """
 
     motifs: np.ndarray
+    names: np.ndarray
     factors: pd.DataFrame
     place: sparse.csr_matrix | None = None
     scores: sparse.csc_matrix | None = None
@@ -84,7 +87,8 @@ def scanned(adata: AnnData, key: str) -> Evidence:
     if not scores.nnz:
         raise RegionError(f"varm[{key!r}] has no hit of any motif in any region; scan with a larger pvalue.")
     factors = stored["factors"][["motif", "factor"]].astype(str).assign(extended=False)
-    return Evidence(names, factors, scores=scores)
+    regions = adata.var_names.to_numpy(dtype=object).astype(str)
+    return Evidence(names, regions, factors, scores=scores)
 
 
 def _binary(matrix: sparse.spmatrix) -> sparse.csr_matrix:

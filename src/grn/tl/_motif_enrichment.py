@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ def motif_enrichment(
     max_background: int = 500,
     match: Sequence[str] | None = None,
     key: str = "motifs",
+    database: str | os.PathLike[str] | None = None,
+    overlap: float = 0.4,
     key_added: str = "motif_enrichment",
     rng: RNGLike = 0,
     progress: bool | None = None,
@@ -40,8 +43,8 @@ def motif_enrichment(
 ) -> AnnData | MuData | None:
     r"""Find the motifs that are enriched in sets of regions, and the regions that bear them there.
 
-    Both ways of SCENIC+ {cite:p}`bravogonzalezblas2023scenicplus`, from the scores of a scan; a score below 0, which
-    says that a word is likelier by chance, counts as none.
+    Both ways of SCENIC+ (Bravo González-Blas et al. 2023), from the scores of a scan, or from a database. A score below
+    0, which says that a word is likelier by chance, counts as none.
 
     ``"recovery"``: every motif ranks all regions by score. With the place :math:`\rho` of a region, from 0, and the
     first T places, the area under the recovery curve of a set s of n regions and its normalised score are
@@ -87,7 +90,15 @@ def motif_enrichment(
         Columns of ``var`` with numbers, such as GC content or the number of cells: background regions are drawn with as
         many in each fifth of the values as the set has. None by default.
     key
-        ``key_added`` of the scan.
+        ``key_added`` of the scan; not read where there is a database.
+    database
+        Path of a cisTarget database of regions instead of a scan, in Feather of version 2: rankings
+        (``*.regions_vs_motifs.rankings.feather``; ``"recovery"`` only) or scores (``*.scores.feather``), either way
+        round. Sets become those of the regions of the database that overlap them, hits those regions of the object
+        that overlap a hit. Rankings are as long as the database is; scores are ranked among the regions that overlap
+        the object's. Whose motifs they are :func:`grn.tl.cistromes` reads from ``annotation=``.
+    overlap
+        Share of the shorter of two regions that both must have, for a database.
     key_added
         Name of what is written.
     rng
@@ -118,7 +129,9 @@ def motif_enrichment(
     RegionError
         If names are no regions, a set has none that the object has, or all of them, or no region has a hit.
     MotifError
-        If scores are NaN or infinite.
+        If scores are NaN or infinite, or the file is no database of regions.
+    DataNotFoundError
+        If there is no such file.
     GroupError
         If two sets have one name.
     GeneNameError
@@ -151,6 +164,8 @@ def motif_enrichment(
         max_background=max_background,
         match=match,
         key=key,
+        database=database,
+        overlap=overlap,
         key_added=key_added,
         rng=rng,
         show=progress,

@@ -270,6 +270,8 @@ LEFT_OUT = {
     "pp.motifs": "takes no object",
     "pp.scan_motifs": "takes regions, not genes: tests/pp/test_scan_motifs.py",
     "tl.scenicplus": "reads regions too: tests/methods/scenicplus",
+    "pp.link_regions": "takes regions beside genes: tests/pp/test_link_regions.py",
+    "get.region_links": "takes regions: tests/pp/test_link_regions.py",
     "get.motif_hits": "takes regions, not genes: tests/pp/test_scan_motifs.py",
     "tl.region_sets": "takes regions, not genes: tests/cistromes",
     "tl.motif_enrichment": "takes regions, not genes: tests/cistromes",

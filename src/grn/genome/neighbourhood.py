@@ -104,16 +104,55 @@ def link_genes(
             f"no region is within {upstream} bases before and {downstream} behind the start of a gene; widen the "
             "window, or check the genome: grn.genome.check_build(regions)."
         )
-    # bases from the start to the nearest base of the region
-    gap = np.maximum(coded[1][i] - point[j], 0) - np.maximum(point[j] - coded[2][i] + 1, 0)
-    links = pd.DataFrame({"row": i, "gene": starts["gene"].to_numpy()[j], "distance": np.where(forward[j], gap, -gap)})
-    links = links.iloc[np.lexsort([links["distance"], links["distance"].abs(), links["gene"], links["row"]])]
-    links = links.drop_duplicates(["row", "gene"])
+    distance = _signed(coded[1][i], coded[2][i], point[j], forward=forward[j])
+    links = _nearest_starts(pd.DataFrame({"row": i, "gene": starts["gene"].to_numpy()[j], "distance": distance}))
     lonely = len(table) - links["row"].nunique()
     if lonely:
         logger.info("%d of %d regions are near no gene", lonely, len(table))
     named = table.index[links["row"]]
     return pd.DataFrame({"region": named, "gene": links["gene"].to_numpy(), "distance": links["distance"].to_numpy()})
+
+
+def distances(pairs: pd.DataFrame, *, starts: pd.DataFrame) -> np.ndarray:
+    """Distance (n,) of regions from the nearest start of a gene each, as :func:`link_genes` gives it.
+
+    Parameters
+    ----------
+    pairs
+        ``chrom, start, end, gene``; regions may occur more than once.
+    starts
+        Transcription starts, from :func:`starts`.
+
+    Returns
+    -------
+    ndarray
+        NaN where the gene has no start on the chromosome of the region.
+    """
+    check_starts(starts)
+    table = pairs.reset_index(drop=True).rename_axis(index="row").reset_index()
+    both = table.merge(starts, on=["chrom", "gene"])
+    both["distance"] = _signed(
+        both["start"].to_numpy(),
+        both["end"].to_numpy(),
+        both["position"].to_numpy(),
+        forward=(both["strand"] == "+").to_numpy(),
+    )
+    near = _nearest_starts(both[["row", "gene", "distance"]])
+    result = np.full(len(pairs), np.nan)
+    result[near["row"]] = near["distance"]
+    return result
+
+
+def _signed(start: np.ndarray, end: np.ndarray, point: np.ndarray, *, forward: np.ndarray) -> np.ndarray:
+    """Bases from the start of a gene to the nearest base of a region, in the direction of transcription."""
+    gap = np.maximum(start - point, 0) - np.maximum(point - end + 1, 0)
+    return np.where(forward, gap, -gap)
+
+
+def _nearest_starts(links: pd.DataFrame) -> pd.DataFrame:
+    """Of several starts of a gene the nearest, by row and gene."""
+    order = np.lexsort([links["distance"], links["distance"].abs(), links["gene"], links["row"]])
+    return links.iloc[order].drop_duplicates(["row", "gene"])
 
 
 def promoter_shares(regions: Regions) -> pd.Series:

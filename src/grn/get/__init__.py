@@ -6,6 +6,7 @@ from grn.get._edges import edges, network, regulons
 from grn.get._gene_report import gene_report
 from grn.get._motif_hits import motif_hits
 from grn.get._pair_features import Features, embedding, features
+from grn.get._region_links import region_links
 
 __all__ = [
     "Features",
@@ -17,5 +18,6 @@ __all__ = [
     "gene_report",
     "motif_hits",
     "network",
+    "region_links",
     "regulons",
 ]

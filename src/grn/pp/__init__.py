@@ -2,6 +2,7 @@
 
 from grn.pp._base_grn import base_grn
 from grn.pp._base_grn_from_regions import base_grn_from_regions
+from grn.pp._links import link_regions
 from grn.pp._metacells import metacells
 from grn.pp._motifs import motifs, scan_motifs
 from grn.pp._promoter_base_grn import promoter_base_grn
@@ -17,6 +18,7 @@ __all__ = [
     "base_grn",
     "base_grn_from_regions",
     "check_expression",
+    "link_regions",
     "metacells",
     "motifs",
     "promoter_base_grn",

@@ -13,6 +13,7 @@ from grn._core.errors import RegionError, ResultNotFoundError
 from grn._core.logging import hint, logger, some
 from grn.genome import check_build, link_genes, parse_regions
 from grn.genome import starts as starts_of
+from grn.genome.tables import BUILDS
 
 LINKS = "links"
 _EXPECTED = "expected region, gene[, distance, score], as grn.pp.link_regions writes them"
@@ -105,7 +106,7 @@ def _promoters(atac: AnnData, starts: pd.DataFrame | str, upstream: int, downstr
     """Regions on promoters."""
     table = parse_regions(atac.var_names)
     if isinstance(starts, str):
-        starts = starts_of(_build(table, starts))
+        starts = starts_of(build_of(table, starts))
     near = link_genes(table, starts=starts, upstream=upstream, downstream=downstream)
     rows = pd.Index(table.index).get_indexer(near["region"])
     n_regions = near["region"].nunique()
@@ -119,7 +120,9 @@ def _promoters(atac: AnnData, starts: pd.DataFrame | str, upstream: int, downstr
     return pd.DataFrame({**made, "link": 1.0})
 
 
-def _build(table: pd.DataFrame, build: str) -> str:
+def build_of(table: pd.DataFrame, build: str) -> str:
+    """The build that ``starts`` names, compared with the regions, or with ``"auto"`` told from them."""
+    checks.word("starts", build, ("auto", *BUILDS), note=", or a table as grn.genome.starts gives it")
     try:
         return check_build(table, build=build)
     except RegionError as error:

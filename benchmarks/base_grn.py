@@ -1,6 +1,6 @@
 """From a genome and peaks to a network: what a base GRN is worth, on simulated cells and on mouse bone marrow.
 
-python benchmarks/base_grn.py [--part planted|mouse|promoters|embedded] [--seeds 5]
+python benchmarks/base_grn.py [--part planted|mouse|promoters|regions|embedded] [--seeds 5]
 
 ``planted``: :func:`grn.datasets.toy_multiome`, whose genome is written to a FASTA file and scanned; area under the
 precision-recall curve of all pairs of a regulator and a target, for CellOracle with base GRNs of several kinds, and for
@@ -10,12 +10,14 @@ floors: the best motif near the gene, the nearest region with a motif, the corre
 stored hits on haematopoietic progenitors in culture (``expression/mouse_hematopoiesis_larry_*``), against CollecTRI.
 ``promoters``: seconds of :func:`grn.pp.promoter_base_grn` on random bases, as many as the promoters of hg38 have, and
 the share of promoters with a motif that this threshold gives by chance.
+``regions``: seconds and memory of :func:`grn.pp.base_grn_from_regions` for 100 000 regions with all motifs of JASPAR.
 ``embedded``: whether the factors of promoter motifs in the package could stand for a base GRN.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 import grn
@@ -290,6 +293,27 @@ def promoters() -> str:
     )
 
 
+def regions(n: int = 100_000, share: float = 0.1) -> str:
+    """Seconds and memory of a base GRN of many regions, a fifth of them on promoters, with random hits."""
+    random, starts = child(0, "regions"), grn.genome.starts("hg38")
+    on = starts.iloc[random.choice(len(starts), n // 5, replace=False)]
+    chrom = np.append(on["chrom"].to_numpy(dtype=str), random.choice(on["chrom"].unique().astype(str), n - len(on)))
+    begin = np.append(on["position"] - 250, random.integers(10_000, 40_000_000, n - len(on)))
+    names = pd.unique(np.array([f"{c}:{s}-{s + 500}" for c, s in zip(chrom, begin, strict=True)], dtype=object))
+    motifs = grn.pp.motifs()
+    hits = sparse.random(len(names), len(motifs), density=share, format="csr", random_state=0, dtype=np.float32)
+    atac = ad.AnnData(sparse.csr_matrix((1, len(names)), dtype=np.float32), var=pd.DataFrame(index=names))
+    atac.varm["motifs"] = hits
+    atac.uns["motifs"] = {"names": np.array(motifs.names, dtype=object), "factors": motifs.to_frame()}
+    began = time.process_time()
+    base = grn.pp.base_grn_from_regions(atac, starts="hg38")
+    took, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return (
+        f"{len(names):,} regions, {len(motifs)} motifs, {hits.nnz:,} hits: {len(base):,} triples in {took:.0f} s of "
+        f"one core, peak of the whole process {peak:.1f} GB"
+    )
+
+
 def embedded() -> str:
     """How much of CellOracle's table of mouse promoters the factors in the package give back."""
     model = promoter_motifs()
@@ -322,7 +346,7 @@ def embedded() -> str:
 def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("planted", "mouse", "promoters", "embedded"), action="append")
+    parser.add_argument("--part", choices=("planted", "mouse", "promoters", "regions", "embedded"), action="append")
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
     grn.settings.verbosity = "error"
@@ -330,6 +354,7 @@ def main() -> None:
         "planted": lambda: planted(asked.seeds),
         "mouse": mouse,
         "promoters": promoters,
+        "regions": regions,
         "embedded": embedded,
     }
     for part in asked.part or parts:

@@ -127,6 +127,21 @@ def test_the_table_has_the_best_motif_of_each_factor(chromosomes, motifs):
     assert set(prior["target"]) == {"KLF1"} and {"source", "region", "score"} <= set(prior)
 
 
+def test_peaks_and_a_genome_of_different_builds(chromosomes, motifs):
+    starts = genome.starts("hg19")
+    starts = starts[(starts["chrom"] == "chr1") & (starts["position"] < 12_000_000)]
+    names = ("chr1:" + (starts["position"] - 200).astype(str) + "-" + (starts["position"] + 50).astype(str)).unique()
+    adata = ad.AnnData(sparse.csr_matrix((2, len(names)), dtype=np.float32), var=pd.DataFrame(index=names))
+    sequences = genome.Sequences({"chr1": chromosomes["chr1"] * 4001})
+    sequences.lengths["chr1"] = 248_956_422
+    with pytest.raises(RegionError, match=r"genome is hg38.*likely of hg19"):
+        grn.pp.scan_motifs(adata, sequences=sequences, motifs=motifs)
+    assert not adata.uns
+    sequences.lengths["chr1"] = 249_250_621
+    grn.pp.scan_motifs(adata, sequences=sequences, motifs=motifs)
+    assert "motifs" in adata.varm
+
+
 def test_errors(chromosomes, motifs):
     adata = peaks(chromosomes)
     with pytest.raises(ParameterError, match="atac"):

@@ -201,14 +201,19 @@ class Sequences:
         return next((name for name in options if name in self.lengths), None)
 
 
+def build_of(sequences: Sequences) -> str | None:
+    """The build of a genome, as the length of chromosome 1 or X tells it; ``None`` for other genomes and parts."""
+    here = tuple(sequences.length(chrom) for chrom in ("chr1", "chrX"))
+    return next((name for name, lengths in _LENGTHS.items() if here[0] == lengths[0] or here[1] == lengths[1]), None)
+
+
 def check_genome(sequences: Sequences, build: str) -> None:
     """Refuse a genome that is another build, where the length of a chromosome says so."""
-    here = tuple(sequences.length(chrom) for chrom in ("chr1", "chrX"))
-    told = [name for name, lengths in _LENGTHS.items() if any(a == b for a, b in zip(here, lengths, strict=True))]
-    if told and build not in told:
+    told = build_of(sequences)
+    if told not in (None, build):
         raise RegionError(
-            f"the genome is {told[0]}, by the length of its chromosomes, and build={build!r} was asked for; pass "
-            f"build={told[0]!r} if there are starts of it, or the genome {build}."
+            f"the genome is {told}, by the length of its chromosomes, and build={build!r} was asked for; pass "
+            f"build={told!r} if there are starts of it, or the genome {build}."
         )
 
 

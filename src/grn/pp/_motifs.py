@@ -6,15 +6,18 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from grn._core import checks
+from grn._core.errors import RegionError
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._object.container import check_target, target, validate
-from grn.genome import Motifs, Sequences, carry_factors, jaspar, parse_regions, read_motifs
+from grn.genome import Motifs, Sequences, carry_factors, check_build, jaspar, parse_regions, read_motifs
 from grn.genome.scan import GENOMIC, hit_matrices, no_hits, prepare, threshold_pvalues
-from grn.genome.sequences import Source, opened
+from grn.genome.sequences import Source, build_of, opened
+from grn.genome.tables import BUILDS
 
 
 def motifs(source: str | os.PathLike[str] | Motifs = "jaspar", *, organism: str = "human") -> Motifs:
@@ -127,7 +130,8 @@ def scan_motifs(
     Raises
     ------
     RegionError
-        If names are no regions, are not in the sequences, or nothing was found.
+        If names are no regions, are not in the sequences, or nothing was found; or if the genome is of one build, by
+        the length of its chromosomes, and the regions of another, by :func:`grn.genome.check_build`.
     MotifError
         If ``motifs`` are none, or the background is malformed.
     ParameterError
@@ -159,6 +163,7 @@ def scan_motifs(
     prepared = prepare(motifs, pvalue=pvalue, background=background, pseudocount=pseudocount)
     table = parse_regions(adata.var_names)
     with opened(sequences) as source:
+        _check_build(table, source)
         best, count = hit_matrices(table, source, prepared, show=progress)
     if not count.nnz:
         raise no_hits(table, motifs, pvalue)
@@ -183,3 +188,14 @@ def scan_motifs(
         "%d motifs: %d hits in %d of %d regions", len(motifs), count.sum(), (count.getnnz(axis=1) > 0).sum(), len(table)
     )
     return result if copy else None
+
+
+def _check_build(table: pd.DataFrame, source: Sequences) -> None:
+    """Refuse regions of another build than the genome, where both can be told."""
+    build = build_of(source)
+    if build not in BUILDS:
+        return
+    try:
+        check_build(table, build=build)
+    except RegionError as error:
+        raise RegionError(f"the genome is {build}, by the length of its chromosomes; {error}") from error

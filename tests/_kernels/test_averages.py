@@ -23,7 +23,7 @@ def members():
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
-@pytest.mark.parametrize("values", [2**21, 40])
+@pytest.mark.parametrize("values", [2**21, 40, 10])
 def test_means_of_any_matrix_in_pieces(counts, members, make, values, monkeypatch):
     monkeypatch.setattr(matrix, "VALUES", values)
     made = averages(make(counts), members)

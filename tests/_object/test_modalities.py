@@ -8,7 +8,7 @@ from scipy import sparse
 
 import grn
 from grn._object.chromatin import SLOT
-from grn.errors import CellNameError, GroupError, ParameterError, RegionError
+from grn.errors import CapabilityError, CellNameError, GroupError, ParameterError, RegionError
 from grn.methods import METHODS, Method
 
 
@@ -177,6 +177,52 @@ def test_permuted_regulators_have_the_motifs_of_the_real_ones(mdata):
     # without motifs the copies have no edges, and every p-value is the smallest there is
     assert edges["pval"].nunique() > 3
     assert edges["pval"].max() > 0.3
+
+
+def linked_motifs(group):
+    """Number (T, S) of regions of a target with a motif of the regulator."""
+    hits, factors = group.chromatin.hits()
+    table = group.chromatin.of_genes(group.chromatin.links())
+    near = pd.crosstab(table["gene"], table["region"]).reindex(
+        index=group.names[group.targets], columns=group.chromatin.names, fill_value=0
+    )
+    owns = pd.crosstab(factors["motif"], factors["factor"]).reindex(
+        index=["one", "two"], columns=group.names[group.sources], fill_value=0
+    )
+    return near.to_numpy(float) @ hits.toarray() @ owns.to_numpy(float)
+
+
+def test_links_are_exchanged_between_genes(mdata):
+    names = mdata["rna"].var_names
+    factors, targets = names[mdata["rna"].var["is_regulator"]][:2], names[~mdata["rna"].var["is_regulator"]]
+    atac = mdata["atac"]
+    strong = np.zeros((atac.n_vars, 2), dtype=np.float32)
+    strong[:4, 0] = 1  # all motifs of the first factor are near one gene
+    strong[::5, 1] = 1  # those of the second are spread
+    atac.varm["motifs"] = sparse.csr_matrix(strong)
+    atac.uns["motifs"] = {"factors": pd.DataFrame({"motif": ["one", "two"], "factor": list(factors)})}
+    genes = [targets[min(i // 5, len(targets) - 1)] for i in range(atac.n_vars)]
+    atac.uns["links"] = {"table": pd.DataFrame({"region": atac.var_names, "gene": genes, "distance": 0, "score": 1.0})}
+    kind = {"signed": False, "probability": False, "reference": "none", "needs": ("cells", "regions")}
+    METHODS.add("linked_motifs", Method("linked_motifs", linked_motifs, "a test", **kind))
+    try:
+        grn.tl.infer_network(mdata, method="linked_motifs")
+        with pytest.raises(CapabilityError, match="permute='cells'"):
+            grn.tl.infer_network(mdata, method="correlation", key_added="other")
+            grn.tl.confidence(mdata, net="other", permute="links")
+        grn.tl.confidence(mdata, n_permutations=30, n_subsamples=0, permute="links", standardise=False)
+        first = grn.get.edges(mdata)
+        order = np.random.default_rng(0).permutation(atac.n_vars)
+        turned = mudata.MuData({"rna": mdata["rna"].copy(), "atac": atac[:, order].copy()})
+        grn.tl.infer_network(turned, method="linked_motifs")
+        grn.tl.confidence(turned, n_permutations=30, n_subsamples=0, permute="links", standardise=False)
+    finally:
+        METHODS._records.pop("linked_motifs")
+    pd.testing.assert_frame_equal(grn.get.edges(turned), first)
+    pval = first.set_index(["source", "target"])["pval"]
+    assert pval[factors[0], targets[0]] == pval.min() < 0.25
+    assert pval.drop((factors[0], targets[0])).min() > 0.5
+    assert mdata.uns["grn"]["params"]["confidence"]["permute"] == "links"
 
 
 def test_a_file_read_in_pieces_gives_the_same(mdata, of_regions, tmp_path):

@@ -37,6 +37,7 @@ class Regions:
     def __init__(self, atac: AnnData, name: str) -> None:
         self.atac, self.name = atac, name
         self.aliases: Mapping[str, str] = {}
+        self.exchanged: Mapping[str, str] = {}
 
     def with_copies(self, aliases: Mapping[str, str]) -> Regions:
         """The same, where motifs of a factor are those of its alias too."""
@@ -47,6 +48,12 @@ class Regions:
     def __deepcopy__(self, memo: object) -> Regions:
         """Itself: nothing here is changed."""
         return self
+
+    def with_exchanged_genes(self, exchanged: Mapping[str, str]) -> Regions:
+        """The same, where links of a gene are those of another one."""
+        made = copy(self)
+        made.exchanged = exchanged
+        return made
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -115,6 +122,14 @@ class Chromatin:
                 f"grn.pp.link_regions(mdata, key_added={key!r})."
             )
         return stored["table"]
+
+    def of_genes(self, links: pd.DataFrame) -> pd.DataFrame:
+        """Links with a column ``gene`` as a method shall use them: a repetition may have exchanged whose they are."""
+        exchanged = self.regions.exchanged
+        if not exchanged:
+            return links
+        genes = links["gene"].astype(str)
+        return links.assign(gene=genes.map(exchanged).fillna(genes))
 
     def _with_copies(self, table: pd.DataFrame, column: str) -> pd.DataFrame:
         """Rows of factors that have an alias once more, under it."""

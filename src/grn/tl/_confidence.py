@@ -38,6 +38,7 @@ def confidence(
     pool: str = "regulator",
     standardise: bool = True,
     together: bool = True,
+    permute: str = "cells",
     top: int | None = None,
     cache: str | Path | None = None,
     rng: RNGLike = 0,
@@ -95,6 +96,12 @@ def confidence(
         Exchange all regulators alike, so that they stay as correlated with each other as they are. With false every
         regulator has its own permutation; methods that regress on several regulators at once then have null weights
         that are too narrow, and p-values that are too small.
+    permute
+        What the null hypothesis leaves to chance. ``"cells"``: which cell a regulator has which value in, as above.
+        ``"links"``: which gene the regions belong to; the method is run with the links of regions and genes exchanged
+        between genes, all else as it is, and the weights of all pairs in those runs are the null weights. A small p
+        then says that the regions of the target, and the motifs in them, add to what regulator and target have in
+        common; for methods that read chromatin.
     top
         Number of strongest edges per group that stability asks for; by default the number of edges with q up to 0.05.
     cache
@@ -176,6 +183,7 @@ def confidence(
         pool=pool,
         standardise=standardise,
         together=together,
+        permute=permute,
         top=top,
         cache=cache,
         seed=seed_of(rng),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 POOLS = ("regulator", "edge")
+PERMUTED = ("cells", "links")
 # edges up to this q-value are what stability asks for by default
 _LEVEL = 0.05
 _LAYOUT = ("edges", "params", "schema", "genes")
@@ -45,6 +46,7 @@ def write_confidence(
     pool: str,
     standardise: bool,
     together: bool,
+    permute: str,
     top: int | None,
     cache: str | Path | None,
     seed: int,
@@ -55,6 +57,7 @@ def write_confidence(
     validate(adata)
     check_target(adata, copy=copy)
     _check(n_permutations, n_subsamples, fraction, pool, top)
+    checks.word("permute", permute, PERMUTED)
     folder = None if cache is None else output_folder(cache, name="cache")
     cell_names(adata)
     network = Network.from_anndata(adata, net)
@@ -62,14 +65,15 @@ def write_confidence(
         raise ParameterError(f"uns[{net!r}] has no edges, so there is nothing to test; infer a network first.")
     rerun = rerun_of(adata, network, method=method, model=model, given=params, n_jobs=jobs(n_jobs), key=net)
     if n_permutations:
-        need_permutable(rerun.record)
+        need_permutable(rerun.record, permute)
     counts = int(n_permutations), int(n_subsamples)
-    plan = RepetitionPlan(*counts, float(fraction), strata, together, seed, folder)
+    plan = RepetitionPlan(*counts, float(fraction), strata, together, permute, seed, folder)
     with torch_threads(jobs(n_jobs)):
         repeated = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, repeated, pool, top, standardise=standardise)
     record = {"n_permutations": n_permutations, "n_subsamples": n_subsamples, "fraction": fraction, "strata": strata}
     record |= {"pool": pool, "standardise": standardise, "together": together, "top": top, "seed": seed}
+    record["permute"] = permute
     out = target(adata, copy=copy)
     _write(out, net, _described(network, columns, record))
     if "qval" in columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class RepetitionPlan:
         Column of ``obs`` within which cells are exchanged.
     together
         One permutation for all regulators.
+    permute
+        ``"cells"`` of copies of the regulators, or ``"links"`` of regions between genes.
     seed
         Seed of permutations and subsamples.
     cache
@@ -45,6 +48,7 @@ class RepetitionPlan:
     fraction: float
     strata: str | None
     together: bool
+    permute: str
     seed: int
     cache: Path | None = None
 
@@ -69,12 +73,23 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
     # a gene near the limit keeps its edges in subsamples
     rerun = replace(rerun, task=replace(rerun.task, taking=taken.genes or None))
     how = {"fraction": plan.fraction, "strata": plan.strata, "together": plan.together, "seed": plan.seed}
+    how |= {} if plan.permute == "cells" else {"permute": plan.permute}
     done = stored_repetitions(plan.cache, rerun, axes, frozen, again, plan=how)
     blocks = blocks_of(frozen.obs, rerun.task.groupby, plan.strata)
     names = [str(name) for name in frozen.obs.index]
     real, null, samples = Means(), Draws(), []
     aliases = _aliases(axes.sources, {*frozen.names})
-    for i in range(plan.n_permutations):
+    for i in range(plan.n_permutations if plan.permute == "links" else 0):
+        next(bar)
+        seed = _seed(plan.seed, "links", i)
+        exchanged = _exchanged(axes.targets, plan.seed, i)
+        (null_edges,) = done.get(
+            f"links_{i}",
+            lambda exchanged=exchanged, seed=seed: (rerun.fit_exchanged(frozen.part(), axes, exchanged, seed=seed),),
+        )
+        real.add(again.keys, again.weights)
+        null.add(null_edges.keys, null_edges.weights)
+    for i in range(plan.n_permutations if plan.permute == "cells" else 0):
         next(bar)
         order = _order(blocks, axes, plan, i)
         seed = _seed(plan.seed, "null", i)
@@ -132,6 +147,12 @@ def _order(blocks: ExchangeableSets, axes: Axes, plan: RepetitionPlan, i: int) -
     if plan.together:
         return blocks.order(plan.seed, "permutation", str(i))
     return np.column_stack([blocks.order(plan.seed, "permutation", str(i), name) for name in axes.sources])
+
+
+def _exchanged(targets: Sequence[str], seed: int, i: int) -> dict[str, str]:
+    """The gene that gets the links of each: a random order of the targets, which does not depend on theirs."""
+    names = sorted(targets)
+    return dict(zip(names, child(seed, "links", str(i)).permutation(names).tolist(), strict=True))
 
 
 def _seed(seed: int, purpose: str, i: int) -> int:

@@ -136,6 +136,11 @@ class Rerun:
             adata.uns[SLOT] = adata.uns[SLOT].with_copies(copies)
         return self._fit(adata, axes, aliases, arguments, seed)
 
+    def fit_exchanged(self, adata: AnnData, axes: Axes, exchanged: Mapping[str, str], *, seed: int) -> Edges:
+        """Make the network again with the regions of other genes: ``exchanged`` says whose links become whose."""
+        adata.uns[SLOT] = adata.uns[SLOT].with_exchanged_genes(exchanged)
+        return self._fit(adata, axes, (), self.arguments, seed)[0]
+
     def _fit(
         self, adata: AnnData, axes: Axes, aliases: Sequence[str], arguments: Mapping[str, Any], seed: int | None
     ) -> tuple[Edges, Edges]:
@@ -268,8 +273,15 @@ def _stored_params(
     return arguments, chosen
 
 
-def need_permutable(record: Method) -> None:
-    """Refuse methods for which permuted copies of regulators are no null hypothesis."""
+def need_permutable(record: Method, permute: str = "cells") -> None:
+    """Refuse methods for which permuted copies of regulators, or links of other genes, are no null hypothesis."""
+    if permute == "links":
+        if "regions" not in record.needs:
+            raise CapabilityError(
+                f"method {record.name!r} reads no links of regions and genes, so that permute='links' has nothing to "
+                "exchange; pass permute='cells'."
+            )
+        return
     if record.reads_model:
         raise CapabilityError(
             f"method {record.name!r} asks a foundation model, which knows genes by name: a permuted copy of a "

@@ -59,6 +59,7 @@ def search_space(
             f"links= lacks {', '.join(lacking)} (it has {list(table.columns)[:6]}); pass a table region, gene, such as "
             "grn.genome.link_genes(mdata['atac'].var_names, starts=...) gives."
         )
+    table = chromatin.of_genes(table)
     place = pd.Index(chromatin.names).get_indexer(table["region"].astype(str))
     known = np.isin(table["gene"].astype(str), genes)
     distance = table["distance"].to_numpy(dtype=float) if "distance" in table else np.full(len(table), np.nan)

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy import sparse
 
 import grn
 from grn.errors import ParameterError, RegionError, ResultNotFoundError
@@ -171,6 +172,20 @@ def test_a_cistrome_that_is_given_takes_the_place_of_motifs(mdata):
     triplets = infer(mdata, cistromes=table, min_targets=1)["triplets"]
     assert set(triplets["source"]) <= {one}
     assert triplets["extended"].all()
+
+
+def test_stored_cistromes_are_those_that_are_listed(mdata):
+    hits = grn.get.motif_hits(mdata["atac"])
+    table = hits[["source", "region"]].assign(extended=hits["score"] < hits["score"].median())
+    sources = sorted(table["source"].unique())
+    columns = pd.DataFrame([(s, e) for s in sources for e in (False, True)], columns=["source", "extended"])
+    bound = set(table.itertuples(index=False, name=None))
+    rows = [[(s, r, e) in bound for s, e in columns.to_numpy()] for r in mdata["atac"].var_names]
+    mdata["atac"].varm["cistromes"] = sparse.csr_matrix(np.array(rows, dtype=np.int8))
+    mdata["atac"].uns["cistromes"] = {"columns": columns}
+    given = infer(mdata, cistromes=table, min_targets=1)["triplets"]
+    pd.testing.assert_frame_equal(infer(mdata, cistromes="cistromes", min_targets=1)["triplets"], given)
+    assert set(given["extended"]) == {True, False}
 
 
 def test_links_that_are_given_take_the_place_of_distances(mdata):

@@ -12,6 +12,7 @@ from scipy import sparse
 from grn._core.errors import ParameterError, RegionError
 from grn._core.logging import hint, some
 from grn._object.chromatin import Chromatin
+from grn._object.cistromes import cistrome_table
 from grn.genome.hits import factor_hits
 
 EVIDENCE = ("direct", "extended")
@@ -55,11 +56,13 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
     sources
         Names of the regulators (S,).
     cistromes
-        Table ``source, region`` and, if there are two kinds, ``extended``; ``score`` where motifs are ranked. ``None``
-        takes motif hits, as direct evidence.
+        Table ``source, region`` and, if there are two kinds, ``extended``; ``score`` where motifs are ranked. A key of
+        stored cistromes. ``None`` takes motif hits, as direct evidence.
     motifs
         Key of the motif hits.
     """
+    if isinstance(cistromes, str):
+        cistromes = cistrome_table(chromatin.regions.atac, cistromes)
     table = _of_motifs(chromatin, motifs) if cistromes is None else _checked(cistromes, chromatin)
     column = pd.Index(sources).get_indexer(table["source"].astype(str))
     row = pd.Index(chromatin.names).get_indexer(table["region"].astype(str))

@@ -112,7 +112,7 @@ def prepare(
     starts: pd.DataFrame | None = None,
     window: int = 150_000,
     up_to_genes: bool = False,
-    cistromes: pd.DataFrame | None = None,
+    cistromes: str | pd.DataFrame | None = None,
     motifs: str = "motifs",
     max_cells: int | None = None,
     min_cells: int = MIN_CELLS_SEEN,

@@ -6,8 +6,8 @@ Planted: area under the precision-recall curve of all pairs of the simulated mul
 regulator-region pairs are scored by their best triplet, region-gene pairs by importance times absolute correlation and
 by their best triplet. Floors: the distance of the nearest region with a motif, the best motif, and correlation.
 Speed: processor time of both steps of trees on simulated cells, and, with ``--lines``, on the four lines of SNARE-seq
-in a folder with ``human_snareseq_lines_{rna,atac}.h5ad``; overlap of the five strongest links per gene and mean Spearman
-correlation of importances per gene.
+in a folder with ``human_snareseq_lines_{rna,atac}.h5ad``; overlap of the five strongest links per gene, and mean
+Spearman correlation of importances per gene.
 """
 
 from __future__ import annotations

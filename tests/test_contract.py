@@ -224,6 +224,12 @@ def paired() -> MuData:
     return scanned().copy()
 
 
+def with_eregulons() -> MuData:
+    mdata = paired()
+    grn.tl.scenicplus(mdata, **NEEDED["tl.scenicplus"])
+    return mdata
+
+
 def with_network() -> ad.AnnData:
     adata = many()
     for key, method in (("grn", "correlation"), ("second", "ridge")):
@@ -320,6 +326,7 @@ NEEDED = {
         "n_k": 2,
         "n_boot": 0,
     },
+    "tl.eregulon_activity": {"min_targets": 1},
     "tl.scenicplus": {"n_trees": 5, "max_rounds": 5, "min_targets": 1, "n_permutations": 10},
     "tl.scrank": {"groupby": "group", "drug_targets": ["GATA1"]},
     "tl.simulate": {"perturbation": {"GATA1": 0}},
@@ -337,6 +344,7 @@ MAKE = {
     **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
     "tl.renge": screen,
+    "tl.eregulon_activity": with_eregulons,
     "tl.scenicplus": paired,
     "pp.scan_motifs": peaks,
     "tl.region_sets": labelled_peaks,
@@ -379,7 +387,7 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
 
 OF_MODALITIES = [name for name in ON_ADATA if "rna" in inspect.signature(FUNCTIONS[name]).parameters]
 # these read regions, or both modalities, and take an AnnData of neither
-OF_BOTH: set[str] = {"tl.scenicplus"}
+OF_BOTH: set[str] = {"tl.eregulon_activity", "tl.scenicplus"}
 # these read regions alone
 OF_REGIONS = {"tl.cistromes", "tl.motif_enrichment", "tl.region_sets"}
 

@@ -71,11 +71,12 @@ def scanned() -> MuData:
     mdata = grn.datasets.toy_multiome(n_cells=24, n_regulators=3, n_targets=8)
     motifs = grn.pp.motifs().select(factors=mdata.uns["regulators"])
     grn.pp.scan_motifs(mdata["atac"], sequences=mdata.uns["genome"], motifs=motifs)
+    grn.tl.scenicplus(mdata, starts=mdata.uns["starts"], **FEW_TREES)
     return mdata
 
 
-OF_PAIRS = {"tl.scenicplus"}
 FEW_TREES = {"n_trees": 2, "max_rounds": 2, "min_targets": 1, "n_permutations": 2}
+OF_PAIRS = {"tl.eregulon_activity", "tl.scenicplus"}
 DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
@@ -96,6 +97,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.perturbation_response": lambda: {"model": model_of("scgenept")},
     "tl.rank_drivers": lambda: {"condition": "group", "group": "group_1", "net": "grn", "min_targets": 1},
     "tl.regulons": lambda: {"min_targets": 1},
+    "tl.eregulon_activity": lambda: {"min_targets": 1},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},

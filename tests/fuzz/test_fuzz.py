@@ -271,6 +271,7 @@ LEFT_OUT = {
     "pp.promoter_base_grn": "takes a genome, not an object",
     "pp.motifs": "takes no object",
     "pp.scan_motifs": "takes regions, not genes: tests/pp/test_scan_motifs.py",
+    "tl.eregulon_activity": "reads regions too: tests/tl/test_eregulon_activity.py",
     "tl.scenicplus": "reads regions too: tests/methods/scenicplus",
     "pp.link_regions": "takes regions beside genes: tests/pp/test_link_regions.py",
     "get.region_links": "takes regions: tests/pp/test_link_regions.py",

@@ -81,7 +81,7 @@ def write_activity(
     validate(adata)
     check_target(adata, copy=copy, key=key_added)
     min_targets = checks.integer("min_targets", min_targets, least=1)
-    scorer = _scorer(method)
+    scorer = scorer_of(method)
     net = Network.from_anndata(adata, key).within(adata.var_names)
     net = net.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)
     if net.signed and not scorer.weight:
@@ -108,7 +108,7 @@ def write_activity(
         out.obsm[other] = _joined(tests, adata)
     elif other in out.obsm:
         del out.obsm[other]
-    params = {"function": "activity", **arguments, "groupby": column, "key_added": name, **_versions()}
+    params = {"function": "activity", **arguments, "groupby": column, "key_added": name, **versions()}
     counts = {part or "all": tables[0].shape[1] for part, tables in scored.items()}
     out.uns[name] = {"params": storable({**params, "n_regulators": counts})}
     logger.info("%s: scores of %d regulators in obsm[%r]", method, out.obsm[name].shape[1], name)
@@ -120,7 +120,7 @@ def _steps(rows: np.ndarray, step: int) -> Iterator[np.ndarray]:
         yield rows[start : start + step]
 
 
-def _scorer(method: object) -> Any:
+def scorer_of(method: object) -> Any:
     """The method of decoupler of a name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # decoupler's and numba's own
@@ -200,7 +200,8 @@ def _joined(tables: list[pd.DataFrame], adata: AnnData) -> pd.DataFrame:
     return pd.DataFrame(scores, index=adata.obs_names, columns=regulators)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of decoupler and of this package."""
     import decoupler
 
     from grn import __version__

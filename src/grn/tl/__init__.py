@@ -11,6 +11,7 @@ from grn.tl._denoise import denoise
 from grn.tl._differential import differential
 from grn.tl._embed_cells import embed_cells
 from grn.tl._embedding import embedding
+from grn.tl._eregulon_activity import eregulon_activity
 from grn.tl._estimate_cost import estimate_cost
 from grn.tl._fit_translator import fit_translator
 from grn.tl._gene_programs import gene_programs
@@ -44,6 +45,7 @@ __all__ = [
     "differential",
     "embed_cells",
     "embedding",
+    "eregulon_activity",
     "estimate_cost",
     "fit_translator",
     "gene_programs",

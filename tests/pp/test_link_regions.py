@@ -235,6 +235,25 @@ def test_a_table_of_links_is_taken(mdata):
     assert sorted(links["score"]) == list(range(len(table)))
 
 
+def test_regions_of_a_table_may_be_spelled_otherwise(mdata):
+    near = grn.genome.link_genes(mdata["atac"].var_names, starts=mdata.uns["starts"], **NEAR)[["region", "gene"]]
+    expected = link(mdata, "table", table=near)
+    other = near.assign(region=near["region"].str.replace("[:-]", "_", regex=True))
+    pd.testing.assert_frame_equal(link(mdata, "table", table=other), expected)
+    with pytest.raises(ParameterError, match="repeat a link"):
+        link(mdata, "table", table=pd.concat([near, other]))
+
+
+def test_a_file_by_regions_is_read_and_the_cost_is_told(mdata, tmp_path, caplog):
+    expected = link(mdata)
+    mdata["atac"].X = mdata["atac"].X.tocsc()
+    mdata.write_h5mu(tmp_path / "a.h5mu")
+    backed = mudata.read_h5mu(tmp_path / "a.h5mu", backed="r")
+    with caplog.at_level("WARNING", logger="grn"):
+        pd.testing.assert_frame_equal(link(backed, starts=mdata.uns["starts"]), expected, rtol=1e-8)
+    assert "stored by regions" in caplog.text
+
+
 def test_links_between_chromosomes_have_no_distance(mdata, caplog):
     starts, names = mdata.uns["starts"], mdata["atac"].var_names
     gene = starts.loc[starts["chrom"] == "chr2", "gene"].iloc[0]

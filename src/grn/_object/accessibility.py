@@ -7,6 +7,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import RegionError
+from grn._core.logging import logger
 from grn._kernels import matrix
 from grn._kernels.expression import log_normalize, seen
 from grn._kernels.scan import scan
@@ -47,6 +48,12 @@ class Accessibility:
         if not read.high > 0:
             raise RegionError(f"{where} holds only zeros: no region is open in any cell; pass the layer with counts.")
         self._source = matrix.by_rows(source)
+        if self._source.axis == 1:
+            logger.warning(
+                "%s is stored by regions (CSC) and not in memory: all of it is read for every block of cells; store it "
+                "by cells: atac = atac.to_memory(); atac.X = atac.X.tocsr()",
+                where,
+            )
         self._totals = read.totals
         self.is_counts = read.integer
         self.n_cells, self.n_regions = source.shape

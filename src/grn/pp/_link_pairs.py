@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import GeneOverlapError, GroupError, ParameterError, RegionError
+from grn._core.errors import GeneOverlapError, GrnError, GroupError, ParameterError, RegionError
 from grn._core.logging import hint, logger, some
 from grn._object.chromatin import paired_places
 from grn._object.container import validate
@@ -20,7 +20,7 @@ from grn.genome import starts as starts_of
 from grn.genome.neighbourhood import distances
 from grn.genome.regions import prefixed
 from grn.genome.starts import check_starts
-from grn.pp._region_links import build_of
+from grn.pp._region_links import build_of, region_rows
 
 COLUMNS = ["region", "gene", "distance", "score"]
 
@@ -145,6 +145,11 @@ def given_pairs(table: object, regions: pd.DataFrame, rna: AnnData | None) -> pd
     for name in ("distance", "score"):
         if name in pairs:
             pairs[name] = _numbers(pairs[name], name, signed=name == "distance")
+    rows = region_rows(pairs, regions.index)
+    unknown = pairs["region"][rows < 0]
+    if len(unknown):
+        raise _unknown(RegionError, unknown, regions.index, "regions", "adata.var_names")
+    pairs["region"] = regions.index[rows]
     twice = pairs.duplicated(["region", "gene"])
     if twice.any():
         example = " and ".join(pairs.loc[twice, ["region", "gene"]].iloc[0])
@@ -152,9 +157,9 @@ def given_pairs(table: object, regions: pd.DataFrame, rna: AnnData | None) -> pd
             f"{twice.sum()} of {len(pairs)} rows of table repeat a link, for example {example}; keep one of each: "
             "table.drop_duplicates(['region', 'gene'])."
         )
-    _refuse_unknown(pairs["region"], regions.index, RegionError, "regions", "adata.var_names")
-    if rna is not None:
-        _refuse_unknown(pairs["gene"], rna.var_names, GeneOverlapError, "genes", "the var_names of RNA")
+    if rna is not None and not pairs["gene"].isin(rna.var_names).all():
+        unknown = pairs["gene"][~pairs["gene"].isin(rna.var_names)]
+        raise _unknown(GeneOverlapError, unknown, rna.var_names, "genes", "the var_names of RNA")
     return pairs
 
 
@@ -170,13 +175,13 @@ def _numbers(column: pd.Series, name: str, *, signed: bool) -> np.ndarray:
     return numbers
 
 
-def _refuse_unknown(names: pd.Series, known: pd.Index, error: type[Exception], what: str, where: str) -> None:
-    unknown = pd.unique(names[~names.isin(known)])
-    if len(unknown):
-        raise error(
-            f"{len(unknown)} {what} of table are not in {where}, for example {some(unknown, 3)} (there are "
-            f"{some(known, 2)}); write them as they are written there, or drop those rows."
-        )
+def _unknown(error: type[GrnError], names: pd.Series, known: pd.Index, what: str, where: str) -> GrnError:
+    """The error for names of a table that the object does not have."""
+    unique = pd.unique(names)
+    return error(
+        f"{len(unique)} {what} of table are not in {where}, for example {some(unique, 3)} (there are "
+        f"{some(known, 2)}); write them as they are written there, or drop those rows."
+    )
 
 
 def with_distances(pairs: pd.DataFrame, regions: pd.DataFrame, starts: pd.DataFrame) -> pd.DataFrame:

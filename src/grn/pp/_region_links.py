@@ -42,7 +42,7 @@ def region_links(
         return _promoters(atac, starts, upstream, downstream)
     for name, value in (("upstream", upstream), ("downstream", downstream)):
         checks.integer(name, value, least=0, most=None)
-    rows = _rows(table, atac.var_names)
+    rows = region_rows(table, atac.var_names)
     distance = _numbers(table, "distance")
     promoter = (distance >= -upstream) & (distance <= downstream)
     score = np.where(promoter, 1.0, _numbers(table, "score"))
@@ -131,7 +131,7 @@ def build_of(table: pd.DataFrame, build: str) -> str:
         ) from error
 
 
-def _rows(table: pd.DataFrame, names: pd.Index) -> np.ndarray:
+def region_rows(table: pd.DataFrame, names: pd.Index) -> np.ndarray:
     """Row of the region of every link, whatever its spelling; -1 for none."""
     listed = table["region"].astype(str)
     rows: np.ndarray = pd.Index(names.astype(str)).get_indexer(listed)

@@ -197,7 +197,18 @@ def test_regions_alone_are_linked_to_all_genes(mdata):
 def test_a_copy_leaves_the_object_as_it_was(mdata):
     copied = grn.pp.link_regions(mdata, starts=mdata.uns["starts"], copy=True, **NEAR)
     assert "links" not in mdata["atac"].uns and isinstance(copied["atac"].uns["links"]["table"], pd.DataFrame)
-    assert copied["atac"].uns["links"]["params"]["n_links"] == len(copied["atac"].uns["links"]["table"])
+    params = copied["atac"].uns["links"]["params"]
+    assert params["n_links"] == len(copied["atac"].uns["links"]["table"])
+    assert (params["values"], params["starts"]) == ("counts", "given")
+
+
+@pytest.mark.parametrize("how", HOW[1:])
+def test_progress_is_shown_or_not(mdata, how, capsys):
+    for wanted in (True, False):
+        capsys.readouterr()
+        with grn.settings.override(progress=not wanted):
+            link(mdata, how, progress=wanted)
+        assert ("it/s" in capsys.readouterr().err) is wanted
 
 
 def test_names_of_modalities_and_layers(mdata):

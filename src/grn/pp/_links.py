@@ -13,6 +13,7 @@ from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._object.accessibility import Accessibility
 from grn._object.container import check_target, target
+from grn._object.expression import reads_of
 from grn._object.modalities import is_mudata
 from grn._object.values import expression
 from grn.genome import parse_regions
@@ -186,43 +187,26 @@ def link_regions(
     else:
         starts, build = starts_for(regions, starts)
         links = near_pairs(regions, sides.rna, starts, upstream=upstream, downstream=downstream)
-    if how == "distance":
-        links = links.assign(score=np.exp(-links["distance"].abs() / decay))
-    elif how != "table":
-        columns = _columns(how, links, regions, starts, sides, layer, values)
-        links = correlated(
-            columns,
-            regions,
-            Accessibility(sides.atac, atac_layer),
-            _cells(sides, groupby or within),
-            by_group=groupby is not None,
-            min_cells=min_cells,
-            seed=None if null is None else seed,
-        )
-    links = ordered(links, regions)
+    with reads_of() as reads:
+        if how == "distance":
+            links = links.assign(score=np.exp(-links["distance"].abs() / decay))
+        elif how != "table":
+            columns = _columns(how, links, regions, starts, sides, layer, values)
+            links = correlated(
+                columns,
+                regions,
+                Accessibility(sides.atac, atac_layer),
+                _cells(sides, groupby or within),
+                by_group=groupby is not None,
+                min_cells=min_cells,
+                seed=None if null is None else seed,
+            )
     params = {
-        "method": "link_regions",
-        "how": how,
-        "rna": rna,
-        "atac": atac,
-        "starts": build,
-        "upstream": upstream,
-        "downstream": downstream,
-        "decay": decay,
-        "layer": layer,
-        "values": values,
-        "atac_layer": atac_layer,
-        "groupby": groupby,
-        "within": within,
-        "min_cells": min_cells,
-        "null": null,
-        "rng": seed,
-        "n_links": len(links),
-        "n_genes": links["gene"].nunique(),
-        "n_regions": links["region"].nunique(),
-    }
-    logger.info("%d links of %d regions and %d genes", len(links), params["n_regions"], params["n_genes"])
-    return _written(mdata, atac, key_added, {"table": links, "params": storable(params)}, copy=copy)
+        "method": "link_regions", "how": how, "rna": rna, "atac": atac, "starts": build, "upstream": upstream,
+        "downstream": downstream, "decay": decay, "layer": layer, "values": values, "atac_layer": atac_layer,
+        "groupby": groupby, "within": within, "min_cells": min_cells, "null": null, "rng": seed,
+    }  # fmt: skip
+    return _written(mdata, atac, key_added, ordered(links, regions), params | reads.told, copy=copy)
 
 
 def _check(how: str, table: object, groupby: str | None, within: str | None, null: str | None) -> None:
@@ -285,8 +269,13 @@ def _cells(sides: Sides, column: str | None) -> Cells:
     return Cells(*sides.codes(column), sides.places)
 
 
-def _written(mdata: Any, atac: str, key: str, entry: dict[str, Any], *, copy: bool) -> MuData | AnnData | None:
-    """Write the entry into the regions, or into those of a copy."""
+def _written(
+    mdata: Any, atac: str, key: str, links: pd.DataFrame, params: dict[str, Any], *, copy: bool
+) -> MuData | AnnData | None:
+    """Write links into the regions, or into those of a copy."""
+    sizes = {f"n_{name}s": links[name].nunique() for name in ("region", "gene")}
+    logger.info("%d links of %d regions and %d genes", len(links), *sizes.values())
+    entry = {"table": links, "params": storable(params | {"n_links": len(links)} | sizes)}
     if not is_mudata(mdata):
         result = target(mdata, copy=copy)
         result.uns[key] = entry

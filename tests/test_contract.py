@@ -60,7 +60,7 @@ def parameters(function: object) -> list[inspect.Parameter]:
 
 
 # which look at values, or take them as they are
-AS_THEY_ARE = {"pp.check_expression", "bench.perturbation.deviations", "tl.region_sets"}
+AS_THEY_ARE = {"pp.check_expression", "bench.perturbation.deviations", "tl.region_sets", "tl.topics"}
 READERS = [
     name
     for name, function in {**FUNCTIONS, **{name: METHODS[name] for name in FOR_USERS}}.items()
@@ -309,6 +309,7 @@ NEEDED = {
     "pp.metacells": {"groupby": "group", "k": 4},
     "pp.scan_motifs": {"sequences": GENOME, "motifs": MOTIFS},
     "tl.region_sets": {"groupby": "group"},
+    "tl.topics": {"n_topics": 2},
     "tl.motif_enrichment": {"sets": {"a": ["chr1:0-200", "chr2:20-220"]}, "max_qval": 1.0, "min_log2fc": -9.0},
     "tl.consensus": {"nets": ["grn", "second"]},
     "tl.confidence": {"n_permutations": 2, "n_subsamples": 2},
@@ -348,6 +349,7 @@ MAKE = {
     "tl.scenicplus": paired,
     "pp.scan_motifs": peaks,
     "tl.region_sets": labelled_peaks,
+    "tl.topics": labelled_peaks,
     "tl.motif_enrichment": scanned_peaks,
     "tl.cistromes": enriched_peaks,
 }
@@ -389,7 +391,7 @@ OF_MODALITIES = [name for name in ON_ADATA if "rna" in inspect.signature(FUNCTIO
 # these read regions, or both modalities, and take an AnnData of neither
 OF_BOTH: set[str] = {"tl.eregulon_activity", "tl.scenicplus"}
 # these read regions alone
-OF_REGIONS = {"tl.cistromes", "tl.motif_enrichment", "tl.region_sets"}
+OF_REGIONS = {"tl.cistromes", "tl.motif_enrichment", "tl.region_sets", "tl.topics"}
 
 
 def test_functions_of_cells_take_a_mudata():

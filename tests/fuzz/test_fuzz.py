@@ -277,6 +277,7 @@ LEFT_OUT = {
     "get.region_links": "takes regions: tests/pp/test_link_regions.py",
     "get.motif_hits": "takes regions, not genes: tests/pp/test_scan_motifs.py",
     "tl.region_sets": "takes regions, not genes: tests/cistromes",
+    "tl.topics": "takes regions, not genes: tests/cistromes",
     "tl.motif_enrichment": "takes regions, not genes: tests/cistromes",
     "tl.cistromes": "takes regions, not genes: tests/cistromes",
     "get.cistromes": "takes regions, not genes: tests/cistromes",

@@ -31,6 +31,7 @@ from grn.tl._renge import predict_knockout, renge
 from grn.tl._scenicplus import scenicplus
 from grn.tl._scrank import scrank
 from grn.tl._simulate import simulate
+from grn.tl._topics import topics
 from grn.tl._vvp import vvp
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "scenicplus",
     "scrank",
     "simulate",
+    "topics",
     "ugrn",
     "vvp",
 ]

@@ -230,6 +230,12 @@ def with_eregulons() -> MuData:
     return mdata
 
 
+def with_linger() -> MuData:
+    mdata = paired()
+    grn.tl.linger(mdata, links="links", n_metacells=10)
+    return mdata
+
+
 def with_network() -> ad.AnnData:
     adata = many()
     for key, method in (("grn", "correlation"), ("second", "ridge")):
@@ -328,6 +334,7 @@ NEEDED = {
         "n_boot": 0,
     },
     "tl.eregulon_activity": {"min_targets": 1},
+    "tl.linger": {"links": "links", "n_metacells": 10},
     "tl.scenicplus": {"n_trees": 5, "max_rounds": 5, "min_targets": 1, "n_permutations": 10},
     "tl.scrank": {"groupby": "group", "drug_targets": ["GATA1"]},
     "tl.simulate": {"perturbation": {"GATA1": 0}},
@@ -346,6 +353,9 @@ MAKE = {
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
     "tl.renge": screen,
     "tl.eregulon_activity": with_eregulons,
+    "tl.linger": paired,
+    "tl.linger_activity": with_linger,
+    "tl.linger_knockout": with_linger,
     "tl.scenicplus": paired,
     "pp.scan_motifs": peaks,
     "tl.region_sets": labelled_peaks,
@@ -389,7 +399,13 @@ def test_a_copy_leaves_the_object_as_it_was_and_carries_what_is_written_in_place
 
 OF_MODALITIES = [name for name in ON_ADATA if "rna" in inspect.signature(FUNCTIONS[name]).parameters]
 # these read regions, or both modalities, and take an AnnData of neither
-OF_BOTH: set[str] = {"tl.eregulon_activity", "tl.scenicplus"}
+OF_BOTH: set[str] = {
+    "tl.eregulon_activity",
+    "tl.linger",
+    "tl.linger_activity",
+    "tl.linger_knockout",
+    "tl.scenicplus",
+}
 # these read regions alone
 OF_REGIONS = {"tl.cistromes", "tl.motif_enrichment", "tl.region_sets", "tl.topics"}
 
@@ -467,7 +483,8 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
 QUICK = {
     "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.base_grn_from_regions", "pp.check_expression",
     "pp.motifs",
-    "tl.embedding", "tl.methods", "tl.predict_knockout", "tl.rank_drivers", "tl.regulons",
+    "tl.embedding", "tl.linger_activity", "tl.linger_knockout", "tl.methods", "tl.predict_knockout",
+    "tl.rank_drivers", "tl.regulons",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
     "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.gains", "bench.overview", "bench.reliability",
     "bench.scorer", "bench.verdict",

@@ -76,7 +76,7 @@ def scanned() -> MuData:
 
 
 FEW_TREES = {"n_trees": 2, "max_rounds": 2, "min_targets": 1, "n_permutations": 2}
-OF_PAIRS = {"tl.eregulon_activity", "tl.scenicplus"}
+OF_PAIRS = {"tl.eregulon_activity", "tl.linger", "tl.scenicplus"}
 DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
@@ -98,6 +98,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.rank_drivers": lambda: {"condition": "group", "group": "group_1", "net": "grn", "min_targets": 1},
     "tl.regulons": lambda: {"min_targets": 1},
     "tl.eregulon_activity": lambda: {"min_targets": 1},
+    "tl.linger": lambda: {"starts": scanned().uns["starts"]},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},
@@ -225,6 +226,7 @@ def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument)
         "celloracle": {"n_bags": 2, "max_p": None},
         "genie3": {"n_trees": 2},
         "grnboost2": {"max_rounds": 2},
+        "linger": {"starts": scanned().uns["starts"]},
         "scenicplus": {**FEW_TREES, "starts": scanned().uns["starts"]},
     }.get(method, {})
     if method == "scrank":

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse, stats
+from scipy import stats
 
 from grn._kernels import regulation_scores as scores
 from grn._kernels.regulation_scores import Pairs
@@ -95,9 +95,3 @@ def test_drivers_are_tested_one_sided_and_adjusted():
     q = scores.adjusted(p)
     np.testing.assert_allclose(q[:2], stats.false_discovery_control(p[:2]))
     assert np.isnan(q[2])
-
-
-def test_the_best_motif_of_a_factor_counts():
-    hits = sparse.csr_matrix(np.array([[3.0, 5.0, 0.0], [0.0, 0.0, 7.0]]))
-    table = scores.motif_binding(hits, np.array([0, 0, 1]), 2, np.array([0, 1, 2]))
-    assert table.tolist() == [[5.0, 0.0], [0.0, 7.0]]

@@ -18,7 +18,7 @@ _FIRST, _SECOND, _SMALL = 0.9, 0.999, 1e-8
 
 
 class Activation(NamedTuple):
-    """A function in place, and the product of what comes back with its derivative, written in its value."""
+    """A function in place, and the product of what comes back with its derivative, written in its value, in place."""
 
     value: Callable[[Tensor], Tensor]
     back: Callable[[Tensor, Tensor], Tensor]
@@ -26,9 +26,9 @@ class Activation(NamedTuple):
 
 _BACK = torch.ops.aten
 ACTIVATIONS = {
-    "relu": Activation(torch.relu_, lambda back, h: _BACK.threshold_backward(back, h, 0)),
-    "sigmoid": Activation(torch.sigmoid_, _BACK.sigmoid_backward),
-    "tanh": Activation(torch.tanh_, _BACK.tanh_backward),
+    "relu": Activation(torch.relu_, lambda back, h: _BACK.threshold_backward.grad_input(back, h, 0, grad_input=back)),
+    "sigmoid": Activation(torch.sigmoid_, lambda back, h: _BACK.sigmoid_backward.grad_input(back, h, grad_input=back)),
+    "tanh": Activation(torch.tanh_, lambda back, h: _BACK.tanh_backward.grad_input(back, h, grad_input=back)),
 }
 
 
@@ -56,13 +56,11 @@ class Features:
         """The same of some cells."""
         return Features(self.shared[rows], self.each[:, rows])
 
-    def dot(self, weights: Tensor, bias: Tensor) -> Tensor:
-        """Products with weights (B, H, p + r), plus a bias (B, H): (B, n, H)."""
-        p, bias = self.shared.shape[1], bias[:, None]
-        if not p:
-            return torch.baddbmm(bias, self.each, weights.mT)
-        first = self.shared.expand(len(weights), -1, -1)
-        return torch.baddbmm(torch.baddbmm(bias, self.each, weights[:, :, p:].mT), first, weights[:, :, :p].mT)
+    def dot(self, weights: Tensor, bias: Tensor, out: Tensor) -> Tensor:
+        """Products with weights (B, H, p + r), plus a bias (B, H), into ``out`` (B, n, H)."""
+        p = self.shared.shape[1]
+        out.copy_(bias[:, None].expand_as(out)).baddbmm_(self.each, weights[:, :, p:].mT)
+        return out.baddbmm_(self.shared.expand(len(weights), -1, -1), weights[:, :, :p].mT) if p else out
 
     def dot_back(self, back: Tensor, out: Tensor) -> None:
         """Products of the columns of ``back`` (B, n, H) with the inputs, into ``out`` (B, H, p + r)."""
@@ -192,25 +190,35 @@ def original_start(width: int, seed: int = 42) -> list[np.ndarray]:
     return [part.detach().numpy() for layer in layers for part in (layer.weight, layer.bias)]
 
 
-def layers(features: Features, weights: Weights, activation: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Values of both hidden layers (B, n, 64), (B, n, 16), and the output (B, n)."""
+class Room:
+    """Places for what a pass computes, which are used again in the next: hidden layers and what comes back to them."""
+
+    def __init__(self, features: Features) -> None:
+        shape = features.each.shape[:2]
+        self.first, self.second = (features.each.new_empty(*shape, size) for size in HIDDEN)  # (B, n, 64), (B, n, 16)
+        self.to_first, self.to_second = torch.empty_like(self.first), torch.empty_like(self.second)
+
+
+def output(features: Features, weights: Weights, activation: str, room: Room) -> Tensor:
+    """Output of the networks (B, n); hidden layers stay in ``room``."""
     value = ACTIVATIONS[activation].value
-    first = value(features.dot(weights.W1, weights.b1))
-    second = value(torch.baddbmm(weights.b2[:, None], first, weights.W2.mT))
-    return first, second, torch.baddbmm(weights.b3[:, None], second, weights.W3.mT)[:, :, 0]
+    value(features.dot(weights.W1, weights.b1, room.first))
+    second = room.second.copy_(weights.b2[:, None].expand_as(room.second))
+    value(second.baddbmm_(room.first, weights.W2.mT))
+    return torch.baddbmm(weights.b3[:, None], second, weights.W3.mT)[:, :, 0]
 
 
 def predict(features: Features, weights: Weights, activation: str) -> Tensor:
     """Expression (B, n) of the genes in the cells."""
-    return layers(features, weights, activation)[2]
+    return output(features, weights, activation, Room(features))
 
 
 def slopes(features: Features, weights: Weights, activation: str) -> Tensor:
     """Derivative of the output by every input in every cell (B, n, p + r)."""
-    through = ACTIVATIONS[activation].back
-    first, second, _ = layers(features, weights, activation)
-    back = through(weights.W3.expand_as(second), second)
-    return torch.bmm(through(torch.bmm(back, weights.W2), first), weights.W1)
+    through, room = ACTIVATIONS[activation].back, Room(features)
+    output(features, weights, activation, room)
+    back = through(room.to_second.copy_(weights.W3.expand_as(room.second)), room.second)
+    return torch.bmm(through(torch.bmm(back, weights.W2, out=room.to_first), room.first), weights.W1)
 
 
 def train(
@@ -251,11 +259,11 @@ def train(
         Loss (steps, B) before every step. What a network becomes depends neither on the others nor on their number, if
         that is two at least: products of a single matrix are rounded otherwise, and where a ReLU bends that is seen.
     """
-    gradient, pull = weights.like(), weights.like()
+    gradient, pull, room = weights.like(), weights.like(), Room(features)
     mean, square = torch.zeros_like(weights.vector), torch.zeros_like(weights.vector)
     losses = target.new_empty(steps, len(target))
     for step in range(1, steps + 1):
-        loss = _error(features, target, weights, gradient, activation)
+        loss = _error(features, target, weights, gradient, activation, room)
         pull.vector.zero_()
         # single sums in the order in which automatic differentiation adds them: rounding decides where a ReLU bends
         for term in extra[::-1]:
@@ -267,18 +275,19 @@ def train(
     return losses
 
 
-def _error(features: Features, target: Tensor, weights: Weights, gradient: Weights, activation: str) -> Tensor:
+def _error(
+    features: Features, target: Tensor, weights: Weights, gradient: Weights, activation: str, room: Room
+) -> Tensor:
     """Mean squared error (B,); its derivatives are written into ``gradient``."""
     through = ACTIVATIONS[activation].back
-    first, second, output = layers(features, weights, activation)
-    error = output - target
+    error = output(features, weights, activation, room) - target
     back = (2 / target.shape[1]) * error[:, :, None]  # (B, n, 1)
-    torch.bmm(back.mT, second, out=gradient.W3)
+    torch.bmm(back.mT, room.second, out=gradient.W3)
     torch.sum(back, dim=1, out=gradient.b3)
-    back = through(torch.bmm(back, weights.W3), second)  # (B, n, 16)
-    torch.bmm(back.mT, first, out=gradient.W2)
+    back = through(torch.mul(back, weights.W3, out=room.to_second), room.second)
+    torch.bmm(back.mT, room.first, out=gradient.W2)
     torch.sum(back, dim=1, out=gradient.b2)
-    back = through(torch.bmm(back, weights.W2), first)  # (B, n, 64)
+    back = through(torch.bmm(back, weights.W2, out=room.to_first), room.first)
     features.dot_back(back, gradient.W1)
     torch.sum(back, dim=1, out=gradient.b1)
     return error.square().mean(dim=1)
@@ -299,5 +308,5 @@ def _adam(vector: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: 
     gradient.add_(vector, alpha=DECAY)
     mean.lerp_(gradient, 1 - _FIRST)
     square.mul_(_SECOND).addcmul_(gradient, gradient, value=1 - _SECOND)
-    size = square.sqrt().div_((1 - _SECOND**step) ** 0.5).add_(_SMALL)
+    size = torch.sqrt(square, out=gradient).div_((1 - _SECOND**step) ** 0.5).add_(_SMALL)
     vector.addcdiv_(mean, size, value=-RATE / (1 - _FIRST**step))

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import stats
 
 # what is added so that no factor of a product is zero, and how influence falls with distance (bases)
 _FLOOR, _OFFSET, _SCALE = 0.1, 0.5, 25_000.0
@@ -103,11 +103,17 @@ def trans(binding: np.ndarray, cis: Pairs, n_genes: int) -> Strongest:
 
 def quantile_normalised(values: np.ndarray) -> np.ndarray:
     """Values (n, G) with the same distribution in all cells, the mean of every rank; ties share theirs."""
+    return with_levels(values, np.sort(values, axis=1).mean(axis=0))
+
+
+def with_levels(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Values (n, G) replaced by the level (G,), ascending, of their rank in the cell; ties share the mean of theirs."""
     ranks = stats.rankdata(values, axis=1)  # (n, G)
-    levels = np.sort(values, axis=1).mean(axis=0)
-    low = np.floor(ranks).astype(np.int64) - 1
-    high = np.ceil(ranks).astype(np.int64) - 1
-    normalised: np.ndarray = (levels[low] + levels[high]) / 2
+    ends = np.concatenate([[0.0], np.cumsum(levels)])
+    # ties of k values with the mean rank r have the ranks r - (k - 1) / 2 to r + (k - 1) / 2
+    last = stats.rankdata(values, axis=1, method="max").astype(np.int64)
+    first = np.rint(2 * ranks).astype(np.int64) - last
+    normalised: np.ndarray = (ends[last] - ends[first - 1]) / (last - first + 1)
     return normalised
 
 
@@ -152,22 +158,3 @@ def adjusted(pval: np.ndarray) -> np.ndarray:
     if there.any():
         qval[there] = stats.false_discovery_control(pval[there])
     return qval
-
-
-def motif_binding(hits: sparse.csr_matrix, factor_of: np.ndarray, n_factors: int, motif_of: np.ndarray) -> np.ndarray:
-    """Best score (R, S) of the motifs of each factor in each region; 0 for no hit.
-
-    Parameters
-    ----------
-    hits
-        Scores (R, M), those that are no hits not stored.
-    factor_of, motif_of
-        Pairs (n,) of a factor, by position among ``n_factors``, and one of its motifs, by column of ``hits``.
-    """
-    table = np.zeros((hits.shape[0], n_factors), dtype=np.float32)
-    columns = hits.tocsc()
-    for factor, motif in zip(factor_of, motif_of, strict=True):
-        first, last = columns.indptr[motif : motif + 2]
-        rows = columns.indices[first:last]
-        table[rows, factor] = np.maximum(table[rows, factor], columns.data[first:last])
-    return table

@@ -18,6 +18,7 @@ from grn.tl._gene_programs import gene_programs
 from grn.tl._gradient import gradient_trajectory
 from grn.tl._in_silico_perturbation import in_silico_perturbation
 from grn.tl._infer import infer_network, methods, ugrn
+from grn.tl._linger import linger, linger_activity, linger_knockout
 from grn.tl._motif_enrichment import motif_enrichment
 from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
@@ -53,6 +54,9 @@ __all__ = [
     "gradient_trajectory",
     "in_silico_perturbation",
     "infer_network",
+    "linger",
+    "linger_activity",
+    "linger_knockout",
     "methods",
     "motif_enrichment",
     "pert",

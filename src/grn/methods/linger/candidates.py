@@ -1,0 +1,153 @@
+"""Which regions a gene may be regulated through, and how far they are from its start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from grn._core import checks
+from grn._core.errors import GeneOverlapError, ParameterError, RegionError
+from grn._core.logging import hint, logger, some
+from grn._object.chromatin import Chromatin
+from grn.genome import check_build, link_genes
+from grn.genome import starts as starts_of
+from grn.genome.tables import BUILDS
+from grn.methods.linger.bulk import FirstLayer, matched_regions
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of a region and a gene, each once, sorted by gene, then by name of the region.
+
+    Parameters
+    ----------
+    regions, genes
+        Names of the regions (R,) and of the genes (T,) that have a pair, sorted.
+    region, gene
+        Positions of the pairs among them (n,).
+    distance
+        Bases from the start of the gene (n,), NaN where it is not known.
+    """
+
+    regions: np.ndarray
+    genes: np.ndarray
+    region: np.ndarray
+    gene: np.ndarray
+    distance: np.ndarray
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Where the pairs of every gene start and end (T + 1,)."""
+        return np.searchsorted(self.gene, np.arange(len(self.genes) + 1))
+
+
+def candidates_of(table: pd.DataFrame, *, ordered: bool = False) -> Candidates:
+    """Candidates from a table ``region, gene, distance``; ``ordered`` keeps its order of the regions of a gene."""
+    table = table.drop_duplicates(["region", "gene"])
+    genes, regions = np.unique(table["gene"].to_numpy(str)), np.unique(table["region"].to_numpy(str))
+    gene, region = (np.searchsorted(n, table[s].to_numpy(str)) for n, s in ((genes, "gene"), (regions, "region")))
+    order = np.argsort(gene, kind="stable") if ordered else np.lexsort((region, gene))
+    distance = table["distance"].to_numpy(np.float64)
+    return Candidates(regions, genes, region[order], gene[order], distance[order])
+
+
+def near_regions(
+    chromatin: Chromatin,
+    genes: np.ndarray,
+    links: str | pd.DataFrame | None,
+    starts: str | pd.DataFrame | None,
+    window: int,
+) -> pd.DataFrame:
+    """Pairs ``region, gene, distance`` of genes and regions of the object: those of ``links`` or within a window."""
+    if links is None:
+        table = _by_distance(chromatin, genes, starts, window)
+    else:
+        table = chromatin.links(links) if isinstance(links, str) else _given(links)
+        known = table["region"].astype(str).isin(chromatin.names) & table["gene"].astype(str).isin(genes)
+        if not known.any():
+            raise GeneOverlapError(
+                f"none of the {len(table)} links joins a region and a gene of this object, for example "
+                f"{some(table['region'].astype(str) + ' ' + table['gene'].astype(str), 2)}; links name var_names of "
+                "both modalities."
+            )
+        if not known.all():
+            logger.warning(
+                "linger: %d of %d links are of regions or genes that are not here", (~known).sum(), len(known)
+            )
+        table = table[known].astype({"region": str, "gene": str})
+        if "distance" not in table:
+            table = _with_distance(table, chromatin, starts)
+    lone = np.setdiff1d(genes, table["gene"])
+    if len(lone):
+        hint("%d of %d targets have no region near and get no network: %s", len(lone), len(genes), some(lone))
+    return table[["region", "gene", "distance"]]
+
+
+def _given(links: pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(links, pd.DataFrame) or not {"region", "gene"} <= set(links):
+        what = f"has columns {list(links)[:6]}" if isinstance(links, pd.DataFrame) else f"is {type(links).__name__}"
+        raise ParameterError(
+            f"links= {what}; pass a DataFrame with region, gene and distance, the key of links that "
+            "grn.pp.link_regions wrote, or None."
+        )
+    return links
+
+
+def _starts(chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
+    if isinstance(starts, pd.DataFrame):
+        return starts
+    if starts is not None:
+        checks.word("starts", starts, BUILDS, note=", or a table of grn.genome.starts")
+    return starts_of(check_build(chromatin.table, build="auto" if starts is None else starts))
+
+
+def _by_distance(
+    chromatin: Chromatin, genes: np.ndarray, starts: str | pd.DataFrame | None, window: int
+) -> pd.DataFrame:
+    table = _starts(chromatin, starts)
+    here = table[table["gene"].isin(genes)]
+    if here.empty:
+        raise GeneOverlapError(
+            f"none of the targets ({some(genes, 3)}) has a start in the table ({some(table['gene'], 3)}); both take "
+            "symbols: grn.pp.align_genes(adata) puts them into var_names, or pass starts= with your names."
+        )
+    return link_genes(chromatin.table, starts=here, upstream=window, downstream=window)
+
+
+def _with_distance(table: pd.DataFrame, chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
+    known = _starts(chromatin, starts)
+    known = known[known["gene"].isin(table["gene"])]
+    if known.empty:
+        raise GeneOverlapError("links= has no column distance, and no gene of it has a start; add the column.")
+    span = int(chromatin.table["end"].max()) + int(known["position"].max())
+    regions = chromatin.table.loc[np.unique(table["region"])]
+    near = link_genes(regions, starts=known, upstream=span, downstream=span)
+    return table.merge(near, on=["region", "gene"], how="inner", suffixes=("", "_"))
+
+
+def bulk_regions(
+    layers: Mapping[str, FirstLayer], chromatin: Chromatin, genes: np.ndarray, names: set[str], starts: object
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Pairs ``region, gene, distance`` of the genes that have a first layer, and regions here by their names there."""
+    place = matched_regions(layers, chromatin.table, names)
+    rows = [
+        (place[feature], gene)
+        for gene in genes
+        if gene in layers
+        for feature in layers[gene].features
+        if feature in place
+    ]
+    if not rows:
+        listed = next(iter(layers.values())).features
+        raise RegionError(
+            f"no region of bulk= ({some(listed[::-1], 2)}) overlaps one of this object ({some(chromatin.names, 2)}) "
+            f"for any of {len(genes)} targets; bulk= and peaks must be of one build: grn.genome.check_build(regions)."
+        )
+    table = pd.DataFrame(rows, columns=["region", "gene"]).drop_duplicates()
+    lone = np.setdiff1d(genes, table["gene"])
+    if len(lone):
+        hint("%d of %d targets have no region in bulk= and get no network: %s", len(lone), len(genes), some(lone))
+    return _with_distance(table, chromatin, starts), place

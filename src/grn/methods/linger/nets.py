@@ -1,0 +1,309 @@
+"""Networks of all genes: which inputs they have, their training in batches, and what is read out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grn._core.logging import progress
+from grn._core.rng import child, sample_names
+from grn._kernels.gene_attribution import attribution, cosines, expected_gradients
+from grn._kernels.gene_networks import (
+    HIDDEN,
+    Bulk,
+    Features,
+    Manifold,
+    Weights,
+    affinity_of,
+    original_start,
+    predict,
+    random_start,
+    train,
+)
+from grn.methods.linger.bulk import FirstLayer
+from grn.methods.linger.candidates import Candidates
+
+# inputs of regions are padded to a multiple of this, so that the numbers of a gene do not depend on its batch
+STEP = 16
+BACKGROUND = 50
+MOST_GENES = 64
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How networks are trained and read.
+
+    Parameters
+    ----------
+    activation, attribution, n_epochs
+        Parameters of :func:`grn.tl.linger`.
+    penalty
+        ``"dot"`` or ``"ewc"``: how networks are held near bulk.
+    manifold
+        Factor of the term of motifs; 0 for none.
+    seed, parity
+        Seed of starts and background, and whether both are those of the original.
+    batch_size
+        Genes trained at a time; ``None`` to decide it.
+    memory
+        Bytes that a batch may take.
+    device
+        Where.
+    """
+
+    activation: str
+    attribution: str
+    n_epochs: int
+    penalty: str
+    manifold: float
+    seed: int
+    parity: bool
+    batch_size: int | None
+    memory: int
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the networks are trained on: m metacells, S regulators, R regions, T genes.
+
+    Parameters
+    ----------
+    names
+        Names of the metacells.
+    regulators, genes
+        Names; the regulators in the order in which networks read them.
+    absent
+        Standardised value of an expression of zero (S,).
+    expression, target, accessibility
+        Standardised expression (m, S) and accessibility (m, R), and expression of the genes (m, T).
+    candidates
+        Regions of every gene.
+    motifs
+        Motif binding (R, S), or ``None``.
+    bulk
+        First layers by gene, and the region here by name there.
+    """
+
+    names: list[str]
+    regulators: np.ndarray
+    genes: np.ndarray
+    absent: np.ndarray
+    expression: Tensor
+    target: Tensor
+    accessibility: Tensor
+    candidates: Candidates
+    motifs: np.ndarray | None
+    bulk: tuple[Mapping[str, FirstLayer], Mapping[str, str]] | None
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is read out of the networks of all genes.
+
+    Parameters
+    ----------
+    score, slope
+        Of every regulator on every gene (T, S): mean absolute contribution, 0 for the gene itself, and mean derivative.
+    cis
+        Mean absolute contribution of the region of every candidate pair (n,).
+    cis_slope
+        Mean derivative by it (n,).
+    binding
+        Likeness of first-layer weights of every regulator and region (R, S), the largest over genes; 0 for none.
+    error, loss
+        Mean squared error over the variance of the gene, and last loss (T,).
+    parts
+        Parameters of every gene by name, each part as :class:`grn._kernels.gene_networks.Weights` has it, with the
+        inputs it has; empty unless asked for.
+    """
+
+    score: np.ndarray
+    slope: np.ndarray
+    cis: np.ndarray
+    cis_slope: np.ndarray
+    binding: np.ndarray
+    error: np.ndarray
+    loss: np.ndarray
+    parts: dict[str, list[np.ndarray]]
+
+
+def standardised(values: np.ndarray, *, parity: bool) -> Tensor:
+    """Columns with a mean of 0 and a deviation of 1 over metacells; in parity computed in single precision."""
+    columns = torch.as_tensor(values, dtype=torch.float32 if parity else torch.float64)
+    return ((columns - columns.mean(dim=0)) / (columns.std(dim=0) + 1e-12)).to(torch.float32)
+
+
+def fit_genes(data: Data, setting: Setting, *, keep: bool = False) -> Population:
+    """Train the networks of all genes and read them out."""
+    candidates, n_genes, n_regulators = data.candidates, len(data.genes), len(data.regulators)
+    score, slope = np.zeros((2, n_genes, n_regulators), dtype=np.float32)
+    cis, cis_slope = np.zeros((2, len(candidates.gene)), dtype=np.float32)
+    binding = np.full((len(candidates.regions), n_regulators), -np.inf, dtype=np.float32)
+    error, loss = np.zeros((2, n_genes), dtype=np.float32)
+    background, parts = _background(data, setting), {}
+    bounds = candidates.bounds
+    batches = list(_batches(data, setting))
+    for genes in progress(batches, total=len(batches), desc="linger"):
+        batch = _Batch(data, setting, genes)
+        losses = batch.train()
+        contributions, derivative = batch.read(background)
+        likeness, rest = cosines(batch.weights.W1, batch.n_shared).cpu().numpy(), batch.left_over()
+        for place, gene in enumerate(genes):
+            columns, first = batch.inputs[place], bounds[gene]
+            n_near = bounds[gene + 1] - first
+            near = slice(batch.n_shared, batch.n_shared + n_near)
+            score[gene, columns], slope[gene, columns] = (
+                values[place, : batch.n_shared] for values in (contributions, derivative)
+            )
+            score[gene, data.regulators == data.genes[gene]] = 0.0
+            cis[first : bounds[gene + 1]] = contributions[place, near]
+            cis_slope[first : bounds[gene + 1]] = derivative[place, near]
+            rows = candidates.region[first : bounds[gene + 1]]
+            like = likeness[place, :, :n_near].T  # (regions of the gene, S)
+            like[:, data.regulators[columns] == data.genes[gene]] = -np.inf
+            binding[np.ix_(rows, columns)] = np.maximum(binding[np.ix_(rows, columns)], like)
+            error[gene], loss[gene] = rest[place], losses[-1, place]
+            if keep:
+                parts[str(data.genes[gene])] = batch.parts(place, n_near)
+    binding[np.isinf(binding)] = 0.0
+    return Population(score, slope, cis, cis_slope, binding, error, loss, parts)
+
+
+def _batches(data: Data, setting: Setting) -> Iterator[np.ndarray]:
+    """Genes whose networks have the same width, by name, as many as fit."""
+    sizes = np.diff(data.candidates.bounds)
+    widths = np.maximum(-(-sizes // STEP) * STEP, STEP)
+    m, shared = data.expression.shape
+    for width in np.unique(widths):
+        genes = np.flatnonzero(widths == width)
+        per_gene = 4 * (m * (width + 4 * sum(HIDDEN)) + 8 * HIDDEN[0] * (shared + width))
+        most = setting.batch_size or max(2, min(MOST_GENES, setting.memory // per_gene))
+        if setting.parity:
+            most = 1
+        for first in range(0, len(genes), most):
+            yield genes[first : first + most]
+
+
+def _background(data: Data, setting: Setting) -> Tensor:
+    """Metacells against which contributions are measured."""
+    m = len(data.names)
+    if setting.parity:
+        chosen = np.random.RandomState(42).choice(m, BACKGROUND, replace=m < BACKGROUND)
+    else:
+        chosen = np.sort(sample_names(data.names, min(BACKGROUND, m), setting.seed))
+    return torch.as_tensor(chosen, device=setting.device)
+
+
+class _Batch:
+    """Networks of some genes, at least two of them, so that their products are rounded alike in all batches."""
+
+    def __init__(self, data: Data, setting: Setting, genes: np.ndarray) -> None:
+        self.data, self.setting = data, setting
+        alone = len(genes) == 1 and not setting.parity
+        self.genes = np.repeat(genes, 2) if alone else genes
+        everyone = np.arange(len(data.regulators))
+        # the original leaves the gene itself out; here its column has weights of zero and stays there
+        self.inputs = [everyone[data.regulators != data.genes[g]] if setting.parity else everyone for g in self.genes]
+        self.n_shared = len(self.inputs[0])
+        bounds = data.candidates.bounds
+        self.rows = [data.candidates.region[bounds[g] : bounds[g + 1]] for g in self.genes]
+        most = max(len(rows) for rows in self.rows)
+        width = most if setting.parity else max(STEP, -(-most // STEP) * STEP)
+        self.features = self._features(width)
+        self.weights = Weights(len(self.genes), self.n_shared + width, self.features.each)
+        for place in range(len(self.genes)):
+            self._start(place)
+
+    def _features(self, width: int) -> Features:
+        data, device = self.data, self.setting.device
+        near = torch.zeros(len(self.genes), len(data.names), width)
+        for place, rows in enumerate(self.rows):
+            near[place, :, : len(rows)] = data.accessibility[:, rows]
+        if not self.setting.parity:
+            return Features(data.expression.to(device), near.to(device))
+        each = torch.cat([data.expression[None][:, :, self.inputs[0]], near], dim=2)
+        return Features(each[0, :, :0].to(device), each.to(device))
+
+    def _start(self, place: int) -> None:
+        """Where the network of a gene starts: keyed by its name, or as in the original."""
+        data, setting = self.data, self.setting
+        gene, n_near = str(data.genes[self.genes[place]]), len(self.rows[place])
+        n_inputs = self.n_shared + n_near
+        if setting.parity:
+            start = original_start(n_inputs)
+        else:
+            start = random_start(child(setting.seed, "linger", gene), n_inputs)
+            start[0][:, : self.n_shared][:, data.regulators == gene] = 0.0
+        for slot, part in zip(self.weights.parts, start, strict=True):
+            slot[place][..., : part.shape[-1]] = torch.as_tensor(part, dtype=torch.float32)
+
+    def train(self) -> np.ndarray:
+        setting = self.setting
+        target = self.data.target[:, self.genes].T.contiguous().to(setting.device)
+        losses = train(
+            self.features,
+            target,
+            self.weights,
+            activation=setting.activation,
+            steps=setting.n_epochs,
+            extra=self._terms(),
+        )
+        self.target = target
+        return losses.cpu().numpy()
+
+    def _terms(self) -> tuple[Bulk | Manifold, ...]:
+        terms: list[Bulk | Manifold] = []
+        data, setting, width = self.data, self.setting, self.weights.W1.shape[2]
+        if data.bulk is not None:
+            weights, importance = np.zeros((2, len(self.genes), HIDDEN[0], width), dtype=np.float32)
+            for place in range(len(self.genes)):
+                self._place_bulk(place, weights[place], importance[place])
+            parts = [torch.as_tensor(part, device=setting.device) for part in (weights, importance)]
+            terms.append(Bulk(parts[0], parts[1] if setting.penalty == "ewc" else None))
+        if setting.manifold and data.motifs is not None:
+            graph = np.zeros((len(self.genes), self.n_shared, width - self.n_shared))
+            for place, rows in enumerate(self.rows):
+                graph[place, :, : len(rows)] = data.motifs[rows][:, self.inputs[place]].T
+                graph[place, data.regulators[self.inputs[place]] == data.genes[self.genes[place]]] = 0.0
+            affinity, present = affinity_of(torch.as_tensor(graph))
+            parts = [part.to(torch.float32).to(setting.device) for part in (affinity, present)]
+            terms.append(Manifold(parts[0], parts[1], setting.manifold))
+        return tuple(terms)
+
+    def _place_bulk(self, place: int, weights: np.ndarray, importance: np.ndarray) -> None:
+        """Columns of the first layer of a gene where the inputs of its network are (64, width)."""
+        data = self.data
+        layers, regions = data.bulk or ({}, {})
+        gene = data.genes[self.genes[place]]
+        layer = layers[gene]
+        column = {name: i for i, name in enumerate(data.regulators[self.inputs[place]]) if name != gene}
+        near = data.candidates.regions[self.rows[place]]
+        column |= {name: self.n_shared + i for i, name in enumerate(near)}
+        for i, name in enumerate(layer.features):
+            # of regions that overlap the same one here the first in the layer counts
+            here = column.pop(regions.get(name, name), None)
+            if here is not None:
+                weights[:, here] = layer.weights[:, i]
+                importance[:, here] = 1.0 if layer.importance is None else layer.importance[:, i]
+
+    def read(self, background: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Contributions and slopes (B, width)."""
+        reading = attribution if self.setting.attribution == "original" else expected_gradients
+        parts = reading(self.features, self.weights, background, activation=self.setting.activation)
+        return parts[0].cpu().numpy(), parts[1].cpu().numpy()
+
+    def left_over(self) -> np.ndarray:
+        """Mean squared error over the variance of the genes (B,)."""
+        output = predict(self.features, self.weights, self.setting.activation)
+        spread = self.target.var(dim=1, unbiased=False)
+        return ((output - self.target).square().mean(dim=1) / spread.clamp(min=1e-12)).cpu().numpy()
+
+    def parts(self, place: int, n_near: int) -> list[np.ndarray]:
+        """Parameters of the network of a gene, without padding."""
+        parts = [part[place].cpu().numpy() for part in self.weights.parts]
+        return [parts[0][:, : self.n_shared + n_near], *parts[1:]]

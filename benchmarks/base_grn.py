@@ -85,14 +85,20 @@ def base_grns(mdata: object) -> dict[str, pd.DataFrame | None]:
     near = grn.genome.link_genes(atac.var_names, starts=starts, upstream=WINDOW, downstream=WINDOW)
     own = near.assign(distance=near["distance"].abs()).sort_values("distance", kind="stable")
     made = {
-        "none: all regulators": None,
-        "promoters": grn.pp.base_grn_from_regions(mdata, starts=starts),
+        "no base GRN": None,
+        "regions on promoters": grn.pp.base_grn_from_regions(mdata, starts=starts),
         "nearest gene of a region": grn.pp.base_grn_from_regions(mdata, links=own.drop_duplicates("region")),
         EVERY: grn.pp.base_grn_from_regions(mdata, links=near),
     }
-    for how in ("correlation", "coaccess"):
-        grn.pp.link_regions(mdata, how=how, starts=starts, upstream=WINDOW, downstream=WINDOW, progress=False)
-        made[f"linked by {how}, p <= .05"] = grn.pp.base_grn_from_regions(mdata)
+    window = {"starts": starts, "upstream": WINDOW, "downstream": WINDOW, "progress": False}
+    kinds = {
+        "correlation": {},
+        "correlation within groups": {"within": "group"},
+        "co-accessibility": {"how": "coaccess"},
+    }
+    for name, asked in kinds.items():
+        grn.pp.link_regions(mdata, **window, **asked)
+        made[f"linked by {name}, p <= .05"] = grn.pp.base_grn_from_regions(mdata)
     return made
 
 
@@ -129,11 +135,10 @@ def named_region_acts(mdata: object, edges: pd.DataFrame, base: pd.DataFrame) ->
 def planted(seeds: int) -> str:
     """Table of simulated cells."""
     runs: dict[str, list[list[float]]] = {}
-    regions = []
     for seed in range(seeds):
         mdata, truth = simulated(seed)
         for name, value in floors(mdata, truth).items():
-            runs.setdefault(name, []).append([value, np.nan, np.nan])
+            runs.setdefault(name, []).append([value, *[np.nan] * 4])
         asked = {"sources": list(truth.index), "targets": list(truth.columns), "max_p": None, "top": None}
         for name, base in base_grns(mdata).items():
             values = []
@@ -142,22 +147,15 @@ def planted(seeds: int) -> str:
                 edges = mdata.uns["celloracle"]["edges"]
                 values.append(score(edges, "weight", truth))
             listed = truth.size if base is None else len(base[PAIR].drop_duplicates())
-            runs.setdefault(f"CellOracle, base GRN: {name}", []).append([*values, listed / truth.size])
-            if name == EVERY:
-                regions.append(named_region_acts(mdata, edges, base))
+            regions = (np.nan, np.nan) if base is None else named_region_acts(mdata, edges, base)
+            runs.setdefault(f"CellOracle, {name}", []).append([*values, listed / truth.size, *regions])
     rows = []
     for name, found in runs.items():
         mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(seeds)
-        told = [f"{m:.3f} ± {e:.3f}" for m, e in zip(mean[:2], error[:2], strict=True)]
-        rows.append(
-            [name, *["" if text.startswith("nan") else text for text in told], f"{mean[2]:.2f}".replace("nan", "")]
-        )
-    table = markdown_table(["TF-gene AUPRC, mean ± s.e.", "not smoothed", "smoothed", "pairs listed"], rows)
-    named, drawn = np.mean(regions, axis=0)
-    return (
-        f"{table}\n\nof the true edges of the base GRN '{EVERY}', {named:.2f} name a region that acts; a region with "
-        f"the motif drawn at random would in {drawn:.2f}"
-    )
+        told = [f"{m:.3f} ± {e:.3f}" for m, e in zip(mean[:2], error[:2], strict=True)] + [f"{m:.2f}" for m in mean[2:]]
+        rows.append([name, *["" if text.startswith("nan") else text for text in told]])
+    head = ["TF-gene AUPRC, mean ± s.e.", "not smoothed", "smoothed", "pairs listed", "region acts", "at random"]
+    return markdown_table(head, rows)
 
 
 def on_disk(*parts: str) -> Path:

@@ -274,6 +274,7 @@ def test_folders_in_which_nothing_can_be_made_are_told_as_such(file, computed, c
         (["--method", "ridge", "--param", "base_grn=x.csv"], "--param base_grn"),
         (["--method", "vvp", "--base-grn", "x.csv"], "celloracle"),
         (["--method", "ridge", "--base-grn", "absent.csv"], "absent.csv"),
+        (["--method", "ridge", "--base-grn", "colectri"], "mean 'collectri'"),
         (["--model", "scgpt"], "'scgpt-human'"),
         (["--top", "0"], "--top"),
         (["--confidence", "0"], "--confidence"),

@@ -88,6 +88,19 @@ def test_links_that_were_stored_are_read(mdata):
     assert triples(grn.pp.base_grn_from_regions(mdata, links="others")) == triples(by_merging(mdata, links.head(20)))
 
 
+@pytest.mark.parametrize("how", ["correlation", "coaccess", "distance"])
+def test_links_of_link_regions_are_read(how):
+    mdata = scanned(n_cells=100)
+    starts = mdata.uns["starts"]
+    grn.pp.link_regions(mdata, how=how, starts=starts, upstream=30_000, downstream=30_000, null="trans")
+    table = grn.pp.base_grn_from_regions(mdata)
+    links = mdata["atac"].uns["links"]["table"]
+    strong = links["score"] >= 0.8 if how == "distance" else links["pval"] <= 0.05
+    strong |= links["distance"].between(-1000, 100)
+    assert triples(table) == triples(by_merging(mdata, links[strong].astype({"region": str, "gene": str})))
+    assert not table["promoter"].all()
+
+
 def test_order_and_spelling_of_regions_and_links_do_not_matter(mdata):
     links = near(mdata).assign(score=0.9)
     table = grn.pp.base_grn_from_regions(mdata, links=links)

@@ -479,12 +479,13 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
         FUNCTIONS[name](adata, **needed(name))
 
 
-# what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long
+# what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long; topics are one
+# call of scikit-learn, which shows none
 QUICK = {
     "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.base_grn_from_regions", "pp.check_expression",
     "pp.motifs",
-    "tl.embedding", "tl.linger_activity", "tl.linger_knockout", "tl.methods", "tl.predict_knockout",
-    "tl.rank_drivers", "tl.regulons",
+    "tl.cistromes", "tl.embedding", "tl.linger_activity", "tl.linger_knockout", "tl.methods", "tl.predict_knockout",
+    "tl.rank_drivers", "tl.region_sets", "tl.regulons", "tl.topics",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",
     "bench.leaderboard", "bench.leakage", "bench.markdown", "bench.gains", "bench.overview", "bench.reliability",
     "bench.scorer", "bench.verdict",

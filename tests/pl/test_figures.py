@@ -45,6 +45,7 @@ CALLS = {
     "benchmark": lambda adata, ax: grn.pl.benchmark(RESULTS, ax=ax)[0, 0],
     "compare_models": lambda adata, ax: grn.pl.compare_models(adata, keys={"one": "grn", "two": "grn"}, ax=ax),
     "degree_bias": lambda adata, ax: grn.pl.degree_bias(PAIRS, roles="regulator", ax=ax)[0],
+    "eregulons": lambda adata, ax: grn.pl.eregulons(MULTIOME, groupby="group", network=TRUTH, ax=ax),
     "flow": lambda adata, ax: grn.pl.flow(adata, panels="flow", ax=ax)[0],
     "simulate": lambda adata, ax: grn.pl.simulate(adata, ax=ax),
     "locus": lambda adata, ax: grn.pl.locus(MULTIOME, **LOCUS, ax=ax),

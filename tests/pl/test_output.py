@@ -17,7 +17,7 @@ from grn.pl import _colors
 
 RESULTS = {"method": ["vvp"], "test": "a", "network": "b", "protocol": "paper", "metric": "auprc", "value": [0.6]}
 PALETTES = ("benchmark", "degree_bias", "flow", "locus", "network", "regulon", "reliability", "response", "simulate")
-MAPS = ("activity", "compare_models", "flow", "heatmap", "simulate")
+MAPS = ("activity", "compare_models", "eregulons", "flow", "heatmap", "simulate")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def calls():
         "benchmark": (table, {}),
         "compare_models": (adata, {"keys": {"one": "grn", "two": "grn"}}),
         "degree_bias": (pairs, {}),
+        "eregulons": (mdata, {"groupby": "group", "network": mdata.uns["truth"]}),
         "flow": (adata, {"panels": "flow", "color": "group"}),
         "heatmap": (adata, {}),
         "locus": (mdata, {**around, "groupby": "group", "links": None}),

@@ -10,6 +10,7 @@ from grn.pl._activity import activity
 from grn.pl._benchmark import benchmark
 from grn.pl._compare_models import compare_models
 from grn.pl._degree_bias import degree_bias
+from grn.pl._eregulons import eregulons
 from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
 from grn.pl._locus import locus
@@ -24,6 +25,7 @@ __all__ = [
     "benchmark",
     "compare_models",
     "degree_bias",
+    "eregulons",
     "flow",
     "heatmap",
     "locus",

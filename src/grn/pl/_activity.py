@@ -109,7 +109,7 @@ def activity(
     if standardize:
         scores = _standardized(scores)
     means = scores.groupby(labels, observed=True).mean().T.sort_index(axis=0).sort_index(axis=1)
-    means = means.loc[sorted(_specific(means, n_sources))]
+    means = means.loc[sorted(specific(means, n_sources))]
     filled = means.fillna(0.0).to_numpy()
     means = means.iloc[leaf_order(filled), leaf_order(filled.T)]
     scale = color_scale(means.to_numpy(), diverging=True, cmap=cmap)
@@ -157,7 +157,7 @@ def _labels(adata: AnnData, groupby: str) -> pd.Series:
     return pd.Series(np.array(names, dtype=object)[codes], index=labels.index)
 
 
-def _specific(means: pd.DataFrame, count: int) -> list[str]:
+def specific(means: pd.DataFrame, count: int) -> list[str]:
     """Let groups choose in turn, each its most specific regulator that is left."""
     # a regulator without a score in a group is specific to others
     values = means.fillna(-1e9).to_numpy()

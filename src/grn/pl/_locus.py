@@ -13,10 +13,11 @@ from grn._core import checks
 from grn._core.docs import document
 from grn._core.logging import hint
 from grn.pl import _locus_artists as artists
-from grn.pl._colors import SIGN_COLORS, line_colors
-from grn.pl._locus_data import Cells, Groups, Locus, arcs_of, cells_of, links_of, locus_of, span_of, starts_for
+from grn.pl._colors import SIGN_COLORS
+from grn.pl._locus_data import Locus, arcs_of, links_of, locus_of, span_of, starts_for
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
+from grn.pl._paired_cells import Cells, Groups, cells_of, group_colors
 from grn.pl._style import COLUMN_MM, FAINT, INK, TEXT
 from grn.pl._triplets import region_rows, triplet_table
 
@@ -115,9 +116,9 @@ def locus(
     Notes
     -----
     Accessibility of counts is the sum over the cells of a group in a region, per 10 000 of their sum in all regions;
-    values that are no counts are averaged. Expression is the mean of log1p of counts per 10 000. Bars show peaks, not
-    coverage base by base, which the object does not hold. Where arcs or names leave the window, or genes have no room
-    for their names, a hint says how many.
+    values that are no whole numbers are averaged. Expression is the mean of log1p of counts per 10 000. Bars show
+    peaks, not coverage base by base, which the object does not hold. Where arcs or names leave the window, or genes
+    have no room for their names, a hint says how many.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def locus(
     if window is not None:
         window = checks.integer("window", window, least=1)
     cells = cells_of(mdata, rna=rna, atac=atac, groupby=groupby)
-    colors = _group_colors(cells.groups, palette)
+    colors = group_colors(cells.groups, palette)
     table = starts_for(gene, cells, starts, build)
     triplets = None if network is None else _of_gene(triplet_table(mdata, network, argument="network"), gene)
     arcs = _arcs(gene, cells, links, triplets)
@@ -149,11 +150,6 @@ def locus(
     ax = output.axes(COLUMN_MM, artists.height_mm(rows))
     _draw(ax, shown, rows, cells.groups, colors, arcs, names)
     return output.finish(ax)
-
-
-def _group_colors(groups: Groups, palette: object) -> list[Any]:
-    default = groups.colors if palette is None else palette
-    return line_colors(default, len(groups.labels), names=groups.labels)
 
 
 def _of_gene(triplets: pd.DataFrame, gene: str) -> pd.DataFrame:

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from grn._core.errors import GeneNameError, ParameterError, RegionError
 from grn._core.logging import hint, some
-from grn._object.chromatin import Chromatin, Regions, paired_places
-from grn._object.container import validate
-from grn._object.genes import spelled
-from grn._object.groups import label_codes
-from grn._object.modalities import is_mudata, modality
-from grn._object.values import expression
 from grn.genome import check_build
 from grn.genome import starts as starts_of
 from grn.genome.starts import check_starts
 from grn.pl._edge_data import near
+from grn.pl._paired_cells import Cells
 from grn.pl._triplets import region_rows
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 # bases shown beside the start at least, beside the farthest region that is linked, and at most
 _LEAST, _MARGIN, _MOST = 10_000, 0.08, 250_000
 _ALONE = 50_000  # where nothing is linked
 _PER = 10_000
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Groups of cells, in the order in which they are drawn.
-
-    Parameters
-    ----------
-    labels
-        Their names.
-    codes
-        Group of every cell (n_cells,).
-    column
-        The column of ``obs``; ``None`` for all cells as one group.
-    colors
-        Colours that scanpy stored for the column, by name, or ``None``.
-    """
-
-    labels: tuple[str, ...]
-    codes: np.ndarray
-    column: str | None
-    colors: dict[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -86,39 +54,6 @@ class Locus:
     heights: np.ndarray
     unit: str
     expression: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The two sides of an object, and the groups of its cells."""
-
-    rna: AnnData
-    chromatin: Chromatin
-    groups: Groups
-
-
-def cells_of(mdata: Any, *, rna: str, atac: str, groupby: str | None) -> Cells:
-    """Expression and chromatin of the same cells, with their groups."""
-    if not is_mudata(mdata):
-        raise ParameterError(
-            f"mdata has type {type(mdata).__name__}; pass a MuData with expression in mdata['rna'] and regions in "
-            "mdata['atac']: mudata.MuData({'rna': rna, 'atac': atac})."
-        )
-    genes, regions = modality(mdata, rna, argument="rna"), modality(mdata, atac, argument="atac")
-    validate(genes, modality=rna)
-    places = paired_places(genes.obs_names, regions, atac)
-    return Cells(genes, Chromatin(Regions(regions, atac), places), _groups(mdata, genes, regions, places, groupby))
-
-
-def _groups(mdata: Any, rna: AnnData, atac: AnnData, places: np.ndarray, groupby: str | None) -> Groups:
-    if groupby is None:
-        return Groups(("all cells",), np.zeros(rna.n_obs, dtype=np.int64), None, None)
-    tables = [rna.obs, mdata.obs.reindex(rna.obs_names), atac.obs.iloc[places]]
-    table = next((table for table in tables if groupby in table), rna.obs)
-    labels, codes = label_codes(table, groupby)
-    stored = next((part.uns[key] for part in (rna, mdata, atac) if (key := f"{groupby}_colors") in part.uns), None)
-    fits = stored is not None and len(stored) == len(labels)
-    return Groups(labels, codes, groupby, dict(zip(labels, map(str, stored), strict=True)) if fits else None)
 
 
 def starts_for(gene: str, cells: Cells, starts: pd.DataFrame | None, build: str) -> pd.DataFrame:
@@ -174,26 +109,17 @@ def locus_of(gene: str, cells: Cells, starts: pd.DataFrame, span: tuple[int, int
 
 def _accessibility(cells: Cells, columns: np.ndarray) -> tuple[np.ndarray, str]:
     """Mean of the regions in every group (n_groups, r): of counts, those in all cells of a group together."""
-    matrix = cells.chromatin.regions.matrix
-    codes, n_groups = cells.groups.codes, len(cells.groups.labels)
-    member = sparse.csr_matrix(
-        (np.ones(len(codes)), (codes, cells.chromatin.places)), shape=(n_groups, matrix.shape[0])
-    )
-    sums = (member @ matrix[:, columns]).toarray()  # (n_groups, r)
-    counts = not len(matrix.data) or bool((matrix.data == np.floor(matrix.data)).all() and matrix.data.max() > 1)
-    totals = np.asarray(member @ matrix.sum(axis=1)).ravel() if counts else np.asarray(member.sum(axis=1)).ravel()
-    per = _PER if counts else 1
-    return per * sums / np.maximum(totals, 1e-12)[:, None], f"counts per {_PER:,}" if counts else "mean accessibility"
+    sums = (cells.members @ cells.chromatin.regions.matrix[:, columns]).toarray()  # (n_groups, r)
+    per, unit = (_PER, f"counts per {_PER:,}") if cells.are_counts else (1, "on average")
+    return per * sums / np.maximum(cells.group_totals(), 1e-12)[:, None], unit
 
 
 def _expression(gene: str, cells: Cells, values: str) -> np.ndarray | None:
-    name = spelled(cells.rna, [gene])[0]
-    at = cells.rna.var_names.get_indexer([name])[0] if cells.rna.var_names.is_unique else -1
-    if at < 0:
+    mean = cells.group_expression([gene], values)[:, 0]
+    if np.isnan(mean).any():
         hint("%s was not measured in RNA: the figure has no expression of it", gene)
         return None
-    _, by_group = expression(cells.rna, values=values).group_moments(cells.groups.codes)
-    return np.array([mean[at] for mean, _ in by_group])
+    return mean
 
 
 def links_of(gene: str, cells: Cells, links: pd.DataFrame | str) -> pd.DataFrame:

@@ -19,6 +19,8 @@ _RANKS = ("triplet_rank", "score", "weight")
 def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> pd.DataFrame:
     """Triplets ``source, region, target, sign``, one row each, the strongest first, with all other columns.
 
+    ``word`` is the sign as the table writes it, ``"+/-"``, or ``"+"``, ``"−"`` and ``""`` for numbers and none.
+
     Parameters
     ----------
     data
@@ -36,7 +38,8 @@ def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> p
             "Pass a table with source, region and target, or the key of a network that has triplets."
         )
     table = table[table[COLUMNS].notna().all(axis=1)].astype(dict.fromkeys(COLUMNS, str))
-    table = table.assign(sign=_signs(table))
+    signs = _signs(table)
+    table = table.assign(word=_words(table, signs), sign=signs)
     by = next((name for name in _RANKS if name in table), None)
     if by is not None:
         strength = -table[by] if by == "triplet_rank" else table[by].abs()
@@ -71,6 +74,12 @@ def _signs(table: pd.DataFrame) -> np.ndarray:
         return np.sign(np.nan_to_num(table["sign"].to_numpy(dtype=float))).astype(int)
     first = table["sign"].astype(str).str[:1]
     return first.map({"+": 1, "-": -1}).fillna(0).to_numpy(dtype=int)
+
+
+def _words(table: pd.DataFrame, signs: np.ndarray) -> pd.Series:
+    if "sign" in table and not pd.api.types.is_numeric_dtype(table["sign"]):
+        return table["sign"].astype(str)
+    return pd.Series(signs, index=table.index).map({1: "+", -1: "−", 0: ""})
 
 
 def region_rows(names: pd.Series, table: pd.DataFrame) -> np.ndarray:

@@ -50,6 +50,7 @@ CALLS = {
     "simulate": lambda adata, ax: grn.pl.simulate(adata, ax=ax),
     "locus": lambda adata, ax: grn.pl.locus(MULTIOME, **LOCUS, ax=ax),
     "network": lambda adata, ax: grn.pl.network(adata, ax=ax),
+    "region_network": lambda adata, ax: grn.pl.region_network(TRUTH, ax=ax),
     "heatmap": lambda adata, ax: grn.pl.heatmap(adata, ax=ax),
     "regulon": lambda adata, ax: grn.pl.regulon(adata, source="SPI1", ax=ax),
     "activity": lambda adata, ax: grn.pl.activity(adata, groupby="type", ax=ax),

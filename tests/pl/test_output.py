@@ -16,7 +16,18 @@ from grn.errors import ParameterError, StorageError
 from grn.pl import _colors
 
 RESULTS = {"method": ["vvp"], "test": "a", "network": "b", "protocol": "paper", "metric": "auprc", "value": [0.6]}
-PALETTES = ("benchmark", "degree_bias", "flow", "locus", "network", "regulon", "reliability", "response", "simulate")
+PALETTES = (
+    "benchmark",
+    "degree_bias",
+    "flow",
+    "locus",
+    "network",
+    "region_network",
+    "regulon",
+    "reliability",
+    "response",
+    "simulate",
+)
 MAPS = ("activity", "compare_models", "eregulons", "flow", "heatmap", "simulate")
 
 
@@ -50,6 +61,7 @@ def calls():
         "heatmap": (adata, {}),
         "locus": (mdata, {**around, "groupby": "group", "links": None}),
         "network": (adata, {}),
+        "region_network": (mdata.uns["truth"], {}),
         "regulon": (adata, {"source": source}),
         "reliability": (dict.fromkeys(("one", "two"), judged), {"n_bins": 2, "n_boot": 5}),
         "response": (adata, {"pairs": (source, target), "keys": "vvp"}),

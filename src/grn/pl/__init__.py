@@ -15,6 +15,7 @@ from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
 from grn.pl._locus import locus
 from grn.pl._network import network
+from grn.pl._region_network import region_network
 from grn.pl._regulon import regulon
 from grn.pl._reliability import reliability
 from grn.pl._response import response
@@ -30,6 +31,7 @@ __all__ = [
     "heatmap",
     "locus",
     "network",
+    "region_network",
     "regulon",
     "reliability",
     "response",

@@ -149,9 +149,9 @@ def network(
     if shown.empty:
         return output.finish(blank(output.axes(COLUMN_MM, 40, managed=False), "no edges to draw"))
     picture = _network_artists.Picture.of(shown, focus=chosen, node_size_by=node_size_by, colors=colors)
-    _check_size(picture)
-    ax = _axes(output, len(picture.names))
-    _render(ax, picture, width_by=width_by, label=label, seed=layout_seed)
+    check_size(picture)
+    ax = open_axes(output, len(picture.names))
+    render(ax, picture, width_by=width_by, label=label, seed=layout_seed)
     return output.finish(ax)
 
 
@@ -163,7 +163,7 @@ def _ranked(table: pd.DataFrame, width_by: str, *, directed: bool) -> pd.DataFra
     return drawn.assign(points=points)
 
 
-def _check_size(picture: _network_artists.Picture) -> None:
+def check_size(picture: _network_artists.Picture) -> None:
     """Refuse what no page shows and no patience waits for."""
     n_edges, n_genes = len(picture.ends), len(picture.names)
     if n_edges > MOST_EDGES or n_genes > MOST_GENES:
@@ -174,7 +174,7 @@ def _check_size(picture: _network_artists.Picture) -> None:
         )
 
 
-def _axes(output: Output, n_genes: int) -> Axes:
+def open_axes(output: Output, n_genes: int) -> Axes:
     area = COLUMN_MM**2 * max(1.0, n_genes / 45)
     width = min(np.sqrt(area), 2.05 * COLUMN_MM)
     height = area / width if n_genes > 12 else 0.75 * width
@@ -184,7 +184,7 @@ def _axes(output: Output, n_genes: int) -> Axes:
     return ax
 
 
-def _render(ax: Axes, picture: _network_artists.Picture, *, width_by: str, label: bool, seed: int) -> None:
+def render(ax: Axes, picture: _network_artists.Picture, *, width_by: str, label: bool, seed: int) -> None:
     ax.set_axis_off()
     settle(ax)
     width, height = size_points(ax)
@@ -195,7 +195,8 @@ def _render(ax: Axes, picture: _network_artists.Picture, *, width_by: str, label
     page: Rectangle = (3, strip + 5, max(width - 6, 10), max(height - strip - 8, 10))
     radii = picture.radii
     # those that choose a place first; a page has no room for more
-    order = np.lexsort((np.arange(len(radii)), -picture.degree, ~picture.in_focus))[: MOST_LABELS if label else 0]
+    order = np.lexsort((np.arange(len(radii)), -picture.degree, ~picture.in_focus))
+    order = order[~picture.region[order]][: MOST_LABELS if label else 0]
     texts = _network_artists.label_texts(ax, picture, order)
     sizes = np.zeros((len(picture.names), 2))
     if len(order):
@@ -209,9 +210,10 @@ def _render(ax: Axes, picture: _network_artists.Picture, *, width_by: str, label
     lines = _network_artists.sampled_edges(picture, where)
     placed = place_labels(where, radii, sizes[order], lines=lines, page=page, owners=order)
     _network_artists.put_labels(ax, texts, *placed, where[order], radii[order])
-    hidden = sorted(set(picture.names) - {picture.names[i] for i in order[placed[1]]})
+    named = {name for name, region in zip(picture.names, picture.region, strict=True) if not region}
+    hidden = sorted(named - {picture.names[i] for i in order[placed[1]]})
     if hidden:
         logger.warning(
             "%d of %d labels had no room (%s%s); use a larger axes or a smaller max_genes.",
-            len(hidden), len(radii), ", ".join(hidden[:5]), ", ..." if len(hidden) > 5 else "",
+            len(hidden), len(named), ", ".join(hidden[:5]), ", ..." if len(hidden) > 5 else "",
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ _HEADS = {
     0: "->,head_length=0.4,head_width=0.2",
 }
 _PLAIN = "-"
-_REGULATOR, _TARGET = "#3C3C3C", "#FFFFFF"
+_REGULATOR, _TARGET, _REGION = "#3C3C3C", "#FFFFFF", "#B8B8B8"
+_REGION_RADIUS = 2.2
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Picture:
         What tells the direction of edges, in words; ``None`` where the network does not say.
     colors
         Colour per sign.
+    region
+        Nodes that are regions of a genome, drawn small and without a name.
     """
 
     names: list[str]
@@ -77,9 +80,18 @@ class Picture:
     points: np.ndarray
     told_by: tuple[str, ...] | None
     colors: Mapping[int, str]
+    region: np.ndarray
 
     @classmethod
-    def of(cls, shown: pd.DataFrame, *, focus: list[str], node_size_by: str, colors: Mapping[int, str]) -> Picture:
+    def of(
+        cls,
+        shown: pd.DataFrame,
+        *,
+        focus: list[str],
+        node_size_by: str,
+        colors: Mapping[int, str],
+        regions: Collection[str] = (),
+    ) -> Picture:
         """Build the picture of an edge table with columns ``sign``, ``strength``, ``width`` and ``points``."""
         shown = shown.iloc[::-1]
         names = sorted({*shown["source"], *shown["target"]})
@@ -97,6 +109,8 @@ class Picture:
         }
         counts["degree"] = counts["out_degree"] + counts["in_degree"]
         basis = counts.get(node_size_by, np.ones(len(names)))
+        region = np.array([name in regions for name in names])
+        radii = 2.6 + 2.9 * np.sqrt(np.asarray(basis) / max(float(np.max(basis)), 1e-12))
         return cls(
             names=names,
             ends=ends,
@@ -104,14 +118,15 @@ class Picture:
             strengths=size,
             widths=(0.5 + 1.5 * _relative(size)) * float(np.clip(np.sqrt(80 / len(shown)), 0.5, 1)),
             curved=np.array([(b, a) in pairs and a != b for a, b in ends.tolist()]),
-            radii=2.6 + 2.9 * np.sqrt(np.asarray(basis) / max(float(np.max(basis)), 1e-12)),
+            radii=np.where(region, _REGION_RADIUS, radii),
             degree=counts["degree"],
-            regulator=np.isin(np.arange(len(names)), starts),
+            regulator=np.isin(np.arange(len(names)), starts) & ~region,
             in_focus=np.isin(names, focus),
             font=TEXT if len(names) <= 30 else SMALL,
             points=points,
             told_by=told_by,
             colors=colors,
+            region=region,
         )
 
     def head(self, sign: int, *, points: bool) -> str:
@@ -201,7 +216,8 @@ def sampled_edges(picture: Picture, where: np.ndarray) -> np.ndarray:
 def nodes(ax: Axes, picture: Picture, where: np.ndarray) -> None:
     """Draw regulators as dark diamonds and targets as white circles; focus genes get a ring."""
     for mask, marker, face, growth, gid in (
-        (~picture.regulator, "o", _TARGET, 1.0, "targets"),
+        (~picture.regulator & ~picture.region, "o", _TARGET, 1.0, "targets"),
+        (picture.region, "s", _REGION, 0.9, "regions"),
         (picture.regulator, "D", _REGULATOR, 0.82, "regulators"),
     ):
         if not mask.any():
@@ -281,7 +297,9 @@ def legend(ax: Axes, picture: Picture, *, width_by: str) -> float:
     style: dict[str, Any] = {"linestyle": "", "markeredgecolor": _REGULATOR, "markeredgewidth": 0.8}
     if picture.regulator.any():
         handles.append(Line2D([], [], marker="D", markersize=5, markerfacecolor=_REGULATOR, label="regulator", **style))
-    if not picture.regulator.all():
+    if picture.region.any():
+        handles.append(Line2D([], [], marker="s", markersize=4, markerfacecolor=_REGION, label="region", **style))
+    if not (picture.regulator | picture.region).all():
         name = "target" if picture.regulator.any() else "gene"
         handles.append(Line2D([], [], marker="o", markersize=6, markerfacecolor=_TARGET, label=name, **style))
     if picture.in_focus.any():

@@ -17,9 +17,10 @@ _RANKS = ("triplet_rank", "score", "weight")
 
 
 def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> pd.DataFrame:
-    """Triplets ``source, region, target, sign``, one row each, the strongest first, with all other columns.
+    """Triplets ``source, region, target``, one row each, the strongest first, with all other columns.
 
-    ``word`` is the sign as the table writes it, ``"+/-"``, or ``"+"``, ``"−"`` and ``""`` for numbers and none.
+    ``sign`` in {1, -1, 0} is that of the regulator on the target, ``region_sign`` that of the region on it; ``word`` is
+    the sign as the table writes it, ``"+/-"``, or ``"+"``, ``"−"`` and ``""`` for numbers and none.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> p
         )
     table = table[table[COLUMNS].notna().all(axis=1)].astype(dict.fromkeys(COLUMNS, str))
     signs = _signs(table)
-    table = table.assign(word=_words(table, signs), sign=signs)
+    table = table.assign(word=_words(table, signs), region_sign=_region_signs(table), sign=signs)
     by = next((name for name in _RANKS if name in table), None)
     if by is not None:
         strength = -table[by] if by == "triplet_rank" else table[by].abs()
@@ -50,7 +51,11 @@ def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> p
 
 
 def _stored(data: Any, key: object, argument: str) -> pd.DataFrame:
-    uns = {**getattr(data, "uns", {})}
+    if not hasattr(data, "uns"):
+        raise ParameterError(
+            f"{type(data).__name__} holds no networks; pass an object, or a table with source, region and target."
+        )
+    uns = {**data.uns}
     for part in getattr(data, "mod", {}).values():
         uns = {**part.uns, **uns}
     entry = uns.get(key) if isinstance(key, str) else None
@@ -71,9 +76,26 @@ def _signs(table: pd.DataFrame) -> np.ndarray:
     if "sign" not in table:
         return np.zeros(len(table), dtype=int)
     if pd.api.types.is_numeric_dtype(table["sign"]):
-        return np.sign(np.nan_to_num(table["sign"].to_numpy(dtype=float))).astype(int)
-    first = table["sign"].astype(str).str[:1]
-    return first.map({"+": 1, "-": -1}).fillna(0).to_numpy(dtype=int)
+        return _of_numbers(table["sign"])
+    return _of_letters(table["sign"].astype(str).str[:1])
+
+
+def _region_signs(table: pd.DataFrame) -> np.ndarray:
+    """Sign of the region on the target: of its own column, of the correlation, or of what words end with."""
+    for name in ("region_sign", "rho_r2g"):
+        if name in table:
+            return _of_numbers(table[name])
+    words = table["sign"].astype(str) if "sign" in table else pd.Series("", index=table.index)
+    return _of_letters(words.where(words.str.contains("/", regex=False), "").str[-1:])
+
+
+def _of_numbers(column: pd.Series) -> np.ndarray:
+    return np.sign(np.nan_to_num(column.to_numpy(dtype=float))).astype(int)
+
+
+def _of_letters(column: pd.Series) -> np.ndarray:
+    signs: np.ndarray = column.map({"+": 1, "-": -1}).fillna(0).to_numpy(dtype=int)
+    return signs
 
 
 def _words(table: pd.DataFrame, signs: np.ndarray) -> pd.Series:

@@ -161,7 +161,8 @@ def test_permuted_regulators_have_the_motifs_of_the_real_ones(mdata):
     first, second = mdata["rna"].var_names[mdata["rna"].var["is_regulator"]][:2]
     atac = mdata["atac"]
     atac.varm["motifs"] = sparse.csr_matrix(np.eye(atac.n_vars, 2, dtype=np.float32))
-    atac.uns["motifs"] = {"factors": pd.DataFrame({"motif": ["one", "two"], "factor": [first, second]})}
+    factors = pd.DataFrame({"motif": ["one", "two"], "factor": [first, second]})
+    atac.uns["motifs"] = {"names": np.array(["one", "two"], dtype=object), "factors": factors}
     record = Method(
         "with_motif", with_motif, "a test", signed=True, probability=False, reference="none", needs=("cells", "regions")
     )
@@ -200,7 +201,8 @@ def test_links_are_exchanged_between_genes(mdata):
     strong[:4, 0] = 1  # all motifs of the first factor are near one gene
     strong[::5, 1] = 1  # those of the second are spread
     atac.varm["motifs"] = sparse.csr_matrix(strong)
-    atac.uns["motifs"] = {"factors": pd.DataFrame({"motif": ["one", "two"], "factor": list(factors)})}
+    by_motif = pd.DataFrame({"motif": ["one", "two"], "factor": list(factors)})
+    atac.uns["motifs"] = {"names": np.array(["one", "two"], dtype=object), "factors": by_motif}
     genes = [targets[min(i // 5, len(targets) - 1)] for i in range(atac.n_vars)]
     atac.uns["links"] = {"table": pd.DataFrame({"region": atac.var_names, "gene": genes, "distance": 0, "score": 1.0})}
     kind = {"signed": False, "probability": False, "reference": "none", "needs": ("cells", "regions")}

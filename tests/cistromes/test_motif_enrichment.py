@@ -166,7 +166,7 @@ def test_bad_scores_are_told(adata, sets):
     with pytest.raises(RegionError, match="no hit of any motif"):
         grn.tl.motif_enrichment(adata, sets=sets)
     adata.varm["motifs"] = scores[:, :4]
-    with pytest.raises(MotifError, match="4 columns"):
+    with pytest.raises(ResultNotFoundError, match="4 columns"):
         grn.tl.motif_enrichment(adata, sets=sets)
     del adata.varm["motifs"]
     with pytest.raises(ResultNotFoundError, match="scan_motifs"):

@@ -34,13 +34,20 @@ def texts(labels: Iterable[Any], where: str) -> list[str]:
     Raises
     ------
     GroupError
-        If two labels have one text, or a text is empty or holds a control character.
+        If two labels have one text, a text is empty or holds a control character, or a label is a list or the like.
     """
     strings: list[str] = []
     of_text: dict[str, set[Any]] = defaultdict(set)
     texts_of: dict[Any, set[str]] = defaultdict(set)
     for label in labels:
         text = str(label)
+        try:
+            hash(label)
+        except TypeError:
+            raise GroupError(
+                f"{where} holds labels of type {type(label).__name__}, for example {text[:40]}; expected text, numbers "
+                f"or categories: adata.{where} = adata.{where}.astype(str)."
+            ) from None
         of_text[text].add(label)
         texts_of[label].add(text)
         strings.append(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -14,10 +14,13 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from grn._core.errors import CellNameError, GrnError, RegionError, ResultNotFoundError
+from grn._core.errors import CellNameError, GrnError, LayerError, RegionError
 from grn._core.logging import some
 from grn._object.container import validate
+from grn._object.motif_hits import stored_scores
+from grn._object.region_links import links_of
 from grn.genome import parse_regions
+from grn.genome.regions import rows_of
 
 # where the rows of cells in the other modality travel with the cells, so that whoever takes some of them takes it along
 SLOT = "grn_chromatin"
@@ -63,7 +66,12 @@ class Regions:
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """What is stored of all cells (n, R), in memory."""
-        matrix = sparse.csr_matrix(self.atac.X[:] if self.atac.isbacked else self.atac.X)
+        values = self.atac.X[:] if self.atac.isbacked else self.atac.X
+        if values is None:
+            raise LayerError(f"mdata[{self.name!r}].X is empty (None); put accessibility there.")
+        if values.dtype == np.float16:  # which sparse matrices do not have
+            values = values.astype(np.float32)
+        matrix = sparse.csr_matrix(values)
         wrong = ~np.isfinite(matrix.data) | (matrix.data < 0)
         if wrong.any():
             raise RegionError(
@@ -104,24 +112,16 @@ class Chromatin:
 
     def hits(self, key: str = "motifs") -> tuple[sparse.csr_matrix, pd.DataFrame]:
         """Scores of motif hits (R, M), and the factors of the motifs as ``motif, factor``."""
-        atac, name = self.regions.atac, self.regions.name
-        if key not in atac.varm or "factors" not in atac.uns.get(key, {}):
-            raise ResultNotFoundError(
-                f"mdata[{name!r}] holds no motif hits {key!r}; find them with grn.pp.scan_motifs(mdata[{name!r}], "
-                f"sequences=..., motifs=grn.pp.motifs(), key_added={key!r})."
-            )
-        return sparse.csr_matrix(atac.varm[key]), self._with_copies(atac.uns[key]["factors"].astype(str), "factor")
+        scores, _, factors = stored_scores(self.regions.atac, key, where=f"mdata[{self.regions.name!r}]")
+        return scores, self._with_copies(factors, "factor")
 
-    def links(self, key: str = "links") -> pd.DataFrame:
-        """Links of regions and genes as ``region, gene, distance, score``."""
-        atac, name = self.regions.atac, self.regions.name
-        stored = atac.uns.get(key)
-        if not isinstance(stored, Mapping) or not isinstance(stored.get("table"), pd.DataFrame):
-            raise ResultNotFoundError(
-                f"mdata[{name!r}].uns has no links {key!r} of regions and genes; make them with "
-                f"grn.pp.link_regions(mdata, key_added={key!r})."
-            )
-        return stored["table"]
+    def links(self, links: str | pd.DataFrame = "links") -> pd.DataFrame:
+        """Links of regions and genes as ``region, gene[, distance, score]``: those of a key, or a table, checked."""
+        return links_of(self.regions.atac, links, where=f"mdata[{self.regions.name!r}]")
+
+    def places_of(self, regions: Iterable[str]) -> np.ndarray:
+        """Position of regions by name, whatever their spelling; -1 for those that are not here."""
+        return rows_of(regions, self.names)
 
     def of_genes(self, links: pd.DataFrame) -> pd.DataFrame:
         """Links with a column ``gene`` as a method shall use them: a repetition may have exchanged whose they are."""

@@ -18,37 +18,38 @@ def check_type(adata: object, *, modality: str = "rna") -> None:
 
 
 def validate(adata: AnnData, *, modality: str = "rna") -> None:
-    """Check the type of the object and that its gene names are unique, not empty and such that files keep them."""
+    """Check the type of the object and that the names of its genes, or regions, are unique, not empty and storable."""
     check_type(adata, modality=modality)
-    names = adata.var_names
-    check_named(names)
+    names, what = adata.var_names, {"rna": "gene", "atac": "region"}.get(modality, "feature")
+    check_named(names, what)
     broken = unstorable(names)
     if broken:
         raise GeneNameError(
-            f"{len(broken)} of {len(names)} gene names cannot be stored ({', '.join(map(repr, broken[:3]))}): {WHY}; "
-            "rename these genes in adata.var_names."
+            f"{len(broken)} of {len(names)} {what} names cannot be stored ({', '.join(map(repr, broken[:3]))}): {WHY}; "
+            f"rename these {what}s in adata.var_names."
         )
     empty = [position for position, name in enumerate(names) if not str(name).strip()]
     if empty:
         raise GeneNameError(
-            f"{len(empty)} of {len(names)} gene names are empty, at positions {empty[:5]}; "
+            f"{len(empty)} of {len(names)} {what} names are empty, at positions {empty[:5]}; "
             "remove them: adata = adata[:, adata.var_names != ''].copy()."
         )
     if not names.is_unique:
         twice = list(dict.fromkeys(names[names.duplicated()]))
+        unique = ", or run adata.var_names_make_unique()" if what == "gene" else ""
         raise GeneNameError(
-            f"{len(twice)} gene names occur more than once, for example {twice[:5]}; keep the first of each: "
-            "adata = adata[:, ~adata.var_names.duplicated()].copy(), or run adata.var_names_make_unique()."
+            f"{len(twice)} {what} names occur more than once, for example {twice[:5]}; keep the first of each: "
+            f"adata = adata[:, ~adata.var_names.duplicated()].copy(){unique}."
         )
 
 
-def check_named(names: pd.Index) -> None:
-    """Refuse names of genes that are missing."""
+def check_named(names: pd.Index, what: str = "gene") -> None:
+    """Refuse names of genes, or of ``what`` else, that are missing."""
     missing = np.flatnonzero(pd.isna(names))
     if len(missing):
         raise GeneNameError(
-            f"{len(missing)} of {len(names)} gene names are missing (NaN), at positions {missing[:5].tolist()}; remove "
-            "them: adata = adata[:, adata.var_names.notna()].copy()."
+            f"{len(missing)} of {len(names)} {what} names are missing (NaN), at positions {missing[:5].tolist()}; "
+            "remove them: adata = adata[:, adata.var_names.notna()].copy()."
         )
 
 

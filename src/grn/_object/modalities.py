@@ -153,8 +153,10 @@ def _is_shared(entry: object) -> bool:
 
 @contextmanager
 def _lent_columns(mdata: Any, cells: AnnData, arguments: Mapping[str, Any]) -> Iterator[None]:
-    """Columns of the whole object that arguments name and the modality lacks."""
-    named = [arguments.get(name) for name in COLUMNS]
+    """Columns of the whole object that arguments, or the networks in it, name and the modality lacks."""
+    made_with = [entry["params"] for entry in mdata.uns.values() if is_network(entry) and "params" in entry]
+    given = [arguments, *(params for params in made_with if isinstance(params, Mapping))]
+    named = [source.get(name) for source in given for name in COLUMNS]
     wanted = {name for name in named if isinstance(name, str) and name not in cells.obs and name in mdata.obs}
     for name in sorted(wanted):
         cells.obs[name] = mdata.obs[name].reindex(cells.obs_names)

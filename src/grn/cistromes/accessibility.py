@@ -13,6 +13,7 @@ from grn._core.errors import GroupError, RegionError
 from grn._core.logging import hint, logger, some
 from grn._kernels.expression import seen
 from grn._kernels.openness import Contrast, contrast
+from grn._kernels.scan import scan
 from grn._object.container import check_target, target, validate
 from grn._object.expression import select
 from grn._object.groups import group_codes
@@ -75,8 +76,14 @@ def open_counts(source: Source, codes: np.ndarray, n_groups: int) -> np.ndarray:
     Raises
     ------
     RegionError
-        If nothing is open, or nearly everything is.
+        If values are NaN, infinite or negative, nothing is open, or nearly everything is.
     """
+    values = scan(source)
+    if values.n_nan or values.n_infinite or values.n_negative:
+        raise RegionError(
+            f"accessibility holds {values.n_nan} NaN, {values.n_infinite} infinite and {values.n_negative} negative "
+            "values; expected fragments per cell and region, as counts or 0 and 1. Pass the layer with these: layer=..."
+        )
     sizes = np.bincount(codes, minlength=n_groups)[:, None]
     counts = seen(source, codes, n_groups)
     share = counts.sum() / max(sizes.sum() * counts.shape[1], 1)

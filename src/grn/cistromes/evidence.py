@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from grn._core.errors import MotifError, RegionError, ResultNotFoundError
+from grn._core.errors import RegionError
 from grn._kernels.recovery import Rankings, rankings_of_scores
+from grn._object.motif_hits import stored_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,28 +67,14 @@ def scanned(adata: AnnData, key: str) -> Evidence:
     MotifError
         If scores are NaN or infinite.
     """
-    stored = adata.uns.get(key)
-    if key not in adata.varm or not isinstance(stored, Mapping) or not {"names", "factors"} <= set(stored):
-        raise ResultNotFoundError(
-            f"varm[{key!r}] holds no motif hits; call grn.pp.scan_motifs(adata, sequences=..., motifs=...) first, or "
-            "pass database= with the path of a cisTarget database."
-        )
-    scores = sparse.csc_matrix(adata.varm[key], dtype=np.float64)
-    names = np.asarray(stored["names"], dtype=object).astype(str)
-    if scores.shape[1] != len(names):
-        raise MotifError(
-            f"varm[{key!r}] has {scores.shape[1]} columns and uns[{key!r}] names {len(names)} motifs; scan again."
-        )
-    wrong = int((~np.isfinite(scores.data)).sum())
-    if wrong:
-        raise MotifError(f"varm[{key!r}] holds {wrong} scores that are NaN or infinite; scan again.")
+    scores, names, factors = stored_scores(adata, key)
+    scores = sparse.csc_matrix(scores, dtype=np.float64)
     scores.data = np.maximum(scores.data, 0)
     scores.eliminate_zeros()
     if not scores.nnz:
         raise RegionError(f"varm[{key!r}] has no hit of any motif in any region; scan with a larger pvalue.")
-    factors = stored["factors"][["motif", "factor"]].astype(str).assign(extended=False)
     regions = adata.var_names.to_numpy(dtype=object).astype(str)
-    return Evidence(names, regions, factors, scores=scores)
+    return Evidence(names, regions, factors.assign(extended=False), scores=scores)
 
 
 def _binary(matrix: sparse.spmatrix) -> sparse.csr_matrix:

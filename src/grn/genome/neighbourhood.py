@@ -7,7 +7,7 @@ import pandas as pd
 
 from grn._core import checks
 from grn._core.errors import RegionError
-from grn._core.logging import hint, logger
+from grn._core.logging import hint, logger, some
 from grn._kernels import intervals
 from grn.genome.regions import Regions, coded_together, parse_regions
 from grn.genome.starts import check_starts
@@ -207,7 +207,7 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
     ------
     RegionError
         If 1.5 times more regions are on promoters of another build than on those of ``build``, and at least 10 more; or
-        if, with ``"auto"``, no build is ahead of the others by as much.
+        if, with ``"auto"``, no build is ahead of the others by as much; or if no region is on its chromosomes.
     ParameterError
         If there is no table for ``build``.
 
@@ -225,6 +225,7 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
     """
     checks.word("build", build, ("auto", *BUILDS))
     table = parse_regions(regions)
+    _check_chromosomes(table, build)
     shares = promoter_shares(table)
     shown = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
     likely = str(shares.index[0])
@@ -241,6 +242,17 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
         hint("%d regions do not tell the build, %s is taken; on promoters are %s", len(table), build, shown)
     logger.info("build %s; on promoters are %s", likely if build == "auto" else build, shown)
     return likely if build == "auto" else build
+
+
+def _check_chromosomes(table: pd.DataFrame, build: str) -> None:
+    """Refuse regions of which none is on a chromosome of a build."""
+    there = {name: set(shipped(f"starts_{name}")["chrom"]) for name in (BUILDS if build == "auto" else (build,))}
+    if not set(table["chrom"]) & set().union(*there.values()):
+        here = some(sorted(set(table["chrom"])), 3)
+        raise RegionError(
+            f"regions are on {here}, which is no chromosome of {' or '.join(there)}. Pass starts of their genome where "
+            "starts are asked for: grn.genome.starts(path='genes.gtf')."
+        )
 
 
 def _on_promoters(table: pd.DataFrame, starts: pd.DataFrame) -> np.ndarray:

@@ -150,6 +150,24 @@ def merge(regions: Regions, *, gap: int = 0) -> pd.DataFrame:
     return joined.set_axis(region_names(joined))
 
 
+def rows_of(listed: Iterable[str], names: Iterable[str]) -> np.ndarray:
+    """Where regions are among others, whatever their spelling; -1 for those that are not there.
+
+    Raises
+    ------
+    RegionError
+        If names are no regions.
+    """
+    asked, there = pd.Index(map(str, listed), dtype=object), pd.Index(map(str, names), dtype=object)
+    rows: np.ndarray = there.get_indexer(asked)
+    if (rows >= 0).all():
+        return rows
+    other = asked[rows < 0].unique()
+    places = pd.MultiIndex.from_frame(parse_regions(there)).get_indexer(pd.MultiIndex.from_frame(parse_regions(other)))
+    rows[rows < 0] = places[other.get_indexer(asked[rows < 0])]
+    return rows
+
+
 def region_names(table: pd.DataFrame) -> pd.Index:
     """Names ``chrom:start-end`` of a table of regions."""
     text = table["chrom"].astype(str) + ":" + table["start"].astype(str) + "-" + table["end"].astype(str)

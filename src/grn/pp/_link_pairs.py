@@ -18,9 +18,9 @@ from grn._object.modalities import is_mudata, modality
 from grn.genome import link_genes
 from grn.genome import starts as starts_of
 from grn.genome.neighbourhood import distances
-from grn.genome.regions import prefixed
+from grn.genome.regions import prefixed, rows_of
 from grn.genome.starts import check_starts
-from grn.pp._region_links import build_of, region_rows
+from grn.pp._region_links import build_of
 
 COLUMNS = ["region", "gene", "distance", "score"]
 
@@ -145,7 +145,7 @@ def given_pairs(table: object, regions: pd.DataFrame, rna: AnnData | None) -> pd
     for name in ("distance", "score"):
         if name in pairs:
             pairs[name] = _numbers(pairs[name], name, signed=name == "distance")
-    rows = region_rows(pairs, regions.index)
+    rows = rows_of(pairs["region"], regions.index)
     unknown = pairs["region"][rows < 0]
     if len(unknown):
         raise _unknown(RegionError, unknown, regions.index, "regions", "adata.var_names")

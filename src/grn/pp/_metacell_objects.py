@@ -30,15 +30,16 @@ def averaged(part: AnnData, members: sparse.csr_matrix, obs: pd.DataFrame, name:
             f"{f'mdata[{name!r}]' if name else 'adata'}.X holds NaN or infinite values, and {bad} means with it; "
             "leave out the cells or features, or say what is not known: np.nan_to_num."
         )
-    var = part.var if isinstance(part.var, pd.DataFrame) else part.var.to_memory()
+    # an object of no cells has all that is known of features, also of a view and of a file
+    known = part.to_memory() if part.isbacked and part.is_view else part[:0].to_memory()
     return AnnData(
         X=X,
         obs=obs.copy(),
-        var=var.copy(),
+        var=known.var,
         layers=matrices,
-        varm={key: deepcopy(part.varm[key]) for key in part.varm},
-        varp={key: deepcopy(part.varp[key]) for key in part.varp},
-        uns=deepcopy(dict(part.uns)),
+        varm=dict(known.varm),
+        varp=dict(known.varp),
+        uns=deepcopy(dict(known.uns)),
     )
 
 

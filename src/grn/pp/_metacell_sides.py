@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import GroupError, ParameterError
+from grn._core.errors import ExpressionError, GroupError, ParameterError
 from grn._core.logging import logger
 from grn._object.chromatin import paired_places
 from grn._object.container import check_type, validate
@@ -98,12 +98,14 @@ def sides_of(data: Any, groupby: str, rna: str, atac: str, *, pair: bool) -> Sid
         if (rna, atac) != ("rna", "atac"):
             raise ParameterError("rna= and atac= name modalities of a MuData, and data is an AnnData; leave them out.")
         validate(data)
+        _check_shape("the object", data)
         return Sides({"": data}, {"": _labels(data, groupby)})
     if rna == atac:
         raise ParameterError(f"rna={rna!r} and atac={atac!r} are one modality; name two.")
     parts = {rna: modality(data, rna, argument="rna"), atac: modality(data, atac, argument="atac")}
     for name, part in parts.items():
         validate(part, modality=name)
+        _check_shape(f"mdata[{name!r}]", part)
     others = [name for name in data.mod if name not in parts]
     if others:
         logger.warning("metacells: modalities %s are not carried over", ", ".join(map(repr, others)))
@@ -120,6 +122,11 @@ def sides_of(data: Any, groupby: str, rna: str, atac: str, *, pair: bool) -> Sid
         *(both, len(cells[0]), len(cells[1]), groupby),
     )
     return Sides(parts, labels, None, data)
+
+
+def _check_shape(where: str, part: AnnData) -> None:
+    if 0 in part.shape:
+        raise ExpressionError(f"{where} has {part.n_obs} cells and {part.n_vars} features; both must be at least 1.")
 
 
 def _labels(adata: AnnData, groupby: str) -> Labels:

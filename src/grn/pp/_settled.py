@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -37,10 +37,25 @@ def settled(
     facts["self_loops"] = int(loops.sum())
     edges, facts["merged"] = _merged(edges[~loops])
     if edges.empty:
-        raise NetworkError(f"no edge of the base GRN is left ({facts}); pass another table or a lower min_score.")
+        raise NetworkError(f"no edge of the base GRN is left: {_lost(facts)}.")
     edges.attrs["base_grn"] = facts
     _report(edges, facts)
     return edges
+
+
+def _lost(facts: Mapping[str, object]) -> str:
+    """What became of all edges, and what to do."""
+    lost = {what: facts.get(f"lost_{what}s") for what in ("source", "target")}
+    reasons = [
+        f"{len(names)} {what}s are no gene of the object ({_some(names, limit=3)})"
+        for what, names in lost.items()
+        if isinstance(names, list) and names
+    ]
+    if reasons:
+        return f"{' and '.join(reasons)}; pass organism=, another table, or an object with these genes"
+    if facts["self_loops"]:
+        return f"{facts['self_loops']} were those of a gene to itself; pass another table"
+    return "the table has none; pass another table or a lower min_score"
 
 
 def names_of(column: pd.Series, name: str) -> pd.Categorical:

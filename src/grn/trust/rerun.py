@@ -15,7 +15,7 @@ from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger, silently
 from grn._kernels.null import Shape
-from grn._object.chromatin import SLOT
+from grn._object.chromatin import SLOT, Regions, chromatin_of
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
 from grn.methods.cells import NothingVariesError, with_copies
@@ -132,13 +132,14 @@ class Rerun:
         """Make the network again with further regulators, ``aliases`` (S,): edges of the real ones and of those."""
         copies = dict(zip(axes.sources, aliases, strict=True))
         arguments = _doubled(self.arguments, copies)
-        if SLOT in adata.uns:
-            adata.uns[SLOT] = adata.uns[SLOT].with_copies(copies)
+        regions = adata.uns.get(SLOT)
+        if isinstance(regions, Regions):
+            adata.uns[SLOT] = regions.with_copies(copies)
         return self._fit(adata, axes, aliases, arguments, seed)
 
     def fit_exchanged(self, adata: AnnData, axes: Axes, exchanged: Mapping[str, str], *, seed: int) -> Edges:
         """Make the network again with the regions of other genes: ``exchanged`` says whose links become whose."""
-        adata.uns[SLOT] = adata.uns[SLOT].with_exchanged_genes(exchanged)
+        adata.uns[SLOT] = chromatin_of(adata).regions.with_exchanged_genes(exchanged)
         return self._fit(adata, axes, (), self.arguments, seed)[0]
 
     def _fit(

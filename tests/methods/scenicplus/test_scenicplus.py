@@ -222,7 +222,7 @@ def test_the_window_ends_at_the_next_gene():
         ({"per_gene": (0,)}, ParameterError, "per_gene"),
         ({"motifs": "other"}, ResultNotFoundError, "scan_motifs"),
         ({"links": "other"}, ResultNotFoundError, "link_regions"),
-        ({"links": pd.DataFrame({"region": ["chr1:1-2"]})}, ParameterError, "gene"),
+        ({"links": pd.DataFrame({"region": ["chr1:1-2"]})}, RegionError, "gene"),
         ({"links": pd.DataFrame({"region": ["chr1:1-2"], "gene": ["x"]})}, RegionError, "no link joins"),
         ({"cistromes": pd.DataFrame({"source": ["x"]})}, ParameterError, "source, region"),
         ({"cistromes": pd.DataFrame({"source": ["x"], "region": ["chr1:1-2"]})}, RegionError, "no regulator"),

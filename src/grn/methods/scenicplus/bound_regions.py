@@ -65,7 +65,7 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
         cistromes = cistrome_table(chromatin.regions.atac, cistromes)
     table = _of_motifs(chromatin, motifs) if cistromes is None else _checked(cistromes, chromatin)
     column = pd.Index(sources).get_indexer(table["source"].astype(str))
-    row = pd.Index(chromatin.names).get_indexer(table["region"].astype(str))
+    row = chromatin.places_of(table["region"])
     there = (column >= 0) & (row >= 0)
     if not there.any():
         raise RegionError(

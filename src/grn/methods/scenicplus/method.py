@@ -266,8 +266,10 @@ def report(inputs: Inputs, network: Network, *, prepared: Ground) -> Result:
         The task, all edges, and what the groups gave beside them.
     """
     tables: dict[str, Any] = {}
+    # without any edge no group is left out
+    groups = set(network.groups) or set(prepared.tables)
     for name in ("triplets", "modules", "region_gene"):
-        parts = {group: tables[name] for group, tables in prepared.tables.items() if group in _groups(network)}
+        parts = {group: tables[name] for group, tables in prepared.tables.items() if group in groups}
         tables[name] = _joined(parts)
     tables["triplets"] = tables["triplets"].drop(columns="q")
     tables["tf_region"] = prepared.bound.table(inputs.chromatin.names, inputs.cells.names[inputs.cells.sources])
@@ -277,10 +279,6 @@ def report(inputs: Inputs, network: Network, *, prepared: Ground) -> Result:
         "accessibility": "as stored" if prepared.totals is None else "log-normalised counts",
     }
     return Result(network.replace(params={**network.params, **params}), tables)
-
-
-def _groups(network: Network) -> Sequence[str]:
-    return list(network.groups) or [""]
 
 
 def _joined(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import ParameterError, RegionError
+from grn._core.errors import RegionError
 from grn._core.logging import hint, some
 from grn._object.chromatin import Chromatin
+from grn._object.region_links import numbers
 from grn.genome import link_genes
 
 # a gene keeps the regions so near, however close the next gene is
@@ -49,20 +50,12 @@ def search_space(
     """
     if links is None and starts is not None:
         table = _near(chromatin, starts, window=window, up_to_genes=up_to_genes)
-    elif isinstance(links, pd.DataFrame):
-        table = links
     else:
         table = chromatin.links("links" if links is None else links)
-    lacking = [name for name in ("region", "gene") if name not in table]
-    if lacking:
-        raise ParameterError(
-            f"links= lacks {', '.join(lacking)} (it has {list(table.columns)[:6]}); pass a table region, gene, such as "
-            "grn.genome.link_genes(mdata['atac'].var_names, starts=...) gives."
-        )
     table = chromatin.of_genes(table)
-    place = pd.Index(chromatin.names).get_indexer(table["region"].astype(str))
+    place = chromatin.places_of(table["region"])
     known = np.isin(table["gene"].astype(str), genes)
-    distance = table["distance"].to_numpy(dtype=float) if "distance" in table else np.full(len(table), np.nan)
+    distance = numbers(table, "distance")
     made = pd.DataFrame({"region": place, "gene": table["gene"].astype(str).to_numpy(), "distance": distance})
     made = made[(place >= 0) & known].drop_duplicates(["region", "gene"]).reset_index(drop=True)
     if made.empty:

@@ -80,6 +80,7 @@ def near_regions(
         table = table[known].astype({"region": str, "gene": str})
         if "distance" not in table:
             table = _with_distance(table, chromatin, starts)
+    table = chromatin.of_genes(table)
     lone = np.setdiff1d(genes, table["gene"])
     if len(lone):
         hint("%d of %d targets have no region near and get no network: %s", len(lone), len(genes), some(lone))

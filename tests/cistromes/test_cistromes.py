@@ -78,6 +78,12 @@ def test_a_table_of_pairs_annotates_and_a_pair_known_both_ways_is_direct(enriche
     assert {extended for _, extended in cistromes(enriched)} == {False}
 
 
+def test_a_pair_of_which_nothing_is_said_is_direct(enriched):
+    pairs = pd.DataFrame({"motif": ["M0", "M1"], "factor": ["X", "Y"], "extended": [True, None]})
+    grn.tl.cistromes(enriched, annotation=pairs)
+    assert set(cistromes(enriched)) == {("X", True), ("Y", False)}
+
+
 def test_small_cistromes_are_left_out(enriched, caplog):
     grn.tl.cistromes(enriched)
     n_a, n_b = enriched.uns["cistromes"]["columns"]["n_regions"]

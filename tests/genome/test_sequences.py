@@ -183,3 +183,23 @@ def test_lower_case_and_unknown_bases(source):
     motifs = genome.Motifs(("a",), (np.eye(4) * 50,), (("X",),))
     places = genome.motif_positions(["chr1:0-70"], sequences=source, motifs=motifs, pvalue=0.01)
     assert places["start"].tolist() == list(range(0, 70, 5))
+
+
+@pytest.mark.parametrize("kind", ["dict", "fasta"])
+def test_gc_content_is_that_of_known_bases(tmp_path, kind):
+    if kind == "fasta":
+        pytest.importorskip("pyfaidx")
+    regions = ["chr1:0-5", "chr1:1-3", "chr2:0-12", "chr1:4-5", "chrM:0-4"]
+    expected = [0.5, 1.0, 7 / 12, 0.5, 0.5]
+    share = genome.gc_content(regions, sequences=GENOME if kind == "dict" else fasta(tmp_path / "a.fa"))
+    np.testing.assert_allclose(share, expected)
+    assert share.index.tolist() == regions
+    with pytest.raises(RegionError, match="chr9"):
+        genome.gc_content(["chr9:0-4"], sequences=GENOME)
+
+
+def test_blocks_of_gc_content_do_not_matter(monkeypatch):
+    regions = [f"chr1:{k}-{k + 7}" for k in range(40)]
+    whole = genome.gc_content(regions, sequences=GENOME)
+    monkeypatch.setattr("grn.genome.composition._BLOCK", 3)
+    pd.testing.assert_series_equal(genome.gc_content(regions, sequences=GENOME), whole)

@@ -96,25 +96,25 @@ def open_counts(source: Source, codes: np.ndarray, n_groups: int) -> np.ndarray:
 
 
 def _table(
-    adata: AnnData, labels: tuple[str, ...], counts: np.ndarray, found: Contrast, max_qval: float, min_log2fc: float
+    adata: AnnData, labels: tuple[str, ...], counts: np.ndarray, contrasts: Contrast, max_qval: float, min_log2fc: float
 ) -> pd.DataFrame:
     """Regions of every label, the strongest first."""
     names = adata.var_names.to_numpy(dtype=object)
     parts = []
     for number, label in enumerate(labels):
-        qval = false_discovery_control(found.pval[number])
-        chosen = (qval <= max_qval) & (found.log2fc[number] >= min_log2fc) & (found.score[number] > 0)
+        qval = false_discovery_control(contrasts.pval[number])
+        chosen = (qval <= max_qval) & (contrasts.log2fc[number] >= min_log2fc) & (contrasts.score[number] > 0)
         rows = np.flatnonzero(chosen)
-        rows = rows[np.lexsort([names[rows].astype(str), -found.score[number, rows]])]
+        rows = rows[np.lexsort([names[rows].astype(str), -contrasts.score[number, rows]])]
         parts.append(
             pd.DataFrame(
                 {
                     "set": label,
                     "region": names[rows],
-                    "score": found.score[number, rows],
-                    "log2fc": found.log2fc[number, rows],
+                    "score": contrasts.score[number, rows],
+                    "log2fc": contrasts.log2fc[number, rows],
                     "n_cells": counts[number, rows].astype(np.int64),
-                    "pval": found.pval[number, rows],
+                    "pval": contrasts.pval[number, rows],
                     "qval": qval[rows],
                 }
             )

@@ -18,7 +18,7 @@ INFERRED = ("orthology", "similarity")
 # columns of cisTarget's tables of motifs and factors
 _MOTIF, _FACTOR, _SIMILARITY, _IDENTITY = "#motif_id", "gene_name", "motif_similarity_qvalue", "orthologous_identity"
 _DESCRIPTION, _SIMILAR, _ORTHOLOG = "description", "similar_motif_id", "orthologous_gene_name"
-# least q-value by which two motifs count as similar
+# largest q-value by which two motifs count as similar
 _MAX_SIMILARITY = 1e-3
 
 
@@ -43,7 +43,8 @@ def annotated(annotation: Annotation, inferred: Sequence[str]) -> pd.DataFrame:
     ways = checks.words("inferred", inferred, INFERRED) if len(inferred) else []
     table = annotation if isinstance(annotation, pd.DataFrame) else _read(annotation)
     if {"motif", "factor"} <= set(table.columns):
-        pairs = table[["motif", "factor"]].assign(extended=table["extended"] if "extended" in table else False)
+        extended = table["extended"].isin([True]) if "extended" in table else False
+        pairs = table[["motif", "factor"]].assign(extended=extended)
     elif {_MOTIF, _FACTOR} <= set(table.columns):
         pairs = _of_cistarget(table, ways)
     else:

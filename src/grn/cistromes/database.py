@@ -160,7 +160,7 @@ def _values(file: _File, chosen: np.ndarray, *, ranked: bool, depth: int, show: 
         wrong = int((~np.isfinite(block)).sum()) if block.dtype.kind == "f" else int((block < 0).sum())
         if wrong:
             raise MotifError(f"{file.path!r} holds {wrong} values that are NaN, infinite or places below 0.")
-        kept = np.where(block < depth, block.astype(np.int64) + 1, 0) if ranked else np.maximum(block, 0)
-        parts.append(sparse.csr_matrix(kept) if file.by_region else sparse.csc_matrix(kept))
+        stored = np.where(block < depth, block.astype(np.int64) + 1, 0) if ranked else np.maximum(block, 0)
+        parts.append(sparse.csr_matrix(stored) if file.by_region else sparse.csc_matrix(stored))
     stacked = sparse.vstack(parts) if file.by_region else sparse.hstack(parts)
     return sparse.csc_matrix(stacked, dtype=np.int64 if ranked else np.float64)

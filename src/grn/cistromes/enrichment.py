@@ -74,8 +74,8 @@ class Thresholds:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a method found: rows of the table, and the hits (U, rows) in the universe."""
+class Tested:
+    """What a method says: rows of the table, and the hits (U, rows) in the universe."""
 
     table: pd.DataFrame
     hits: sparse.csc_matrix
@@ -97,7 +97,7 @@ def write_enrichment(
     show: bool | None,
     copy: bool,
 ) -> AnnData | None:
-    """Test all motifs in all sets and write what is found; see :func:`grn.tl.motif_enrichment`."""
+    """Test all motifs in all sets and write what is enriched; see :func:`grn.tl.motif_enrichment`."""
     validate(adata, modality="atac")
     check_target(adata, copy=copy, key=key_added)
     methods = checks.words("method", method, METHODS)
@@ -158,7 +158,7 @@ def _of_database(
     return evidence
 
 
-def by_recovery(evidence: Evidence, sets: RegionSets, thresholds: Thresholds, *, show: bool | None = None) -> Found:
+def by_recovery(evidence: Evidence, sets: RegionSets, thresholds: Thresholds, *, show: bool | None = None) -> Tested:
     """Normalised areas under recovery curves, and the leading edges of motifs above the threshold."""
     rankings = evidence.rankings
     member = evidence.within(sets.member)
@@ -185,7 +185,7 @@ def by_recovery(evidence: Evidence, sets: RegionSets, thresholds: Thresholds, *,
             part = sparse.csc_matrix((np.ones(len(at[0])), at), shape=part.shape)
         tables.append(_rows(evidence, name, "recovery", enriched, auc=area[number], nes=score[number]))
         hits.append(part)
-    return Found(pd.concat(tables, ignore_index=True), sparse.hstack(hits, format="csc"))
+    return Tested(pd.concat(tables, ignore_index=True), sparse.hstack(hits, format="csc"))
 
 
 def places(thresholds: Thresholds, n: int) -> tuple[int, int]:
@@ -206,7 +206,7 @@ def by_difference(
     background: Background,
     *,
     show: bool | None = None,
-) -> Found:
+) -> Tested:
     """Scores in the set against those in background regions, by rank sums."""
     scores = sparse.csr_matrix(evidence.scores)
     member = evidence.within(sets.member)
@@ -229,7 +229,7 @@ def by_difference(
         hits.append(sparse.csc_matrix((np.ones(len(where[0])), where), shape=scores.shape))
         values = {"log2fc": log2fc, "mean": mean, "background": base, "pval": pval, "qval": qval}
         tables.append(_rows(evidence, name, "differential", enriched, **values))
-    return Found(pd.concat(tables, ignore_index=True), sparse.hstack(hits, format="csc"))
+    return Tested(pd.concat(tables, ignore_index=True), sparse.hstack(hits, format="csc"))
 
 
 def _rows(evidence: Evidence, name: str, method: str, enriched: np.ndarray, **values: np.ndarray) -> pd.DataFrame:
@@ -239,7 +239,7 @@ def _rows(evidence: Evidence, name: str, method: str, enriched: np.ndarray, **va
     return pd.DataFrame({**start, **values, **blank})
 
 
-def _together(evidence: Evidence, sets: RegionSets, parts: list[Found]) -> tuple[pd.DataFrame, sparse.csr_matrix]:
+def _together(evidence: Evidence, sets: RegionSets, parts: list[Tested]) -> tuple[pd.DataFrame, sparse.csr_matrix]:
     """One table, the enriched motifs of each set first, and the hits in regions of the object, column by row."""
     table = pd.concat([part.table for part in parts], ignore_index=True)
     hits = evidence.back(sparse.hstack([part.hits for part in parts], format="csr"))
@@ -260,8 +260,8 @@ def _together(evidence: Evidence, sets: RegionSets, parts: list[Found]) -> tuple
 
 
 def _tell(table: pd.DataFrame, sets: RegionSets) -> None:
-    found = table[table["enriched"]]
-    if found.empty:
+    enriched = table[table["enriched"]]
+    if enriched.empty:
         hint("no motif is enriched in any of the %d sets", len(sets.names))
     else:
-        logger.info("%d pairs of a motif and a set are enriched in %d sets", len(found), found["set"].nunique())
+        logger.info("%d pairs of a motif and a set are enriched in %d sets", len(enriched), enriched["set"].nunique())

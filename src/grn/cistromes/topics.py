@@ -75,9 +75,9 @@ def named_topics(
     matrix = _binary(source, columns)[rows]
     if not matrix.nnz:
         raise RegionError("no value is above zero; expected fragments per cell and region.")
-    found = factorise(tf_idf(matrix), n_topics, seed=int(child(seed, "topics").integers(2**31)), max_iter=max_iter)
+    topics = factorise(tf_idf(matrix), n_topics, seed=int(child(seed, "topics").integers(2**31)), max_iter=max_iter)
     back, there = np.argsort(rows), np.argsort(columns)
-    return Topics(found.cells[back], found.regions[there], found.converged)
+    return Topics(topics.cells[back], topics.regions[there], topics.converged)
 
 
 def _binary(source: Source, columns: np.ndarray) -> sparse.csr_matrix:

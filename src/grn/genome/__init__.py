@@ -1,5 +1,6 @@
 """What lies where in a genome: regions, transcription starts, sequences, and motifs of transcription factors."""
 
+from grn.genome.composition import gc_content
 from grn.genome.jaspar import carry_factors, jaspar
 from grn.genome.motif_files import read_motifs
 from grn.genome.motifs import Motifs
@@ -14,6 +15,7 @@ __all__ = [
     "Sequences",
     "carry_factors",
     "check_build",
+    "gc_content",
     "jaspar",
     "link_genes",
     "merge",

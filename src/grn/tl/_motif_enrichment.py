@@ -87,8 +87,8 @@ def motif_enrichment(
     max_background
         Number of background regions.
     match
-        Columns of ``var`` with numbers, such as GC content or the number of cells: background regions are drawn with as
-        many in each fifth of the values as the set has. None by default.
+        Columns of ``var`` with numbers, such as GC content (:func:`grn.genome.gc_content`) or the number of cells:
+        background regions are drawn with as many in each fifth of the values as the set has. None by default.
     key
         ``key_added`` of the scan; not read where there is a database.
     database

@@ -1,3 +1,4 @@
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -235,6 +236,15 @@ def test_genes_of_another_organism(mdata):
     mdata["rna"].var_names = [f"AT{i}G01010" for i in range(mdata["rna"].n_vars)]
     with pytest.raises((GeneOverlapError, NetworkError)):
         grn.pp.base_grn_from_regions(mdata, starts=mdata.uns["starts"])
+
+
+def test_motifs_of_another_organism_than_the_genes(mdata):
+    mouse = {"rna": mdata["rna"].copy(), "atac": mdata["atac"]}
+    genes = grn.genome.starts("mm10")["gene"].unique()
+    mouse["rna"].var_names = genes[: mdata["rna"].n_vars]
+    starts = mdata.uns["starts"].assign(gene=genes[: len(mdata.uns["starts"])])
+    with pytest.raises(NetworkError, match=r"sources are no gene.*organism='mouse'"):
+        grn.pp.base_grn_from_regions(mudata.MuData(mouse), starts=starts, organism="mouse")
 
 
 def test_no_object(mdata):

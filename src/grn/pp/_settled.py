@@ -52,7 +52,10 @@ def _lost(facts: Mapping[str, object]) -> str:
         if isinstance(names, list) and names
     ]
     if reasons:
-        return f"{' and '.join(reasons)}; pass organism=, another table, or an object with these genes"
+        return (
+            f"{' and '.join(reasons)}; pass organism=, another table, or an object with these genes; factors of motifs "
+            "are named as mouse genes by grn.pp.motifs('jaspar', organism='mouse')"
+        )
     if facts["self_loops"]:
         return f"{facts['self_loops']} were those of a gene to itself; pass another table"
     return "the table has none; pass another table or a lower min_score"

@@ -152,6 +152,14 @@ def test_other_genes_are_named_and_the_window_is_obeyed(mdata):
     assert set(arcs(ax)) == {REGIONS[2]} and {text.get_text() for text in texts(ax, "gene")} == {"KLF1", "SPI1"}
 
 
+@pytest.mark.parametrize("window", [2_300, 12_000, 42_000, 50_000, 61_000])
+def test_ticks_say_where_they_are(mdata, window):
+    ax = draw(mdata, window=window, gene="SPI1", links=None)
+    ax.figure.canvas.draw()
+    shown = [float(tick.get_text()) * 1e6 for tick in ax.get_xticklabels()]
+    np.testing.assert_allclose(shown, ax.get_xticks(), atol=0.5)
+
+
 def test_names_side_by_side_do_not_touch():
     anchors = np.array([0.0, 0.0, 1.0, 50.0, 99.0, 99.5])
     spots = spread(anchors, 5.0, (0.0, 100.0))

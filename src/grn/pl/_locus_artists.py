@@ -63,7 +63,7 @@ def prepare(ax: Axes, locus: Locus, rows: Rows, labels: Sequence[str]) -> float:
 def _unit(ax: Axes, locus: Locus) -> str:
     """Label ticks in megabases, with as many digits as tell them apart."""
     step = float(np.diff(ax.get_xticks()[:2])[0])
-    digits = int(np.clip(np.ceil(6 - np.log10(step)), 0, 6))
+    digits = next((d for d in range(6) if np.isclose(step * 10**d / 1e6, round(step * 10**d / 1e6), rtol=1e-6)), 6)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:.{digits}f}")
     return f"{locus.chrom} (Mb)"
 
@@ -170,7 +170,7 @@ def _name(ax: Axes, start: Any, rows: Rows, scale: float, taken: list[tuple[floa
           mine: bool) -> bool:  # fmt: skip
     """Write a name in the first of two lines that has room for it."""
     size = TEXT if mine else SMALL - 0.5
-    width = 0.6 * size * len(start.gene) * scale + 3 * scale
+    width = (0.7 if mine else 0.6) * size * len(start.gene) * scale + 4 * scale
     low, high = (ax.get_xlim()[0], ax.get_xlim()[1])
     x = float(np.clip(start.position, low + width / 2, high - width / 2))
     for line in (0, 1):

@@ -8,6 +8,7 @@ import logging
 import warnings
 
 import anndata as ad
+import matplotlib.pyplot as plt
 import mudata
 import numpy as np
 import pandas as pd
@@ -317,6 +318,22 @@ def cistromes(mdata):
     grn.tl.cistromes(mdata, key="enriched", key_added="bound")
 
 
+def locus(mdata):
+    """A figure of a gene with all its links, the network and the groups."""
+    starts = mdata.uns["starts"]
+    try:
+        grn.pl.locus(mdata, gene=starts["gene"].iloc[3], groupby="group", network=mdata.uns["truth"], starts=starts)
+    finally:
+        plt.close("all")
+
+
+def eregulons(mdata):
+    try:
+        grn.pl.eregulons(mdata, groupby="group", network=mdata.uns["truth"])
+    finally:
+        plt.close("all")
+
+
 # name -> call, and whether it writes only when it is through
 CALLS = {
     "correlation": correlation,
@@ -335,6 +352,8 @@ CALLS = {
     "tl.motif_enrichment": enrichment,
     "tl.cistromes": cistromes,
     "confidence": confidence,
+    "pl.locus": locus,
+    "pl.eregulons": eregulons,
     "tl.scenicplus": lambda mdata: grn.tl.scenicplus(mdata, n_trees=3, max_rounds=3, min_targets=1, n_permutations=5),
     "scenicplus of starts": lambda mdata: grn.tl.scenicplus(
         mdata, starts=mdata.uns["starts"], n_trees=3, max_rounds=3, min_targets=1, n_permutations=5, groupby="group"
@@ -348,7 +367,7 @@ BY_METHOD = {"tl.infer_network", "tl.confidence", "tl.differential"}
 def test_every_function_that_reads_chromatin_is_put_to_the_test():
     reads = {
         f"{space}.{name}"
-        for space, module in (("pp", grn.pp), ("tl", grn.tl))
+        for space, module in (("pp", grn.pp), ("tl", grn.tl), ("pl", grn.pl))
         for name in module.__all__
         if inspect.isfunction(getattr(module, name)) and "atac" in inspect.signature(getattr(module, name)).parameters
     }
@@ -446,7 +465,9 @@ def test_files_and_views_of_files(toy, name, tmp_path):
         assert "read it into memory" in str(error)
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name not in CHAINED and not name.startswith("by ")])
+@pytest.mark.parametrize(
+    "name", [name for name in CALLS if name not in CHAINED and not name.startswith(("by ", "pl."))]
+)
 def test_what_is_written_is_kept_by_files(toy, name, tmp_path, odd):
     mdata = toy.copy()
     CALLS[name](mdata)

@@ -187,7 +187,7 @@ def test_the_order_of_tables_and_regions_changes_nothing(mdata):
     [
         ({"gene": "GATA"}, GeneNameError, "Did you mean 'GATA1'"),
         ({"gene": 3}, ParameterError, "one gene"),
-        ({"links": LINKS.drop(columns="gene")}, ParameterError, "has no gene"),
+        ({"links": LINKS.drop(columns="gene")}, RegionError, "lacks gene"),
         ({"network": "absent"}, ResultNotFoundError, "absent"),
         ({"network": NETWORK.drop(columns="region")}, ParameterError, "has no region"),
         ({"window": 100}, RegionError, "larger window"),

@@ -15,6 +15,7 @@ from grn._core.docs import document
 from grn._core.errors import NetworkError
 from grn._core.logging import hint, logger, some
 from grn._kernels.specificity import specificity
+from grn.genome.regions import rows_of
 from grn.pl._activity import specific
 from grn.pl._colors import ABSENT, RISING, color_map
 from grn.pl._colors import SNIPPETS as COLORS
@@ -22,7 +23,7 @@ from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._paired_cells import Cells, cells_of
 from grn.pl._style import COLUMN_MM, INK, SMALL, TEXT, settle, size_points, tick_size, tidy
-from grn.pl._triplets import region_rows, triplet_table
+from grn.pl._triplets import triplet_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,7 +157,7 @@ def eregulons(
 
 def _listed(triplets: pd.DataFrame, cells: Cells, min_regions: int) -> pd.DataFrame:
     """Triplets with regions of the object: ``name`` of their eRegulon and ``row`` of their region."""
-    rows = region_rows(triplets["region"], cells.chromatin.table)
+    rows = rows_of(triplets["region"], cells.chromatin.names)
     if (rows < 0).any():
         hint("%d of %d triplets have a region that is not in the object", int((rows < 0).sum()), len(rows))
     table = triplets.assign(row=rows)[rows >= 0]

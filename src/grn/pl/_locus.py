@@ -12,6 +12,7 @@ import pandas as pd
 from grn._core import checks
 from grn._core.docs import document
 from grn._core.logging import hint
+from grn.genome.regions import rows_of
 from grn.pl import _locus_artists as artists
 from grn.pl._colors import SIGN_COLORS
 from grn.pl._locus_data import Locus, arcs_of, links_of, locus_of, span_of, starts_for
@@ -19,7 +20,7 @@ from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._paired_cells import Cells, Groups, cells_of, group_colors
 from grn.pl._style import COLUMN_MM, FAINT, INK, TEXT
-from grn.pl._triplets import region_rows, triplet_table
+from grn.pl._triplets import triplet_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +186,7 @@ def _regulators(triplets: pd.DataFrame | None, cells: Cells, shown: Locus, most:
         return pd.DataFrame(
             {"source": pd.Series(dtype=str), "sign": pd.Series(dtype=int), "place": pd.Series(dtype=int)}
         )
-    rows = region_rows(triplets["region"], cells.chromatin.table)
+    rows = rows_of(triplets["region"], cells.chromatin.names)
     table = _within(triplets.assign(row=rows)[rows >= 0], cells, shown, "triplets")
     table = table.drop_duplicates(["source", "place"])
     if len(table) > most:

@@ -9,12 +9,14 @@ import pandas as pd
 
 from grn._core.errors import GeneNameError, ParameterError, RegionError
 from grn._core.logging import hint, some
+from grn._object.region_links import links_of as stored_links
+from grn._object.region_links import numbers
 from grn.genome import check_build
 from grn.genome import starts as starts_of
+from grn.genome.regions import rows_of
 from grn.genome.starts import check_starts
 from grn.pl._edge_data import near
 from grn.pl._paired_cells import Cells
-from grn.pl._triplets import region_rows
 
 # bases shown beside the start at least, beside the farthest region that is linked, and at most
 _LEAST, _MARGIN, _MOST = 10_000, 0.08, 250_000
@@ -124,22 +126,17 @@ def _expression(gene: str, cells: Cells, values: str) -> np.ndarray | None:
 
 def links_of(gene: str, cells: Cells, links: pd.DataFrame | str) -> pd.DataFrame:
     """Regions linked to a gene: ``row`` in the object, ``sign`` in {1, -1, 0}, ``strength``; the strongest first."""
-    table = cells.chromatin.links(links) if isinstance(links, str) else links
-    missing = [name for name in ("region", "gene") if name not in getattr(table, "columns", ())]
-    if missing:
-        raise ParameterError(
-            f"links has no {' and no '.join(missing)}; pass a table with region, gene and, where there is one, score, "
-            "or the key of links that grn.pp.link_regions wrote."
-        )
+    regions = cells.chromatin.regions
+    table = stored_links(regions.atac, links, where=f"mdata[{regions.name!r}]")
     return arcs_of(table[table["gene"].astype(str) == gene], cells, by=("rho", "score"))
 
 
 def arcs_of(table: pd.DataFrame, cells: Cells, *, by: tuple[str, ...]) -> pd.DataFrame:
     """One row per region of a table; sign and strength are those of the first column of ``by`` that it has."""
     value = next((name for name in by if name in table), None)
-    size = np.ones(len(table)) if value is None else np.nan_to_num(table[value].to_numpy(dtype=float))
+    size = np.ones(len(table)) if value is None else np.nan_to_num(numbers(table, value))
     is_signed = value is not None and (value.startswith("rho") or bool((size < 0).any()))
-    rows = region_rows(table["region"], cells.chromatin.table)
+    rows = rows_of(table["region"], cells.chromatin.names)
     made = pd.DataFrame({
         "row": rows, "sign": np.sign(size).astype(int) if is_signed else 0, "strength": np.abs(size),
     })  # fmt: skip

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
-from grn.genome import parse_regions
 from grn.pl._edge_data import near
 
 COLUMNS = ["source", "region", "target"]
@@ -102,14 +101,3 @@ def _words(table: pd.DataFrame, signs: np.ndarray) -> pd.Series:
     if "sign" in table and not pd.api.types.is_numeric_dtype(table["sign"]):
         return table["sign"].astype(str)
     return pd.Series(signs, index=table.index).map({1: "+", -1: "−", 0: ""})
-
-
-def region_rows(names: pd.Series, table: pd.DataFrame) -> np.ndarray:
-    """Row of every region in a table ``chrom, start, end`` indexed by name, in whatever spelling; -1 for none."""
-    names = names.astype(str)
-    rows: np.ndarray = table.index.get_indexer(names)
-    if len(names) and (rows < 0).any():
-        other = parse_regions(names[rows < 0].unique())
-        plain = pd.MultiIndex.from_frame(table).get_indexer(pd.MultiIndex.from_frame(other))
-        rows[rows < 0] = pd.Series(plain, index=other.index)[names[rows < 0]].to_numpy()
-    return rows

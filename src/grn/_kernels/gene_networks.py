@@ -259,18 +259,22 @@ def train(
         Loss (steps, B) before every step. What a network becomes depends neither on the others nor on their number, if
         that is two at least: products of a single matrix are rounded otherwise, and where a ReLU bends that is seen.
     """
-    gradient, pull, room = weights.like(), weights.like(), Room(features)
+    gradient, room = weights.like(), Room(features)
+    pull = weights.like() if extra else gradient
     mean, square = torch.zeros_like(weights.vector), torch.zeros_like(weights.vector)
     losses = target.new_empty(steps, len(target))
     for step in range(1, steps + 1):
         loss = _error(features, target, weights, gradient, activation, room)
-        pull.vector.zero_()
+        if extra:
+            pull.vector.zero_()
         # single sums in the order in which automatic differentiation adds them: rounding decides where a ReLU bends
         for term in extra[::-1]:
             loss += term.add(weights.W1, pull.W1)
         for part, slot in zip(weights.parts, pull.parts, strict=True):
             loss += penalty * _norm(part, slot, penalty)
-        _adam(weights.vector, gradient.vector.add_(pull.vector), mean, square, step)
+        if extra:
+            gradient.vector.add_(pull.vector)
+        _adam(weights.vector, gradient.vector, mean, square, step)
         losses[step - 1] = loss
     return losses
 

@@ -9,6 +9,7 @@ from scipy import sparse
 
 import grn
 from grn.errors import ParameterError, RegionError, ResultNotFoundError
+from grn.methods.scenicplus.eregulons import edge_table
 from grn.methods.scenicplus.search_space import free_space
 
 FAST = {"n_trees": 30, "max_rounds": 60, "min_targets": 3, "n_permutations": 100, "window": 60_000}
@@ -140,6 +141,15 @@ def test_edges_have_the_region_of_their_best_triplet(mdata):
     np.testing.assert_allclose(both["weight"].abs(), both["importance_tf2g"])
     assert (edges["direction"] == "motif").all()
     assert (np.sign(both["rho_tf2g"]) == both["sign"]).all()
+
+
+def test_triplets_both_ways_tell_no_direction():
+    pairs = [("A", "B"), ("B", "A"), ("A", "C")]
+    triplets = pd.DataFrame(pairs, columns=["source", "target"]).assign(
+        region="chr1:1-2", sign="+/+", importance_tf2g=[3.0, 2.0, 1.0], q=[0.1, 0.2, 0.3]
+    )
+    edges = edge_table(triplets).set_index(["source", "target"])["direction"]
+    assert edges.loc[pairs].tolist() == ["none", "none", "motif"]
 
 
 def test_triplets_are_bound_and_near(mdata):

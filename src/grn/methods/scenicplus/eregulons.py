@@ -88,8 +88,8 @@ def edge_table(triplets: pd.DataFrame) -> pd.DataFrame:
             "sign": sign,
             "region": best["region"].to_numpy(dtype=object),
             "score": -np.log10(np.maximum(best["q"].to_numpy(dtype=float), 1e-300)),
-            # a motif of the regulator in a region near the target
-            "direction": np.full(len(best), "motif", dtype=object),
+            # a motif of the regulator in a region near the target; motifs both ways tell nothing
+            "direction": np.where(best.index.isin(best.index.swaplevel()), "none", "motif").astype(object),
             "n_regions": grouped["region"].nunique().sort_index().to_numpy(dtype=np.int64),
         }
     )

@@ -51,7 +51,7 @@ def factorise(values: sparse.csr_matrix, n_topics: int, *, seed: int, max_iter: 
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 
-    model = NMF(n_topics, init="nndsvda", random_state=seed, max_iter=max_iter, tol=1e-3)
+    model = NMF(n_topics, init="nndsvda", random_state=seed, max_iter=max_iter, tol=1e-4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         cells = model.fit_transform(values).astype(np.float64)

@@ -22,7 +22,7 @@ def topics(
     atac: str = "atac",
     n_topics: int,
     max_regions: int | None = None,
-    max_iter: int = 200,
+    max_iter: int = 1000,
     layer: str | None = None,
     key_added: str = "topics",
     rng: RNGLike = 0,

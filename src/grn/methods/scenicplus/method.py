@@ -245,14 +245,13 @@ def _links(
     gene = np.searchsorted(genes, space["gene"].to_numpy(dtype=genes.dtype))
     listed = np.unique(gene)  # links are in the order of the genes
     near = np.split(at_region, np.searchsorted(gene, listed)[1:]) if len(listed) else []
-    openness = group.chromatin.rows(cells)
+    openness = group.chromatin.rows(cells)[:, regions]
     if prepared.totals is not None:
         openness = log_normalize(openness, prepared.totals[cells])
+    openness = sparse.csc_array(openness, dtype=np.float32)  # trees read single precision
     at = np.sort(cells)
     expression = sparse_columns(group.rows, at, targets[listed])[np.searchsorted(at, cells)]
-    importance, rho = region_importances(
-        sparse.csc_array(openness[:, regions]), sparse.csc_array(expression), genes[listed], near, growing
-    )
+    importance, rho = region_importances(openness, sparse.csc_array(expression), genes[listed], near, growing)
     links = Links(regions[at_region], gene, importance, np.nan_to_num(rho))
     return links, space["distance"].to_numpy(dtype=float)
 

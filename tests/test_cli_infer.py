@@ -184,6 +184,22 @@ def test_a_modality_is_what_its_own_file_is(mdata, paired, of_regions, tmp_path)
     pd.testing.assert_frame_equal(tables[0], tables[2])
 
 
+def test_hits_and_links_are_those_of_the_file(tmp_path, capsys):
+    mdata = grn.datasets.toy_multiome(n_cells=60, n_regulators=4, n_targets=12)
+    motifs = grn.pp.motifs().select(factors=mdata.uns["regulators"])
+    grn.pp.scan_motifs(mdata["atac"], sequences=mdata.uns["genome"], motifs=motifs)
+    grn.pp.link_regions(mdata, how="distance", starts=mdata.uns["starts"], key_added="near")
+    with mudata.set_options(pull_on_update=False):
+        mdata.write_h5mu(tmp_path / "cells.h5mu")
+    arguments = ["--method", "scenicplus", "--param", "min_targets=2", "--param", "n_trees=10"]
+    out = ["--out", str(tmp_path / "net.csv")]
+    assert main(["infer", str(tmp_path / "cells.h5mu"), *arguments, "--param", "links=near", *out]) == 0
+    edges = pd.read_csv(tmp_path / "net.csv")
+    assert len(edges) and set(edges["region"]) <= set(mdata["atac"].var_names)
+    told = fails(capsys, "infer", tmp_path / "cells.h5mu", *arguments, "--param", "links=far", *out)
+    assert "'far'" in told and "link_regions" in told
+
+
 def test_a_base_grn_speaks_of_the_genes_of_a_modality(paired, tmp_path):
     pairs = pd.DataFrame({"source": ["SPI1", "EBF1"], "target": ["EBF1", "SPI1"]})
     pairs.to_csv(tmp_path / "prior.csv", index=False)

@@ -247,6 +247,7 @@ def _moved(table):
         ({"links": "nothing"}, grn.errors.ResultNotFoundError, "link_regions"),
         ({"links": pd.DataFrame({"a": [1]})}, grn.errors.ParameterError, "region, gene"),
         ({"motifs": "other"}, grn.errors.ResultNotFoundError, "scan_motifs"),
+        ({"starts": pd.DataFrame({"gene": ["GATA1"]})}, grn.errors.ParameterError, "starts"),
         ({"starts": "hg11"}, grn.errors.ParameterError, "hg38"),
     ],
     ids=str,
@@ -262,6 +263,27 @@ def test_a_bulk_of_another_build_is_an_error(mdata):
     layers = {gene: _moved(table) for gene, table in first_layers(mdata).items()}
     with pytest.raises(grn.errors.RegionError, match="no region of bulk="):
         fitted(mdata, bulk=layers)
+
+
+def test_distances_of_given_pairs_are_those_of_all_near_ones(mdata):
+    near = fitted(mdata)["cis"].astype({"region": str, "target": str})
+    pairs = near.rename(columns={"target": "gene"})[["region", "gene"]]
+    given = fitted(mdata, links=pairs)["cis"].astype({"region": str, "target": str})
+    keys = ["region", "target"]
+    joined = near.merge(given, on=keys, suffixes=("", "_given"))
+    assert len(joined) == len(near) and (joined["distance"] == joined["distance_given"]).all()
+
+
+def test_pairs_on_two_chromosomes_are_told(mdata, caplog):
+    starts = mdata.uns["starts"]
+    first, second = starts.iloc[0], starts.iloc[-1]
+    assert first["chrom"] != second["chrom"]
+    region = mdata["atac"].var_names[mdata["atac"].var["chrom"] == first["chrom"]][0]
+    links = pd.DataFrame({"region": region, "gene": [first["gene"], second["gene"]]})
+    assert set(fitted(mdata, links=links)["cis"]["target"]) == {first["gene"]}
+    assert "1 of 2 pairs have no start on the chromosome" in caplog.text
+    with pytest.raises(grn.errors.GeneOverlapError, match="on one chromosome"):
+        fitted(mdata, links=links.iloc[1:])
 
 
 def test_expression_alone_is_refused(mdata):

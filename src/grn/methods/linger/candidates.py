@@ -14,6 +14,7 @@ from grn._core.logging import hint, logger, some
 from grn._object.chromatin import Chromatin
 from grn.genome import check_build, link_genes
 from grn.genome import starts as starts_of
+from grn.genome.starts import check_starts
 from grn.genome.tables import BUILDS
 from grn.methods.linger.bulk import FirstLayer, matched_regions
 
@@ -99,6 +100,7 @@ def _given(links: pd.DataFrame) -> pd.DataFrame:
 
 def _starts(chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
     if isinstance(starts, pd.DataFrame):
+        check_starts(starts)
         return starts
     if starts is not None:
         checks.word("starts", starts, BUILDS, note=", or a table of grn.genome.starts")
@@ -119,14 +121,25 @@ def _by_distance(
 
 
 def _with_distance(table: pd.DataFrame, chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
-    known = _starts(chromatin, starts)
-    known = known[known["gene"].isin(table["gene"])]
-    if known.empty:
-        raise GeneOverlapError("links= has no column distance, and no gene of it has a start; add the column.")
-    span = int(chromatin.table["end"].max()) + int(known["position"].max())
-    regions = chromatin.table.loc[np.unique(table["region"])]
-    near = link_genes(regions, starts=known, upstream=span, downstream=span)
-    return table.merge(near, on=["region", "gene"], how="inner", suffixes=("", "_"))
+    """Pairs with the distance of the region from the nearest start of the gene; those on two chromosomes are told."""
+    regions = chromatin.table.reset_index(names="region")
+    known = _starts(chromatin, starts)[["chrom", "position", "strand", "gene"]]
+    both = table[["region", "gene"]].merge(regions, on="region").merge(known, on=["gene", "chrom"])
+    point, ahead = both["position"], both["strand"].eq("+")
+    gap = (both["start"] - point).clip(lower=0) - (point - both["end"] + 1).clip(lower=0)
+    both["distance"] = gap.where(ahead, -gap)
+    both["size"] = gap.abs()
+    both = both.sort_values(["region", "gene", "size", "distance"]).drop_duplicates(["region", "gene"])
+    lost = len(table) - len(both)
+    if both.empty:
+        raise GeneOverlapError(
+            f"none of the {len(table)} pairs of a region and a gene, for example {table['region'].iloc[0]} and "
+            f"{table['gene'].iloc[0]}, is on one chromosome with a known start; pass starts= with your genes, or "
+            "links= with a column distance."
+        )
+    if lost:
+        logger.warning("linger: %d of %d pairs have no start on the chromosome of the region", lost, len(table))
+    return table.merge(both[["region", "gene", "distance"]], on=["region", "gene"], how="inner")
 
 
 def bulk_regions(

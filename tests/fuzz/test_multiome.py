@@ -334,6 +334,13 @@ def eregulons(mdata):
         plt.close("all")
 
 
+def eregulon_activity(mdata):
+    grn.tl.scenicplus(
+        mdata, starts=mdata.uns["starts"], n_trees=20, min_targets=1, n_permutations=5, min_rho=0, max_rounds=20
+    )
+    grn.tl.eregulon_activity(mdata, groupby="group", min_targets=1)
+
+
 # name -> call, and whether it writes only when it is through
 CALLS = {
     "correlation": correlation,
@@ -354,12 +361,18 @@ CALLS = {
     "confidence": confidence,
     "pl.locus": locus,
     "pl.eregulons": eregulons,
+    "tl.topics": lambda mdata: grn.tl.topics(mdata, n_topics=2, max_iter=2),
+    "tl.eregulon_activity": eregulon_activity,
+    "tl.linger": lambda mdata: grn.tl.linger(mdata, starts=mdata.uns["starts"], n_epochs=2, cells_per_metacell=3),
+    "linger of links": lambda mdata: grn.tl.linger(
+        mdata, links="links", n_epochs=2, cells_per_metacell=3, groupby="group"
+    ),
     "tl.scenicplus": lambda mdata: grn.tl.scenicplus(mdata, n_trees=3, max_rounds=3, min_targets=1, n_permutations=5),
     "scenicplus of starts": lambda mdata: grn.tl.scenicplus(
         mdata, starts=mdata.uns["starts"], n_trees=3, max_rounds=3, min_targets=1, n_permutations=5, groupby="group"
     ),
 }
-CHAINED = ("confidence", "tl.cistromes")
+CHAINED = ("confidence", "tl.cistromes", "tl.eregulon_activity")
 # functions with an argument atac= that read chromatin only through a method
 BY_METHOD = {"tl.infer_network", "tl.confidence", "tl.differential"}
 
@@ -475,7 +488,7 @@ def test_what_is_written_is_kept_by_files(toy, name, tmp_path, odd):
     again = mudata.read_h5mu(tmp_path / "out.h5mu")
     for here, there in ((mdata, again), (mdata["rna"], again["rna"]), (mdata["atac"], again["atac"])):
         assert set(here.uns) == set(there.uns)
-        for key in set(here.uns) & {"grn", "celloracle", "scenicplus", "region_sets", "enriched", "made"}:
+        for key in set(here.uns) & {"grn", "celloracle", "scenicplus", "linger", "region_sets", "enriched", "made"}:
             tables = {n: t for n, t in here.uns[key].items() if isinstance(t, pd.DataFrame)}
             assert tables
             for n, t in tables.items():

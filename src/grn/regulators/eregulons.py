@@ -147,6 +147,10 @@ def _scored(
     """AUCell scores (n_cells, F) by decoupler, a block of cells at a time, features in the order of their names."""
     from anndata import AnnData
 
+    if len(names) < 2:
+        raise NetworkError(
+            f"eRegulons are ranked among all {column}s of the object, and it has {len(names)}; pass more."
+        )
     net = triplets[["eregulon", column]].drop_duplicates().sort_values(["eregulon", column])
     net = net.rename(columns={"eregulon": "source", column: "target"}).assign(weight=1.0)
     order = np.argsort(names, kind="stable")

@@ -245,7 +245,7 @@ def _moved(table):
         ({"n_metacells": 0}, grn.errors.ParameterError, "n_metacells"),
         ({"cells_per_metacell": 0}, grn.errors.ParameterError, "cells_per_metacell"),
         ({"links": "nothing"}, grn.errors.ResultNotFoundError, "link_regions"),
-        ({"links": pd.DataFrame({"a": [1]})}, grn.errors.ParameterError, "region, gene"),
+        ({"links": pd.DataFrame({"a": [1]})}, grn.errors.RegionError, "region, gene"),
         ({"motifs": "other"}, grn.errors.ResultNotFoundError, "scan_motifs"),
         ({"starts": pd.DataFrame({"gene": ["GATA1"]})}, grn.errors.ParameterError, "starts"),
         ({"starts": "hg11"}, grn.errors.ParameterError, "hg38"),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core import checks
-from grn._core.errors import GeneOverlapError, ParameterError, RegionError
+from grn._core.errors import GeneOverlapError, RegionError
 from grn._core.logging import hint, logger, some
 from grn._object.chromatin import Chromatin
 from grn.genome import check_build, link_genes
@@ -66,8 +66,9 @@ def near_regions(
     if links is None:
         table = _by_distance(chromatin, genes, starts, window)
     else:
-        table = chromatin.links(links) if isinstance(links, str) else _given(links)
-        known = table["region"].astype(str).isin(chromatin.names) & table["gene"].astype(str).isin(genes)
+        table = chromatin.links(links)
+        place = chromatin.places_of(table["region"])
+        known = (place >= 0) & table["gene"].astype(str).isin(genes).to_numpy()
         if not known.any():
             raise GeneOverlapError(
                 f"none of the {len(table)} links joins a region and a gene of this object, for example "
@@ -78,7 +79,7 @@ def near_regions(
             logger.warning(
                 "linger: %d of %d links are of regions or genes that are not here", (~known).sum(), len(known)
             )
-        table = table[known].astype({"region": str, "gene": str})
+        table = table[known].assign(region=chromatin.names[place[known]]).astype({"gene": str})
         if "distance" not in table:
             table = _with_distance(table, chromatin, starts)
     table = chromatin.of_genes(table)
@@ -86,16 +87,6 @@ def near_regions(
     if len(lone):
         hint("%d of %d targets have no region near and get no network: %s", len(lone), len(genes), some(lone))
     return table[["region", "gene", "distance"]]
-
-
-def _given(links: pd.DataFrame) -> pd.DataFrame:
-    if not isinstance(links, pd.DataFrame) or not {"region", "gene"} <= set(links):
-        what = f"has columns {list(links)[:6]}" if isinstance(links, pd.DataFrame) else f"is {type(links).__name__}"
-        raise ParameterError(
-            f"links= {what}; pass a DataFrame with region, gene and distance, the key of links that "
-            "grn.pp.link_regions wrote, or None."
-        )
-    return links
 
 
 def _starts(chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:

@@ -18,6 +18,8 @@ COMPONENTS = 15
 VARIABLE = 2000
 # accessibility of a metacell is cut here, as in the original program
 CAP = 100.0
+# share of its square below which the variance of a region is rounding
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -147,5 +149,8 @@ def _components(matrix: sparse.csr_matrix, k: int) -> np.ndarray:
 
     depth = np.asarray(matrix.sum(axis=1)).ravel()
     share = sparse.diags(np.divide(depth.mean(), depth, out=np.zeros_like(depth), where=depth > 0)) @ matrix
+    mean, square = (np.asarray(table.mean(axis=0)).ravel() for table in (share, share.multiply(share)))
+    if not (square - mean**2 > _ROUNDING * square).any():
+        return np.zeros((matrix.shape[0], k))
     coordinates: np.ndarray = PCA(k, svd_solver="arpack", random_state=0).fit_transform(share.tocsr())
     return coordinates

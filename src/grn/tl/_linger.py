@@ -192,8 +192,8 @@ def linger(
     R adds the induced 1-norm of every weight matrix (its largest absolute column sum) and the absolute sum of every
     bias. Weights of groups are products, not probabilities; p-values of drivers treat cells as independent.
     :func:`grn.tl.confidence` gives q-values against permuted cells. Cost for m metacells, G genes with p inputs: 25 600
-    m p G operations, thousands of genes in minutes on a laptop; memory of one batch and of (regions near a gene) x
-    regulators numbers. Source: Yuan and Duren 2024, written anew.
+    m p G operations (``python benchmarks/linger.py``); memory of one batch, of the accessibility, and of (regions near
+    a gene) x regulators numbers. Source: Yuan and Duren 2024, written anew.
 
     Examples
     --------

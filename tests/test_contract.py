@@ -407,13 +407,13 @@ OF_BOTH: set[str] = {
     "tl.scenicplus",
 }
 # these read regions alone
-OF_REGIONS = {"tl.cistromes", "tl.motif_enrichment", "tl.region_sets", "tl.topics"}
+OF_REGIONS = {"pp.scan_motifs", "tl.cistromes", "tl.motif_enrichment", "tl.region_sets", "tl.topics"}
 
 
 def test_functions_of_cells_take_a_mudata():
-    others = {"pp.base_grn", "pp.scan_motifs"}
+    others = {"pp.base_grn"}
     assert {name for name in COMPUTING if name.startswith("tl.")} <= set(OF_MODALITIES) | OF_BOTH | OF_REGIONS
-    assert {name for name in COMPUTING if name.startswith("pp.")} <= set(OF_MODALITIES) | OF_BOTH | others
+    assert {name for name in COMPUTING if name.startswith("pp.")} <= set(OF_MODALITIES) | OF_BOTH | OF_REGIONS | others
 
 
 # what has no cells to give, and what makes a new object of both modalities: tests/pp/test_metacells.py

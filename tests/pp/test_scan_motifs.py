@@ -145,10 +145,10 @@ def test_peaks_and_a_genome_of_different_builds(chromosomes, motifs):
 def test_errors(chromosomes, motifs):
     adata = peaks(chromosomes)
     with pytest.raises(ParameterError, match="atac"):
-        grn.pp.scan_motifs(grn.datasets.toy_multiome(n_cells=4, n_targets=2), sequences=chromosomes, motifs=motifs)
+        grn.pp.scan_motifs(adata, atac="peaks", sequences=chromosomes, motifs=motifs)
     with pytest.raises(ResultNotFoundError, match="scan_motifs"):
         grn.get.motif_hits(adata)
-    with pytest.raises(ParameterError, match="atac"):
+    with pytest.raises(ResultNotFoundError, match="scan_motifs"):
         grn.get.motif_hits(grn.datasets.toy_multiome(n_cells=4, n_targets=2))
     with pytest.raises(RegionError, match="masked"):
         masked = {name: "N" * len(bases) for name, bases in chromosomes.items()}

@@ -8,20 +8,25 @@ import pandas as pd
 
 from grn._core.logging import one_voice
 from grn._object.container import check_type
+from grn._object.modalities import from_mudata
 from grn._object.motif_hits import stored_hits
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @one_voice
-def motif_hits(adata: AnnData, *, key: str = "motifs") -> pd.DataFrame:
+@from_mudata
+def motif_hits(adata: AnnData | MuData, *, atac: str = "atac", key: str = "motifs") -> pd.DataFrame:
     """List which transcription factor has a motif in which region.
 
     Parameters
     ----------
     adata
         Object after :func:`grn.pp.scan_motifs`.
+    atac
+        Modality of the MuData that holds the regions; read only where ``adata`` is one.
     key
         Its ``key_added``.
 

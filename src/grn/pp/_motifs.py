@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,14 @@ from grn._core.errors import RegionError
 from grn._core.logging import logger, one_voice
 from grn._core.names import check_key
 from grn._object.container import check_target, target, validate
+from grn._object.modalities import on_regions
 from grn.genome import Motifs, Sequences, carry_factors, check_build, jaspar, parse_regions, read_motifs
 from grn.genome.scan import GENOMIC, hit_matrices, no_hits, prepare, threshold_pvalues
 from grn.genome.sequences import Source, build_of, opened
 from grn.genome.tables import BUILDS
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 
 def motifs(source: str | os.PathLike[str] | Motifs = "jaspar", *, organism: str = "human") -> Motifs:
@@ -67,9 +72,11 @@ def motifs(source: str | os.PathLike[str] | Motifs = "jaspar", *, organism: str 
 
 
 @one_voice
+@on_regions
 def scan_motifs(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
+    atac: str = "atac",
     sequences: Source | Sequences,
     motifs: Motifs,
     pvalue: float = 1e-4,
@@ -78,7 +85,7 @@ def scan_motifs(
     key_added: str = "motifs",
     progress: bool | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Find the motifs in all regions of an object.
 
     A word scores the sum of the log-odds of its bases, in bits, against a background of independent bases. A place is a
@@ -93,6 +100,8 @@ def scan_motifs(
     ----------
     adata
         Object whose ``var_names`` are regions such as ``chr1:100-600``: ``mdata["atac"]``.
+    atac
+        Modality of the MuData that holds the regions; read only where ``adata`` is one.
     sequences
         The genome on which regions were called: the path of a FASTA or .2bit file, a dict from chromosomes to bases, or
         :class:`grn.genome.Sequences`. Lower case counts as upper case; words with anything but A, C, G, T are no hit.

@@ -72,16 +72,28 @@ def scanned() -> MuData:
     motifs = grn.pp.motifs().select(factors=mdata.uns["regulators"])
     grn.pp.scan_motifs(mdata["atac"], sequences=mdata.uns["genome"], motifs=motifs)
     grn.tl.scenicplus(mdata, starts=mdata.uns["starts"], **FEW_TREES)
+    grn.pp.link_regions(mdata, starts=mdata.uns["starts"], how="distance")
+    some = {"some": list(mdata["atac"].var_names[:20])}
+    grn.tl.motif_enrichment(mdata, sets=some, method="recovery", min_nes=-9.0)
     return mdata
 
 
 FEW_TREES = {"n_trees": 2, "max_rounds": 2, "min_targets": 1, "n_permutations": 2}
-OF_PAIRS = {"tl.eregulon_activity", "tl.linger", "tl.scenicplus"}
+# what reads both modalities, or regions
+OF_PAIRS = {
+    "tl.cistromes", "tl.eregulon_activity", "tl.linger", "tl.motif_enrichment", "tl.region_sets", "tl.scenicplus",
+    "tl.topics", "get.region_links", "pl.eregulons", "pl.locus", "pl.region_network", "pp.base_grn_from_regions",
+    "pp.link_regions", "pp.metacells",
+}  # fmt: skip
 DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
 # what a call needs beside the number that is tried; those that are not here need nothing
 NEEDED: dict[str, Callable[[], dict[str, object]]] = {
+    "pp.base_grn_from_regions": lambda: {"starts": scanned().uns["starts"], "min_link": None},
+    "pp.link_regions": lambda: {"starts": scanned().uns["starts"], "min_cells": 2, "null": None},
+    "pp.metacells": lambda: {"groupby": "group", "n_pcs": 2, "k": 3},
+    "pp.promoter_base_grn": lambda: {"sequences": scanned().uns["genome"]},
     "pp.smooth": lambda: {"k": 3},
     "tl.attention": lambda: {"model": model_of("scgpt")},
     "tl.denoise": lambda: {"model": model_of("scprint")},
@@ -98,11 +110,16 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.rank_drivers": lambda: {"condition": "group", "group": "group_1", "net": "grn", "min_targets": 1},
     "tl.regulons": lambda: {"min_targets": 1},
     "tl.eregulon_activity": lambda: {"min_targets": 1},
+    "tl.motif_enrichment": lambda: {"sets": {"some": list(scanned()["atac"].var_names[:20])}, "min_nes": 0.0},
+    "tl.region_sets": lambda: {"groupby": "group", "max_qval": 1.0},
+    "tl.topics": lambda: {"n_topics": 2},
     "tl.linger": lambda: {"starts": scanned().uns["starts"]},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},
     "get.agreement": lambda: {"keys": ["grn", "second"]},
+    "pl.eregulons": lambda: {"groupby": "group", "network": "scenicplus"},
+    "pl.locus": lambda: {"gene": scanned().uns["starts"]["gene"][0], "starts": scanned().uns["starts"]},
     "pl.activity": lambda: {"groupby": "group"},
     "pl.compare_models": lambda: {"keys": ["grn", "second"]},
     "pl.regulon": lambda: {"source": "GATA1"},
@@ -141,7 +158,7 @@ TRIED = {"k": 3, "sight": 3, "n_neighbors": 4, "n_grid": 4, "n_cells": 12, "n_re
 ELSEWHERE = {"bench.scored_pairs", "models.pretrain"}
 # what reads published files or fits for long, so that here it only refuses; the few pairs are too few to fit on
 REFUSING = ELSEWHERE | {"bench.family_links", "bench.label_floors", "bench.leakage", "bench.run", "datasets.dream4",
-                        "tl.fit_translator"}  # fmt: skip
+                        "pp.promoter_base_grn", "tl.fit_translator"}  # fmt: skip
 OF_SCREENS = {"tl.renge", "tl.predict_knockout", "bench.perturbation.effects", "bench.perturbation.deviations"}
 
 
@@ -170,7 +187,7 @@ PARAMETERS = [
 def call(name: str, **number) -> object:
     arguments = {**NEEDED.get(name, dict)(), **number}
     first = next(iter(inspect.signature(FUNCTIONS[name]).parameters.values()))
-    if first.name in ("adata", "data"):
+    if first.name in ("adata", "data", "mdata"):
         adata = (scanned() if name in OF_PAIRS else screen() if name in OF_SCREENS else made()).copy()
         if name == "tl.renge":
             arguments = {**COLUMNS, **FIT, **number}
@@ -206,7 +223,7 @@ def test_nothing_is_changed_by_what_is_refused():
 @pytest.mark.parametrize(("name", "argument"), [a for a in ARGUMENTS if a[0] not in REFUSING])
 def test_integers_of_numpy_are_taken(name, argument):
     default = inspect.signature(FUNCTIONS[name]).parameters[argument].default
-    number = TRIED.get(argument, default if isinstance(default, int) else 2)
+    number = 1 if argument == "sign" else TRIED.get(argument, default if isinstance(default, int) else 2)
     needed = (
         {"basis": "X_umap"} if name == "tl.simulate" and argument in ("n_neighbors", "n_grid", "n_controls") else {}
     )

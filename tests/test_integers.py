@@ -72,7 +72,7 @@ def scanned() -> MuData:
     motifs = grn.pp.motifs().select(factors=mdata.uns["regulators"])
     grn.pp.scan_motifs(mdata["atac"], sequences=mdata.uns["genome"], motifs=motifs)
     grn.tl.scenicplus(mdata, starts=mdata.uns["starts"], **FEW_TREES)
-    grn.pp.link_regions(mdata, starts=mdata.uns["starts"], how="distance")
+    grn.pp.link_regions(mdata, starts=mdata.uns["starts"], min_cells=2, null=None)
     some = {"some": list(mdata["atac"].var_names[:20])}
     grn.tl.motif_enrichment(mdata, sets=some, method="recovery", min_nes=-9.0)
     return mdata

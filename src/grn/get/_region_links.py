@@ -96,7 +96,7 @@ def region_links(
     if max_distance is not None:
         keep &= (table["distance"].abs() <= checks.integer("max_distance", max_distance, least=0)).to_numpy()
     if sign is not None:
-        if sign not in (1, -1):
+        if checks.integer("sign", sign, least=-1) == 0 or sign > 1:
             raise ParameterError(f"sign={checks.shown(sign)}; pass 1 or -1.")
         keep &= np.sign(_column(table, "rho", "sign")) == sign
     table = table[keep]

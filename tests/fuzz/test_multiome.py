@@ -348,9 +348,11 @@ CALLS = {
     "pp.base_grn_from_regions": lambda mdata: grn.pp.base_grn_from_regions(mdata),
     "pp.metacells": lambda mdata: grn.pp.metacells(mdata, groupby="group", k=4, n_pcs=3),
     "by labels": lambda mdata: grn.pp.metacells(mdata, groupby="group", how="labels", k=4),
-    "pp.link_regions": lambda mdata: grn.pp.link_regions(mdata, starts=mdata.uns["starts"], key_added="made"),
+    "pp.link_regions": lambda mdata: grn.pp.link_regions(
+        mdata, starts=mdata.uns["starts"], null=None, key_added="made"
+    ),
     "by promoters": lambda mdata: grn.pp.link_regions(
-        mdata, how="coaccess", starts=mdata.uns["starts"], within="group", key_added="made"
+        mdata, how="coaccess", starts=mdata.uns["starts"], within="group", null=None, key_added="made"
     ),
     "by distance": lambda mdata: grn.pp.link_regions(
         mdata, how="distance", starts=mdata.uns["starts"], key_added="made"
@@ -373,8 +375,8 @@ CALLS = {
     ),
 }
 CHAINED = ("confidence", "tl.cistromes", "tl.eregulon_activity")
-# functions with an argument atac= that read chromatin only through a method
-BY_METHOD = {"tl.infer_network", "tl.confidence", "tl.differential"}
+# functions with an argument atac= that read chromatin only through a method, and the scan, which reads names alone
+BY_METHOD = {"pp.scan_motifs", "tl.infer_network", "tl.confidence", "tl.differential"}
 
 
 def test_every_function_that_reads_chromatin_is_put_to_the_test():

@@ -14,7 +14,7 @@ from grn.methods import METHODS, Inputs, Method, Task
 # arguments that decide where and how fast, not what
 HOW = {
     *("adata", "key_added", "layer_added", "copy", "progress", "n_jobs", "batch_size", "device", "client", "store"),
-    "cache",
+    *("cache", "rna", "atac"),
 }
 # arguments that are recorded under another name, or as what they stand for
 ELSEWHERE = {"rng": "seed", "action": "actions", "perturbation": "doses"}
@@ -256,6 +256,20 @@ CALLS = {
 }
 WRITING = [n for n in grn.tl.__all__ if "key_added" in inspect.signature(getattr(grn.tl, n)).parameters]
 WITHOUT_AN_EXAMPLE = {"perturbation_response", "activity"}  # recorded by the same function as vvp; see test_activity
+# the same of functions that read chromatin; where they write, and arguments other than the defaults
+OF_CHROMATIN = {
+    "region_sets": ("atac", {"groupby": "group", "max_qval": 1.0, "min_log2fc": 0.0, "max_regions": 9}),
+    "topics": ("atac", {"n_topics": 2, "max_iter": 5, "rng": 5}),
+    "motif_enrichment": ("atac", {"sets": "region_sets", "method": "recovery", "min_nes": -9.0, "rng": 5}),
+    "cistromes": ("atac", {"min_regions": 1}),
+    "scenicplus": (
+        "",
+        {"window": 60_000, "mode": "fast", "n_trees": 3, "min_targets": 1, "n_permutations": 9, "rng": 5},
+    ),
+    "eregulon_activity": ("rna", {"min_targets": 1, "min_rho": 0.0}),
+    "linger": ("", {"window": 60_000, "n_epochs": 2, "n_metacells": 9, "groupby": "group", "rng": 5}),
+    "linger_activity": ("rna", {}),
+}
 
 
 def recorded(adata, key):
@@ -265,7 +279,27 @@ def recorded(adata, key):
 
 
 def test_every_function_that_writes_has_an_example():
-    assert set(CALLS) == set(WRITING) - WITHOUT_AN_EXAMPLE
+    assert set(CALLS) | set(OF_CHROMATIN) == set(WRITING) - WITHOUT_AN_EXAMPLE
+
+
+def test_every_argument_of_functions_of_chromatin_is_recorded():
+    mdata = grn.datasets.toy_multiome(n_cells=60, n_regulators=3, n_targets=12)
+    motifs = grn.pp.motifs().select(factors=mdata.uns["regulators"])
+    grn.pp.scan_motifs(mdata, sequences=mdata.uns["genome"], motifs=motifs)
+    lost = {}
+    for name, (where, given) in OF_CHROMATIN.items():
+        function = getattr(grn.tl, name)
+        parameters = inspect.signature(function).parameters
+        starts = {"starts": mdata.uns["starts"]} if "starts" in parameters else {}
+        function(mdata, **given, **starts)
+        told = recorded(mdata[where] if where else mdata, parameters["key_added"].default)
+        asked = {n: given.get(n, p.default) for n, p in parameters.items() if n not in HOW}
+        where_told = {**ELSEWHERE, "key": "motifs"}
+        lost[name] = [n for n in asked if not {where_told.get(n, n), n} & set(told) and asked[n] is not None]
+        for n, value in given.items():
+            if isinstance(value, str | int | float) and n in told:
+                assert told[n] == value, f"{name}: {n} was {value!r} and is recorded as {told[n]!r}"
+    assert {name: names for name, names in lost.items() if names} == {}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -66,4 +66,6 @@ def check_target(adata: AnnData, *, copy: bool, key: str | None = None) -> None:
     if key is not None:
         check_key(key)
     if not copy and adata.is_view and adata.isbacked:
-        raise ParameterError("adata is a view of a file and cannot be written to; call adata = adata.to_memory().")
+        raise ParameterError(
+            "adata is a view of a file and cannot be written to; read it into memory: adata = adata.to_memory()."
+        )

@@ -408,6 +408,7 @@ def plain(entry):
 def attempt(call, mdata):
     """The error of a call, if any, after which the object must be as it was."""
     before = state(mdata)
+    said = logging.getLogger("grn").level
     logging.getLogger("grn").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -417,7 +418,7 @@ def attempt(call, mdata):
         assert str(error).strip()
         return error, before
     finally:
-        logging.getLogger("grn").setLevel(logging.NOTSET)
+        logging.getLogger("grn").setLevel(said)
     return None, before
 
 

@@ -265,7 +265,7 @@ def methods() -> pd.DataFrame:
     >>> import grn
     >>> table = grn.tl.methods()
     >>> table.loc["celloracle", ["system", "output", "confidence"]].tolist()
-    ['CellOracle', 'edges, scores, entropy, simulation', 'pval']
+    ['CellOracle', 'edges, scores, entropy, simulation, triplets', 'pval']
     """
     rows = {name: METHODS[name].summary() for name in METHODS}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"year": "Int64"}).rename_axis("method")

@@ -10,6 +10,7 @@ import pytest
 import grn
 from grn import genome
 from grn.errors import DataNotFoundError, GrnError, MissingDependencyError, ParameterError, RegionError
+from grn.genome.sequences import build_of
 
 GENOME = {"chr1": "ACGTNacgtn" * 7, "chr2": "TTTTTGGGGGCC", "MT": "ACGT"}
 
@@ -73,6 +74,26 @@ def test_pieces_are_the_same_from_everywhere(source):
 def test_regions_outside_are_refused(source, region, says):
     with genome.Sequences(source) as sequences, pytest.raises(RegionError, match=says):
         sequences.bases(region)
+
+
+@pytest.mark.parametrize(
+    ("build", "lengths"),
+    [
+        ("hg19", (249_250_621, 155_270_560)),
+        ("hg38", (248_956_422, 156_040_895)),
+        ("hs1", (248_387_328, 154_259_566)),
+        ("mm9", (197_195_432, 166_650_296)),
+        ("mm10", (195_471_971, 171_031_299)),
+        ("mm39", (195_154_279, 169_476_592)),
+    ],
+)
+def test_either_chromosome_tells_the_build(build, lengths):
+    """Lengths as in the assembly reports of NCBI."""
+    for name, length in zip(("1", "chrX"), lengths, strict=True):
+        genome_of = genome.Sequences({name: "ACGT"})
+        genome_of.lengths[name] = length
+        assert build_of(genome_of) == build
+    assert build_of(genome.Sequences(GENOME)) is None
 
 
 @pytest.mark.parametrize("name", ["chrM", "M", "MT", "chrMT"])

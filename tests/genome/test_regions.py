@@ -9,6 +9,7 @@ import pytest
 import grn
 from grn import genome
 from grn.errors import DataNotFoundError, ParameterError, RegionError
+from grn.genome.neighbourhood import distances
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build_genome_tables.py"
 
@@ -222,3 +223,14 @@ def test_the_shipped_tables_are_those_of_the_script(shared_dir, tmp_path, monkey
     module.main()
     for path in sorted(module.TARGET.iterdir()):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_starts_may_be_written_without_the_prefix():
+    starts = genome.starts("hg38").query("gene == 'GATA1'")
+    bare = starts.assign(chrom=starts["chrom"].str.removeprefix("chr"))
+    for region in ("chrX:48780000-48780500", "X:48780000-48780500"):
+        assert genome.link_genes([region], starts=bare)["distance"].tolist() == [-6074]
+        assert genome.nearest_gene([region], starts=bare)["distance"].tolist() == [-6074]
+    pairs = pd.DataFrame({"region": ["chrX:48780000-48780500", "chr1:5-9"], "gene": "GATA1"})
+    gap = distances(pairs, regions=genome.parse_regions(pairs["region"]), starts=bare)
+    np.testing.assert_array_equal(gap, [-6074, np.nan])

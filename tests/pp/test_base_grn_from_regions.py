@@ -54,6 +54,8 @@ def test_regions_on_promoters_by_starts(mdata):
     assert (both["motif"].astype(str) == both["motif_expected"].astype(str)).all()
     facts = table.attrs["base_grn"]
     assert facts["evidence"] == "motif" and facts["lost_targets"] == [] and facts["promoters"] == facts["regions"]
+    bare = mdata.uns["starts"].assign(chrom=mdata.uns["starts"]["chrom"].str.removeprefix("chr"))
+    assert triples(grn.pp.base_grn_from_regions(mdata, starts=bare)) == triples(table)
 
 
 def test_links_beside_promoters_count_from_min_link_on(mdata):

@@ -10,7 +10,8 @@ from grn._core.errors import RegionError
 from grn._core.logging import hint, logger, some
 from grn._kernels import intervals
 from grn.genome.regions import Regions, coded_together, parse_regions
-from grn.genome.starts import check_starts
+from grn.genome.starts import checked_starts
+from grn.genome.starts import starts as starts_of
 from grn.genome.tables import BUILDS, shipped
 
 # the promoter of a gene, in bases before and behind its start
@@ -113,13 +114,15 @@ def link_genes(
     return pd.DataFrame({"region": named, "gene": links["gene"].to_numpy(), "distance": links["distance"].to_numpy()})
 
 
-def distances(pairs: pd.DataFrame, *, starts: pd.DataFrame) -> np.ndarray:
+def distances(pairs: pd.DataFrame, *, regions: pd.DataFrame, starts: pd.DataFrame) -> np.ndarray:
     """Distance (n,) of regions from the nearest start of a gene each, as :func:`link_genes` gives it.
 
     Parameters
     ----------
     pairs
-        ``chrom, start, end, gene``; regions may occur more than once.
+        ``region, gene``.
+    regions
+        The regions by name, from :func:`parse_regions`.
     starts
         Transcription starts, from :func:`starts`.
 
@@ -128,9 +131,8 @@ def distances(pairs: pd.DataFrame, *, starts: pd.DataFrame) -> np.ndarray:
     ndarray
         NaN where the gene has no start on the chromosome of the region.
     """
-    check_starts(starts)
-    table = pairs.reset_index(drop=True).rename_axis(index="row").reset_index()
-    both = table.merge(starts, on=["chrom", "gene"])
+    table = regions.loc[pairs["region"]].assign(gene=pairs["gene"].to_numpy(), row=np.arange(len(pairs)))
+    both = table.merge(checked_starts(starts), on=["chrom", "gene"])
     both["distance"] = _signed(
         both["start"].to_numpy(),
         both["end"].to_numpy(),
@@ -244,6 +246,28 @@ def check_build(regions: Regions, *, build: str = "auto") -> str:
     return likely if build == "auto" else build
 
 
+def starts_for(regions: pd.DataFrame, starts: pd.DataFrame | str) -> tuple[pd.DataFrame, str]:
+    """Transcription starts for regions, and the build they are of: ``"given"`` for a table of the user's.
+
+    Parameters
+    ----------
+    regions
+        From :func:`parse_regions`.
+    starts
+        A table, a build, which is compared with the regions, or ``"auto"``, which tells it from them.
+    """
+    if not isinstance(starts, str):
+        return checked_starts(starts), "given"
+    checks.word("starts", starts, ("auto", *BUILDS), note=", or a table as grn.genome.starts gives it")
+    try:
+        build = check_build(regions, build=starts)
+    except RegionError as error:
+        raise RegionError(
+            f"{error} Here that is starts={starts!r}; of other genomes pass starts=grn.genome.starts(path='genes.gtf')."
+        ) from error
+    return starts_of(build), build
+
+
 def _check_chromosomes(table: pd.DataFrame, build: str) -> None:
     """Refuse regions of which none is on a chromosome of a build."""
     there = {name: set(shipped(f"starts_{name}")["chrom"]) for name in (BUILDS if build == "auto" else (build,))}
@@ -272,8 +296,7 @@ def _on_promoters(table: pd.DataFrame, starts: pd.DataFrame) -> np.ndarray:
 
 def _both(regions: Regions, starts: pd.DataFrame) -> tuple[pd.DataFrame, intervals.Intervals, np.ndarray]:
     """Regions, their code, and the chromosome of every start."""
-    check_starts(starts)
-    table = parse_regions(regions)
+    starts, table = checked_starts(starts), parse_regions(regions)
     points = starts.assign(start=starts["position"], end=starts["position"] + 1)
     coded, others = coded_together(table, points)
     if not set(coded[0]) & set(others[0]):

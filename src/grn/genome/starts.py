@@ -70,8 +70,8 @@ def starts(build: str = "hg38", *, path: str | os.PathLike[str] | None = None) -
     return shipped(f"starts_{checks.word('build', build, BUILDS)}").copy()
 
 
-def check_starts(table: pd.DataFrame) -> None:
-    """Refuse what is no table of starts as :func:`starts` gives it."""
+def checked_starts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of starts as :func:`starts` gives it, chromosomes with their prefix; an error for what is none."""
     columns = list(map(str, table.columns)) if isinstance(table, pd.DataFrame) else []
     missing = [name for name in COLUMNS if name not in columns]
     wrong = ""
@@ -83,6 +83,7 @@ def check_starts(table: pd.DataFrame) -> None:
         wrong = f"position of starts has the type {table['position'].dtype}; expected whole numbers"
     if wrong:
         raise ParameterError(f"{wrong}. Pass the result of grn.genome.starts(build), or write the table like it.")
+    return table.assign(chrom=prefixed(table["chrom"].astype(str).to_numpy(dtype=object)))
 
 
 def _annotation(path: Path) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from grn._object.region_links import numbers
 from grn.genome import check_build
 from grn.genome import starts as starts_of
 from grn.genome.regions import rows_of
-from grn.genome.starts import check_starts
+from grn.genome.starts import checked_starts
 from grn.pl._edge_data import near
 from grn.pl._paired_cells import Cells
 
@@ -63,8 +63,7 @@ def starts_for(gene: str, cells: Cells, starts: pd.DataFrame | None, build: str)
     if starts is None:
         check_build(cells.chromatin.table, build=build)
         starts = starts_of(build)
-    check_starts(starts)
-    table = starts.astype({"chrom": str, "gene": str})
+    table = checked_starts(starts).astype({"gene": str})
     if not isinstance(gene, str):
         raise ParameterError(f"gene={gene!r}; pass the name of one gene.")
     mine = table[table["gene"] == gene]

@@ -16,11 +16,8 @@ from grn._object.container import validate
 from grn._object.groups import MIN_CELLS, label_codes
 from grn._object.modalities import is_mudata, modality
 from grn.genome import link_genes
-from grn.genome import starts as starts_of
 from grn.genome.neighbourhood import distances
-from grn.genome.regions import prefixed, rows_of
-from grn.genome.starts import check_starts
-from grn.pp._region_links import build_of
+from grn.genome.regions import rows_of
 
 COLUMNS = ["region", "gene", "distance", "score"]
 
@@ -84,15 +81,6 @@ def sides_of(mdata: object, *, rna: str, atac: str, how: str) -> Sides:
         )
     validate(mdata, modality=atac)
     return Sides(mdata, mdata, None, np.arange(mdata.n_obs))
-
-
-def starts_for(regions: pd.DataFrame, starts: pd.DataFrame | str) -> tuple[pd.DataFrame, str]:
-    """Table of transcription starts, and the build it is of: ``"given"`` for one of the user's."""
-    if isinstance(starts, str):
-        build = build_of(regions, starts)
-        return starts_of(build), build
-    check_starts(starts)
-    return starts.assign(chrom=prefixed(starts["chrom"].astype(str).to_numpy(dtype=object))), "given"
 
 
 def near_pairs(
@@ -186,7 +174,7 @@ def _unknown(error: type[GrnError], names: pd.Series, known: pd.Index, what: str
 
 def with_distances(pairs: pd.DataFrame, regions: pd.DataFrame, starts: pd.DataFrame) -> pd.DataFrame:
     """The pairs with signed distances from the starts of their genes."""
-    gap = distances(regions.loc[pairs["region"]].assign(gene=pairs["gene"].to_numpy()), starts=starts)
+    gap = distances(pairs, regions=regions, starts=starts)
     unknown = np.isnan(gap)
     if unknown.any():
         logger.warning(

@@ -17,9 +17,10 @@ from grn._object.expression import reads_of
 from grn._object.modalities import is_mudata
 from grn._object.values import expression
 from grn.genome import parse_regions
+from grn.genome.neighbourhood import starts_for
 from grn.network.schema import storable
 from grn.pp._link_evidence import Cells
-from grn.pp._link_pairs import Sides, given_pairs, near_pairs, sides_of, starts_for, with_distances
+from grn.pp._link_pairs import Sides, given_pairs, near_pairs, sides_of, with_distances
 from grn.pp._link_table import Columns, correlated, of_genes, of_promoters, ordered
 
 if TYPE_CHECKING:

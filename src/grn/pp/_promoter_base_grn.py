@@ -24,7 +24,7 @@ from grn.genome.hits import factor_hits
 from grn.genome.regions import region_names
 from grn.genome.scan import Prepared, hit_matrices, no_hits, prepare
 from grn.genome.sequences import Source, check_genome, opened
-from grn.genome.starts import check_starts
+from grn.genome.starts import checked_starts
 from grn.pp._motif_edges import motif_edges
 from grn.pp._motifs import motifs as motifs_of
 from grn.pp._settled import settled
@@ -129,8 +129,7 @@ def promoter_base_grn(
         validate(adata)
     folder = settings.cache_dir if cache is None else as_path(cache, name="cache")
     organism = _organism(build, starts) if organism == "auto" else organism
-    table = starts_of(build) if starts is None else starts
-    check_starts(table)
+    table = starts_of(build) if starts is None else checked_starts(starts)
     collection = motifs if isinstance(motifs, Motifs) else motifs_of(motifs, organism=_known(organism))
     prepared = prepare(collection, pvalue=pvalue)
     with opened(sequences) as source:
@@ -153,9 +152,8 @@ def _organism(build: str, starts: pd.DataFrame | None) -> str:
     """Organism of a build, or of the genes of a table; ``"auto"`` where it cannot be told."""
     if starts is None:
         return _ORGANISM[checks.word("build", build, _ORGANISM)]
-    check_starts(starts)
     try:
-        return genes.detect_organism(starts["gene"].astype(str).unique())
+        return genes.detect_organism(checked_starts(starts)["gene"].astype(str).unique())
     except GeneNameError:
         return "auto"
 

@@ -10,10 +10,9 @@ from grn._core import checks
 from grn._core.errors import RegionError
 from grn._core.logging import hint, logger, some
 from grn._object.region_links import links_of, numbers
-from grn.genome import check_build, link_genes, parse_regions
-from grn.genome import starts as starts_of
+from grn.genome import link_genes, parse_regions
+from grn.genome.neighbourhood import starts_for
 from grn.genome.regions import rows_of
-from grn.genome.tables import BUILDS
 
 LINKS = "links"
 
@@ -85,9 +84,7 @@ def _given(atac: AnnData, links: pd.DataFrame | str | None) -> pd.DataFrame | No
 def _promoters(atac: AnnData, starts: pd.DataFrame | str, upstream: int, downstream: int) -> pd.DataFrame:
     """Regions on promoters."""
     table = parse_regions(atac.var_names)
-    if isinstance(starts, str):
-        starts = starts_of(build_of(table, starts))
-    near = link_genes(table, starts=starts, upstream=upstream, downstream=downstream)
+    near = link_genes(table, starts=starts_for(table, starts)[0], upstream=upstream, downstream=downstream)
     rows = pd.Index(table.index).get_indexer(near["region"])
     n_regions = near["region"].nunique()
     logger.info("%d of %d regions are on promoters, of %d genes", n_regions, len(table), near["gene"].nunique())
@@ -98,17 +95,6 @@ def _promoters(atac: AnnData, starts: pd.DataFrame | str, upstream: int, downstr
     )
     made = {"row": rows, "gene": near["gene"], "distance": near["distance"].astype(float), "promoter": True}
     return pd.DataFrame({**made, "link": 1.0})
-
-
-def build_of(table: pd.DataFrame, build: str) -> str:
-    """The build that ``starts`` names, compared with the regions, or with ``"auto"`` told from them."""
-    checks.word("starts", build, ("auto", *BUILDS), note=", or a table as grn.genome.starts gives it")
-    try:
-        return check_build(table, build=build)
-    except RegionError as error:
-        raise RegionError(
-            f"{error} Here that is starts={build!r}; of other genomes pass starts=grn.genome.starts(path='genes.gtf')."
-        ) from error
 
 
 def _strong(

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from grn._core import checks
 from grn._core.errors import GeneOverlapError, RegionError
 from grn._core.logging import hint, logger, some
 from grn._object.chromatin import Chromatin
-from grn.genome import check_build, link_genes
-from grn.genome import starts as starts_of
-from grn.genome.starts import check_starts
-from grn.genome.tables import BUILDS
+from grn.genome import link_genes
+from grn.genome.neighbourhood import distances, starts_for
 from grn.methods.linger.bulk import FirstLayer, matched_regions
 
 
@@ -90,12 +87,7 @@ def near_regions(
 
 
 def _starts(chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
-    if isinstance(starts, pd.DataFrame):
-        check_starts(starts)
-        return starts
-    if starts is not None:
-        checks.word("starts", starts, BUILDS, note=", or a table of grn.genome.starts")
-    return starts_of(check_build(chromatin.table, build="auto" if starts is None else starts))
+    return starts_for(chromatin.table, "auto" if starts is None else starts)[0]
 
 
 def _by_distance(
@@ -113,24 +105,19 @@ def _by_distance(
 
 def _with_distance(table: pd.DataFrame, chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
     """Pairs with the distance of the region from the nearest start of the gene; those on two chromosomes are told."""
-    regions = chromatin.table.reset_index(names="region")
-    known = _starts(chromatin, starts)[["chrom", "position", "strand", "gene"]]
-    both = table[["region", "gene"]].merge(regions, on="region").merge(known, on=["gene", "chrom"])
-    point, ahead = both["position"], both["strand"].eq("+")
-    gap = (both["start"] - point).clip(lower=0) - (point - both["end"] + 1).clip(lower=0)
-    both["distance"] = gap.where(ahead, -gap)
-    both["size"] = gap.abs()
-    both = both.sort_values(["region", "gene", "size", "distance"]).drop_duplicates(["region", "gene"])
-    lost = len(table) - len(both)
-    if both.empty:
+    gap = distances(table, regions=chromatin.table, starts=_starts(chromatin, starts))
+    known = ~np.isnan(gap)
+    if not known.any():
         raise GeneOverlapError(
             f"none of the {len(table)} pairs of a region and a gene, for example {table['region'].iloc[0]} and "
             f"{table['gene'].iloc[0]}, is on one chromosome with a known start; pass starts= with your genes, or "
             "links= with a column distance."
         )
-    if lost:
-        logger.warning("linger: %d of %d pairs have no start on the chromosome of the region", lost, len(table))
-    return table.merge(both[["region", "gene", "distance"]], on=["region", "gene"], how="inner")
+    if not known.all():
+        logger.warning(
+            "linger: %d of %d pairs have no start on the chromosome of the region", (~known).sum(), len(table)
+        )
+    return table.assign(distance=gap)[known]
 
 
 def bulk_regions(

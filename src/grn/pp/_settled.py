@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from grn import genes
 from grn._core.errors import GeneNameError, GeneOverlapError, NetworkError
-from grn._core.logging import hint, logger
+from grn._core.logging import hint, logger, some
 from grn._object.genes import organism_of
 
 KEYS = ("source", "target", "region")
@@ -47,7 +47,7 @@ def _lost(facts: Mapping[str, object]) -> str:
     """What became of all edges, and what to do."""
     lost = {what: facts.get(f"lost_{what}s") for what in ("source", "target")}
     reasons = [
-        f"{len(names)} {what}s are no gene of the object ({_some(names, limit=3)})"
+        f"{len(names)} {what}s are no gene of the object ({some(names, 3)})"
         for what, names in lost.items()
         if isinstance(names, list) and names
     ]
@@ -156,10 +156,4 @@ def _report(edges: pd.DataFrame, facts: dict[str, object]) -> None:
     for column in ("sources", "targets"):
         lost = facts.get(f"lost_{column}")
         if isinstance(lost, list) and lost:
-            some = _some(lost)
-            hint("%d %s of the base GRN are no gene of the object: %s", len(lost), column, some)
-
-
-def _some(names: Iterable[str], *, limit: int = 10) -> str:
-    listed = list(names)
-    return ", ".join(listed[:limit]) + (", ..." if len(listed) > limit else "")
+            hint("%d %s of the base GRN are no gene of the object: %s", len(lost), column, some(lost))

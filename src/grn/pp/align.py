@@ -12,7 +12,7 @@ from anndata import AnnData
 from grn import genes
 from grn._core import checks
 from grn._core.errors import GeneOverlapError, ParameterError
-from grn._core.logging import hint, logger, one_voice
+from grn._core.logging import hint, logger, one_voice, some
 from grn._object.container import target, validate
 from grn._object.genes import genes_of
 from grn._object.modalities import on_mudata
@@ -122,9 +122,7 @@ def align_genes(
     say = hint if facts["ambiguous"] or facts["lost"] else logger.info
     say("align_genes: %s", _paragraph(table, facts))
     if len(facts["lost_regulators"]):
-        logger.warning(
-            "%d regulators were not kept: %s", len(facts["lost_regulators"]), _some(facts["lost_regulators"])
-        )
+        logger.warning("%d regulators were not kept: %s", len(facts["lost_regulators"]), some(facts["lost_regulators"]))
     return result if copy else None
 
 
@@ -208,11 +206,6 @@ def _array(names: Iterable[str]) -> np.ndarray:
     return np.array(list(names), dtype=object)
 
 
-def _some(names: Iterable[str], limit: int = 10) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
-
-
 def _paragraph(table: pd.DataFrame, facts: dict[str, Any]) -> str:
     """Say in one paragraph what became of the genes."""
     how = table.loc[table["status"] == "kept", "how"].value_counts()
@@ -220,7 +213,7 @@ def _paragraph(table: pd.DataFrame, facts: dict[str, Any]) -> str:
     text = f"of {len(table)} {facts['organism']} gene names, {facts['kept']} were kept ({ways})"
     for word in ("ambiguous", "lost"):
         if facts[word]:
-            text += f", {facts[word]} are {word} ({_some(facts[f'{word}_names'], 5)})"
+            text += f", {facts[word]} are {word} ({some(facts[f'{word}_names'], 5)})"
     if "model" in facts:
         text += f"; the model {facts['model']['name']} knows {facts['model']['known']} of them"
     return text + "."

@@ -1,7 +1,7 @@
 """Seconds and peak memory of every step on many cells, regions and genes, simulated and written piece by piece.
 
     python benchmarks/multiome_scale.py
-    python benchmarks/multiome_scale.py --cells 5000 --regions 20000 --genes 1000 --steps metacells,links_distance
+    python benchmarks/multiome_scale.py --cells 5000 --regions 20000 --genes 1000 --steps links_distance
 
 Every step is a process of its own, which reads the object from its file (backed) and tells the most memory it has held.
 Regions lie along hg38, on promoters and within 150 000 bases of the starts of genes; motif hits are simulated.
@@ -46,6 +46,7 @@ def main() -> None:
         parser.error(f"unknown steps {unknown}")
     with tempfile.TemporaryDirectory() as temporary:
         given.folder = given.folder or Path(temporary)
+        given.folder.mkdir(parents=True, exist_ok=True)
         print(f"{given.cells:,} cells x {given.regions:,} regions x {given.genes:,} genes\n")
         print("| step | seconds | processor seconds | peak memory, GB | what came of it |\n|---|---|---|---|---|")
         if not (given.folder / "cells.h5mu").exists():

@@ -121,7 +121,7 @@ def base_grn(
 
 
 def _is_name(table: object) -> bool:
-    """Whether text names a collection: it has no ending, and no file is there."""
+    """Whether text names a collection: it has neither folder nor ending."""
     return isinstance(table, str) and bool(table.strip()) and Path(table).name == table and "." not in table
 
 

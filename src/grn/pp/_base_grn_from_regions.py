@@ -65,7 +65,8 @@ def base_grn_from_regions(
     min_link, max_p
         What a link has to have, unless the region is on the promoter: where links have p-values, as correlations of
         :func:`grn.pp.link_regions` do, one of at most ``max_p``; else a score of at least ``min_link``, whose default
-        is CellOracle's for the co-accessibility of Cicero. Links without either all count, as do all with both
+        is CellOracle's for the co-accessibility of Cicero. Of links by distance with its default decay these are the
+        ones within 5600 bases: pass ``min_link=None`` for all. Links without either all count, as do all with both
         ``None``. This is a list of candidates: a q-value would leave out most regions that act.
     upstream, downstream
         Promoter, in bases before and behind a transcription start.

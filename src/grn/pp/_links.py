@@ -163,7 +163,7 @@ def link_regions(
 
     Cost: the stored values of the regions near a gene, for every gene, and those of the background for all genes.
     Memory: that of one block of cells, of the links, and of 1000 numbers per gene; 50 000 cells x 100 000 regions x
-    3000 genes from a file take less than 1 GB (``python benchmarks/region_links.py``).
+    3000 genes from a file take about 1 GB (``python benchmarks/region_links.py``).
 
     Examples
     --------

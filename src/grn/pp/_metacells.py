@@ -66,7 +66,7 @@ def metacells(
         Cells per metacell; by default 20 neighbours (the cell itself counts), or 10 of a label.
     n_metacells
         Metacells per label. By default :math:`\lfloor\sqrt N\rfloor + 1`; with ``how="labels"`` five times what N cells
-        of the smaller side make (every cell is in five of them), and at most 1000.
+        of the smaller side make (a cell is in five of them on average), and at most 1000.
     within
         Look for neighbours among cells of the same label. If false, among all cells, as LINGER does; ``obs["share"]``
         then tells how many have the label. Only with ``how="neighbours"``.

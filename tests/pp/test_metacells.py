@@ -315,6 +315,8 @@ def test_values_that_cannot_be_used_are_refused(toy):
         ({"n_metacells": 0}, "n_metacells=0"),
         ({"cap": 0}, "cap=0"),
         ({"within": "yes"}, "within"),
+        ({"how": "labels", "within": False}, "no neighbours"),
+        ({"how": "labels", "use_rep": "X_pca"}, "no neighbours"),
         ({"rna": "gex"}, "no modality 'gex'"),
         ({"atac": "rna"}, "one modality"),
         ({"groupby": "n_cells"}, "rename"),
@@ -336,3 +338,12 @@ def test_other_modalities_are_not_dropped_silently(toy, caplog):
     with caplog.at_level(logging.WARNING, logger="grn"):
         small = grn.pp.metacells(mdata, groupby="group")
     assert list(small.mod) == ["rna", "atac"] and "'prot'" in caplog.text
+
+
+def test_a_label_of_one_cell_is_one_metacell_of_itself(toy):
+    rna = toy["rna"].copy()
+    rna.obs["label"] = np.where(np.arange(120) == 7, "alone", "others")
+    small = grn.pp.metacells(rna, groupby="label", k=1)
+    alone = small[small.obs["label"] == "alone"]
+    assert alone.obs["anchor"].tolist() == [rna.obs_names[7]]
+    np.testing.assert_allclose(dense(alone).to_numpy(), dense(rna[[7]]).to_numpy(), rtol=1e-6)

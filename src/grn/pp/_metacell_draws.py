@@ -99,7 +99,7 @@ def by_neighbours(sides: Sides, points: np.ndarray, k: int, n: int | None, seed:
     sets, anchors, labels, share = [], [], [], []
     for code, label in enumerate(cells.names):
         rows = cells.rows(label)
-        count = int(np.sqrt(len(rows))) + 1 if n is None else n
+        count = min(int(np.sqrt(len(rows))) + 1, len(rows)) if n is None else n
         if count > len(rows):
             raise ParameterError(f"n_metacells={count}; {label} has {len(rows)} cells to start from.")
         of_label = int(child(seed, "anchors", label).integers(2**32))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from anndata import AnnData
 
 from grn._core import checks
+from grn._core.errors import ParameterError
 from grn._core.logging import logger, one_voice
 from grn._core.rng import RNGLike, seed_of
 from grn._object.groups import MIN_CELLS
@@ -72,7 +73,7 @@ def metacells(
         then tells how many have the label. Only with ``how="neighbours"``.
     use_rep
         Coordinates in ``obsm`` (of a MuData in ``mdata.obsm``) in which neighbours are near. By default components are
-        computed.
+        computed. Read only with ``how="neighbours"``, like ``n_pcs``, ``layer`` and ``values``.
     n_pcs
         Components per modality: of the log-normalised values of the 3000 features that vary most, each divided by its
         standard deviation and cut at 10.
@@ -142,6 +143,11 @@ def metacells(
     cap = None if cap is None else checks.number("cap", cap, above=0, note=", or None for no limit")
     within = checks.flag("within", within)
     seed = seed_of(rng)
+    if how == "labels" and (use_rep is not None or not within):
+        raise ParameterError(
+            f"use_rep={use_rep!r}, within={within}: how='labels' draws cells of a label and looks for no neighbours; "
+            "leave both out, or pass how='neighbours'."
+        )
     sides = sides_of(data, groupby, rna, atac, pair=how == "neighbours")
     if how == "labels":
         sides.check_sizes(k, groupby)

@@ -11,6 +11,7 @@ from anndata import AnnData
 from grn._core import checks
 from grn._core.errors import GroupError
 from grn._core.labels import texts, unique_cells
+from grn._core.logging import some
 from grn._core.rng import sample_names
 from grn._object.container import check_type
 from grn._object.genes import column
@@ -50,14 +51,19 @@ def group_codes(
     names, codes = label_codes(adata.obs, groupby)
     if not names:
         raise GroupError(f"the object has no cells, so obs[{groupby!r}] has no groups.")
+    check_sizes(names, codes, groupby, min_cells)
+    return names, codes
+
+
+def check_sizes(names: tuple[str, ...], codes: np.ndarray, groupby: str, min_cells: int) -> None:
+    """Refuse groups of too few cells."""
     sizes = np.bincount(codes, minlength=len(names))
     small = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < min_cells]
     if small:
         raise GroupError(
             f"{len(small)} of {len(names)} groups of obs[{groupby!r}] have fewer than {min_cells} cells: "
-            f"{', '.join(small[:5])}. Leave them out or merge them into larger groups."
+            f"{some(small, 5)}. Leave them out or merge them into larger groups."
         )
-    return names, codes
 
 
 def label_codes(obs: Any, name: str, *, gaps: bool = False) -> tuple[tuple[str, ...], np.ndarray]:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import GeneOverlapError, GrnError, GroupError, ParameterError, RegionError
+from grn._core.errors import GeneOverlapError, GrnError, ParameterError, RegionError
 from grn._core.logging import hint, logger, some
 from grn._object.chromatin import paired_places
 from grn._object.container import validate
-from grn._object.groups import MIN_CELLS, label_codes
+from grn._object.groups import MIN_CELLS, check_sizes, label_codes
 from grn._object.modalities import is_mudata, modality
 from grn.genome import link_genes
 from grn.genome.neighbourhood import distances
@@ -53,13 +53,7 @@ class Sides:
             tables = [self.rna.obs, self.whole.obs.reindex(self.rna.obs_names), *tables]
         table = next((table for table in tables if name in table), tables[0])
         labels, codes = label_codes(table, name)
-        sizes = np.bincount(codes, minlength=len(labels))
-        small = [f"{label} ({size})" for label, size in zip(labels, sizes, strict=True) if size < MIN_CELLS]
-        if small:
-            raise GroupError(
-                f"{len(small)} of {len(labels)} groups of obs[{name!r}] have fewer than {MIN_CELLS} cells: "
-                f"{some(small, 5)}. Leave them out or merge them into larger groups."
-            )
+        check_sizes(labels, codes, name, MIN_CELLS)
         return labels, codes
 
 

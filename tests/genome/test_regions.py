@@ -234,3 +234,12 @@ def test_starts_may_be_written_without_the_prefix():
     pairs = pd.DataFrame({"region": ["chrX:48780000-48780500", "chr1:5-9"], "gene": "GATA1"})
     gap = distances(pairs, regions=genome.parse_regions(pairs["region"]), starts=bare)
     np.testing.assert_array_equal(gap, [-6074, np.nan])
+
+
+@pytest.mark.parametrize("bases", [2**31, 10**18, 10**19])
+def test_distances_beyond_any_chromosome_are_refused(bases):
+    starts = genome.starts("hg38")
+    with pytest.raises(ParameterError, match=f"upstream={bases}"):
+        genome.link_genes(["chr1:5-9"], starts=starts, upstream=bases)
+    with pytest.raises(ParameterError, match=f"gap={bases}"):
+        genome.merge(["chr1:5-9"], gap=bases)

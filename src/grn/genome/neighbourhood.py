@@ -94,7 +94,7 @@ def link_genes(
     [['chrX:48786000-48786500', 'GATA1', -74]]
     """
     for name, value in (("upstream", upstream), ("downstream", downstream)):
-        checks.integer(name, value, least=0, most=None)
+        checks.integer(name, value, least=0)
     table, coded, group = _both(regions, starts)
     point = starts["position"].to_numpy()
     forward = (starts["strand"] == "+").to_numpy()

@@ -139,7 +139,7 @@ def merge(regions: Regions, *, gap: int = 0) -> pd.DataFrame:
     >>> grn.genome.merge(["chr1:0-10", "chr1:10-20", "chr1:25-30"]).values.tolist()
     [['chr1', 0, 20, 2], ['chr1', 25, 30, 1]]
     """
-    checks.integer("gap", gap, least=0, most=None)
+    checks.integer("gap", gap, least=0)
     table = parse_regions(regions)
     (coded,) = coded_together(table)
     number = intervals.clusters(coded, gap)

@@ -123,7 +123,7 @@ def promoter_base_grn(
     ['source', 'target', 'region', 'score', 'motif']
     """
     for name, value in (("upstream", upstream), ("downstream", downstream)):
-        checks.integer(name, value, least=0, most=None)
+        checks.integer(name, value, least=0)
     checks.number("min_overlap", min_overlap, least=0, most=1)
     if adata is not None:
         validate(adata)

@@ -39,7 +39,7 @@ def region_links(
     if table is None:
         return _promoters(atac, starts, upstream, downstream)
     for name, value in (("upstream", upstream), ("downstream", downstream)):
-        checks.integer(name, value, least=0, most=None)
+        checks.integer(name, value, least=0)
     rows = rows_of(table["region"], atac.var_names)
     distance = numbers(table, "distance")
     promoter = (distance >= -upstream) & (distance <= downstream)

@@ -90,7 +90,7 @@ def verify(
         raise ParameterError("parity=True repeats the original, which has no fast mode; pass mode='exact'.")
     for name, value in {"max_rounds": max_rounds, "n_trees": n_trees, "min_targets": min_targets}.items():
         checks.integer(name, value, least=1)
-    checks.integer("window", window, least=0, most=None)
+    checks.integer("window", window, least=0)
     checks.integer("n_permutations", n_permutations, least=1, most=_MOST_PERMUTATIONS)
     checks.integer("min_cells", min_cells, least=0, most=None)
     if max_cells is not None:

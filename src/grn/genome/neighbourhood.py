@@ -96,10 +96,8 @@ def link_genes(
     for name, value in (("upstream", upstream), ("downstream", downstream)):
         checks.integer(name, value, least=0)
     table, coded, group = _both(regions, starts)
-    point = starts["position"].to_numpy()
-    forward = (starts["strand"] == "+").to_numpy()
-    before, behind = np.where(forward, upstream, downstream), np.where(forward, downstream, upstream)
-    i, j = intervals.overlapping(coded, (group, point - before, point + behind + 1))
+    point, forward = starts["position"].to_numpy(), (starts["strand"] == "+").to_numpy()
+    i, j = intervals.overlapping(coded, (group, *windows(starts, upstream, downstream)))
     if not len(i):
         raise RegionError(
             f"no region is within {upstream} bases before and {downstream} behind the start of a gene; widen the "
@@ -112,6 +110,12 @@ def link_genes(
         logger.info("%d of %d regions are near no gene", lonely, len(table))
     named = table.index[links["row"]]
     return pd.DataFrame({"region": named, "gene": links["gene"].to_numpy(), "distance": links["distance"].to_numpy()})
+
+
+def windows(starts: pd.DataFrame, upstream: int, downstream: int) -> tuple[np.ndarray, np.ndarray]:
+    """First base, which may lie before the chromosome, and end (n,) of what surrounds every start."""
+    point, forward = starts["position"].to_numpy(), (starts["strand"] == "+").to_numpy()
+    return point - np.where(forward, upstream, downstream), point + np.where(forward, downstream, upstream) + 1
 
 
 def distances(pairs: pd.DataFrame, *, regions: pd.DataFrame, starts: pd.DataFrame) -> np.ndarray:
@@ -281,16 +285,10 @@ def _check_chromosomes(table: pd.DataFrame, build: str) -> None:
 
 def _on_promoters(table: pd.DataFrame, starts: pd.DataFrame) -> np.ndarray:
     """Mask (n,) of regions on a promoter."""
-    point, forward = starts["position"], starts["strand"] == "+"
-    windows = pd.DataFrame(
-        {
-            "chrom": starts["chrom"],
-            "start": np.maximum(point - np.where(forward, BEFORE, BEHIND), 0),
-            "end": point + np.where(forward, BEHIND, BEFORE) + 1,
-        }
-    )
+    first, end = windows(starts, BEFORE, BEHIND)
+    promoters = pd.DataFrame({"chrom": starts["chrom"], "start": first, "end": end})
     hit = np.zeros(len(table), dtype=bool)
-    hit[intervals.overlapping(*coded_together(table, windows))[0]] = True
+    hit[intervals.overlapping(*coded_together(table, promoters))[0]] = True
     return hit
 
 

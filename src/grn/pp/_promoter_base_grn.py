@@ -21,6 +21,7 @@ from grn._object.container import validate
 from grn.genome import Motifs, Sequences
 from grn.genome import starts as starts_of
 from grn.genome.hits import factor_hits
+from grn.genome.neighbourhood import windows
 from grn.genome.regions import region_names
 from grn.genome.scan import Prepared, hit_matrices, no_hits, prepare
 from grn.genome.sequences import Source, check_genome, opened
@@ -180,16 +181,14 @@ def _promoters(
             "%d of %d starts are left out: the genome lacks the chromosomes %s", (~there).sum(), len(there), some(lost)
         )
     starts, length = starts[there], length[there].to_numpy(dtype=np.int64)
-    point, forward = starts["position"].to_numpy(), (starts["strand"] == "+").to_numpy()
-    beyond = point >= length
+    beyond = starts["position"].to_numpy() >= length
     if beyond.any():
         raise RegionError(
-            f"{beyond.sum()} of {len(point)} transcription starts lie behind their chromosome: the genome is not the "
+            f"{beyond.sum()} of {len(starts)} transcription starts lie behind their chromosome: the genome is not the "
             "one that the starts are of; pass build= of the genome, or starts= of its annotation."
         )
-    start = np.maximum(point - np.where(forward, upstream, downstream), 0)
-    end = np.minimum(point + np.where(forward, downstream, upstream) + 1, length)
-    table = pd.DataFrame({"chrom": starts["chrom"].to_numpy(dtype=object), "start": start, "end": end})
+    start, end = windows(starts, upstream, downstream)
+    table = pd.DataFrame({"chrom": starts["chrom"], "start": np.maximum(start, 0), "end": np.minimum(end, length)})
     names = region_names(table)
     promoters = table.set_axis(names)[~names.duplicated()]
     links = pd.DataFrame({"row": promoters.index.get_indexer(names), "gene": starts["gene"].to_numpy(dtype=object)})

@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.linalg import eigh
 
 from grn._core.logging import progress
+from grn._core.rng import sample_names
 from grn._kernels.neighbours import QUERIES, nearest
 from grn._kernels.scatter import BLOCK, Rows, scatter
 
@@ -68,6 +69,22 @@ def averaging(chosen: np.ndarray) -> sparse.csr_matrix:
     keep = columns != columns[:, :1]
     keep[:, 0] = True
     return _rows(columns.ravel() if keep.all() else columns[keep], keep.sum(axis=1), n)
+
+
+def anchors(names: list[str], number: int | None, seed: int) -> np.ndarray:
+    """Positions (m,) of the cells that metacells start from, drawn by name.
+
+    Parameters
+    ----------
+    names
+        Names of the cells.
+    number
+        How many; ``None`` for one more than the root of the number of cells, but no more than there are.
+    seed
+        Seed of the draw.
+    """
+    wanted = int(np.sqrt(len(names))) + 1 if number is None else number
+    return np.array(sample_names(names, wanted, seed), dtype=np.int64)
 
 
 def metacells(points: np.ndarray, anchors: np.ndarray, k: int) -> sparse.csr_matrix:

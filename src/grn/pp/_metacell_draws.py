@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import ParameterError
-from grn._core.rng import child, sample_names
-from grn._kernels.smooth import metacells
+from grn._core.rng import child
+from grn._kernels.smooth import anchors, metacells
 from grn.pp._metacell_sides import Sides
 
 # metacells by label: every cell is in about so many, and there are at most so many of a label
@@ -96,23 +96,22 @@ def by_neighbours(sides: Sides, points: np.ndarray, k: int, n: int | None, seed:
     cells, everywhere = sides.first, np.argsort(sides.first.cells, kind="stable")
     if k > len(everywhere):
         raise ParameterError(f"k={k}; there are {len(everywhere)} cells.")
-    sets, anchors, labels, share = [], [], [], []
+    sets, starts, labels, share = [], [], [], []
     for code, label in enumerate(cells.names):
         rows = cells.rows(label)
-        count = min(int(np.sqrt(len(rows))) + 1, len(rows)) if n is None else n
-        if count > len(rows):
-            raise ParameterError(f"n_metacells={count}; {label} has {len(rows)} cells to start from.")
+        if n is not None and n > len(rows):
+            raise ParameterError(f"n_metacells={n}; {label} has {len(rows)} cells to start from.")
         of_label = int(child(seed, "anchors", label).integers(2**32))
-        chosen = rows[sample_names(cells.cells[rows].tolist(), count, of_label)]
+        chosen = rows[anchors(cells.cells[rows].tolist(), n, of_label)]
         among = rows if within else everywhere
         place = np.empty(len(everywhere), dtype=np.int64)
         place[among] = np.arange(len(among))
-        near = among[metacells(points[among], place[chosen], k).indices.reshape(count, k)]  # (count, k)
+        near = among[metacells(points[among], place[chosen], k).indices.reshape(-1, k)]  # (m, k)
         sets.append(near)
-        anchors.append(chosen)
-        labels += [label] * count
+        starts.append(chosen)
+        labels += [label] * len(chosen)
         share.append((cells.codes[near] == code).mean(axis=1))
-    columns = {"anchor": cells.cells[np.concatenate(anchors)].astype(object)}
+    columns = {"anchor": cells.cells[np.concatenate(starts)].astype(object)}
     if not within:
         columns["share"] = np.concatenate(share)
     members = {next(iter(sides.labels)): _members(np.concatenate(sets), len(everywhere))}

@@ -9,9 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from grn._core.logging import logger
-from grn._core.rng import sample_names
 from grn._kernels.scatter import BLOCK, Rows
-from grn._kernels.smooth import metacells, principal
+from grn._kernels.smooth import anchors, metacells, principal
 from grn._object.chromatin import Chromatin
 
 COMPONENTS = 15
@@ -109,20 +108,18 @@ def make_metacells(
         weights = sparse.csr_matrix((np.ones(len(cells), np.float32), (np.arange(len(cells)), cells)), (len(cells), n))
         return Metacells(weights, code[cells], names[cells].tolist())
     order = np.argsort(names, kind="stable")
-    points = np.empty((n, 0))
     points = _coordinates(lambda cells: rows(order[cells]), matrix[order], spread)  # (n, d), cells by name
     place = np.empty(n, dtype=np.int64)
     place[order] = np.arange(n)
     parts, code, chosen = [], [], []
     for position, (_, members) in enumerate(groups):
         cells = np.sort(place[members])
-        wanted = int(np.sqrt(len(cells))) + 1 if number is None else number
         listed = names[order[cells]].tolist()
-        anchors = np.sort(sample_names(listed, min(wanted, len(cells)), seed))
-        part = metacells(points[cells], anchors, min(size, len(cells))).tocoo()
-        parts.append(sparse.csr_matrix((part.data, (part.row, order[cells[part.col]])), (len(anchors), n)))
-        code += [position] * len(anchors)
-        chosen += [listed[anchor] for anchor in anchors]
+        starts = np.sort(anchors(listed, number, seed))
+        part = metacells(points[cells], starts, min(size, len(cells))).tocoo()
+        parts.append(sparse.csr_matrix((part.data, (part.row, order[cells[part.col]])), (len(starts), n)))
+        code += [position] * len(starts)
+        chosen += [listed[start] for start in starts]
     return Metacells(sparse.vstack(parts, format="csr"), np.array(code), chosen)
 
 

@@ -1,11 +1,16 @@
-"""What a fit of RENGE predicts after a knock-out."""
+"""What a fit of RENGE, and of any method, predicts after a knock-out."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import grn
-from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
+from grn._core.errors import GeneNameError, NetworkError, ParameterError, ResultNotFoundError
+from grn.methods import METHODS, Method, Result, Table
+from grn.methods.knockout import Course
+from grn.network import Network
 
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 
@@ -112,7 +117,7 @@ def test_other_times_have_a_change_but_no_level(adata):
         ({"genes": ["GATA1", ()]}, ParameterError, "empty set"),
         ({"genes": [("GATA1", "GATA1")]}, ParameterError, "names a gene twice"),
         ({"genes": [("GATA1", "GATAX"), "GATAY"]}, GeneNameError, "2 of 3 genes"),
-        ({"genes": "GATA1", "key": "grn"}, ResultNotFoundError, "no fit of RENGE"),
+        ({"genes": "GATA1", "key": "grn"}, ResultNotFoundError, "no fit that predicts knock-outs; run .*grn.tl.renge"),
         ({"genes": "GATA1", "times": "soon"}, ParameterError, "times='soon'"),
         ({"genes": "GATA1", "dose": None}, ParameterError, "dose=None"),
         ({"genes": "GATA1", "max_steps": 3}, ParameterError, "to 2, n_k of the fit"),
@@ -121,3 +126,55 @@ def test_other_times_have_a_change_but_no_level(adata):
 def test_what_is_refused(adata, arguments, error, match):
     with pytest.raises(error, match=match):
         grn.tl.predict_knockout(adata, **arguments)
+
+
+def _halved(inputs):
+    """A method whose fit says that all genes of a group halve without the first one, and that writes a layer."""
+    groups, _ = inputs.groups
+    names = inputs.names
+    edges = pd.DataFrame({"source": names[0], "target": names[1], "weight": 1.0, "group": list(groups)})
+    fit = {"genes": names, "groups": np.array(groups), "level": np.ones((len(groups), len(names)))}
+    layers = {"halved": np.full((inputs.n_cells, len(names)), 0.5)}
+    network = Network(edges, genes=names, directed=True, signed=False)
+    return Result(network, {"fit": fit}, layers=layers)
+
+
+def _half(fit, params, question):
+    question.refuse("halved", "max_steps")
+    times = np.array([np.inf]) if question.times is None else question.times
+    shape = (len(question.sets), len(times), len(fit["genes"]))
+    value = (0.0 if question.difference else 1.0) - question.dose / 2
+    return {str(group): Course(times, np.full(shape, value)) for group in fit["groups"]}
+
+
+@pytest.fixture
+def halved():
+    record = Method("halved", _halved, "half of everything", signed=False, probability=False, reference="none",
+                    needs=("cells",), whole=True, knockout=_half, tables={"fit": Table("levels")})  # fmt: skip
+    METHODS.add(record.name, record)
+    yield grn.datasets.toy(n_cells=40, n_regulators=3, n_targets=4)
+    del METHODS._records[record.name]
+
+
+def test_any_method_with_a_fit_predicts(halved):
+    grn.tl.infer_network(halved, method="halved", groupby="group", key_added="halved")
+    assert (halved.layers["halved"] == 0.5).all()
+    genes = halved.var_names[:2].tolist()
+    table = grn.tl.predict_knockout(halved, genes=genes, key="halved")
+    assert table.index.names == ["group", "knockout", "time"] and len(table) == 4 and (table == 0.5).all(axis=None)
+    alone = grn.tl.predict_knockout(halved, genes=genes[0], key="halved", times=[1, 2], difference=True, dose=0.5)
+    assert alone.index.names == ["group", "time"] and len(alone) == 4 and (alone == -0.25).all(axis=None)
+    with pytest.raises(ParameterError, match="max_steps=2 means nothing for a fit of halved"):
+        grn.tl.predict_knockout(halved, genes=genes, key="halved", max_steps=2)
+    grn.tl.infer_network(halved, method="correlation", key_added="plain")
+    with pytest.raises(ResultNotFoundError, match="a network of correlation, with no fit"):
+        grn.tl.predict_knockout(halved, genes=genes, key="plain")
+
+
+def test_a_layer_fits_cells_and_genes(halved):
+    method = METHODS["halved"]
+    odd = replace(method, fit=lambda inputs: replace(_halved(inputs), layers={"halved": np.ones((3, 2))}))
+    METHODS.add("halved", odd, replace=True)
+    with pytest.raises(NetworkError, match=r"layer 'halved' of method 'halved' is \(3, 2\); expected \(cells, genes\)"):
+        grn.tl.infer_network(halved, method="halved", groupby="group")
+    assert "halved" not in halved.layers and "grn" not in halved.uns

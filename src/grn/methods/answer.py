@@ -17,11 +17,13 @@ from grn.network import Network
 
 
 def check_answer(result: Result, record: Method, inputs: Inputs) -> None:
-    """Refuse genes and groups that were not asked for, and tables that were not declared."""
+    """Refuse genes and groups that were not asked for, tables not declared, layers that fit no cells and genes."""
     _check_genes(result.network, record, inputs)
     _check_groups(result.network, record, inputs)
     for name, table in result.tables.items():
         _check_table(name, table, record)
+    for name, table in result.layers.items():
+        _check_layer(name, np.shape(table), record, inputs)
 
 
 def _check_genes(network: Network, record: Method, inputs: Inputs) -> None:
@@ -72,6 +74,12 @@ def _check_table(name: str, table: object, record: Method) -> None:
             f"table {name!r} of method {record.name!r} is a {type(table).__name__}; expected "
             f"{'a DataFrame' if schema.columns else 'a DataFrame or a mapping of arrays'}."
         )
+
+
+def _check_layer(name: str, shape: tuple[int, ...], record: Method, inputs: Inputs) -> None:
+    wanted = (inputs.n_cells, len(inputs.names))
+    if shape != wanted:
+        raise NetworkError(f"layer {name!r} of method {record.name!r} is {shape}; expected (cells, genes), {wanted}.")
 
 
 def values_read(record: Method, task: Task, reads: Sequence[tuple[str | None, bool]]) -> Task:

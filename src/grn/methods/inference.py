@@ -84,10 +84,12 @@ def _features_before(adata: AnnData, record: Method, inputs: Inputs) -> dict[str
 
 
 def _write(adata: AnnData, key: str, result: Result, params: Mapping[str, Any]) -> None:
-    """Edges, provenance and tables into ``uns[key]``, weights between cells into ``obsp``."""
+    """Edges, provenance and tables into ``uns[key]``, weights between cells into ``obsp``, values into ``layers``."""
     for name, (weights, made) in result.graphs.items():
         adata.obsp[name] = weights
         adata.uns[name] = {"params": storable(dict(made))}
+    for name, table in result.layers.items():
+        adata.layers[name] = table
     result.network.replace(params=params).write(adata, key)
     adata.uns[key].update({name: _stored(table) for name, table in result.tables.items()})
 

@@ -100,11 +100,15 @@ class Result:
         Tables beside them, by the names that the record declares.
     graphs
         Weights between cells (n_cells, n_cells) and their provenance, by their key in ``obsp``.
+    layers
+        Values of cells and genes (n_cells, n_vars), such as velocities, by their key in ``layers``; NaN for what was
+        not read.
     """
 
     network: Network
     tables: Mapping[str, Any] = field(default_factory=dict)
     graphs: Mapping[str, tuple[Any, Mapping[str, Any]]] = field(default_factory=dict)
+    layers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,11 @@ class Method:
     report
         ``report(inputs, network, *, prepared, ...) -> Result``, called with all edges: lists some of them, adds
         tables. Left out where the network is only compared with another.
+    knockout
+        ``knockout(fit, params, question) -> dict``, for :func:`grn.tl.predict_knockout`: what the table ``"fit"`` of
+        the method, a mapping of arrays with the names ``genes``, predicts after the knock-outs of a
+        :class:`grn.methods.knockout.Question`: a :class:`grn.methods.knockout.Course` by group, ``""`` for no groups.
+        ``None`` if it predicts none.
     whole
         Whether a method of cells is given all of them at once instead of group by group.
     takes_prior
@@ -189,6 +198,7 @@ class Method:
     verify: Callable[..., None] | None = None
     prepare: Callable[..., Any] | None = None
     report: Callable[..., Result] | None = None
+    knockout: Callable[..., Mapping[str, Any]] | None = None
     whole: bool = False
     takes_prior: bool = False
     edge_tables: tuple[str, ...] = ()

@@ -22,13 +22,14 @@ from grn.tl._linger import linger, linger_activity, linger_knockout
 from grn.tl._motif_enrichment import motif_enrichment
 from grn.tl._pert import pert
 from grn.tl._perturbation_response import perturbation_response
+from grn.tl._predict_knockout import predict_knockout
 from grn.tl._predict_labels import predict_labels
 from grn.tl._probe import probe
 from grn.tl._rank_drivers import rank_drivers
 from grn.tl._rank_regulators import rank_regulators
 from grn.tl._region_sets import region_sets
 from grn.tl._regulons import regulons
-from grn.tl._renge import predict_knockout, renge
+from grn.tl._renge import renge
 from grn.tl._scenicplus import scenicplus
 from grn.tl._scrank import scrank
 from grn.tl._simulate import simulate

@@ -18,6 +18,7 @@ from grn._kernels.renge import Start, control_levels, moments, random_start, sta
 from grn._kernels.renge_fit import Fit, Setting, fit, refit
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
+from grn.methods.renge.prediction import knockout
 from grn.methods.renge.screen import MIN_CELLS, Columns, Named, read_screen
 from grn.methods.renge.search import DEPTHS, ChosenSetting, choose, map_jobs
 from grn.network import Network
@@ -282,6 +283,7 @@ METHODS.add(
         fit_renge,
         "RENGE: signed edges with q-values from a time series of knock-outs",
         verify=verify,
+        knockout=knockout,
         whole=True,
         signed=True,
         probability=False,

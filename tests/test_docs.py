@@ -99,6 +99,17 @@ def test_the_changelog_and_the_citation_name_this_version():
     assert f"version: {grn.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
+def test_entries_of_the_changelog_are_whole_and_none_is_there_twice():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if len(line) > 120] == []
+    for head, *body in (part.split("\n") for part in text.split("\n### ")[1:]):
+        entries = re.split(r"^- ", "\n".join(body), flags=re.MULTILINE)
+        loose = [line for entry in entries[1:] for line in entry.split("\n")[1:] if line and not line.startswith("  ")]
+        assert loose == [], head
+        sentences = [" ".join(s.split()) for entry in entries for s in re.split(r"\. |\.$", entry, flags=re.MULTILINE)]
+        assert [s for s in sentences if len(s) > 60 and sentences.count(s) > 1] == [], head
+
+
 @pytest.fixture
 def fewer_genes(monkeypatch):
     """The cells of the pages with a quarter of their genes, as the demo runs the same calls on all of them."""

@@ -152,6 +152,18 @@ def test_other_genes_are_named_and_the_window_is_obeyed(mdata):
     assert set(arcs(ax)) == {REGIONS[2]} and {text.get_text() for text in texts(ax, "gene")} == {"KLF1", "SPI1"}
 
 
+def test_regions_on_other_chromosomes_are_told_and_move_nothing(mdata, caplog):
+    far = LINKS.iloc[:1].assign(region=REGIONS[3], rho=0.9)
+    plain = draw(mdata).get_xlim()
+    network = pd.concat([NETWORK, NETWORK.iloc[:1].assign(region=REGIONS[3])])
+    with caplog.at_level("INFO", logger="grn"):
+        ax = draw(mdata, links=pd.concat([LINKS, far]), network=network)
+    assert ax.get_xlim() == plain and set(arcs(ax)) == set(REGIONS[:3]) and len(texts(ax, "regulator")) == 3
+    assert "1 of 4 links of KLF1 are on other chromosomes" in caplog.text
+    assert "1 of 4 triplets of KLF1 are on other chromosomes" in caplog.text
+    assert "window" not in caplog.text
+
+
 @pytest.mark.parametrize("window", [2_300, 12_000, 42_000, 50_000, 61_000])
 def test_ticks_say_where_they_are(mdata, window):
     ax = draw(mdata, window=window, gene="SPI1", links=None)

@@ -43,6 +43,20 @@ def test_signs_of_other_tables():
     assert set(colors(grn.pl.region_network(truth[["source", "region", "target"]])).values()) == {grey}
 
 
+def test_signs_are_numbers_or_words_in_every_column(caplog):
+    wanted = colors(grn.pl.region_network(TRIPLETS))
+    apart = TRIPLETS.assign(sign=["+", "-", "+"], region_sign=["+", "\N{MINUS SIGN}", "-"])
+    assert colors(grn.pl.region_network(apart)) == wanted and caplog.text == ""
+    numbers = TRIPLETS.assign(sign=["1", "-1", "1.0"], region_sign=pd.array([1, -1, -1], dtype="Int64"))
+    assert colors(grn.pl.region_network(numbers)) == wanted and caplog.text == ""
+    drawn = colors(grn.pl.region_network(TRIPLETS.assign(sign="activates")))
+    assert set(drawn.values()) == {UNSIGNED.lower()}
+    assert "sign" in caplog.text and "'activates'" in caplog.text
+    for name in ("triplet_rank", "rho_r2g"):
+        with pytest.raises(ParameterError, match=f"{name} .*no numbers"):
+            grn.pl.region_network(TRIPLETS.assign(**{name: "high"}))
+
+
 def test_regions_are_squares_without_names():
     ax = grn.pl.region_network(TRIPLETS)
     assert names(ax) == {"SPI1", "PAX5", "LYZ", "CD79A"}

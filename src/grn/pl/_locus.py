@@ -141,9 +141,10 @@ def locus(
     table = starts_for(gene, cells, starts, build)
     triplets = None if network is None else _of_gene(triplet_table(mdata, network, argument="network"), gene)
     arcs = _arcs(gene, cells, links, triplets)
-    middles = cells.chromatin.table[["start", "end"]].mean(axis=1).to_numpy()
+    linked = cells.chromatin.table.iloc[arcs["row"]]
+    middles = linked.loc[linked["chrom"] == table["chrom"].iloc[0], ["start", "end"]].mean(axis=1).to_numpy()
     points = table.loc[table["gene"] == gene, "position"].to_numpy()
-    span = span_of(points, middles[arcs["row"]], window)
+    span = span_of(points, middles, window)
     shown = locus_of(gene, cells, table, span, values)
     arcs = _within(arcs, cells, shown, "links")
     names = _regulators(triplets, cells, shown, n_regulators)
@@ -170,11 +171,15 @@ def _arcs(gene: str, cells: Cells, links: pd.DataFrame | str | None, triplets: p
 
 def _within(table: pd.DataFrame, cells: Cells, shown: Locus, what: str) -> pd.DataFrame:
     """Rows whose region is drawn, with its ``place`` among those."""
-    names = cells.chromatin.names[table["row"]]
-    place = shown.regions.index.get_indexer(names)
-    if (place < 0).any():
+    regions = cells.chromatin.table.iloc[table["row"]]
+    place = shown.regions.index.get_indexer(regions.index)
+    elsewhere = (regions["chrom"] != shown.chrom).to_numpy()
+    beyond = (place < 0) & ~elsewhere
+    if elsewhere.any():
+        hint("%d of %d %s of %s are on other chromosomes", int(elsewhere.sum()), len(place), what, shown.gene)
+    if beyond.any():
         hint("%d of %d %s of %s are beyond %s:%d-%d; a larger window= shows them",
-             int((place < 0).sum()), len(place), what, shown.gene, shown.chrom, *shown.span)  # fmt: skip
+             int(beyond.sum()), len(place), what, shown.gene, shown.chrom, *shown.span)  # fmt: skip
     made = table.assign(place=place)[place >= 0]
     made.attrs = table.attrs
     return made

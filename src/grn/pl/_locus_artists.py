@@ -11,6 +11,7 @@ import pandas as pd
 
 from grn._core.logging import hint, some
 from grn.pl._locus_data import Locus
+from grn.pl._network_artists import wedge_handler
 from grn.pl._style import FAINT, INK, MUTED, SMALL, TEXT, settle, size_points, tidy
 
 if TYPE_CHECKING:
@@ -239,8 +240,6 @@ def legend(ax: Axes, links: pd.DataFrame, colors: Mapping[int, str]) -> None:
     """What arcs mean, above the picture."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Polygon
-
-    from grn.pl._network_artists import wedge_handler
 
     present = [sign for sign in (1, -1, 0) if (links["sign"] == sign).any()]
     handles: list[Any] = [

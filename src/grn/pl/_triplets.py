@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError, ResultNotFoundError
+from grn._core.logging import hint
 from grn.pl._edge_data import near
 
 COLUMNS = ["source", "region", "target"]
@@ -42,7 +43,8 @@ def triplet_table(data: Any, network: pd.DataFrame | str, *, argument: str) -> p
     table = table.assign(word=_words(table, signs), region_sign=_region_signs(table), sign=signs)
     by = next((name for name in _RANKS if name in table), None)
     if by is not None:
-        strength = -table[by] if by == "triplet_rank" else table[by].abs()
+        values = _numbers(table, by)
+        strength = -values if by == "triplet_rank" else np.abs(values)
         table = table.assign(strength=strength).sort_values(
             ["strength", *COLUMNS], ascending=[False, True, True, True], kind="stable"
         )
@@ -72,29 +74,45 @@ def _stored(data: Any, key: object, argument: str) -> pd.DataFrame:
 
 def _signs(table: pd.DataFrame) -> np.ndarray:
     """Sign of the regulator on the target: of numbers, or of words such as ``+/-``, which begin with it."""
-    if "sign" not in table:
-        return np.zeros(len(table), dtype=int)
-    if pd.api.types.is_numeric_dtype(table["sign"]):
-        return _of_numbers(table["sign"])
-    return _of_letters(table["sign"].astype(str).str[:1])
+    return _of_column(table["sign"]) if "sign" in table else np.zeros(len(table), dtype=int)
 
 
 def _region_signs(table: pd.DataFrame) -> np.ndarray:
     """Sign of the region on the target: of its own column, of the correlation, or of what words end with."""
-    for name in ("region_sign", "rho_r2g"):
-        if name in table:
-            return _of_numbers(table[name])
+    if "region_sign" in table:
+        return _of_column(table["region_sign"])
+    if "rho_r2g" in table:
+        return _of_numbers(_numbers(table, "rho_r2g"))
     words = table["sign"].astype(str) if "sign" in table else pd.Series("", index=table.index)
-    return _of_letters(words.where(words.str.contains("/", regex=False), "").str[-1:])
+    return _of_numbers(_of_letters(words.where(words.str.contains("/", regex=False), "").str[-1:]))
 
 
-def _of_numbers(column: pd.Series) -> np.ndarray:
-    return np.sign(np.nan_to_num(column.to_numpy(dtype=float))).astype(int)
+def _of_column(column: pd.Series) -> np.ndarray:
+    """Signs of numbers, or of words that begin with them; others are not known, which is said."""
+    if pd.api.types.is_numeric_dtype(column):
+        return _of_numbers(column.to_numpy(dtype=float, na_value=np.nan))
+    words = column.astype(str)
+    values = _of_letters(words.str[:1]).fillna(pd.to_numeric(words, errors="coerce"))
+    strange = words[values.isna() & column.notna() & (words != "")]
+    if len(strange):
+        hint("%d of %d signs in the column %s are neither numbers nor words such as '+/-', for example %r; they count "
+             "as not known", len(strange), len(words), column.name, strange.iloc[0])  # fmt: skip
+    return _of_numbers(values)
 
 
-def _of_letters(column: pd.Series) -> np.ndarray:
-    signs: np.ndarray = column.map({"+": 1, "-": -1}).fillna(0).to_numpy(dtype=int)
-    return signs
+def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
+    try:
+        return table[name].to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"the column {name} of triplets holds no numbers ({error}).") from error
+
+
+def _of_numbers(values: pd.Series | np.ndarray) -> np.ndarray:
+    return np.sign(np.nan_to_num(np.asarray(values, dtype=float))).astype(int)
+
+
+def _of_letters(column: pd.Series) -> pd.Series:
+    return column.map({"+": 1.0, "-": -1.0, "−": -1.0}).astype(float)
 
 
 def _words(table: pd.DataFrame, signs: np.ndarray) -> pd.Series:

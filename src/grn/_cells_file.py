@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grn._core.errors import DataNotFoundError, GrnError, MissingDependencyError, ParameterError
 from grn._core.files import make_folder, written
-from grn._core.logging import hint
+from grn._core.logging import hint, root_left_alone
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -106,11 +107,13 @@ def _h5mu(path: Path) -> MuData:
         return mudata.read_h5mu(path)
 
 
-def _columns_apart() -> Any:
+@contextmanager
+def _columns_apart() -> Iterator[None]:
     """Keep MuData from copying columns of its modalities, of which it warns."""
     import mudata
 
-    return mudata.set_options(pull_on_update=False)
+    with root_left_alone(), mudata.set_options(pull_on_update=False):
+        yield
 
 
 def _zarr(path: Path) -> AnnData:

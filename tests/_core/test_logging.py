@@ -101,8 +101,20 @@ def test_a_new_process(code, lines):
     assert out == "" and err.splitlines() == lines
 
 
-def test_the_root_logger_is_left_alone():
-    code = "import grn, grn.tl\ngrn.settings.verbosity = 'debug'\nprint(logging.root.handlers, logging.root.level)"
+OF_MUDATA = """import tempfile, grn
+from pathlib import Path
+from grn._cells_file import read_cells, write_cells
+mdata = grn.datasets.toy_multiome(n_cells=30, n_regulators=2, n_targets=4)
+made = grn.pp.metacells(mdata, groupby="group", how="labels")
+with tempfile.TemporaryDirectory() as folder:
+    write_cells(made, Path(folder) / "cells.h5mu", option="--h5mu")
+    read_cells(Path(folder) / "cells.h5mu")
+"""
+
+
+@pytest.mark.parametrize("code", ["import grn, grn.tl\ngrn.settings.verbosity = 'debug'\n", OF_MUDATA])
+def test_the_root_logger_is_left_alone(code):
+    code += "print(logging.root.handlers, logging.root.level)"
     assert in_new_process(code)[0].split() == ["[]", str(logging.WARNING)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, ParamSpec, TypeVar
 
 from grn._core.once import one_call, one_voice, showing, shown, silently
-from grn._core.voice import HINT, at_level, hint, logger, some
+from grn._core.voice import HINT, at_level, hint, logger, root_left_alone, some
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,6 +22,7 @@ __all__ = [
     "one_call",
     "one_voice",
     "progress",
+    "root_left_alone",
     "showing",
     "silently",
     "some",

@@ -113,6 +113,17 @@ def hint(message: str, *args: object, of: str = "") -> None:
     logger.log(HINT, message, *args, stacklevel=2, extra={"of": of})
 
 
+@contextmanager
+def root_left_alone() -> Iterator[None]:
+    """Let what is called meanwhile speak through :mod:`logging` itself, which gives a bare root logger a handler."""
+    silent = logging.NullHandler()
+    logging.root.addHandler(silent)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(silent)
+
+
 def some(names: Iterable[object], limit: int = 10) -> str:
     """The first names of a list, for a message."""
     listed = [str(name) for name in names]

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from grn._core import checks
 from grn._core.errors import ParameterError
+from grn._core.logging import root_left_alone
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.datasets._toy import assemble, check_groups, check_share, check_sizes, counts_of, names_of
 from grn.genome import Motifs, jaspar
@@ -339,7 +340,7 @@ def _together(
         for k in region.groups
     ]
     columns = ["source", "region", "target", "source_sign", "region_sign", "sign", "group"]
-    with set_options(pull_on_update=False):
+    with root_left_alone(), set_options(pull_on_update=False):
         mdata = MuData({"rna": rna, "atac": atac})
     mdata.obs["group"] = rna.obs["group"]
     mdata.uns["genome"] = genome

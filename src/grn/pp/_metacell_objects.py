@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from grn._core.errors import ExpressionError
-from grn._core.logging import logger
+from grn._core.logging import logger, root_left_alone
 from grn._kernels.averages import averages
 from grn._object.expression import select
 from grn._object.modalities import is_mudata
@@ -59,7 +59,7 @@ def together(data: Any, made: Mapping[str, AnnData], label: pd.Series, params: d
     else:
         from mudata import MuData, set_options
 
-        with set_options(pull_on_update=False):
+        with root_left_alone(), set_options(pull_on_update=False):
             result = MuData(dict(made))
         result.obs[label.name] = label.reindex(result.obs_names)
         result.uns = deepcopy(dict(data.uns))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from grn._core import checks
-from grn._core.errors import GeneNameError, ParameterError, ResultNotFoundError
+from grn._core.errors import GeneNameError, ParameterError
 from grn._object.container import check_type
 from grn._object.gene_sets import gene_sets
 from grn._object.genes import spelled
+from grn.methods.fits import stored_fit
 from grn.methods.genes import rows_of
-from grn.methods.record import METHODS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -86,14 +86,15 @@ def knockouts(
 ) -> pd.DataFrame:
     """Expression after knock-outs; see :func:`grn.tl.predict_knockout`."""
     check_type(adata)
-    answer, fit, params = _fit_of(adata, key)
-    names = np.asarray(fit["genes"], dtype=str)
+    stored = stored_fit(adata, key, "knockout", "predicts knock-outs")
+    names = stored.genes
     amount = float(checks.number("dose", dose, note=", 1 for a knock-out"))
     sets = _sets(adata, names, genes, key)
     moments = None if times is None else _times(times)
     steps = None if max_steps is None else checks.integer("max_steps", max_steps, least=1)
     question = Question(sets, amount, moments, steps, bool(difference))
-    courses = answer(fit, params, question)
+    answer = cast(Answer, stored.record.knockout)
+    courses = answer(stored.fit, stored.params, question)
     labels = ["+".join(names[knocked]) for knocked in sets]
     by_group = {group: _table(course, labels, names) for group, course in courses.items()}
     table = pd.concat(by_group, names=["group"]) if list(by_group) != [""] else by_group[""]
@@ -104,22 +105,6 @@ def _table(course: Course, labels: list[str], names: np.ndarray) -> pd.DataFrame
     """One row per knock-out and time."""
     index = pd.MultiIndex.from_product([labels, course.times], names=["knockout", "time"])
     return pd.DataFrame(course.values.reshape(len(index), len(names)), index=index, columns=names)
-
-
-def _fit_of(adata: AnnData, key: str) -> tuple[Answer, Mapping[str, Any], Mapping[str, Any]]:
-    """What answers for an entry of ``uns``, the fit that it holds, and the parameters of the network."""
-    entry = adata.uns.get(key)
-    entry = entry if isinstance(entry, Mapping) else {}
-    params, fit = entry.get("params"), entry.get("fit")
-    method = params.get("method") if isinstance(params, Mapping) else None
-    record = METHODS[method] if isinstance(method, str) and method in METHODS else None
-    if record is None or record.knockout is None or not isinstance(fit, Mapping) or "genes" not in fit:
-        able = ", ".join(f"grn.tl.{name}" for name in sorted(METHODS) if METHODS[name].knockout is not None)
-        what = "no fit" if record is None else f"a network of {method}, with no fit"
-        raise ResultNotFoundError(
-            f"uns[{key!r}] holds {what} that predicts knock-outs; run one of {able} and pass its key_added as key=."
-        )
-    return record.knockout, fit, params
 
 
 def _sets(adata: AnnData, names: np.ndarray, genes: object, key: str) -> list[np.ndarray]:

@@ -158,6 +158,10 @@ class Method:
         the method, a mapping of arrays with the names ``genes``, predicts after the knock-outs of a
         :class:`grn.methods.knockout.Question`: a :class:`grn.methods.knockout.Course` by group, ``""`` for no groups.
         ``None`` if it predicts none.
+    response
+        ``response(fit, params, *, steps) -> dict``, for ``grn.tl.simulate(coefficients="fit")``: a
+        :data:`grn.methods.fits.Follow` by group, which moves genes of cells and lets the dynamics that were fitted run
+        for ``steps`` units of their time. ``None`` if it has no dynamics of its own.
     whole
         Whether a method of cells is given all of them at once instead of group by group.
     takes_prior
@@ -199,6 +203,7 @@ class Method:
     prepare: Callable[..., Any] | None = None
     report: Callable[..., Result] | None = None
     knockout: Callable[..., Mapping[str, Any]] | None = None
+    response: Callable[..., Mapping[str, Any]] | None = None
     whole: bool = False
     takes_prior: bool = False
     edge_tables: tuple[str, ...] = ()

@@ -16,13 +16,14 @@ from grn._core.settings import settings
 from grn._kernels.edge_ridge import edge_ridge
 from grn._kernels.scatter import BLOCK
 from grn.methods.cells import none_varies
+from grn.methods.record import METHODS
 from grn.network import Network
 from grn.network.direction import oriented
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-WAYS = ("auto", "stored", "refit", "weight")
+WAYS = ("auto", "stored", "fit", "refit", "weight")
 
 
 def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.DataFrame, str]:
@@ -36,9 +37,11 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
     stored = record.get("simulation") if isinstance(record, Mapping) else None
     if coefficients == "stored" and stored is None:
         raise NetworkError(
-            f"uns[{net!r}] holds no simulation network; grn.tl.celloracle writes one, or pass coefficients='refit'."
+            f"uns[{net!r}] holds no simulation network, as grn.tl.celloracle writes one; pass coefficients='refit'."
         )
-    way = coefficients if coefficients != "auto" else "refit" if stored is None else "stored"
+    way = coefficients
+    if way == "auto":
+        way = "stored" if stored is not None else "fit" if _has_dynamics(record) else "refit"
     table = network.edges if way != "stored" else _stored(stored, net)
     if way != "stored":
         _tell_undirected(network, table)
@@ -56,6 +59,13 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
     if not known.any():
         raise GeneOverlapError(f"no edge of uns[{net!r}] joins two genes of this object; infer a network on it.")
     return network, table[known].reset_index(drop=True), way
+
+
+def _has_dynamics(record: object) -> bool:
+    """Whether an entry of ``uns`` holds a fit of a method that has dynamics of its own."""
+    params = record.get("params", {}) if isinstance(record, Mapping) else {}
+    method = params.get("method") if isinstance(params, Mapping) else None
+    return isinstance(method, str) and method in METHODS and METHODS[method].response is not None and "fit" in record  # type: ignore[operator]
 
 
 def _tell_undirected(network: Network, table: pd.DataFrame) -> None:

@@ -35,6 +35,7 @@ from grn.simulate.coefficients import (
     tell_silent,
     weights,
 )
+from grn.simulate.fitted import FittedCells, FittedDynamics, fitted_dynamics
 from grn.simulate.flow import Flow, flow_of
 from grn.simulate.place import Place, place_of
 from grn.simulate.propagation import (
@@ -111,6 +112,10 @@ class Simulation:
             if getattr(self, name) is not None:
                 check_key(getattr(self, name), name)
         network, edges, way = edges_of(adata, self.net, self.coefficients)
+        if way == "fit" and self.mode != "propagate":
+            raise ParameterError(
+                f"mode={self.mode!r} is for linear networks; coefficients='fit' takes mode='propagate'."
+            )
         place, cells = None, []
         if self.basis is not None:
             cells = cell_names(adata).tolist()
@@ -120,7 +125,8 @@ class Simulation:
         check_sources(genes, tables, self.net)
         with reads_of() as reads:
             rows, smooth = self._rows(adata, network)
-        model = self._model(adata, rows, tables, way, doses, groups, codes)
+        fitted = fitted_dynamics(adata, self.net, groups, int(self.n_propagation)) if way == "fit" else None
+        model = self._model(adata, rows, tables, way, doses, groups, codes, fitted)
         table, changes = effects(model, doses, keep=self.layer_added is not None)
         flow = None
         if place is not None:
@@ -213,11 +219,12 @@ class Simulation:
         doses: list[tuple[GeneIntervention, ...]],
         groups: tuple[str, ...],
         codes: np.ndarray,
+        fitted: FittedDynamics | None,
     ) -> LinearCells:
         """Cells and networks put together, and the perturbation checked against the values."""
         index = pd.Index(adata.var_names.astype(str))
         ends = [table[end].to_numpy(dtype=str) for table in tables for end in ("source", "target")]
-        names = np.unique(np.concatenate(ends))
+        names = np.unique(np.concatenate(ends)) if fitted is None else fitted.names
         genes = np.searchsorted(names, [setting.gene for setting in doses[0]])
         tell_silent(names[genes], tables, groups)
         columns = index.get_indexer(names)
@@ -232,7 +239,8 @@ class Simulation:
             tell_flat(matrices, tables, groups)
         else:
             matrices = [weights(table, names) for table in tables]
-        return LinearCells(
+        kind = LinearCells if fitted is None else partial(FittedCells, follow=fitted.follow)
+        return kind(
             rows,
             names,
             columns,

@@ -81,16 +81,18 @@ def simulate(
     net
         Entry of ``uns`` with the network: any table of edges.
     coefficients
-        ``"stored"``: ``uns[net]["simulation"]``, which :func:`grn.tl.celloracle` writes. ``"refit"``: ridge
-        regression of every target on the regulators it has in the network, per group. ``"weight"``: the weights of the
-        edges, for networks whose weights are coefficients. ``"auto"``: stored, else refit.
+        ``"stored"``: ``uns[net]["simulation"]``, which :func:`grn.tl.celloracle` writes. ``"fit"``: no coefficients but
+        the dynamics that the system fitted, run from every cell for ``n_propagation`` units of its time with and
+        without the change; its page says which. ``"refit"``: ridge regression of every target on the regulators it has
+        in the network, per group. ``"weight"``: the weights of the edges, for networks whose weights are coefficients.
+        ``"auto"``: stored, else the fit, else refit.
     alpha
         Ridge penalty of ``"refit"``, on sums over cells.
     mode
         ``"propagate"``: the steps above. ``"paths"``: all paths of up to ``n_propagation`` edges, kept from 0 upwards
         only at the end. ``"steady"``: paths of any length; the network must damp its feedback.
     n_propagation
-        Number of steps, or length of paths, from 1 to 1000. Not used by ``"steady"``.
+        Number of steps, length of paths, or units of time of a fit, from 1 to 1000. Not used by ``"steady"``.
     clip
         Keep genes, other than the perturbed ones, within the range in which they were observed.
     groupby

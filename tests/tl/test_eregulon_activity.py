@@ -1,5 +1,6 @@
 """Scores of eRegulons, against AUCell by hand and decoupler's own call."""
 
+import anndata as ad
 import mudata
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ def test_scores_are_those_of_decoupler(mdata):
 
     grn.tl.eregulon_activity(mdata, min_targets=3)
     triplets = mdata.uns["scenicplus"]["triplets"].astype({"source": str, "target": str, "sign": str, "region": str})
-    name = triplets["source"] + "_direct_" + triplets["sign"]
+    name = triplets["source"] + "_direct_" + triplets["sign"].str.replace("/", "")
     for side, column, part in (("genes", "target", mdata["rna"]), ("regions", "region", mdata["atac"])):
         counts = part.to_df(layer="counts" if side == "genes" else None)
         values = np.log1p(counts.div(counts.sum(axis=1), axis=0) * 1e4)
@@ -85,6 +86,18 @@ def test_blocks_of_cells_change_nothing(mdata, monkeypatch):
     monkeypatch.setattr("grn.regulators.eregulons._VALUES", 2000)
     grn.tl.eregulon_activity(mdata, min_targets=3)
     pd.testing.assert_frame_equal(mdata["rna"].obsm["eregulons_regions"], before)
+
+
+@pytest.mark.filterwarnings("error:Forward slashes")
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_scores_survive_a_file(mdata, tmp_path, form):
+    grn.tl.eregulon_activity(mdata, min_targets=3, groupby="group")
+    before, path = mdata["rna"], tmp_path / f"cells.{form}"
+    getattr(before, f"write_{form}")(path)
+    after = getattr(ad, f"read_{form}")(path)
+    for side in ("genes", "regions"):
+        pd.testing.assert_frame_equal(after.obsm[f"eregulons_{side}"], before.obsm[f"eregulons_{side}"])
+    assert after.uns["eregulons"]["table"]["eregulon"].tolist() == list(before.obsm["eregulons_genes"])
 
 
 def test_filters(mdata):

@@ -109,7 +109,8 @@ def _triplets(adata: AnnData, key: str, top: int | None) -> pd.DataFrame:
         )
     table = table.astype({"source": str, "region": str, "target": str, "sign": str})
     kind = np.where(table["extended"], "extended", "direct")
-    table["eregulon"] = table["source"] + "_" + kind + "_" + table["sign"]
+    # a column of obsm, which files do not keep with a slash
+    table["eregulon"] = table["source"] + "_" + kind + "_" + table["sign"].str.replace("/", "")
     if top is not None:
         table = table.sort_values("triplet_rank", kind="stable").groupby("eregulon").head(top)
     return table

@@ -38,7 +38,8 @@ def eregulon_activity(
     r"""Score eRegulons in every cell, once by their genes and once by their regions.
 
     An eRegulon is the set of the triplets of one regulator with one kind of evidence and one pair of signs, named such
-    as ``GATA1_direct_+/+``. Its score is AUCell's: the area under the recovery curve of its members among the 5 %% of
+    as ``GATA1_direct_+-``: direct evidence, and a regulator that goes with its targets through regions that go against
+    them (``+/-`` in ``sign``). Its score is AUCell's: the area under the recovery curve of its members among the 5 %% of
     the features that are highest in the cell.
 
     Parameters

@@ -36,6 +36,18 @@ def test_edges_get_a_p_value(mdata, method, permute):
     assert set(changed.uns[method]) == set(mdata.uns[method])
 
 
+def test_a_regulator_that_was_asked_for_and_has_no_edges_is_there_again(mdata):
+    hits = grn.get.motif_hits(mdata["atac"])
+    asked = sorted(hits["source"].unique())[:3]
+    bound = hits.loc[hits["source"].isin(asked[:2]), ["source", "region"]]
+    given = {"starts": mdata.uns["starts"], "cistromes": bound}
+    params = {**PARAMS["scenicplus"], **given}
+    grn.tl.infer_network(mdata, method="scenicplus", sources=asked, key_added="some", params=params)
+    assert set(grn.get.edges(mdata, key="some")["source"]) < set(asked)
+    grn.tl.confidence(mdata, net="some", params=given, n_permutations=2, n_subsamples=1, top=5)
+    assert grn.get.edges(mdata, key="some")["pval"].between(0, 1, inclusive="right").all()
+
+
 @pytest.mark.parametrize("method", PARAMS)
 def test_networks_of_both_are_networks(mdata, method):
     grn.tl.regulons(mdata, key=method, key_added=f"{method}_regulons", min_targets=1)

@@ -114,7 +114,7 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
 
 
 def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, Frozen, Edges]:
-    """The network made again, of the genes that have edges or, where edges were filtered out, of the default genes."""
+    """The network made again, of the genes that have edges or, where others count too, of those asked for, or all."""
     names = {str(name) for name in adata.var_names}
     lost = sorted({*net.regulators, *net.targets} - names)
     if lost:
@@ -128,7 +128,12 @@ def _again(adata: AnnData, net: Network, rerun: Rerun, key: str) -> tuple[Axes, 
     genes = tuple(sorted(np.asarray(adata.var_names, dtype=str)[genes_of(adata)].tolist()))
     marked = set(np.asarray(adata.var_names, dtype=str)[regulator_mask(adata)].tolist())
     default = replace(of_network, sources=tuple(sorted({*of_network.sources, *listed, *marked})), targets=genes)
-    for axes in dict.fromkeys((of_network, default)):
+    asked = {
+        side: tuple(sorted(names.intersection(map(str, net.params[side]))))
+        for side in ("sources", "targets")
+        if isinstance(net.params.get(side), list | tuple | np.ndarray)
+    }
+    for axes in dict.fromkeys((of_network, replace(default, **asked), default)):
         genes = sorted({*axes.sources, *axes.targets})
         where = {"layer": rerun.layer, "use_raw": rerun.use_raw, "values": rerun.values}
         frozen = freeze(adata, genes, **where, smooth=rerun.arguments.get("smooth") is True)

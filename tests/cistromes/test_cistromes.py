@@ -90,9 +90,26 @@ def test_small_cistromes_are_left_out(enriched, caplog):
     with caplog.at_level("INFO", logger="grn"):
         grn.tl.cistromes(enriched, min_regions=int(n_b) + 1)
     assert enriched.uns["cistromes"]["columns"]["source"].tolist() == ["A"] and n_a > n_b
-    assert f"1 factors have cistromes of fewer than {n_b + 1} regions: B" in caplog.text
+    assert f"1 of 2 cistromes have fewer than {n_b + 1} regions: B" in caplog.text
     with pytest.raises(RegionError, match=f"the largest has {n_a}"):
         grn.tl.cistromes(enriched, min_regions=int(n_a) + 1)
+
+
+def test_a_small_cistrome_of_a_factor_with_a_large_one_is_told(enriched, caplog):
+    pairs = pd.DataFrame({"motif": ["M0", "M1"], "factor": ["A", "A"], "extended": [True, False]})
+    direct, extended = len(hits(enriched, "M1")), len(hits(enriched, "M0") | hits(enriched, "M1"))
+    assert direct < extended
+    with caplog.at_level("INFO", logger="grn"):
+        grn.tl.cistromes(enriched, annotation=pairs, min_regions=extended)
+    assert enriched.uns["cistromes"]["columns"]["extended"].tolist() == [True]
+    assert f"1 of 2 cistromes have fewer than {extended} regions: A" in caplog.text
+
+
+def test_the_path_of_an_annotation_is_recorded(enriched, tmp_path):
+    path = tmp_path / "motifs.tbl"
+    path.write_text(CISTARGET)
+    grn.tl.cistromes(enriched, annotation=path)
+    assert enriched.uns["cistromes"]["params"]["annotation"] == str(path)
 
 
 def test_motifs_without_a_factor_are_told(enriched, caplog):
@@ -127,3 +144,6 @@ def test_what_is_missing_is_told(adata, sets):
         grn.tl.cistromes(adata)
     with pytest.raises(ParameterError, match="inferred"):
         grn.tl.cistromes(adata, annotation=pd.DataFrame({"motif": [], "factor": []}), inferred=["guess"])
+    for wrong in (None, 3, ["guess"]):
+        with pytest.raises(ParameterError, match="inferred"):
+            grn.tl.cistromes(adata, inferred=wrong)

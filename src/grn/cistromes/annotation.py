@@ -40,7 +40,7 @@ def annotated(annotation: Annotation, inferred: Sequence[str]) -> pd.DataFrame:
     MotifError
         If columns are missing, or nothing is left.
     """
-    ways = checks.words("inferred", inferred, INFERRED) if len(inferred) else []
+    ways = ways_of(inferred)
     table = annotation if isinstance(annotation, pd.DataFrame) else _read(annotation)
     if {"motif", "factor"} <= set(table.columns):
         extended = table["extended"].isin([True]) if "extended" in table else False
@@ -58,6 +58,12 @@ def annotated(annotation: Annotation, inferred: Sequence[str]) -> pd.DataFrame:
     pairs = pairs.astype({"motif": str, "factor": str, "extended": bool})
     # a pair that is known both ways is direct
     return pairs.groupby(["motif", "factor"], as_index=False)["extended"].min()
+
+
+def ways_of(inferred: Sequence[str]) -> list[str]:
+    """Some of :data:`INFERRED`, or none."""
+    empty = isinstance(inferred, Sequence) and not len(inferred)
+    return [] if empty else checks.words("inferred", inferred, INFERRED, note=", or () for none")
 
 
 def _read(path: object) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from grn._core.errors import MotifError, RegionError, ResultNotFoundError
 from grn._core.logging import hint, logger, some
 from grn._object.cistromes import store_cistromes
 from grn._object.container import check_target, target, validate
-from grn.cistromes.annotation import Annotation, annotated
+from grn.cistromes.annotation import Annotation, annotated, ways_of
 from grn.network.schema import storable
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def write_cistromes(
     validate(adata, modality="atac")
     check_target(adata, copy=copy, key=key_added)
     checks.integer("min_regions", min_regions, least=1)
+    inferred = ways_of(inferred)
     table, hits, stored = enrichment_of(adata, key)
     pairs = stored if annotation is None else annotated(annotation, inferred)
     enriched = np.flatnonzero(table["enriched"].to_numpy(dtype=bool))
@@ -51,13 +52,14 @@ def write_cistromes(
             f"no cistrome has min_regions={min_regions} regions; the largest has {columns['n_regions'].max()}."
         )
     if not large.all():
-        small = sorted(set(columns["source"][~large]) - set(columns["source"][large]))
-        hint("%d factors have cistromes of fewer than %d regions: %s", len(small), min_regions, some(small, 5))
+        small = columns["source"] + np.where(columns["extended"], " (extended)", "")
+        counts = int((~large).sum()), len(large), min_regions
+        hint("%d of %d cistromes have fewer than %d regions: %s", *counts, some(small[~large], 5))
     out = target(adata, copy=copy)
     store_cistromes(out, matrix[:, large], columns[large], key=key_added)
     out.uns[key_added]["motifs"] = motifs.drop(columns="column").astype({"set": "category", "method": "category"})
-    params: dict[str, Any] = {"inferred": list(inferred), "min_regions": min_regions, "key": key}
-    given = "table" if annotation is not None and not isinstance(annotation, str) else annotation
+    params: dict[str, Any] = {"inferred": inferred, "min_regions": min_regions, "key": key}
+    given = "table" if isinstance(annotation, pd.DataFrame) else annotation
     out.uns[key_added]["params"] = storable({"function": "cistromes", "annotation": given, **params})
     logger.info("wrote cistromes of %d factors to varm[%r]", columns["source"][large].nunique(), key_added)
     return out if copy else None

@@ -195,6 +195,14 @@ def names(name: str, value: object, *, what: str = "names") -> list[str]:
     return [str(item) for item in listed]
 
 
+def several(name: str, value: object, *, what: str = "numbers") -> list[Any]:
+    """A list of what is checked one by one afterwards; refuses a single number."""
+    listed = None if isinstance(value, str | bytes | Mapping) else _items(value)
+    if listed is None:
+        raise ParameterError(f"{name}={shown(value)}; pass a list of {what}.")
+    return listed
+
+
 def flag(name: str, value: object, *, note: str = "") -> bool:
     """``True`` or ``False``, numpy's too."""
     if not _is_flag(value):

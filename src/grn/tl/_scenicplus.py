@@ -99,8 +99,8 @@ def scenicplus(
         Whether the window ends at the next start of another gene, though never within 1000 bases.
     cistromes
         Which regions a regulator binds: a table ``source, region``, with ``extended`` (whether the evidence is that of
-        an ortholog or a similar motif) and ``score`` if you have them, or the key of those that
-        :func:`grn.tl.cistromes` left with the regions. By default all motif hits.
+        an ortholog or a similar motif) and ``score`` if you have them (a missing one counts as the lowest), or the key
+        of those that :func:`grn.tl.cistromes` left with the regions. By default all motif hits.
     motifs
         Key of motif hits in ``mdata["atac"]``, by :func:`grn.pp.scan_motifs`. Not read with ``cistromes``.
     sources

@@ -198,6 +198,23 @@ def test_stored_cistromes_are_those_that_are_listed(mdata):
     assert set(given["extended"]) == {True, False}
 
 
+def test_a_score_that_is_missing_is_the_lowest(mdata):
+    hits = grn.get.motif_hits(mdata["atac"])[["source", "region", "score"]]
+    one = hits["source"].iloc[0]
+    lacking = hits.assign(score=hits["score"].where(hits["source"] != one))
+    ranked = infer(mdata, cistromes=lacking, min_targets=1)["triplets"]
+    zero = infer(mdata, cistromes=lacking.fillna({"score": 0.0}), min_targets=1)["triplets"]
+    pd.testing.assert_frame_equal(ranked, zero)
+    assert one in set(ranked["source"]) and ranked["triplet_rank"].nunique() > len(ranked) / 2
+    assert mdata.uns["scenicplus"]["edges"]["score"].between(0, 300).all()
+
+
+def test_evidence_of_which_nothing_is_said_is_direct(mdata):
+    table = grn.get.motif_hits(mdata["atac"])[["source", "region"]]
+    given = infer(mdata, cistromes=table.assign(extended=None), min_targets=1)["triplets"]
+    assert len(given) and not given["extended"].any()
+
+
 def test_links_that_are_given_take_the_place_of_distances(mdata):
     space = grn.genome.link_genes(mdata["atac"].var_names, starts=mdata.uns["starts"], upstream=9000, downstream=9000)
     grn.tl.scenicplus(mdata, links=space, **{**FAST, "min_targets": 1})
@@ -236,6 +253,8 @@ def test_the_window_ends_at_the_next_gene():
         ({"links": pd.DataFrame({"region": ["chr1:1-2"], "gene": ["x"]})}, RegionError, "no link joins"),
         ({"cistromes": pd.DataFrame({"source": ["x"]})}, ParameterError, "source, region"),
         ({"cistromes": pd.DataFrame({"source": ["x"], "region": ["chr1:1-2"]})}, RegionError, "no regulator"),
+        ({"quantiles": 0.9}, ParameterError, "quantiles=0.9; pass a list"),
+        ({"per_gene": 5}, ParameterError, "per_gene=5; pass a list"),
     ],
 )
 def test_bad_input_is_told_and_changes_nothing(mdata, arguments, error, words):
@@ -243,6 +262,13 @@ def test_bad_input_is_told_and_changes_nothing(mdata, arguments, error, words):
     with pytest.raises(error, match=words):
         infer(mdata, **arguments)
     assert (set(mdata.uns), set(mdata["rna"].uns)) == before
+
+
+def test_scores_that_are_no_numbers_are_told(mdata):
+    hits = grn.get.motif_hits(mdata["atac"])[["source", "region"]]
+    for score in ("high", np.inf):
+        with pytest.raises(ParameterError, match="no finite numbers"):
+            infer(mdata, cistromes=hits.assign(score=score))
 
 
 def test_without_chromatin_it_is_told(mdata):

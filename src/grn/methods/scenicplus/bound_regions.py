@@ -77,7 +77,9 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
     if bare:
         hint("%d of %d regulators have no region and get no eRegulon", bare, len(sources))
     shape = (len(chromatin.names), len(sources))
-    extended = table["extended"].to_numpy(dtype=bool) if "extended" in table else np.zeros(len(table), dtype=bool)
+    # of a pair of which nothing is said the evidence is direct, as in annotations of motifs
+    said = table["extended"] if "extended" in table else pd.Series(False, index=table.index)
+    extended = said.isin([True]).to_numpy()
     matrices = {}
     for evidence, kind in zip(EVIDENCE, (~extended, extended), strict=True):
         chosen = there & kind
@@ -90,10 +92,15 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
 def _scores(
     table: pd.DataFrame, row: np.ndarray, column: np.ndarray, there: np.ndarray, shape: tuple[int, int]
 ) -> sparse.csc_array | None:
-    """The best score of a regulator in a region."""
+    """The best score of a regulator in a region; the lowest where it is missing."""
     if "score" not in table:
         return None
-    best = pd.DataFrame({"r": row, "s": column, "score": table["score"].to_numpy(dtype=float)})[there]
+    score = pd.to_numeric(table["score"], errors="coerce").to_numpy(dtype=float)
+    wrong = int(((np.isnan(score) & table["score"].notna().to_numpy()) | np.isinf(score)).sum())
+    if wrong:
+        raise ParameterError(f"cistromes= has {wrong} scores that are no finite numbers; pass numbers, or no score.")
+    score = np.where(np.isnan(score), np.nanmin(score, initial=0.0), score)
+    best = pd.DataFrame({"r": row, "s": column, "score": score})[there]
     best = best.groupby(["r", "s"], as_index=False)["score"].max()
     return sparse.csc_array((best["score"], (best["r"], best["s"])), shape=shape)
 

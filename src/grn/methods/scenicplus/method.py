@@ -96,12 +96,14 @@ def verify(
     if max_cells is not None:
         checks.integer("max_cells", max_cells, least=1, most=None, note=", or None")
     checks.number("min_rho", min_rho, least=0, most=1)
-    for value in quantiles:
+    rules = {"quantiles": quantiles, "per_gene": per_gene, "per_region": per_region}
+    listed = {name: checks.several(name, values) for name, values in rules.items()}
+    for value in listed["quantiles"]:
         checks.number("quantiles", value, least=0, most=1)
-    for name, values in {"per_gene": per_gene, "per_region": per_region}.items():
-        for value in values:
+    for name in ("per_gene", "per_region"):
+        for value in listed[name]:
             checks.integer(name, value, least=1)
-    if not [*quantiles, *per_gene, *per_region]:
+    if not any(listed.values()):
         raise ParameterError("quantiles=, per_gene= and per_region= are all empty: no link would be strong.")
 
 

@@ -54,7 +54,7 @@ def write_cistromes(
     if not large.all():
         small = columns["source"] + np.where(columns["extended"], " (extended)", "")
         counts = int((~large).sum()), len(large), min_regions
-        hint("%d of %d cistromes have fewer than %d regions: %s", *counts, some(small[~large], 5))
+        hint("%d of %d cistromes have fewer than %d regions: %s", *counts, some(small[~large].tolist(), 5))
     out = target(adata, copy=copy)
     store_cistromes(out, matrix[:, large], columns[large], key=key_added)
     out.uns[key_added]["motifs"] = motifs.drop(columns="column").astype({"set": "category", "method": "category"})

@@ -153,3 +153,12 @@ def indexed(names: np.ndarray, source: np.ndarray, target: np.ndarray, **columns
     ends = {"source": source, "target": target}
     sides = {side: pd.Categorical.from_codes(rows, categories=names) for side, rows in ends.items()}
     return pd.DataFrame({**sides, **{name: np.asarray(column) for name, column in columns.items()}})
+
+
+def in_groups(parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """One table of those of all groups, with a column ``group`` unless there is one group without a name."""
+    if [name for name, _ in parts] == [""]:
+        return parts[0][1].reset_index(drop=True)
+    names = [name for name, _ in parts]
+    tables = [table.assign(group=pd.Categorical([name] * len(table), categories=names)) for name, table in parts]
+    return pd.concat(tables, ignore_index=True)

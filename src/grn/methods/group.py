@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from grn._core.errors import RegionError
 from grn._kernels.scatter import BLOCK, Rows
@@ -100,7 +101,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Edges of one group, and what the method chose for it.
+    """Edges of one group, what the method chose for it, and tables beside them.
 
     Parameters
     ----------
@@ -108,7 +109,11 @@ class Fitted:
         As ``fit`` may return them, see :class:`grn.methods.Method`.
     params
         Values that the method chose from the data, by name; ``params`` hold them by group.
+    tables
+        Tables by the names that the record declares; the runner puts those of all groups together, with a column
+        ``group``.
     """
 
     edges: object
-    params: dict[str, object]
+    params: Mapping[str, object] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)

@@ -151,8 +151,9 @@ class Method:
         ``prepare(inputs, *, ...)``, called before the groups are fitted: reads what all groups share. ``fit`` receives
         what it returns as ``prepared``.
     report
-        ``report(inputs, network, *, prepared, ...) -> Result``, called with all edges: lists some of them, adds
-        tables. Left out where the network is only compared with another.
+        ``report(inputs, network, *, prepared, tables, ...) -> Result``, called with all edges and the tables that
+        ``fit`` gave (:class:`grn.methods.Fitted`): lists some edges, adds tables. Left out where the network is only
+        compared with another.
     knockout
         ``knockout(fit, params, question) -> dict``, for :func:`grn.tl.predict_knockout`: what the table ``"fit"`` of
         the method, a mapping of arrays with the names ``genes``, predicts after the knock-outs of a
@@ -315,7 +316,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 # what the runner hands over beside the parameters of the user
-_HANDED = ("prepared", "stored")
+_HANDED = ("prepared", "stored", "tables")
 
 
 def keywords(function: Callable[..., Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, tell_without_edges, values_read
 from grn.methods.direction import with_direction
 from grn.methods.edge_regions import with_region
-from grn.methods.edges import edges_of, stacked
+from grn.methods.edges import edges_of, in_groups, stacked
 from grn.methods.group import Fitted
 from grn.methods.inputs import Inputs
 from grn.methods.provenance import recordable
@@ -98,7 +98,7 @@ def _result(
     network = with_direction(result.network, record, inputs, arguments)
     network = with_region(network, inputs, arguments.get("base_grn"))
     if record.report is not None:
-        return _called(record.report, arguments, inputs, network, extra=extra)
+        return _called(record.report, arguments, inputs, network, extra={**extra, "tables": result.tables})
     return replace(result, network=network)
 
 
@@ -110,11 +110,12 @@ def _called(
     return function(*inputs, **{name: value for name, value in {**arguments, **(extra or {})}.items() if name in takes})
 
 
-def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> Network:
-    """Fit every group by itself and put the edges together."""
+def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> Result:
+    """Fit every group by itself and put the edges and the tables together."""
     cells = inputs.cells if inputs.is_read else inputs.read_cells(min_cells=arguments["min_cells"])
     base_grn = arguments.get("base_grn")
     chosen: dict[str, dict[str, Any]] = {}
+    tables: dict[str, list[tuple[str, pd.DataFrame]]] = {}
 
     def fit_group(name: str, _: np.ndarray) -> Any:
         group = inputs.group(name, base_grn=base_grn)
@@ -122,6 +123,8 @@ def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any]
         if isinstance(answer, Fitted):
             for parameter, value in answer.params.items():
                 chosen.setdefault(parameter, {})[name or "all"] = value
+            for table, rows in answer.tables.items():
+                tables.setdefault(table, []).append((name, rows))
             answer = answer.edges
         return None if answer is None else edges_of(answer, group, record.name)
 
@@ -131,7 +134,8 @@ def _group_by_group(inputs: Inputs, record: Method, arguments: Mapping[str, Any]
     if record.takes_prior:
         params["base_grn"] = base_grn is not None
     tested = "pval" in parts[0][1]
-    return stacked(inputs.names, parts, params=params, signed=record.signed, tested=tested)
+    network = stacked(inputs.names, parts, params=params, signed=record.signed, tested=tested)
+    return Result(network, {name: in_groups(listed) for name, listed in tables.items()})
 
 
 def _check_columns(parts: Sequence[tuple[str, pd.DataFrame]], record: Method) -> None:

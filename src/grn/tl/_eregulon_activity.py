@@ -39,8 +39,8 @@ def eregulon_activity(
 
     An eRegulon is the set of the triplets of one regulator with one kind of evidence and one pair of signs, named such
     as ``GATA1_direct_+-``: direct evidence, and a regulator that goes with its targets through regions that go against
-    them (``+/-`` in ``sign``). Its score is AUCell's: the area under the recovery curve of its members among the 5 %% of
-    the features that are highest in the cell.
+    them (``+/-`` in ``sign``). Its score is AUCell's: the area under the recovery curve of its members among the 5 %%
+    of the features that are highest in the cell.
 
     Parameters
     ----------

@@ -130,6 +130,12 @@ def test_groups_are_fitted_by_themselves(mdata):
     assert set(every["edges"]["group"]) == set(mdata["rna"].obs["group"])
 
 
+def test_a_group_without_edges_keeps_its_other_tables(mdata):
+    result = infer(mdata, groupby="group", min_targets=8)
+    assert result["edges"]["group"].nunique() == 1
+    assert set(result["region_gene"]["group"]) == set(mdata["rna"].obs["group"])
+
+
 def test_edges_have_the_region_of_their_best_triplet(mdata):
     result = infer(mdata)
     edges, triplets = result["edges"], result["triplets"].astype({"source": str, "target": str})

@@ -20,7 +20,7 @@ from grn._kernels.regulation_scores import potential
 from grn._object.chromatin import Chromatin
 from grn.genome.hits import factor_hits
 from grn.methods.cells import Cells, none_varies, report_constant
-from grn.methods.edges import indexed, stacked
+from grn.methods.edges import in_groups, indexed, stacked
 from grn.methods.inputs import Inputs
 from grn.methods.linger.bulk import FirstLayer, read_bulk
 from grn.methods.linger.candidates import Candidates, bulk_regions, candidates_of, near_regions
@@ -33,7 +33,6 @@ from grn.methods.linger.networks import (
     cis_table,
     edge_table,
     group_scores,
-    in_groups,
     population_scores,
 )
 from grn.methods.linger.regulator_activity import activities, drivers

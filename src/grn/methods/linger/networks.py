@@ -110,12 +110,3 @@ def binding_table(
             "weight": regulation.binding[region, source].astype(np.float64),
         }
     )
-
-
-def in_groups(parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
-    """One table of those of all groups, with a column ``group`` unless there is one group without a name."""
-    if [name for name, _ in parts] == [""]:
-        return parts[0][1].reset_index(drop=True)
-    names = [name for name, _ in parts]
-    tables = [table.assign(group=pd.Categorical([name] * len(table), categories=names)) for name, table in parts]
-    return pd.concat(tables, ignore_index=True)

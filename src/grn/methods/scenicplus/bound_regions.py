@@ -78,8 +78,7 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
         hint("%d of %d regulators have no region and get no eRegulon", bare, len(sources))
     shape = (len(chromatin.names), len(sources))
     # of a pair of which nothing is said the evidence is direct, as in annotations of motifs
-    said = table["extended"] if "extended" in table else pd.Series(False, index=table.index)
-    extended = said.isin([True]).to_numpy()
+    extended = table["extended"].isin([True]).to_numpy() if "extended" in table else np.zeros(len(table), dtype=bool)
     matrices = {}
     for evidence, kind in zip(EVIDENCE, (~extended, extended), strict=True):
         chosen = there & kind

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from grn._kernels.correlate import pearson, sparse_columns
 from grn._kernels.enrichment import random_sets
 from grn._kernels.expression import log_normalize
 from grn._kernels.trees import Boosting
-from grn.methods.group import Group
+from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.methods.scenicplus.bound_regions import Bound, bound_regions
@@ -45,7 +44,7 @@ _MOST_PERMUTATIONS = 1_000_000
 
 @dataclass(frozen=True)
 class Ground:
-    """What all groups share, and what each of them gives beside its edges.
+    """What all groups share.
 
     Parameters
     ----------
@@ -57,15 +56,12 @@ class Ground:
         Regions that regulators bind.
     totals
         Counts per cell (n_cells,) where accessibility is counts, else ``None``.
-    tables
-        Tables by group, then by name.
     """
 
     drawn: Drawn
     space: pd.DataFrame
     bound: Bound
     totals: np.ndarray | None
-    tables: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
 
 
 def verify(
@@ -172,7 +168,7 @@ def fit(
     min_targets: int = 10,
     n_permutations: int = 1000,
     parity: bool = False,
-) -> pd.DataFrame | None:
+) -> Fitted | None:
     """ERegulons of one group.
 
     Parameters
@@ -180,7 +176,7 @@ def fit(
     group
         Its cells.
     prepared
-        What all groups share; takes the tables of this one.
+        What all groups share.
     mode, max_rounds
         Trees of regulators, see :mod:`grn.methods.baselines.grnboost2`.
     n_trees
@@ -205,12 +201,12 @@ def fit(
     rules = Rules(min_rho, tuple(quantiles), tuple(per_gene), tuple(per_region), min_targets)
     listed = modules(links, regulation, prepared.bound.cistromes, rules, partial(_sets, task.seed, n_permutations))
     triplets = triplet_table(merged(listed), links, regulation, names, prepared.bound.score)
-    prepared.tables[group.name] = {
-        "triplets": triplets,
+    tables = {
+        "triplets": triplets.drop(columns="q"),
         "modules": module_table(listed, links, names),
         "region_gene": link_table(links, distance, names),
     }
-    return edge_table(triplets)
+    return Fitted(edge_table(triplets), tables=tables)
 
 
 def _sets(seed: int, times: int, n: int, k: int) -> np.ndarray:
@@ -258,35 +254,27 @@ def _links(
     return links, space["distance"].to_numpy(dtype=float)
 
 
-def report(inputs: Inputs, network: Network, *, prepared: Ground) -> Result:
+def report(inputs: Inputs, network: Network, *, prepared: Ground, tables: Mapping[str, pd.DataFrame]) -> Result:
     """The network with the tables of all groups.
 
     Parameters
     ----------
-    inputs, network, prepared
-        The task, all edges, and what the groups gave beside them.
+    inputs, network, prepared, tables
+        The task, all edges, what the groups share, and what they gave beside their edges.
     """
-    tables: dict[str, Any] = {}
-    # without any edge no group is left out
-    groups = set(network.groups) or set(prepared.tables)
-    for name in ("triplets", "modules", "region_gene"):
-        parts = {group: tables[name] for group, tables in prepared.tables.items() if group in groups}
-        tables[name] = _joined(parts)
-    tables["triplets"] = tables["triplets"].drop(columns="q")
-    tables["tf_region"] = prepared.bound.table(inputs.chromatin.names, inputs.cells.names[inputs.cells.sources])
+    bound = prepared.bound.table(inputs.chromatin.names, inputs.cells.names[inputs.cells.sources])
     params = {
         "n_links": len(prepared.space),
         "n_triplets": len(tables["triplets"]),
         "accessibility": "as stored" if prepared.totals is None else "log-normalised counts",
     }
-    return Result(network.replace(params={**network.params, **params}), tables)
+    named = {name: _with_categories(table) for name, table in tables.items()}
+    return Result(network.replace(params={**network.params, **params}), {**named, "tf_region": bound})
 
 
-def _joined(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of groups, names as categories."""
-    frames = [table.assign(group=group) if group else table for group, table in parts.items()]
-    table = pd.concat(frames, ignore_index=True)
-    named = [column for column in ("source", "region", "target", "sign", "rule", "group") if column in table]
+def _with_categories(table: pd.DataFrame) -> pd.DataFrame:
+    """Names as categories."""
+    named = [column for column in ("source", "region", "target", "sign", "rule") if column in table]
     return table.astype(dict.fromkeys(named, "category"))
 
 

@@ -16,10 +16,12 @@ from scipy import sparse
 
 from grn._core.errors import CellNameError, GrnError, LayerError, RegionError
 from grn._core.logging import some
+from grn._kernels.expression import log_normalize
 from grn._object.container import validate
 from grn._object.motif_hits import stored_scores
 from grn._object.region_links import links_of
 from grn.genome import parse_regions
+from grn.genome.hits import FactorHits, factor_hits
 from grn.genome.regions import rows_of
 
 # where the rows of cells in the other modality travel with the cells, so that whoever takes some of them takes it along
@@ -80,6 +82,14 @@ class Regions:
             )
         return matrix
 
+    @cached_property
+    def totals(self) -> np.ndarray | None:
+        """Sum of every cell (n,) where all values are whole numbers, which are taken for counts; else ``None``."""
+        if not bool((self.matrix.data == np.rint(self.matrix.data)).all()):
+            return None
+        totals: np.ndarray = np.asarray(self.matrix.sum(axis=1), dtype=np.float64).ravel()
+        return totals
+
 
 @dataclass(frozen=True)
 class Chromatin:
@@ -110,10 +120,24 @@ class Chromatin:
         """What is stored of some cells (n, R), by position."""
         return self.regions.matrix[self.places[positions]]
 
+    def openness(self, positions: np.ndarray, regions: np.ndarray | None = None) -> sparse.csr_matrix:
+        """Log-normalised counts of some cells (n, R), or what is stored where that is no counts.
+
+        ``regions`` are the positions of those asked for, all by default.
+        """
+        block = self.rows(positions) if regions is None else self.rows(positions)[:, regions]
+        totals = self.regions.totals
+        return block if totals is None else log_normalize(block, totals[self.places[positions]])
+
     def hits(self, key: str = "motifs") -> tuple[sparse.csr_matrix, pd.DataFrame]:
         """Scores of motif hits (R, M), and the factors of the motifs as ``motif, factor``."""
         scores, _, factors = stored_scores(self.regions.atac, key, where=f"mdata[{self.regions.name!r}]")
-        return scores, self._with_copies(factors, "factor")
+        return scores, self.with_copies(factors, "factor")
+
+    def factor_hits(self, key: str = "motifs") -> FactorHits:
+        """The best motif of every factor in every region."""
+        scores, names, factors = stored_scores(self.regions.atac, key, where=f"mdata[{self.regions.name!r}]")
+        return factor_hits(scores, names, self.with_copies(factors, "factor"))
 
     def links(self, links: str | pd.DataFrame = "links") -> pd.DataFrame:
         """Links of regions and genes as ``region, gene[, distance, score]``: those of a key, or a table, checked."""
@@ -131,13 +155,14 @@ class Chromatin:
         genes = links["gene"].astype(str)
         return links.assign(gene=genes.map(exchanged).fillna(genes))
 
-    def _with_copies(self, table: pd.DataFrame, column: str) -> pd.DataFrame:
+    def with_copies(self, table: pd.DataFrame, column: str) -> pd.DataFrame:
         """Rows of factors that have an alias once more, under it."""
         aliases = self.regions.aliases
         if not aliases:
             return table
-        again = table[table[column].isin(list(aliases))]
-        return pd.concat([table, again.assign(**{column: again[column].map(aliases)})], ignore_index=True)
+        again = table[table[column].astype(str).isin(list(aliases))]
+        copies = again.assign(**{column: again[column].astype(str).map(aliases)})
+        return pd.concat([table, copies], ignore_index=True)
 
 
 def chromatin_of(adata: AnnData) -> Chromatin:

@@ -37,10 +37,6 @@ class RegionSets:
     names: tuple[str, ...]
     member: sparse.csr_matrix
 
-    def rows(self, number: int) -> np.ndarray:
-        """Regions of a set, positions in ascending order."""
-        return np.sort(self.member.indices[self.member.indptr[number] : self.member.indptr[number + 1]])
-
 
 def store_sets(adata: AnnData, table: pd.DataFrame, params: dict[str, Any], *, key: str) -> None:
     """Write sets, a row per set and region, into ``uns``."""

@@ -13,7 +13,7 @@ from grn._core import checks
 from grn._core.errors import GroupError, NetworkError, ResultNotFoundError
 from grn._core.logging import hint, logger, some
 from grn._core.logging import progress as progress_bar
-from grn._kernels.expression import log_normalize
+from grn._kernels.correlate import sparse_columns
 from grn._kernels.specificity import specificity
 from grn._object.chromatin import chromatin_of
 from grn._object.container import check_target, target, validate
@@ -61,13 +61,7 @@ def write_eregulon_activity(
     chosen = triplets[triplets["eregulon"].isin(table.index)]
     read = expression(adata, layer=layer, use_raw=use_raw, values=values)
     genes, regions = np.asarray(adata.var_names, dtype=str), chromatin.names
-    totals = _totals(chromatin)
-
-    def openness(rows: np.ndarray) -> sparse.csr_matrix:
-        block = sparse.csr_matrix(chromatin.rows(rows))
-        return block if totals is None else log_normalize(block, totals[rows])
-
-    sides = {"genes": (read.rows, genes, "target"), "regions": (openness, regions, "region")}
+    sides = {"genes": (read.rows, genes, "target"), "regions": (chromatin.openness, regions, "region")}
     scores = {
         side: _scored(rows, names, chosen, column, table.index, adata.n_obs)
         for side, (rows, names, column) in progress_bar(list(sides.items()), desc="eregulons", show=progress)
@@ -133,15 +127,6 @@ def _listed(triplets: pd.DataFrame, genes: pd.Index, regions: np.ndarray, min_ta
     return table.drop(index=small)
 
 
-def _totals(chromatin: Any) -> np.ndarray | None:
-    """Counts per cell where openness is counts."""
-    matrix = chromatin.regions.matrix
-    if not bool((matrix.data == np.rint(matrix.data)).all()):
-        return None
-    totals: np.ndarray = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()[chromatin.places]
-    return totals
-
-
 def _scored(
     rows: Any, names: np.ndarray, triplets: pd.DataFrame, column: str, eregulons: pd.Index, n_cells: int
 ) -> np.ndarray:
@@ -172,12 +157,7 @@ def _scored(
 def _sources(read: Any, genes: np.ndarray, sources: pd.Series, n_cells: int) -> np.ndarray:
     """Expression (n_cells, F) of the regulator of every eRegulon; 0 where the object lacks it."""
     place = pd.Index(genes).get_indexer(sources)
-    step = max(1, _VALUES // max(1, len(genes)))
-    blocks = [
-        np.asarray(read.rows(np.arange(start, min(start + step, n_cells))))[:, place]
-        for start in range(0, n_cells, step)
-    ]
-    values = np.concatenate(blocks).astype(np.float64)
+    values = sparse_columns(read.rows, np.arange(n_cells), place).toarray().astype(np.float64)
     values[:, place < 0] = 0.0
     return values
 

@@ -342,17 +342,12 @@ def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str
 
 
 def _doubled(arguments: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters with a second row under its other name for every row of a base GRN or of bound regions.
-
-    Self-loops have none.
-    """
+    """Parameters with a second row under its other name for every row of a base GRN; self-loops have none."""
     doubled = dict(arguments)
     for name, value in arguments.items():
-        if isinstance(value, pd.DataFrame) and "source" in value:
-            plain = value.astype({end: str for end in ("source", "target") if end in value})
-            copied = plain["source"].isin(list(aliases))
-            if "target" in plain:
-                copied &= plain["source"] != plain["target"]
+        if isinstance(value, pd.DataFrame) and {"source", "target"} <= set(value.columns):
+            plain = value.astype({"source": str, "target": str})
+            copied = plain["source"].isin(list(aliases)) & (plain["source"] != plain["target"])
             copies = plain[copied].assign(source=plain.loc[copied, "source"].map(aliases))
             doubled[name] = pd.concat([plain, copies], ignore_index=True)
     return doubled

@@ -18,7 +18,6 @@ from grn._core.settings import settings
 from grn._kernels.gene_networks import ACTIVATIONS, STEPS
 from grn._kernels.regulation_scores import potential
 from grn._object.chromatin import Chromatin
-from grn.genome.hits import factor_hits
 from grn.methods.cells import Cells, none_varies, report_constant
 from grn.methods.edges import in_groups, indexed, stacked
 from grn.methods.inputs import Inputs
@@ -206,13 +205,11 @@ def _motif_binding(
     if key is None:
         return None
     try:
-        hits, factors = chromatin.hits(key)
+        best = chromatin.factor_hits(key)
     except ResultNotFoundError:
         if key == "motifs":
             return None
         raise
-    columns = np.asarray(chromatin.regions.atac.uns[key]["names"], dtype=object).astype(str)
-    best = factor_hits(hits, columns.tolist(), factors)
     rows = pd.Index(regions).get_indexer(chromatin.names)[best.region]
     column = pd.Index(regulators).get_indexer(best.factors)[best.factor]
     inside = (rows >= 0) & (column >= 0)

@@ -13,7 +13,6 @@ from grn._core.errors import ParameterError, RegionError
 from grn._core.logging import hint, some
 from grn._object.chromatin import Chromatin
 from grn._object.cistromes import cistrome_table
-from grn.genome.hits import factor_hits
 
 EVIDENCE = ("direct", "extended")
 
@@ -106,9 +105,7 @@ def _scores(
 
 def _of_motifs(chromatin: Chromatin, key: str) -> pd.DataFrame:
     """Regions with a motif of a factor and the score of the best."""
-    best, factors = chromatin.hits(key)
-    names = chromatin.regions.atac.uns[key]["names"]
-    hits = factor_hits(best, [str(name) for name in names], factors)
+    hits = chromatin.factor_hits(key)
     return pd.DataFrame(
         {"source": hits.factors[hits.factor], "region": chromatin.names[hits.region], "score": hits.score}
     )
@@ -122,7 +119,4 @@ def _checked(table: object, chromatin: Chromatin) -> pd.DataFrame:
             f"cistromes= has {columns[:6] or type(table).__name__}; expected a table source, region (and extended), or "
             "None for the motif hits of grn.pp.scan_motifs."
         )
-    aliases = {**chromatin.regions.aliases}
-    again = table[table["source"].astype(str).isin(list(aliases))]
-    copies = again.assign(source=again["source"].astype(str).map(aliases))
-    return pd.concat([table, copies], ignore_index=True)
+    return chromatin.with_copies(table, "source")

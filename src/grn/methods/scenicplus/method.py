@@ -15,7 +15,6 @@ from grn._core.errors import ParameterError
 from grn._core.rng import child
 from grn._kernels.correlate import pearson, sparse_columns
 from grn._kernels.enrichment import random_sets
-from grn._kernels.expression import log_normalize
 from grn._kernels.trees import Boosting
 from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
@@ -54,14 +53,11 @@ class Ground:
         Pairs ``region, gene, distance`` in the order in which trees see them.
     bound
         Regions that regulators bind.
-    totals
-        Counts per cell (n_cells,) where accessibility is counts, else ``None``.
     """
 
     drawn: Drawn
     space: pd.DataFrame
     bound: Bound
-    totals: np.ndarray | None
 
 
 def verify(
@@ -139,10 +135,7 @@ def prepare(
         chromatin, cells.names[cells.targets], links=links, starts=starts, window=window, up_to_genes=up_to_genes
     )
     bound = bound_regions(chromatin, cells.names[cells.sources], cistromes=cistromes, motifs=motifs)
-    matrix = chromatin.regions.matrix
-    counts = not parity and bool((matrix.data == np.rint(matrix.data)).all())
-    totals = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()[chromatin.places] if counts else None
-    return Ground(drawn, _ordered(space, chromatin.table, parity=parity), bound, totals)
+    return Ground(drawn, _ordered(space, chromatin.table, parity=parity), bound)
 
 
 def _ordered(space: pd.DataFrame, regions: pd.DataFrame, *, parity: bool) -> pd.DataFrame:
@@ -243,9 +236,8 @@ def _links(
     gene = np.searchsorted(genes, space["gene"].to_numpy(dtype=genes.dtype))
     listed = np.unique(gene)  # links are in the order of the genes
     near = np.split(at_region, np.searchsorted(gene, listed)[1:]) if len(listed) else []
-    openness = group.chromatin.rows(cells)[:, regions]
-    if prepared.totals is not None:
-        openness = log_normalize(openness, prepared.totals[cells])
+    chromatin = group.chromatin
+    openness = chromatin.rows(cells)[:, regions] if growing.parity else chromatin.openness(cells, regions)
     openness = sparse.csc_array(openness, dtype=np.float32)  # trees read single precision
     at = np.sort(cells)
     expression = sparse_columns(group.rows, at, targets[listed])[np.searchsorted(at, cells)]
@@ -254,19 +246,24 @@ def _links(
     return links, space["distance"].to_numpy(dtype=float)
 
 
-def report(inputs: Inputs, network: Network, *, prepared: Ground, tables: Mapping[str, pd.DataFrame]) -> Result:
+def report(
+    inputs: Inputs, network: Network, *, prepared: Ground, tables: Mapping[str, pd.DataFrame], parity: bool = False
+) -> Result:
     """The network with the tables of all groups.
 
     Parameters
     ----------
     inputs, network, prepared, tables
         The task, all edges, what the groups share, and what they gave beside their edges.
+    parity
+        Follow the original.
     """
+    as_stored = parity or inputs.chromatin.regions.totals is None
     bound = prepared.bound.table(inputs.chromatin.names, inputs.cells.names[inputs.cells.sources])
     params = {
         "n_links": len(prepared.space),
         "n_triplets": len(tables["triplets"]),
-        "accessibility": "as stored" if prepared.totals is None else "log-normalised counts",
+        "accessibility": "as stored" if as_stored else "log-normalised counts",
     }
     named = {name: _with_categories(table) for name, table in tables.items()}
     return Result(network.replace(params={**network.params, **params}), {**named, "tf_region": bound})

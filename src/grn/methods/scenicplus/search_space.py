@@ -102,7 +102,7 @@ def free_space(starts: pd.DataFrame, window: int) -> pd.DataFrame:
                 {"gene": gene, "before": np.where(forward, left, right), "behind": np.where(forward, right, left)}
             )
         )
-    limits: pd.DataFrame = pd.concat(parts).groupby("gene").max().clip(max(LEAST, 0), max(window, LEAST))
+    limits: pd.DataFrame = pd.concat(parts).groupby("gene").max().clip(LEAST, max(window, LEAST))
     return limits
 
 

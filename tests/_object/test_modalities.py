@@ -251,6 +251,10 @@ def test_what_has_no_regions_is_refused_with_the_call(mdata, of_regions):
         grn.tl.infer_network(mdata["rna"], method=of_regions)
     with pytest.raises(RegionError, match="rna= and atac="):
         grn.tl.infer_network(mdata, method=of_regions, atac="peaks")
+    with pytest.raises(RegionError, match=r"no modality 'ata'; there are: 'rna', 'atac'\. Did you mean 'atac'"):
+        grn.tl.infer_network(mdata, method=of_regions, atac="ata")
+    with pytest.raises(RegionError, match=r"no modality \['atac'\]"):
+        grn.tl.infer_network(mdata, method=of_regions, atac=["atac"])
 
 
 def test_an_object_may_be_named(mdata):
@@ -266,6 +270,23 @@ def test_names_of_modalities(mdata):
         grn.tl.vvp(mdata, rna="rn")
     with pytest.raises(ParameterError, match="leave it out"):
         grn.tl.vvp(mdata["rna"], rna="gex")
+    for name in (["rna"], None, 3):
+        with pytest.raises(ParameterError, match="modality"):
+            grn.tl.vvp(mdata, rna=name)
+    with pytest.raises(ParameterError, match="leave it out"):
+        grn.tl.vvp(mdata["rna"], rna=np.array(["rna", "gex"]))
+
+
+def test_a_column_of_cells_that_share_a_name_is_refused(mdata):
+    rna = mdata["rna"].copy()
+    del rna.obs["group"]
+    rna.obs_names = [*rna.obs_names[:1], *rna.obs_names[:-1]]
+    twice = mudata.MuData({"rna": rna})
+    twice.obs["label"] = ["a", "b"] * (rna.n_obs // 2)
+    before = state(twice)
+    with pytest.raises(CellNameError, match=r"1 names of cells .* mdata.obs\['label'\]"):
+        grn.tl.infer_network(twice, method="correlation", groupby="label")
+    assert state(twice) == before
 
 
 def unpaired(mdata, names):

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from grn._core.errors import CellNameError, GrnError, LayerError, RegionError
 from grn._core.logging import some
+from grn._core.near import did_you_mean
 from grn._kernels.expression import log_normalize
 from grn._object.container import validate
 from grn._object.motif_hits import stored_scores
@@ -26,6 +27,10 @@ from grn.genome.regions import rows_of
 
 # where the rows of cells in the other modality travel with the cells, so that whoever takes some of them takes it along
 SLOT = "grn_chromatin"
+_NEEDED = (
+    "the method reads open chromatin, and {} Pass a MuData with expression in mdata['rna'] and regions of the same "
+    "cells in mdata['atac'], or name other modalities by rna= and atac=."
+)
 
 
 class Regions:
@@ -171,10 +176,7 @@ def chromatin_of(adata: AnnData) -> Chromatin:
     if isinstance(regions, GrnError):
         raise regions
     if not isinstance(regions, Regions):
-        raise RegionError(
-            "the method reads open chromatin, and the object has none; pass a MuData with expression in mdata['rna'] "
-            "and regions of the same cells in mdata['atac'], or name other modalities by rna= and atac=."
-        )
+        raise RegionError(_NEEDED.format("the object has none."))
     chromatin = Chromatin(regions, np.asarray(adata.obsm[SLOT])[:, 0])
     if not len(chromatin.table):
         raise RegionError(f"mdata[{regions.name!r}] has no regions.")
@@ -187,10 +189,14 @@ def lent_chromatin(mdata: Any, cells: AnnData, atac: str | None) -> Iterator[Non
 
     What keeps it from being read is said when somebody reads it: most methods do not.
     """
-    if atac is None or atac not in mdata.mod:
+    if atac is None:
         yield
         return
     try:
+        if not isinstance(atac, str) or atac not in mdata.mod:
+            there = ", ".join(map(repr, mdata.mod))
+            near = did_you_mean(str(atac), list(map(str, mdata.mod)))
+            raise RegionError(_NEEDED.format(f"mdata has no modality {atac!r}; there are: {there}.{near}"))
         places = paired_places(cells.obs_names, mdata.mod[atac], atac)
     except GrnError as error:
         cells.uns[SLOT] = error

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from anndata import AnnData
 
-from grn._core.errors import ParameterError
+from grn._core.errors import CellNameError, ParameterError
+from grn._core.logging import some
 from grn._core.near import did_you_mean
 from grn._object.chromatin import lent_chromatin
 from grn.network.schema import is_network, is_regulons
@@ -28,7 +29,7 @@ def is_mudata(data: object) -> bool:
 
 def modality(mdata: Any, name: object, *, argument: str) -> AnnData:
     """A modality of a MuData by name; ``argument`` is what names it."""
-    if name not in mdata.mod:
+    if not isinstance(name, str) or name not in mdata.mod:
         there = ", ".join(map(repr, mdata.mod)) or "none"
         near = did_you_mean(str(name), list(map(str, mdata.mod)))
         raise ParameterError(f"mdata has no modality {name!r} ({argument}=); there are: {there}.{near}")
@@ -125,7 +126,7 @@ def _to_change(mdata: Any, *, copy: bool) -> Any:
 def _refuse_names(data: object, given: Mapping[str, object], defaults: Mapping[str, object]) -> None:
     """An AnnData has no modalities to name."""
     for name, value in given.items():
-        if isinstance(data, AnnData) and value != defaults[name]:
+        if isinstance(data, AnnData) and not (isinstance(value, str) and value == defaults[name]):
             raise ParameterError(
                 f"{name}={value!r} names a modality of a MuData, and adata is an AnnData; leave it out."
             )
@@ -158,6 +159,13 @@ def _lent_columns(mdata: Any, cells: AnnData, arguments: Mapping[str, Any]) -> I
     given = [arguments, *(params for params in made_with if isinstance(params, Mapping))]
     named = [source.get(name) for source in given for name in COLUMNS]
     wanted = {name for name in named if isinstance(name, str) and name not in cells.obs and name in mdata.obs}
+    if wanted and not mdata.obs_names.is_unique:
+        twice = mdata.obs_names[mdata.obs_names.duplicated()].unique().tolist()
+        raise CellNameError(
+            f"{len(twice)} names of cells occur more than once in mdata, for example {some(twice, 3)}, so that "
+            f"mdata.obs[{min(wanted)!r}] cannot be told of the cells of a modality; make them unique before mdata is "
+            "made: adata.obs_names_make_unique()."
+        )
     for name in sorted(wanted):
         cells.obs[name] = mdata.obs[name].reindex(cells.obs_names)
     try:

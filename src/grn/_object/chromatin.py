@@ -48,6 +48,7 @@ class Regions:
         self.atac, self.name = atac, name
         self.aliases: Mapping[str, str] = {}
         self.exchanged: Mapping[str, str] = {}
+        self.links_read = False
 
     def with_copies(self, aliases: Mapping[str, str]) -> Regions:
         """The same, where motifs of a factor are those of its alias too."""
@@ -56,7 +57,7 @@ class Regions:
         return made
 
     def __deepcopy__(self, memo: object) -> Regions:
-        """Itself: nothing here is changed."""
+        """Itself: copies of the cells share it."""
         return self
 
     def with_exchanged_genes(self, exchanged: Mapping[str, str]) -> Regions:
@@ -154,6 +155,7 @@ class Chromatin:
 
     def of_genes(self, links: pd.DataFrame) -> pd.DataFrame:
         """Links with a column ``gene`` as a method shall use them: a repetition may have exchanged whose they are."""
+        self.regions.links_read = True
         exchanged = self.regions.exchanged
         if not exchanged:
             return links

@@ -101,13 +101,14 @@ def confidence(
         ``"links"``: which gene the regions belong to; the method is run with the links of regions and genes exchanged
         between genes, all else as it is, and the weights of all pairs in those runs are the null weights. A small p
         then says that the regions of the target, and the motifs in them, add to what regulator and target have in
-        common; for methods that read chromatin.
+        common; for methods that read chromatin and links, so not for LINGER with ``bulk=``. ``together`` has no
+        use then.
     top
         Number of strongest edges per group that stability asks for; by default the number of edges with q up to 0.05.
     cache
         Folder that keeps finished repetitions: the same call made again after an interruption goes on where it
-        stopped, and one with more repetitions adds to them. Other cells or arguments do not meet them; a damaged
-        repetition is made again, with a warning.
+        stopped, and one with more repetitions adds to them. Other cells, chromatin or arguments do not meet them; a
+        damaged repetition is made again, with a warning.
     rng
         Seed of the permutations and subsamples.
     n_jobs

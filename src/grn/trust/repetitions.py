@@ -18,7 +18,7 @@ from grn.methods.cells import listening
 from grn.network import Network
 from grn.trust.frozen import ExchangeableSets, Frozen, blocks_of, freeze
 from grn.trust.repetition_store import stored_repetitions
-from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing
+from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing, need_links
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
     next(bar)
     with listening() as taken:
         axes, frozen, again = _again(adata, net, rerun, key)
+    if plan.permute == "links" and plan.n_permutations:
+        need_links(frozen.part(), rerun.record)
     # a gene near the limit keeps its edges in subsamples
     rerun = replace(rerun, task=replace(rerun.task, taking=taken.genes or None))
     how = {"fraction": plan.fraction, "strata": plan.strata, "together": plan.together, "seed": plan.seed}

@@ -297,6 +297,15 @@ def need_permutable(record: Method, permute: str = "cells") -> None:
         )
 
 
+def need_links(adata: AnnData, record: Method) -> None:
+    """Refuse to exchange links of regions and genes where the method, run on the object before, has read none."""
+    if not chromatin_of(adata).regions.links_read:
+        raise CapabilityError(
+            f"method {record.name!r} has read no links of regions and genes with the parameters that made the network, "
+            "as LINGER with bulk= does not, so that permute='links' has nothing to exchange; pass permute='cells'."
+        )
+
+
 def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Parameters of a method as a dict, a base GRN in names of the object; or an error."""
     arguments = checks.mapping("params", given, example="{'alpha': 0.1}")

@@ -80,6 +80,8 @@ def near_regions(
         if "distance" not in table:
             table = _with_distance(table, chromatin, starts)
     table = chromatin.of_genes(table)
+    # whoever gets the links of another gene may be none of these
+    table = table[table["gene"].isin(genes)]
     lone = np.setdiff1d(genes, table["gene"])
     if len(lone):
         hint("%d of %d targets have no region near and get no network: %s", len(lone), len(genes), some(lone))

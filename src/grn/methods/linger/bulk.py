@@ -46,6 +46,19 @@ def read_bulk(bulk: Any) -> dict[str, FirstLayer]:
     return layers
 
 
+def with_copies(layers: Mapping[str, FirstLayer], aliases: Mapping[str, str]) -> dict[str, FirstLayer]:
+    """First layers in which the columns of regulators that have an alias are there once more, under it."""
+    return {gene: _with_copies(layer, aliases) for gene, layer in layers.items()} if aliases else dict(layers)
+
+
+def _with_copies(layer: FirstLayer, aliases: Mapping[str, str]) -> FirstLayer:
+    at = np.flatnonzero(np.isin(layer.features, list(aliases)))
+    order = np.append(np.arange(len(layer.features)), at)
+    features = np.append(layer.features.astype(object), [aliases[name] for name in layer.features[at]]).astype(str)
+    importance = None if layer.importance is None else layer.importance[:, order]
+    return FirstLayer(features, layer.weights[:, order], importance)
+
+
 def _of_table(gene: str, table: Any) -> FirstLayer:
     if not isinstance(table, pd.DataFrame):
         raise ParameterError(f"bulk[{gene!r}] is {type(table).__name__}, which names no inputs; {_FORM}.")

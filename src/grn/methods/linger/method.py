@@ -21,7 +21,7 @@ from grn._object.chromatin import Chromatin
 from grn.methods.cells import Cells, none_varies, report_constant
 from grn.methods.edges import in_groups, indexed, stacked
 from grn.methods.inputs import Inputs
-from grn.methods.linger.bulk import FirstLayer, read_bulk
+from grn.methods.linger.bulk import FirstLayer, read_bulk, with_copies
 from grn.methods.linger.candidates import Candidates, bulk_regions, candidates_of, near_regions
 from grn.methods.linger.metacells import Metacells, accessibility_of, make_metacells
 from grn.methods.linger.nets import Data, Population, Setting, fit_genes, standardised
@@ -187,7 +187,7 @@ def _genes(
     if bulk is None:
         table = near_regions(chromatin, names, links, starts, window)
     else:
-        first_layers = read_bulk(bulk)
+        first_layers = with_copies(read_bulk(bulk), chromatin.regions.aliases)
         known = set(cells.names.tolist())
         table, places = bulk_regions(first_layers, chromatin, names, known, starts)
         layers = (first_layers, places)

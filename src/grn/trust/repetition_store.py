@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from scipy import sparse
 
 from grn._core import sealed
 from grn._core.files import file_errors
 from grn._core.store import digest
+from grn._object.chromatin import chromatin_of
 from grn.trust.frozen import Frozen
 from grn.trust.rerun import Axes, Edges, Rerun
 
@@ -63,18 +66,36 @@ def stored_repetitions(
         "network": _hash(again.keys, again.weights),
         **plan,
     }
+    if "regions" in rerun.record.needs:
+        identity["chromatin"] = _chromatin(frozen.part(), rerun.arguments)
     folder = cache / digest(identity)[:16]
     with file_errors(folder, "write"):
         sealed.sweep(folder)
     return StoredRepetitions(folder)
 
 
+def _chromatin(cells: AnnData, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """What is beside the cells: accessibility, regions, and all that was stored of these which a method may read."""
+    chromatin = chromatin_of(cells)
+    atac = chromatin.regions.atac
+    keys = {"links", *atac.varm, *(value for value in arguments.values() if isinstance(value, str))}
+    stored = {f"uns {key}": _identity(atac.uns[key]) for key in keys if key in atac.uns}
+    stored |= {f"varm {key}": _identity(atac.varm[key]) for key in atac.varm}
+    names = digest({"regions": chromatin.names.tolist()})
+    return {**stored, "names": names, "values": _identity(chromatin.rows(np.arange(cells.n_obs)))}
+
+
 def _identity(value: Any) -> str:
+    if sparse.issparse(value):
+        matrix = sparse.csr_matrix(value)
+        return _hash(matrix.data, matrix.indices, matrix.indptr)
     if isinstance(value, pd.DataFrame):
         return _hash(pd.util.hash_pandas_object(value.astype(str), index=True).to_numpy())
     if isinstance(value, Mapping):
         return repr({str(name): _identity(item) for name, item in sorted(value.items())})
-    return _hash(value) if isinstance(value, np.ndarray) else repr(value)
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist()) if value.dtype.hasobject else _hash(value)
+    return repr(value)
 
 
 def _hash(*arrays: np.ndarray) -> str:

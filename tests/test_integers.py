@@ -124,6 +124,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "pl.compare_models": lambda: {"keys": ["grn", "second"]},
     "pl.regulon": lambda: {"source": "GATA1"},
     "datasets.toy": lambda: {"n_regulators": 3, "n_targets": 8, "n_cells": 20},
+    "datasets.toy_dynamics": lambda: {"n_regulators": 4, "n_targets": 4, "n_cells": 20},
     "datasets.toy_groups": lambda: {"n_regulators": 3, "n_targets": 8, "n_cells": 20},
     "datasets.toy_perturbation": lambda: {"n_regulators": 3, "n_targets": 8, "n_cells": 6},
     "models.untrained": lambda: {"family": "scgpt", "genes": ["SPI1", "CD14"], "layers": 1, "width": 8, "heads": 2},

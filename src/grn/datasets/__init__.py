@@ -6,6 +6,7 @@ from grn.datasets._literature import literature
 from grn.datasets._perturbation import dream4, nkx2_1_knockout, papalexi2021, replogle2022
 from grn.datasets._priors import collectri, dorothea, omnipath, trrust
 from grn.datasets._toy import toy
+from grn.datasets._toy_dynamics import toy_dynamics
 from grn.datasets._toy_groups import toy_groups
 from grn.datasets._toy_multiome import toy_multiome
 from grn.datasets._toy_perturbation import toy_perturbation
@@ -23,6 +24,7 @@ __all__ = [
     "replogle2022",
     "tfs",
     "toy",
+    "toy_dynamics",
     "toy_groups",
     "toy_multiome",
     "toy_perturbation",

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from grn._kernels import regulation_scores as scores
+from grn._kernels.null import qvalues
 from grn._kernels.regulation_scores import Pairs
 
 
@@ -35,6 +36,13 @@ def test_binding_is_that_of_the_original(tables):
     potential = scores.potential(population.to_numpy(), tables["ct_input_motif_binding"].to_numpy())
     binding = scores.binding_in(potential, means(tables, "RE"), means(tables, "TF"))
     np.testing.assert_allclose(binding, expected, atol=1e-6)
+
+
+def test_scores_have_the_precision_of_what_they_are_made_of():
+    binding, motifs = np.eye(2, 3, dtype=np.float32), np.ones((2, 3), dtype=np.float32)
+    potential = scores.potential(binding, motifs)
+    regions, regulators = np.ones(2, dtype=np.float32), np.ones(3, dtype=np.float32)
+    assert potential.dtype == scores.binding_in(potential, regions, regulators).dtype == np.float32
 
 
 def test_cis_is_that_of_the_original(tables):
@@ -92,6 +100,6 @@ def test_drivers_are_tested_one_sided_and_adjusted():
     t, p = scores.higher_inside(values, inside)
     expected = stats.ttest_ind(values[inside, 0], values[~inside, 0], alternative="greater")
     assert (t[0], p[0]) == pytest.approx(tuple(expected)) and np.isnan(p[2])
-    q = scores.adjusted(p)
+    q = qvalues(p)
     np.testing.assert_allclose(q[:2], stats.false_discovery_control(p[:2]))
     assert np.isnan(q[2])

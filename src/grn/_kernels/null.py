@@ -176,6 +176,15 @@ def edge_pvalues(keys: np.ndarray, weights: np.ndarray, draws: Draws) -> np.ndar
     return pvalues
 
 
+def qvalues(pvalues: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg q-values of the p-values that are there; NaN where a p-value is."""
+    result = np.full(pvalues.shape, np.nan)
+    known = ~np.isnan(pvalues)
+    if known.any():
+        result[known] = false_discovery_control(pvalues[known])
+    return result
+
+
 def discovery_rates(pvalues: np.ndarray, groups: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg q-values within groups.
 

@@ -45,17 +45,21 @@ def potential(binding: np.ndarray, motifs: np.ndarray | None) -> np.ndarray:
     The mean of the learned binding is that of its positive part, and its negatives count as zero.
     """
     positive = binding > 0
-    middle = binding[positive].mean(dtype=np.float64) if positive.any() else 1.0
-    score = np.maximum(binding / middle, 0.0) + _FLOOR
+    # plain numbers, which leave the precision of the matrices as it is
+    middle = float(binding[positive].mean(dtype=np.float64)) if positive.any() else 1.0
+    score: np.ndarray = binding / middle
+    np.maximum(score, 0.0, out=score)
+    score += _FLOOR
     if motifs is not None:
-        middle = motifs.mean(dtype=np.float64)
+        middle = float(motifs.mean(dtype=np.float64))
         score += motifs / middle if middle > 0 else 0.0
     return score
 
 
 def binding_in(potential: np.ndarray, regions: np.ndarray, regulators: np.ndarray) -> np.ndarray:
     """Binding (R, S) in cells with relative accessibility (R,) and relative expression of regulators (S,)."""
-    binding: np.ndarray = (regions[:, None] + _FLOOR) * potential * (regulators + _FLOOR)
+    binding: np.ndarray = (regions[:, None] + _FLOOR) * potential
+    binding *= regulators + _FLOOR
     return binding
 
 
@@ -149,12 +153,3 @@ def higher_inside(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, n
     varies = np.ptp(values, axis=0) > 0  # False where values are missing
     t[varies], p[varies] = stats.ttest_ind(values[inside][:, varies], values[~inside][:, varies], alternative="greater")
     return t, p
-
-
-def adjusted(pval: np.ndarray) -> np.ndarray:
-    """Rates of false discovery (Benjamini and Hochberg) of the p-values that are there."""
-    there = ~np.isnan(pval)
-    qval = np.full(pval.shape, np.nan)
-    if there.any():
-        qval[there] = stats.false_discovery_control(pval[there])
-    return qval

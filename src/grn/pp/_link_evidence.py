@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import false_discovery_control
 
 from grn._core.errors import RegionError
 from grn._core.logging import progress
@@ -229,12 +228,3 @@ class Evidence:
 def along(table: pd.DataFrame) -> np.ndarray:
     """Positions of regions along the genome."""
     return np.lexsort([table["end"], table["start"], table["chrom"].to_numpy(dtype=str)])
-
-
-def qvalues(pvalues: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg q-values; NaN where a p-value is."""
-    result = np.full(len(pvalues), np.nan)
-    known = ~np.isnan(pvalues)
-    if known.any():
-        result[known] = false_discovery_control(pvalues[known])
-    return result

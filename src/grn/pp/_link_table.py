@@ -9,11 +9,12 @@ import pandas as pd
 
 from grn._core.errors import ExpressionError
 from grn._core.logging import hint, some
+from grn._kernels.null import qvalues
 from grn._object.accessibility import Accessibility
 from grn._object.expression import Expression
 from grn.genome import link_genes
 from grn.genome.neighbourhood import BEFORE, BEHIND
-from grn.pp._link_evidence import Cells, Evidence, Second, along, qvalues
+from grn.pp._link_evidence import Cells, Evidence, Second, along
 
 _MADE = ["rho", "zscore", "pval"]
 

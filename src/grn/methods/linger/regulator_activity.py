@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from grn._kernels.regulation_scores import activity, adjusted, higher_inside, with_levels
+from grn._kernels.null import qvalues
+from grn._kernels.regulation_scores import activity, higher_inside, with_levels
 from grn._kernels.scatter import BLOCK, Rows
 
 
@@ -54,7 +55,7 @@ def drivers(scores: np.ndarray, regulators: np.ndarray, groups: Sequence[tuple[s
                 "elsewhere": means[1],
                 "t": t,
                 "pval": pval,
-                "qval": adjusted(pval),
+                "qval": qvalues(pval),
             }
         )
         tables.append(table.sort_values(["pval", "source"], kind="stable"))

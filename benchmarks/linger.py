@@ -183,6 +183,7 @@ def lines(rna: str, atac: str, groupby: str, n_targets: int, arguments: dict[str
     both = genes.obs_names.intersection(regions.obs_names)
     mdata = MuData({"rna": genes[both].copy(), "atac": regions[both].copy()})
     mdata.obs[groupby] = mdata["rna"].obs[groupby]
+    depths = [float(mdata[name].X.sum()) / len(both) for name in ("rna", "atac")]
     values = log_normal(mdata["rna"].to_df())
     labels = mdata["rna"].obs[groupby].astype(str)
     seen = (values > 0).groupby(labels).sum().max()  # cells of the line that has most
@@ -192,7 +193,8 @@ def lines(rna: str, atac: str, groupby: str, n_targets: int, arguments: dict[str
     started = time.process_time()
     grn.tl.linger(mdata, sources=list(regulators), targets=list(targets), groupby=groupby, motifs=None, **arguments)
     print(
-        f"{len(both)} cells, {mdata['atac'].n_vars} regions, {len(regulators)} regulators, {len(targets)} targets: "
+        f"{len(both)} cells with {depths[0]:.0f} counts of RNA and {depths[1]:.0f} of ATAC each, "
+        f"{mdata['atac'].n_vars} regions, {len(regulators)} regulators, {len(targets)} targets: "
         f"{time.process_time() - started:.0f} s of one core"
     )
     drivers = mdata.uns["linger"]["drivers"].astype({"group": str, "source": str})
@@ -209,7 +211,8 @@ def lines(rna: str, atac: str, groupby: str, n_targets: int, arguments: dict[str
         }
         for gene in KNOWN.get(line, ()):
             places = {by: order.index(gene) + 1 if gene in order else "" for by, order in ranks.items()}
-            rows.append({"line": line, "known": gene, **places})
+            cells = int((values.loc[labels == line, gene] > 0).sum()) if gene in values else 0
+            rows.append({"line": line, "known": gene, "seen in cells": cells, **places})
         print(line, "top by activity:", ", ".join(ranks["activity"][:10]))
         print(line, "top by out-strength:", ", ".join(ranks["out-strength"][:10]))
     print(pd.DataFrame(rows).to_string(index=False))

@@ -32,7 +32,7 @@ _TRIES = 3
 # seconds after which a part is left behind, whoever wrote it: no file takes a day
 _OLD = 24 * 3600
 # what readers raise for content that is none of theirs
-_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error)
+UNREADABLE = (ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error)
 
 
 class Damaged(Exception):
@@ -88,7 +88,7 @@ def kept(path: Path, decode: Callable[[memoryview], T]) -> T | None:
     """
     try:
         return decode(read(path))
-    except (Damaged, *_UNREADABLE) as error:
+    except (Damaged, *UNREADABLE) as error:
         if os.path.lexists(path):
             logger.warning("%s is damaged (%s) and is made again", path, error)
         return None

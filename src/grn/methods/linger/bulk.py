@@ -13,6 +13,7 @@ import pandas as pd
 
 from grn._core.errors import ParameterError
 from grn._core.logging import logger, some
+from grn._core.sealed import UNREADABLE
 from grn._kernels.gene_networks import HIDDEN
 from grn.genome import overlaps
 
@@ -40,7 +41,8 @@ def read_bulk(bulk: Any) -> dict[str, FirstLayer]:
     elif isinstance(bulk, Mapping) and bulk:
         layers = {str(gene): _of_table(str(gene), table) for gene, table in bulk.items()}
     else:
-        raise ParameterError(f"bulk= is {type(bulk).__name__}{'' if bulk else ' without genes'}; {_FORM}.")
+        empty = " without genes" if isinstance(bulk, Mapping) else ""
+        raise ParameterError(f"bulk= is {type(bulk).__name__}{empty}; {_FORM}.")
     for gene, layer in layers.items():
         _check(gene, layer)
     return layers
@@ -69,7 +71,7 @@ def _of_file(path: Path) -> dict[str, FirstLayer]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             parts = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ParameterError(f"bulk={str(path)!r} cannot be read as .npz ({error}); {_FORM}.") from error
     genes = [name.removesuffix("|weights") for name in parts if name.endswith("|weights")]
     lacking = [gene for gene in genes if f"{gene}|features" not in parts]

@@ -11,6 +11,7 @@ import pandas as pd
 from grn._core.errors import GeneOverlapError, RegionError
 from grn._core.logging import hint, logger, some
 from grn._object.chromatin import Chromatin
+from grn._object.region_links import numbers
 from grn.genome import link_genes
 from grn.genome.neighbourhood import distances, starts_for
 from grn.methods.linger.bulk import FirstLayer, matched_regions
@@ -27,7 +28,7 @@ class Candidates:
     region, gene
         Positions of the pairs among them (n,).
     distance
-        Bases from the start of the gene (n,), NaN where it is not known.
+        Bases from the start of the gene (n,).
     """
 
     regions: np.ndarray
@@ -77,8 +78,8 @@ def near_regions(
                 "linger: %d of %d links are of regions or genes that are not here", (~known).sum(), len(known)
             )
         table = table[known].assign(region=chromatin.names[place[known]]).astype({"gene": str})
-        if "distance" not in table:
-            table = _with_distance(table, chromatin, starts)
+        # links by group name a pair once per group
+        table = _with_distance(table.drop_duplicates(["region", "gene"]), chromatin, starts)
     table = chromatin.of_genes(table)
     # whoever gets the links of another gene may be none of these
     table = table[table["gene"].isin(genes)]
@@ -106,8 +107,11 @@ def _by_distance(
 
 
 def _with_distance(table: pd.DataFrame, chromatin: Chromatin, starts: str | pd.DataFrame | None) -> pd.DataFrame:
-    """Pairs with the distance of the region from the nearest start of the gene; those on two chromosomes are told."""
-    gap = distances(table, regions=chromatin.table, starts=_starts(chromatin, starts))
+    """Pairs with the distance of the region from the gene, given or from its nearest start; others are told."""
+    if "distance" in table:
+        gap = numbers(table, "distance")
+    else:
+        gap = distances(table, regions=chromatin.table, starts=_starts(chromatin, starts))
     known = ~np.isnan(gap)
     if not known.any():
         raise GeneOverlapError(
@@ -117,15 +121,21 @@ def _with_distance(table: pd.DataFrame, chromatin: Chromatin, starts: str | pd.D
         )
     if not known.all():
         logger.warning(
-            "linger: %d of %d pairs have no start on the chromosome of the region", (~known).sum(), len(table)
+            "linger: %d of %d pairs have no start on the chromosome of the region, and are left out",
+            *((~known).sum(), len(table)),
         )
-    return table.assign(distance=gap)[known]
+    return table[["region", "gene"]].assign(distance=gap)[known]
 
 
 def bulk_regions(
     layers: Mapping[str, FirstLayer], chromatin: Chromatin, genes: np.ndarray, names: set[str], starts: object
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Pairs ``region, gene, distance`` of the genes that have a first layer, and regions here by their names there."""
+    if not set(genes.tolist()) & set(layers):
+        raise GeneOverlapError(
+            f"bulk= has first layers of {some(list(layers), 3)}, and of none of {len(genes)} targets "
+            f"({some(genes, 3)}); name genes as in var_names."
+        )
     place = matched_regions(layers, chromatin.table, names)
     rows = [
         (place[feature], gene)

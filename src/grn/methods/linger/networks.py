@@ -48,8 +48,7 @@ def group_scores(
     )
     binding = scores.binding_in(potential, regions, regulators)
     pairs = Pairs(candidates.region, candidates.gene, population.cis)
-    distance = np.nan_to_num(candidates.distance)
-    cis = scores.cis_in(pairs, distance, regions, genes, floor=floor)
+    cis = scores.cis_in(pairs, candidates.distance, regions, genes, floor=floor)
     trans = scores.trans(binding, cis, len(candidates.genes))
     return Regulation(trans.total, trans.region, cis.values, binding)
 

@@ -36,10 +36,16 @@ def attribution(
     score, slope
         (B, p + r) each: mean absolute contribution over the n cells, mean derivative over the background.
     """
-    derivative, values = slopes(features.cells(background), weights, activation), columns(features)
+    there = features.cells(background)
+    derivative = slopes(there, weights, activation)
     slope = derivative.mean(dim=1)  # (B, p + r)
-    offset = (derivative * values[:, background]).mean(dim=1)
-    return (values * slope[:, None] - offset[:, None]).abs().mean(dim=1), slope
+    offset = (derivative * columns(there)).mean(dim=1)
+    score, p = torch.empty_like(slope), features.shared.shape[1]
+    # gene by gene: inputs of all genes in all cells would be far more than the genes take in training
+    for gene, each in enumerate(features.each):
+        for values, part in ((features.shared, slice(p)), (each, slice(p, None))):
+            score[gene, part] = (values * slope[gene, part] - offset[gene, part]).abs().mean(dim=0)
+    return score, slope
 
 
 def expected_gradients(

@@ -82,7 +82,8 @@ def linger(
     links
         Regions of every gene: ``None`` for all within ``window`` of its start, a key of
         ``mdata["atac"].uns`` that :func:`grn.pp.link_regions` wrote, or a table ``region, gene`` with ``distance``
-        (bases from the start). Not read with ``bulk``, which says which regions a gene has.
+        (bases from the start). Pairs of unknown distance are left out. Not read with ``bulk``, which says which regions
+        a gene has.
     starts
         Starts of genes: ``"hg38"``, ``"hg19"``, ``"mm10"``, a table of :func:`grn.genome.starts`, or ``None`` to tell
         the build from the regions.
@@ -124,7 +125,8 @@ def linger(
     n_regions
         Number of strongest regions of every regulator in the table ``tf_re``; ``None`` for all above zero.
     keep_nets
-        Store the networks, which :func:`grn.tl.linger_knockout` needs: 64 numbers per input of every gene.
+        Store the networks, which :func:`grn.tl.linger_knockout` needs: 64 numbers per input of every gene, and one per
+        metacell and input.
     min_cells
         Fewest cells of a group in which a gene must be above zero to have edges there; 0 for no limit, as with
         ``parity``.
@@ -192,8 +194,10 @@ def linger(
     R adds the induced 1-norm of every weight matrix (its largest absolute column sum) and the absolute sum of every
     bias. Weights of groups are products, not probabilities; p-values of drivers treat cells as independent.
     :func:`grn.tl.confidence` gives q-values against permuted cells. Cost for m metacells, G genes with p inputs: 25 600
-    m p G operations (``python benchmarks/linger.py``); memory of one batch, of the accessibility, and of (regions near
-    a gene) x regulators numbers. Source: Yuan and Duren 2024, written anew.
+    m p G operations (``python benchmarks/linger.py``); memory: a batch of two or more genes, within
+    ``grn.settings.memory_budget`` if that is more; a few times the accessibility of all cells, as it is stored; m
+    numbers per regulator and target; and four times (regions near a gene) x regulators numbers, which for 100 000
+    regions and 1 000 regulators are 1.6 GB. Source: Yuan and Duren 2024, written anew.
 
     Examples
     --------
@@ -350,8 +354,8 @@ def linger_knockout(
 
     Notes
     -----
-    A regulator that is on in all metacells is taken to a value that the networks have not seen. Cost: two passes over
-    the metacells per gene and regulator.
+    A regulator that is on in all metacells is taken to a value that the networks have not seen. Cost: a pass over the
+    metacells per gene and regulator.
 
     Examples
     --------

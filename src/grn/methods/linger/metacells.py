@@ -48,10 +48,11 @@ class Metacells:
             total += columns[:, cells] @ rows(cells)[:, genes].astype(np.float64)
         return total.astype(np.float32)
 
-    def accessibility(self, matrix: sparse.csr_matrix, regions: np.ndarray) -> np.ndarray:
+    def accessibility(self, matrix: sparse.csr_matrix, regions: np.ndarray) -> sparse.csc_matrix:
         """Mean accessibility (m, len(regions)) float32, at most ``CAP``."""
         means = self.weights.astype(np.float64) @ matrix[:, regions]
-        return np.minimum(np.asarray(means.todense()), CAP).astype(np.float32)
+        means.data = np.minimum(means.data, CAP)
+        return means.astype(np.float32).tocsc()
 
 
 def accessibility_of(chromatin: Chromatin, cells: np.ndarray) -> sparse.csr_matrix:
@@ -144,6 +145,8 @@ def _components(matrix: sparse.csr_matrix, k: int) -> np.ndarray:
     """Coordinates (n, k) on the first principal components of accessibility per unit of depth."""
     from sklearn.decomposition import PCA
 
+    # in single precision, rounding would choose among neighbours that are nearly as near
+    matrix = matrix.astype(np.float64)
     depth = np.asarray(matrix.sum(axis=1)).ravel()
     share = sparse.diags(np.divide(depth.mean(), depth, out=np.zeros_like(depth), where=depth > 0)) @ matrix
     mean, square = (np.asarray(table.mean(axis=0)).ravel() for table in (share, share.multiply(share)))

@@ -24,7 +24,7 @@ from grn.methods.inputs import Inputs
 from grn.methods.linger.bulk import FirstLayer, read_bulk, with_copies
 from grn.methods.linger.candidates import Candidates, bulk_regions, candidates_of, near_regions
 from grn.methods.linger.metacells import Metacells, accessibility_of, make_metacells
-from grn.methods.linger.nets import Data, Population, Setting, fit_genes, standardised
+from grn.methods.linger.nets import Accessibility, Data, Population, Setting, fit_genes, standardised
 from grn.methods.linger.networks import (
     Means,
     Regulation,
@@ -241,7 +241,7 @@ def _data(
         absent=-expression.mean(axis=0) / (expression.std(axis=0, ddof=1) + 1e-12),
         expression=standardised(expression, parity=parity),
         target=torch.as_tensor(metacells.expression(rows, genes.genes)),
-        accessibility=standardised(metacells.accessibility(accessibility, regions), parity=parity),
+        accessibility=Accessibility(metacells.accessibility(accessibility, regions), parity=parity),
         candidates=genes.candidates,
         motifs=binding,
         bulk=genes.bulk,
@@ -273,7 +273,7 @@ def _result(
         rare = cells.rare[code]
         regulation: Regulation = everyone
         if grouped:
-            open_regions = np.asarray(accessibility[members].mean(axis=0)).ravel()[regions]
+            open_regions = np.asarray(accessibility[members].mean(axis=0, dtype=np.float64)).ravel()[regions]
             mean = Means(means[code][genes.regulators], means[code][genes.genes], open_regions)
             regulation = group_scores(population, candidates, reach, mean, floor=floor)
         shown = ~rare[genes.genes][:, None] & ~rare[genes.regulators] & other

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from grn._core.logging import progress
@@ -31,6 +32,8 @@ from grn.methods.linger.candidates import Candidates
 STEP = 16
 BACKGROUND = 50
 MOST_GENES = 64
+# numbers that are dense at a time while regions are read
+VALUES = 2**22
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Data:
     absent
         Standardised value of an expression of zero (S,).
     expression, target, accessibility
-        Standardised expression (m, S) and accessibility (m, R), and expression of the genes (m, T).
+        Standardised expression (m, S), expression of the genes (m, T), and accessibility of the regions (m, R).
     candidates
         Regions of every gene.
     motifs
@@ -95,7 +98,7 @@ class Data:
     absent: np.ndarray
     expression: Tensor
     target: Tensor
-    accessibility: Tensor
+    accessibility: Accessibility
     candidates: Candidates
     motifs: np.ndarray | None
     bulk: tuple[Mapping[str, FirstLayer], Mapping[str, str]] | None
@@ -132,10 +135,43 @@ class Population:
     parts: dict[str, list[np.ndarray]]
 
 
+class Accessibility:
+    """Accessibility of regions over metacells, standardised where it is read: all of it at once is never dense.
+
+    Parameters
+    ----------
+    means
+        Mean accessibility (m, R).
+    parity
+        Compute in single precision, as the original does.
+    """
+
+    def __init__(self, means: sparse.csc_matrix, *, parity: bool) -> None:
+        self.means = means
+        self._type = torch.float32 if parity else torch.float64
+        size = max(1, VALUES // max(1, means.shape[0]))
+        blocks = (np.arange(i, min(i + size, means.shape[1])) for i in range(0, means.shape[1], size))
+        parts = [_scale(self._dense(regions)) for regions in blocks]
+        self.middle, self.deviation = (torch.cat(part) for part in zip(*parts, strict=True))
+
+    def _dense(self, regions: np.ndarray) -> Tensor:
+        return torch.as_tensor(self.means[:, regions].toarray(), dtype=self._type)
+
+    def columns(self, regions: np.ndarray) -> Tensor:
+        """Some regions, by position (m, len(regions)) float32."""
+        return ((self._dense(regions) - self.middle[regions]) / self.deviation[regions]).to(torch.float32)
+
+
+def _scale(values: Tensor) -> tuple[Tensor, Tensor]:
+    """What columns over metacells are reduced by, and divided by."""
+    return values.mean(dim=0), values.std(dim=0) + 1e-12
+
+
 def standardised(values: np.ndarray, *, parity: bool) -> Tensor:
     """Columns with a mean of 0 and a deviation of 1 over metacells; in parity computed in single precision."""
     columns = torch.as_tensor(values, dtype=torch.float32 if parity else torch.float64)
-    return ((columns - columns.mean(dim=0)) / (columns.std(dim=0) + 1e-12)).to(torch.float32)
+    middle, deviation = _scale(columns)
+    return ((columns - middle) / deviation).to(torch.float32)
 
 
 def fit_genes(data: Data, setting: Setting, *, keep: bool = False) -> Population:
@@ -178,15 +214,28 @@ def _batches(data: Data, setting: Setting) -> Iterator[np.ndarray]:
     """Genes whose networks have the same width, by name, as many as fit."""
     sizes = np.diff(data.candidates.bounds)
     widths = np.maximum(-(-sizes // STEP) * STEP, STEP)
-    m, shared = data.expression.shape
     for width in np.unique(widths):
         genes = np.flatnonzero(widths == width)
-        per_gene = 4 * (m * (width + 4 * sum(HIDDEN)) + 8 * HIDDEN[0] * (shared + width))
+        per_gene = _bytes_of_gene(data, setting, int(width))
         most = setting.batch_size or max(2, min(MOST_GENES, setting.memory // per_gene))
         if setting.parity:
             most = 1
         for first in range(0, len(genes), most):
             yield genes[first : first + most]
+
+
+def _bytes_of_gene(data: Data, setting: Setting, width: int) -> int:
+    """Memory that a gene with ``width`` columns of regions takes in a batch."""
+    m, shared = data.expression.shape
+    inputs = shared + width
+    numbers = m * (width + 4 * sum(HIDDEN)) + 8 * HIDDEN[0] * inputs + shared * width
+    if data.bulk is not None:
+        numbers += 6 * HIDDEN[0] * inputs
+    if setting.manifold and data.motifs is not None:
+        numbers += 10 * shared * width  # the graph in double precision, and what is made of it
+    if setting.attribution == "expected_gradients":
+        numbers += 6 * m * inputs
+    return 4 * numbers
 
 
 def _background(data: Data, setting: Setting) -> Tensor:
@@ -223,7 +272,7 @@ class _Batch:
         data, device = self.data, self.setting.device
         near = torch.zeros(len(self.genes), len(data.names), width)
         for place, rows in enumerate(self.rows):
-            near[place, :, : len(rows)] = data.accessibility[:, rows]
+            near[place, :, : len(rows)] = data.accessibility.columns(rows)
         if not self.setting.parity:
             return Features(data.expression.to(device), near.to(device))
         each = torch.cat([data.expression[None][:, :, self.inputs[0]], near], dim=2)

@@ -32,6 +32,7 @@ def stored_nets(
         regions = data.candidates.region[bounds[position] : bounds[position + 1]] + len(data.regulators)
         columns.append(np.concatenate([regulators, regions]))
         weights += [part.ravel() for part in population.parts[str(gene)]]
+    accessibility = data.accessibility.columns(np.arange(len(data.candidates.regions)))
     return {
         "activation": setting.activation,
         "genes": data.genes.astype(object),
@@ -39,7 +40,7 @@ def stored_nets(
         "regions": data.candidates.regions.astype(object),
         "metacells": np.array(data.names, dtype=object),
         "group": np.array([groups[code] for code in group], dtype=object),
-        "inputs": torch.cat([data.expression, data.accessibility], dim=1).numpy(),
+        "inputs": torch.cat([data.expression, accessibility], dim=1).numpy(),
         "absent": data.absent,
         "weights": np.concatenate(weights).astype(np.float32),
         "columns": np.concatenate(columns).astype(np.int64),
@@ -64,14 +65,16 @@ def knocked_out(nets: Mapping[str, Any] | None, sources: Sequence[str] | None, *
             f"uns[{key!r}] holds no networks of genes; call grn.tl.linger(mdata, ..., keep_nets=True) again."
         )
     regulators = np.asarray(nets["regulators"], dtype=str)
-    wanted = regulators.tolist() if sources is None else [str(name) for name in sources]
-    strange = [name for name in wanted if name not in set(regulators)]
-    if strange:
-        raise GeneNameError(f"{some(strange)} of sources= are no regulators of these networks: {some(regulators)}.")
+    wanted = regulators if sources is None else np.array(list(dict.fromkeys(map(str, sources))), dtype=str)
+    strange = wanted[~np.isin(wanted, regulators)]
+    if len(strange) or not len(wanted):
+        what = f"{some(strange)} of genes= are no regulators" if len(strange) else "genes= is empty"
+        raise GeneNameError(f"{what}; those of these networks are {some(regulators)}, and genes=None takes all.")
     place = {name: position for position, name in enumerate(regulators)}
     inputs, absent = torch.as_tensor(np.asarray(nets["inputs"])), np.asarray(nets["absent"])
-    genes, group = np.asarray(nets["genes"], dtype=str), np.asarray(nets["group"], dtype=str)
-    change = np.zeros((len(wanted), len(genes), len(inputs)), dtype=np.float32)
+    genes = np.asarray(nets["genes"], dtype=str)
+    groups, group = np.unique(np.asarray(nets["group"], dtype=str), return_inverse=True)
+    change = np.zeros((len(groups), len(wanted), len(genes)), dtype=np.float32)
     offset, bounds, columns = 0, np.asarray(nets["bounds"]), np.asarray(nets["columns"])
     vector = np.asarray(nets["weights"])
     for position in range(len(genes)):
@@ -86,14 +89,12 @@ def knocked_out(nets: Mapping[str, Any] | None, sources: Sequence[str] | None, *
             without = values.clone()
             without[:, own == place[name]] = float(absent[place[name]])
             after = predict(Features(values[:, :0], without[None]), weights, str(nets["activation"]))[0]
-            change[row, position] = (after - before).numpy()
+            apart = (after - before).numpy()
+            change[:, row, position] = [apart[group == code].mean() for code in range(len(groups))]
+    source, target = np.nonzero(wanted[:, None] != genes)
     tables = []
-    for name in np.unique(group):
-        mean = change[:, :, group == name].mean(axis=2)  # (sources, genes)
-        source, target = np.nonzero(np.asarray(wanted)[:, None] != genes)
-        table = pd.DataFrame(
-            {"source": np.asarray(wanted)[source], "target": genes[target], "change": mean[source, target]}
-        )
+    for name, mean in zip(groups, change, strict=True):
+        table = pd.DataFrame({"source": wanted[source], "target": genes[target], "change": mean[source, target]})
         tables.append(table.assign(group=name) if name else table)
     logger.info("linger: %d knock-outs in %d genes", len(wanted), len(genes))
     table = pd.concat(tables, ignore_index=True)

@@ -4,7 +4,7 @@
     python benchmarks/multiome_scale.py --cells 5000 --regions 20000 --genes 1000 --steps links_distance
 
 Every step is a process of its own, which reads the object from its file (backed) and tells the most memory it has held.
-Regions lie along hg38, on promoters and within 150 000 bases of the starts of genes; motif hits are simulated.
+``multiome_cells.py`` beside this file makes the cells.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-# what a cell has open of 100 000 regions, and of how many genes it has counts
-OPEN, DETECTED = 0.015, 0.12
-GROUPS, PIECE = 10, 2000
-# share of regions with a hit of a motif
-HITS = 0.03
+from multiome_cells import GROUPS, write
+
 FEW = 300
+TOPICS, ROUNDS = 20, 20
+# targets where a network of a gene sees every cell
+LONE = 6
 
 
 def main() -> None:
@@ -83,138 +83,6 @@ def measured(given: argparse.Namespace) -> dict[str, object]:
         "busy": time.process_time() - busy,
         "peak": peak / 1e9,
     }
-
-
-def write(given: argparse.Namespace) -> tuple[str, str]:
-    """Make the file."""
-    import anndata as ad
-    import h5py
-    import numpy as np
-
-    random = np.random.default_rng(0)
-    genes, regions = places(given, random)
-    path = given.folder / "cells.h5mu"
-    group = random.integers(GROUPS, size=given.cells)
-    whole = empty(given, genes, regions, group, random)
-    whole.write(path)
-    stored = 0
-    with h5py.File(path, "a") as file:
-        for name, chances, mean in profiles(given, genes, regions, random):
-            cumulative = np.cumsum(chances, axis=1) / chances.sum(axis=1, keepdims=True)  # (groups, features)
-            depth = random.lognormal(np.log(mean) - 0.125, 0.5, given.cells).astype(np.int64) + 1
-            for start in range(0, given.cells, PIECE):
-                part = slice(start, min(start + PIECE, given.cells))
-                block = counts(cumulative, group[part], depth[part], random)
-                stored += block.nnz
-                if start == 0:
-                    ad.io.write_elem(file, f"mod/{name}/X", block)
-                else:
-                    ad.io.sparse_dataset(file[f"mod/{name}/X"]).append(block)
-    return "write the file", f"{stored / 1e6:.0f} million counts, {path.stat().st_size / 1e9:.2f} GB"
-
-
-def places(given, random):
-    """Genes with their starts, and names of regions with the gene each follows (-1 for none)."""
-    import numpy as np
-    import pandas as pd
-
-    import grn
-
-    starts = grn.genome.starts("hg38").drop_duplicates("gene")
-    starts = starts[starts["chrom"].isin([f"chr{i}" for i in range(1, 23)])].reset_index(drop=True)
-    known = starts["gene"].isin(grn.datasets.tfs()["symbol"]).to_numpy()
-    n_regulators = min(given.genes // 10, int(known.sum()))
-    chosen = np.concatenate([
-        random.choice(np.flatnonzero(known), n_regulators, replace=False),
-        random.choice(np.flatnonzero(~known), given.genes - n_regulators, replace=False),
-    ])  # fmt: skip
-    genes = starts.iloc[np.sort(chosen)]
-    rest = starts.drop(genes.index)
-    # a promoter of every gene, then regions near genes, four fifths of them near those that were measured
-    promoters = pd.concat([genes, rest])[["chrom", "position"]].head(given.regions // 3)
-    n = 3 * given.regions
-    near = pd.concat([
-        genes.sample(4 * n // 5, replace=True, random_state=1), rest.sample(n // 5, replace=True, random_state=2)
-    ])[["chrom", "position"]]  # fmt: skip
-    near["position"] = (near["position"] + random.integers(-150_000, 150_000, len(near))).clip(lower=2000)
-    regions = pd.concat([promoters, near], ignore_index=True)
-    regions["position"] //= 1000
-    regions = regions.drop_duplicates().head(given.regions)
-    begin = regions["position"] * 1000 + 250
-    regions.index = regions["chrom"] + ":" + begin.astype(str) + "-" + (begin + 500).astype(str)
-    return genes.reset_index(drop=True), regions
-
-
-def empty(given, genes, regions, group, random):
-    """The object without counts, with motif hits."""
-    import anndata as ad
-    import mudata
-    import numpy as np
-    import pandas as pd
-    from scipy import sparse
-
-    import grn
-
-    mudata.set_options(pull_on_update=False)
-    cells = np.char.add("cell", np.arange(given.cells).astype(str))
-    obs = pd.DataFrame({"group": pd.Categorical.from_codes(group, [f"group {i}" for i in range(GROUPS)])}, index=cells)
-    parts = {
-        name: ad.AnnData(sparse.csr_matrix((given.cells, len(index)), dtype=np.float32), obs=obs.copy(),
-                         var=pd.DataFrame(index=index))
-        for name, index in (("rna", genes["gene"].to_numpy()), ("atac", regions.index))
-    }  # fmt: skip
-    motifs = grn.pp.motifs().select(factors=list(set(genes["gene"]) & set(grn.pp.motifs().to_frame()["factor"])))
-    shape = (len(regions), len(motifs))
-    hits = sparse.random_array(shape, density=HITS, format="csr", rng=random, dtype=np.float32)
-    hits.data = 8 + 8 * hits.data
-    atac = parts["atac"]
-    atac.varm["motifs"] = sparse.csr_matrix(hits)
-    atac.uns["motifs"] = {
-        "names": np.array(motifs.names, dtype=object),
-        "factors": motifs.to_frame().astype("category"),
-        "params": {"method": "scan_motifs"},
-    }
-    return mudata.MuData(parts)
-
-
-def profiles(given, genes, regions, random):
-    """Of both modalities the name, chances of the features by group, and mean counts of a cell."""
-    import numpy as np
-
-    level = random.lognormal(sigma=1.0, size=(1, len(genes))) * np.exp(
-        1.5 * random.normal(size=(GROUPS, len(genes))) * (random.random(len(genes)) < 0.5)
-    )
-    yield "rna", level, 1.3 * DETECTED * len(genes)
-    chrom, position = genes["chrom"].to_numpy(), genes["position"].to_numpy()
-    follows = np.full(len(regions), -1)
-    for name in np.unique(chrom):
-        here, there = np.flatnonzero(chrom == name), np.flatnonzero(regions["chrom"].to_numpy() == name)
-        order = here[np.argsort(position[here])]
-        at = np.searchsorted(position[order], regions["position"].to_numpy()[there] * 1000).clip(0, len(order) - 1)
-        follows[there] = order[at]
-    active = (random.random(len(regions)) < 0.3) & (follows >= 0)
-    opening = random.lognormal(sigma=1.0, size=(1, len(regions))) * np.where(
-        active, (level / level.mean(axis=0))[:, follows], 1.0
-    )
-    yield "atac", opening, 1.1 * OPEN * len(regions)
-
-
-def counts(cumulative, group, depth, random):
-    """Counts (cells, features) CSR: as many draws of every cell as it is deep."""
-    import numpy as np
-    from scipy import sparse
-
-    cell = np.repeat(np.arange(len(group)), depth)
-    label = group[cell]
-    feature = np.empty(len(cell), dtype=np.int64)
-    for code in range(GROUPS):
-        mine = label == code
-        feature[mine] = np.searchsorted(cumulative[code], random.random(int(mine.sum())))
-    shape = (len(group), cumulative.shape[1])
-    feature = feature.clip(0, shape[1] - 1)
-    made = sparse.coo_matrix((np.ones(len(cell), dtype=np.float32), (cell, feature)), shape=shape).tocsr()
-    made.sum_duplicates()
-    return made
 
 
 def backed(given):
@@ -294,7 +162,7 @@ def celloracle(given):
     mdata = backed(given)
     base = grn.pp.base_grn_from_regions(mdata)
     grn.tl.celloracle(mdata, base_grn=base, groupby="group")
-    return f"`grn.tl.celloracle` with it, {GROUPS} groups", f"{len(mdata.uns['celloracle']['edges']):,} edges"
+    return f"`grn.tl.celloracle` with promoters, {GROUPS} groups", f"{len(mdata.uns['celloracle']['edges']):,} edges"
 
 
 def metacells(how):
@@ -332,6 +200,16 @@ def enrichment(given):
     return "`grn.tl.region_sets`, `motif_enrichment`, `cistromes`", f"{n:,} cistromes"
 
 
+def topics(given):
+    """Sets of regions without labels."""
+    import grn
+
+    mdata = backed(given)
+    grn.tl.topics(mdata, n_topics=TOPICS, max_iter=ROUNDS)
+    n = len(mdata["atac"].uns["topics"]["table"])
+    return f"`grn.tl.topics`, {ROUNDS} rounds of {TOPICS} topics", f"{n:,} regions of topics"
+
+
 def few(mdata):
     """Regulators and targets, some hundred."""
     import grn
@@ -349,21 +227,52 @@ def linger(given):
     mdata = backed(given)
     regulators, targets = few(mdata)
     grn.tl.linger(mdata, sources=regulators, targets=targets, groupby="group")
+    n, m = len(mdata.uns["linger"]["edges"]), mdata.uns["linger"]["params"]["n_metacells_used"]
+    return f"`grn.tl.linger`, {len(regulators)} x {len(targets)} genes, {m:,} metacells", f"{n:,} edges"
+
+
+def linger_of_cells(given):
+    """LINGER on all cells as they are, of few genes and with one step of training: what it holds, not what it costs."""
+    import grn
+
+    mdata = backed(given)
+    regulators, targets = few(mdata)
+    targets = targets[:: len(targets) // LONE]
+    grn.tl.linger(mdata, sources=regulators, targets=targets, groupby="group", cells_per_metacell=1, n_epochs=1)
     n = len(mdata.uns["linger"]["edges"])
-    return f"`grn.tl.linger`, {len(regulators)} x {len(targets)} genes, its metacells", f"{n:,} edges"
+    what = f"`grn.tl.linger(cells_per_metacell=1, n_epochs=1)`, {len(regulators)} x {len(targets)} genes"
+    return what, f"{n:,} edges"
+
+
+def eregulons(given):
+    """SCENIC+ on metacells, and the object of all cells."""
+    import grn
+
+    mdata = backed(given)
+    small = grn.pp.metacells(mdata, groupby="group", how="labels", n_metacells=50)
+    regulators, targets = few(small)
+    grn.tl.scenicplus(small, starts=grn.genome.starts("hg38"), sources=regulators, targets=targets, mode="fast",
+                      min_targets=3)  # fmt: skip
+    return mdata, small, (len(regulators), len(targets))
 
 
 def scenicplus(given):
     """SCENIC+ on metacells."""
+    _, small, size = eregulons(given)
+    n = len(small.uns["scenicplus"]["triplets"])
+    what = f'`grn.tl.scenicplus(mode="fast")`, {small.n_obs} metacells, {size[0]} x {size[1]} genes'
+    return what, f"{n:,} triplets"
+
+
+def eregulon_activity(given):
+    """Scores of the eRegulons of metacells in all cells."""
     import grn
 
-    small = grn.pp.metacells(backed(given), groupby="group", how="labels", n_metacells=50)
-    regulators, targets = few(small)
-    grn.tl.scenicplus(small, starts=grn.genome.starts("hg38"), sources=regulators, targets=targets, mode="fast",
-                      min_targets=3)  # fmt: skip
-    n = len(small.uns["scenicplus"]["triplets"])
-    what = f'`grn.tl.scenicplus(mode="fast")`, {small.n_obs} metacells, {len(regulators)} x {len(targets)} genes'
-    return what, f"{n:,} triplets"
+    mdata, small, _ = eregulons(given)
+    mdata.uns["scenicplus"] = small.uns["scenicplus"]
+    grn.tl.eregulon_activity(mdata, groupby="group", min_targets=3)
+    n = len(mdata["rna"].uns["eregulons"]["table"])
+    return "the same, then `grn.tl.eregulon_activity` of all cells", f"{n:,} eRegulons"
 
 
 STEPS = {
@@ -380,8 +289,11 @@ STEPS = {
     "metacells_labels": metacells("labels"),
     "region_sets": region_sets,
     "enrichment": enrichment,
+    "topics": topics,
     "linger": linger,
+    "linger_cells": linger_of_cells,
     "scenicplus": scenicplus,
+    "eregulon_activity": eregulon_activity,
 }
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def scenicplus(
     window: int = 150_000,
     up_to_genes: bool = False,
     cistromes: str | pd.DataFrame | None = None,
-    motifs: str = "motifs",
+    motifs: str | None = "motifs",
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     groupby: str | None = None,
@@ -102,7 +102,8 @@ def scenicplus(
         an ortholog or a similar motif) and ``score`` if you have them (a missing one counts as the lowest), or the key
         of those that :func:`grn.tl.cistromes` left with the regions. By default all motif hits.
     motifs
-        Key of motif hits in ``mdata["atac"]``, by :func:`grn.pp.scan_motifs`. Not read with ``cistromes``.
+        Key of motif hits in ``mdata["atac"]``, by :func:`grn.pp.scan_motifs`. Not read with ``cistromes``. ``None``,
+        for cells without a genome sequence: steps 1 and 2 alone, see below.
     sources
         Regulators (list of ``var_names``); the marked or known ones by default.
     targets
@@ -165,6 +166,10 @@ def scenicplus(
             All links with ``importance``, ``rho`` and ``distance``; all regions of regulators.
         ``uns[key_added]["params"]``, ``["schema"]``
             Every argument and numbers of links and triplets; the layout.
+
+        With ``motifs=None`` and no cistromes there are no eRegulons: ``edges`` are the regulators of every gene by step
+        1, ``source, target, weight, sign, direction``, as far as they correlate above ``min_rho``, without a region,
+        ``region_gene`` is as above, and the other tables are empty.
 
     Raises
     ------

@@ -282,6 +282,33 @@ def test_without_chromatin_it_is_told(mdata):
         grn.tl.scenicplus(mdata["rna"], starts=mdata.uns["starts"])
 
 
+def test_without_motifs_regulators_and_regions_of_genes_are_those_of_a_run_with_them(mdata):
+    whole = infer(mdata, min_targets=1)
+    del mdata["atac"].uns["motifs"], mdata["atac"].varm["motifs"]
+    result = infer(mdata, motifs=None)
+    pd.testing.assert_frame_equal(plain(result["region_gene"], ["region"]), plain(whole["region_gene"], ["region"]))
+    assert result["triplets"].empty and result["modules"].empty and result["tf_region"].empty
+    assert list(result["edges"].columns) == ["source", "target", "weight", "sign", "direction"]
+    edges = plain(result["edges"]).set_index(["source", "target"])
+    assert (edges["weight"] * edges["sign"] > 0).all()
+    assert all(source != target for source, target in edges.index)
+    triplets = whole["triplets"].astype({"source": str, "target": str}).query("source != target")
+    pairs = triplets.drop_duplicates(["source", "target"]).set_index(["source", "target"])
+    assert 0 < len(pairs) < len(edges)
+    weight = edges["weight"].loc[pairs.index]
+    np.testing.assert_allclose(weight.abs(), pairs["importance_tf2g"], rtol=1e-6)
+    assert (np.sign(weight) == np.sign(pairs["rho_tf2g"])).all()
+
+
+def test_without_motifs_groups_and_files_work(mdata, tmp_path):
+    edges = infer(mdata, motifs=None, groupby="group")["edges"]
+    assert set(edges["group"]) == {"group_1", "group_2"}
+    del mdata.uns["genome"]
+    mdata.write(tmp_path / "cells.h5mu")
+    again = mudata.read_h5mu(tmp_path / "cells.h5mu").uns["scenicplus"]
+    assert len(again["edges"]) == len(edges) and len(again["triplets"]) == 0
+
+
 def test_modules_too_small_leave_no_edges(mdata):
     result = infer(mdata, min_targets=500)
     assert result["edges"].empty

@@ -34,7 +34,7 @@ class Bound:
 
     def table(self, regions: np.ndarray, sources: np.ndarray) -> pd.DataFrame:
         """Rows ``source, region, extended``, by source and region."""
-        parts = []
+        parts = [pd.DataFrame({"s": np.zeros(0, dtype=int), "r": np.zeros(0, dtype=int), "extended": False})]
         for evidence, matrix in self.cistromes.items():
             at = matrix.tocoo()
             parts.append(pd.DataFrame({"s": at.col, "r": at.row, "extended": evidence == "extended"}))
@@ -45,7 +45,9 @@ class Bound:
         return table.astype({"source": "category", "region": "category"})
 
 
-def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.DataFrame | None, motifs: str) -> Bound:
+def bound_regions(
+    chromatin: Chromatin, sources: np.ndarray, *, cistromes: str | pd.DataFrame | None, motifs: str | None
+) -> Bound:
     """Cistromes of some regulators.
 
     Parameters
@@ -58,11 +60,13 @@ def bound_regions(chromatin: Chromatin, sources: np.ndarray, *, cistromes: pd.Da
         Table ``source, region`` and, if there are two kinds, ``extended``; ``score`` where motifs are ranked. A key of
         stored cistromes. ``None`` takes motif hits, as direct evidence.
     motifs
-        Key of the motif hits.
+        Key of the motif hits; ``None``, without cistromes, for no evidence of binding at all.
     """
+    if cistromes is None and motifs is None:
+        return Bound({}, None)
     if isinstance(cistromes, str):
         cistromes = cistrome_table(chromatin.regions.atac, cistromes)
-    table = _of_motifs(chromatin, motifs) if cistromes is None else _checked(cistromes, chromatin)
+    table = _of_motifs(chromatin, str(motifs)) if cistromes is None else _checked(cistromes, chromatin)
     column = pd.Index(sources).get_indexer(table["source"].astype(str))
     row = chromatin.places_of(table["region"])
     there = (column >= 0) & (row >= 0)

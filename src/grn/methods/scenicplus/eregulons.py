@@ -95,6 +95,22 @@ def edge_table(triplets: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def regulation_table(regulation: Regulation, names: Names, min_rho: float) -> pd.DataFrame:
+    """Pairs of a regulator and another gene, where nothing is known of regions that regulators bind."""
+    gene, source = np.nonzero((np.abs(regulation.rho) > min_rho) & (regulation.importance > 0))
+    other = names.genes[gene] != names.sources[source]
+    gene, source = gene[other], source[other]
+    sign = np.sign(regulation.rho[gene, source])
+    return pd.DataFrame(
+        {
+            "source": names.sources[source].astype(object),
+            "target": names.genes[gene].astype(object),
+            "weight": sign * regulation.importance[gene, source],
+            "sign": sign,
+        }
+    )
+
+
 def module_table(found: Sequence[Module], links: Links, names: Names) -> pd.DataFrame:
     """One row per module: what chose it and how enriched it is; ``qval`` by Benjamini and Hochberg over all."""
     pval = np.array([module.enrichment.pval for module in found])

@@ -27,6 +27,7 @@ from grn.methods.scenicplus.eregulons import (
     edge_table,
     link_table,
     module_table,
+    regulation_table,
     triplet_table,
 )
 from grn.methods.scenicplus.modules import Links, Regulation, Rules, merged, modules
@@ -107,7 +108,7 @@ def prepare(
     window: int = 150_000,
     up_to_genes: bool = False,
     cistromes: str | pd.DataFrame | None = None,
-    motifs: str = "motifs",
+    motifs: str | None = "motifs",
     max_cells: int | None = None,
     min_cells: int = MIN_CELLS_SEEN,
     parity: bool = False,
@@ -199,7 +200,8 @@ def fit(
         "modules": module_table(listed, links, names),
         "region_gene": link_table(links, distance, names),
     }
-    return Fitted(edge_table(triplets), tables=tables)
+    bound = bool(prepared.bound.cistromes)
+    return Fitted(edge_table(triplets) if bound else regulation_table(regulation, names, min_rho), tables=tables)
 
 
 def _sets(seed: int, times: int, n: int, k: int) -> np.ndarray:

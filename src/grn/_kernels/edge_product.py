@@ -27,7 +27,8 @@ class _Rows(NamedTuple):
         matrix = torch.sparse_coo_tensor(
             self.places, weights[self.order], size, is_coalesced=True, check_invariants=False
         )
-        return torch.sparse.mm(matrix, values)
+        product: Tensor = torch.sparse.mm(matrix, values)
+        return product
 
 
 def _rows(row: Tensor, column: Tensor, n_genes: int) -> _Rows:

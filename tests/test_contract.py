@@ -300,6 +300,7 @@ LABELS = pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]})
 # functions that read no gene names fail for another reason; the rest is given duplicated names
 BAD = {"pp.check_expression": (scaled, {"expect": "log"}), "tl.regulons": (cells, {})}
 NEEDED = {
+    "pp.trajectory": {"time": "time"},
     "get.agreement": {"keys": ["a", "b"]},
     "pl.compare_models": {"keys": ["a", "b"]},
     "tl.activity": {"min_targets": 1},
@@ -351,7 +352,7 @@ MAKE = {
     **dict.fromkeys(("tl.activity", "tl.confidence", "tl.consensus"), with_network),
     **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
-    "tl.renge": screen,
+    **dict.fromkeys(("pp.trajectory", "tl.renge"), screen),
     "tl.eregulon_activity": with_eregulons,
     "tl.linger": paired,
     "tl.linger_activity": with_linger,

@@ -202,6 +202,7 @@ CALLS = {
     "pp.check_expression": lambda adata, groupby: str(grn.pp.check_expression(adata)),
     "pp.metacells": metacells,
     "pp.smooth": lambda adata, groupby: grn.pp.smooth(adata, k=4, n_pcs=3),
+    "pp.trajectory": lambda adata, groupby: grn.pp.trajectory(adata, time="time", lineages=groupby),
     "correlation": infer("correlation"),
     "spearman": infer("correlation", kind="spearman"),
     "ridge": infer("ridge"),

@@ -19,7 +19,7 @@ from grn.network.schema import is_network, is_regulons
 F = TypeVar("F", bound=Callable[..., Any])
 
 # arguments that name a column of obs, which may be that of the whole object
-COLUMNS = ("condition", "donor", "groupby", "perturbation", "pseudotime", "state_key", "strata", "time")
+COLUMNS = ("condition", "donor", "groupby", "lineages", "perturbation", "pseudotime", "state_key", "strata", "time")
 
 
 def is_mudata(data: object) -> bool:

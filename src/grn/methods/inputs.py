@@ -25,6 +25,7 @@ from grn._object.genes import column, gene_rows, genes_of, regulator_mask, spell
 from grn._object.groups import MIN_CELLS, cell_names, draw_cells, group_codes, label_codes
 from grn._object.smoothing import KEY as SMOOTHED
 from grn._object.smoothing import neighbour_weights, stored_weights
+from grn._object.trajectory import Trajectory, trajectory_of
 from grn._object.values import expression
 from grn._object.vocabulary import model_genes
 from grn.methods.cells import Cells, allowed_pairs, cells_of
@@ -275,6 +276,10 @@ class Inputs:
             return stored_weights(self._adata, key), None
         read = {"layer": self.task.layer, "use_raw": self.task.use_raw, "values": self.task.values}
         return neighbour_weights(self._adata, **read)
+
+    def trajectory(self, key: str = "trajectory") -> Trajectory:
+        """The trajectory that :func:`grn.pp.trajectory` left on the object."""
+        return trajectory_of(self._adata, key)
 
     def stored_network(self, key: str) -> Network:
         """A network that the object holds."""

@@ -7,6 +7,7 @@ from grn.pp._metacells import metacells
 from grn.pp._motifs import motifs, scan_motifs
 from grn.pp._promoter_base_grn import promoter_base_grn
 from grn.pp._smooth import smooth
+from grn.pp._trajectory import trajectory
 from grn.pp.align import align_genes
 from grn.pp.check import ExpressionReport, check_expression
 from grn.pp.regulators import annotate_regulators
@@ -24,4 +25,5 @@ __all__ = [
     "promoter_base_grn",
     "scan_motifs",
     "smooth",
+    "trajectory",
 ]

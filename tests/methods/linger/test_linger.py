@@ -1,5 +1,7 @@
 """LINGER on planted cells: what it finds, in which form, and that nothing depends on orders, names or batches."""
 
+import tracemalloc
+
 import mudata
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from sklearn.metrics import average_precision_score
 
 import grn
 from grn.methods.linger import nets
+from grn.methods.linger.metacells import make_metacells
 from grn.methods.linger.nets import Accessibility, standardised
 
 FIT = {"window": 60_000, "cells_per_metacell": 5, "n_metacells": 60}
@@ -426,6 +429,21 @@ def test_activity_is_that_of_the_stored_network_and_drivers_test_it(planted):
     assert (drivers["qval"] >= drivers["pval"]).all()
     again = grn.tl.linger_activity(whole, copy=True)
     pd.testing.assert_frame_equal(again["rna"].obsm["linger_activity"], scores)
+
+
+def test_near_cells_are_looked_for_in_one_copy_of_their_accessibility():
+    random = np.random.default_rng(0)
+    counts = sparse.csr_matrix(sparse.random_array((1500, 4000), density=0.1, rng=random, dtype=np.float32))
+    names, groups = np.array([f"cell{i}" for i in range(1500)]), [("", np.arange(1500))]
+    genes = random.random((1500, 3))
+    tracemalloc.start()
+    try:
+        made = make_metacells(genes.__getitem__, counts, groups, names, genes.std(axis=0), size=5, number=20, seed=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(made.names) == 20
+    assert peak < 4 * (counts.data.nbytes + counts.indices.nbytes)
 
 
 def test_regions_are_standardised_where_they_are_read():

@@ -57,9 +57,9 @@ class Metacells:
 
 def accessibility_of(chromatin: Chromatin, cells: np.ndarray) -> sparse.csr_matrix:
     """Accessibility (n, R) of cells: log1p of counts; values that are no counts are taken as they are."""
-    matrix = sparse.csr_matrix(chromatin.rows(cells)).astype(np.float32)
+    matrix = sparse.csr_matrix(chromatin.rows(cells), dtype=np.float32)
     if (matrix.data == np.rint(matrix.data)).all():
-        matrix.data = np.log1p(matrix.data)
+        np.log1p(matrix.data, out=matrix.data)
     else:
         logger.info("linger: accessibility holds no counts and is taken as it is")
     return matrix
@@ -109,7 +109,7 @@ def make_metacells(
         weights = sparse.csr_matrix((np.ones(len(cells), np.float32), (np.arange(len(cells)), cells)), (len(cells), n))
         return Metacells(weights, code[cells], names[cells].tolist())
     order = np.argsort(names, kind="stable")
-    points = _coordinates(lambda cells: rows(order[cells]), matrix[order], spread)  # (n, d), cells by name
+    points = _coordinates(rows, matrix, order, spread)  # (n, d), cells by name
     place = np.empty(n, dtype=np.int64)
     place[order] = np.arange(n)
     parts, code, chosen = [], [], []
@@ -124,33 +124,48 @@ def make_metacells(
     return Metacells(sparse.vstack(parts, format="csr"), np.array(code), chosen)
 
 
-def _coordinates(rows: Rows, matrix: sparse.csr_matrix, spread: np.ndarray) -> np.ndarray:
-    """Coordinates (n, d) of cells by expression and accessibility."""
-    n = matrix.shape[0]
+def _coordinates(rows: Rows, matrix: sparse.csr_matrix, order: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Coordinates (n, d) of cells, in this order, by expression and accessibility."""
+    n = len(order)
     varying = np.flatnonzero(spread > 0)
     genes = np.sort(varying[np.argsort(-spread[varying], kind="stable")[:VARIABLE]])
     scale = np.where(spread > 0, spread, 1.0)
     parts = []
     if len(genes):
         k = min(COMPONENTS, len(genes), n - 1)
-        parts.append(principal(lambda cells: rows(cells) / scale, np.arange(n), genes, k))
+        parts.append(principal(lambda cells: rows(order[cells]) / scale, np.arange(n), genes, k))
     seen = np.flatnonzero(matrix.getnnz(axis=0) >= max(2, n // 200))
     if len(seen) > 1:
-        parts.append(_components(matrix[:, seen], min(COMPONENTS, len(seen) - 1, n - 1)))
+        parts.append(_components(_part(matrix, order, seen), min(COMPONENTS, len(seen) - 1, n - 1)))
     totals = [np.sqrt(part.var(axis=0).sum()) for part in parts]
     return np.concatenate([part / total for part, total in zip(parts, totals, strict=True) if total > 0], axis=1)
 
 
-def _components(matrix: sparse.csr_matrix, k: int) -> np.ndarray:
-    """Coordinates (n, k) on the first principal components of accessibility per unit of depth."""
-    from sklearn.decomposition import PCA
+def _part(matrix: sparse.csr_matrix, cells: np.ndarray, regions: np.ndarray) -> sparse.csr_matrix:
+    """Some regions of cells in a given order, float64, a block at a time: all cells step by step would be copies.
 
-    # in single precision, rounding would choose among neighbours that are nearly as near
-    matrix = matrix.astype(np.float64)
-    depth = np.asarray(matrix.sum(axis=1)).ravel()
-    share = sparse.diags(np.divide(depth.mean(), depth, out=np.zeros_like(depth), where=depth > 0)) @ matrix
-    mean, square = (np.asarray(table.mean(axis=0)).ravel() for table in (share, share.multiply(share)))
-    if not (square - mean**2 > _ROUNDING * square).any():
-        return np.zeros((matrix.shape[0], k))
-    coordinates: np.ndarray = PCA(k, svd_solver="arpack", random_state=0).fit_transform(share.tocsr())
+    In single precision, rounding would choose among neighbours that are nearly as near.
+    """
+    size = int(matrix.getnnz(axis=0)[regions].sum())
+    values, columns = np.empty(size), np.empty(size, dtype=np.int32)
+    bounds, end = np.zeros(len(cells) + 1, dtype=np.int64), 0
+    for start in range(0, len(cells), BLOCK):
+        block = matrix[cells[start : start + BLOCK]][:, regions]
+        values[end : end + block.nnz], columns[end : end + block.nnz] = block.data, block.indices
+        bounds[start + 1 : start + 1 + block.shape[0]] = end + block.indptr[1:]
+        end += block.nnz
+    return sparse.csr_matrix((values, columns, bounds), shape=(len(cells), len(regions)))
+
+
+def _components(share: sparse.csr_matrix, k: int) -> np.ndarray:
+    """Coordinates (n, k) on the first principal components of accessibility per unit of depth; ``share`` is changed."""
+    from sklearn.decomposition import PCA
+    from sklearn.utils.sparsefuncs import inplace_row_scale, mean_variance_axis
+
+    depth = np.asarray(share.sum(axis=1)).ravel()
+    inplace_row_scale(share, np.divide(depth.mean(), depth, out=np.zeros_like(depth), where=depth > 0))
+    mean, variance = mean_variance_axis(share, axis=0)
+    if not (variance > _ROUNDING * (variance + mean**2)).any():
+        return np.zeros((share.shape[0], k))
+    coordinates: np.ndarray = PCA(k, svd_solver="arpack", copy=False, random_state=0).fit_transform(share)
     return coordinates

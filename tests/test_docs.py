@@ -142,6 +142,48 @@ def test_python_blocks_of_plain_pages_run(name, tmp_path, monkeypatch, fewer_gen
         exec(compile(block, name, "exec"), variables)
 
 
+def agree(printed: str, written: str) -> bool:
+    """Whether two outputs have the same words and, but for rounding and one in ten, the same numbers."""
+    one, two = (re.findall(r"[^\s,;:\[\]()]+", text) for text in (printed, written))
+    if len(one) != len(two):
+        return False
+    same = []
+    for first, second in zip(one, two, strict=True):
+        try:
+            a, b = (float(word.rstrip("%.")) for word in (first, second))
+        except ValueError:
+            same.append(first == second)
+        else:
+            same.append(abs(a - b) <= 0.011 + 0.02 * abs(b))
+    return sum(same) >= 0.9 * len(same)
+
+
+def test_outputs_that_differ_do_not_agree():
+    assert agree("GATA1: 3 of 20 genes, 0.51\n", "GATA1: 3 of 20 genes, 0.52\n")
+    assert not agree("GATA1: 3 of 20", "GATA1: 9 of 20")
+    assert not agree("GATA1, KLF1, TAL1", "KLF1, GATA1, TAL1")
+    assert not agree("GATA1", "GATA1, KLF1")
+
+
+@pytest.mark.slow
+def test_the_page_on_four_cell_lines_prints_what_stands_in_it(shared_dir, tmp_path, monkeypatch, capsys):
+    """The data are not in the package, so that no build runs the page."""
+    if not (shared_dir / "data/multiome/human_snareseq_lines_atac.h5ad").exists():
+        pytest.skip("the SNARE-seq files are not in ../shared/data/multiome")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(grn.settings, "data_dir", shared_dir / "data")
+    monkeypatch.setattr(grn.settings, "verbosity", grn.settings.verbosity)
+    text = (ROOT / "tutorials/07_four_cell_lines.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", text, flags=re.M | re.S)
+    assert len(pairs) == text.count("```text\n") > 8
+    variables: dict[str, object] = {}
+    for block, written in pairs:
+        exec(compile(block, "tutorials/07_four_cell_lines.md", "exec"), variables)
+        printed = capsys.readouterr().out
+        assert agree(printed, written), f"the page has\n{written}\nand the code prints\n{printed}"
+    assert (tmp_path / "locus.png").stat().st_size > 1000
+
+
 def test_the_readme_and_ci_run_the_same_commands():
     readme, script = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".ci/run"))
     assert "python -m grn demo" in readme and "-m grn demo" in script

@@ -11,7 +11,16 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import kneighbors_graph
 
 from grn._kernels import trajectory
-from grn._kernels.trajectory import average_path, chained, match, neighbour_graph, shortest_paths, spread_over, thinned
+from grn._kernels.trajectory import (
+    around,
+    average_path,
+    chained,
+    match,
+    neighbour_graph,
+    shortest_paths,
+    spread_over,
+    thinned,
+)
 
 
 def test_averages_are_the_formula_for_dense_and_sparse_values():
@@ -24,6 +33,12 @@ def test_averages_are_the_formula_for_dense_and_sparse_values():
         found = average_path(given, time, at, 0.2)
         assert isinstance(found, np.ndarray) and found.dtype == np.float64
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_windows_are_averaged_by_their_distances():
+    distances = np.array([[0.0, 1.0], [1.0, 0.0]])
+    weight = np.exp(-0.5) / (1 + np.exp(-0.5))
+    np.testing.assert_allclose(around(np.array([[0.0], [1.0]]), distances, 1.0).ravel(), [weight, 1 - weight])
 
 
 def test_far_from_all_cells_the_average_is_the_nearest():

@@ -27,8 +27,9 @@ PALETTES = (
     "reliability",
     "response",
     "simulate",
+    "trajectory",
 )
-MAPS = ("activity", "compare_models", "eregulons", "flow", "heatmap", "simulate")
+MAPS = ("activity", "compare_models", "eregulons", "flow", "heatmap", "simulate", "trajectory")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,8 @@ def calls():
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(60, 2))
     grn.tl.simulate(adata, perturbation={"GATA1": 0}, coefficients="weight", basis="X_umap", n_controls=0, min_mass=0.1)
     grn.tl.activity(adata, min_targets=1)
+    adata.obs["when"] = np.arange(60.0)
+    grn.pp.trajectory(adata, pseudotime="when", lineages="group")
     source, target = adata.uns["truth"].iloc[0][["source", "target"]]
     adata.varm["vvp"] = np.ones((adata.n_vars, 1, 4), dtype="float32")
     adata.uns["vvp"] = {"sources": np.array([source]), "grid": np.arange(4.0), "value_scale": "z-score", "params": {}}
@@ -66,6 +69,7 @@ def calls():
         "reliability": (dict.fromkeys(("one", "two"), judged), {"n_bins": 2, "n_boot": 5}),
         "response": (adata, {"pairs": (source, target), "keys": "vvp"}),
         "simulate": (adata, {}),
+        "trajectory": (adata, {"color": "group"}),
     }
 
 

@@ -163,7 +163,7 @@ def test_groups_of_paga_are_nodes(paga):
     assert ending.sum() > 5 and (paga.obs["trajectory_edge"][ending].astype(str) == branch).mean() > 0.5
 
 
-def test_the_tree_of_paga_is_the_maximum_spanning_tree_where_time_grows_along_it(paga):
+def test_the_tree_of_paga_is_the_maximum_spanning_tree_where_groups_come_one_after_the_other(paga):
     grn.pp.trajectory(paga, paga="paga", pseudotime="time", root="trunk")
     weights = paga.uns["paga"]["connectivities"]
     distances = sparse.csr_matrix((1 / weights.data, weights.indices, weights.indptr))
@@ -171,6 +171,23 @@ def test_the_tree_of_paga_is_the_maximum_spanning_tree_where_time_grows_along_it
     names = paga.obs["group"].cat.categories
     expected = {frozenset((names[i], names[j])) for i, j in zip(*spanning.nonzero(), strict=True)}
     assert {frozenset(pair) for pair in paga.uns["trajectory"]["edges"][["start", "end"]].to_numpy()} == expected
+
+
+def test_sisters_are_no_mothers_however_connected(paga):
+    names = list(paga.obs["group"].cat.categories)
+    weights = paga.uns["paga"]["connectivities"].toarray()
+    weights[names.index("B"), names.index("C")] = weights[names.index("C"), names.index("B")] = 9.0
+    paga.uns["paga"]["connectivities"] = sparse.csr_matrix(weights)
+    grn.pp.trajectory(paga, paga="paga", pseudotime="time", root="trunk")
+    assert set(edges_of(paga)) == {"trunk>BC", "trunk>A", "BC>B", "BC>C"}
+
+
+def test_groups_at_one_time_follow_each_other_if_nothing_is_earlier(paga):
+    paga.obs["group"] = paga.obs["group"].cat.rename_categories({"trunk": "x"})
+    paga.obs["flat"] = np.where(paga.obs["group"] == "x", 0.0, 1.0) + 1e-3 * paga.obs["time"]
+    paga.uns["paga"]["connectivities"] = sparse.csr_matrix(1 - np.eye(5))
+    grn.pp.trajectory(paga, paga="paga", pseudotime="flat", root="x")
+    np.testing.assert_allclose(paga.obs["trajectory_time"], paga.obs["flat"] - paga.obs["flat"].min())
 
 
 def test_a_paga_graph_without_neighbours_follows_the_most_connected_group(paga, caplog):
@@ -436,6 +453,11 @@ def test_a_lineage_of_the_table_without_cells_is_refused():
         grn.pp.trajectory(adata, edges=edges, cells=cells)
 
 
+def test_an_object_without_cells_has_no_trajectory(adata):
+    with pytest.raises(GroupError, match="no cells"):
+        grn.pp.trajectory(adata[:0].copy(), pseudotime="time")
+
+
 def test_names_of_cells_have_to_differ(adata):
     adata.obs_names = ["one", *adata.obs_names[:-1]]
     adata.obs_names = ["one", "one", *adata.obs_names[2:]]
@@ -450,6 +472,7 @@ DAMAGES = {
     "text": lambda adata: adata.uns["trajectory"].update(edges=adata.uns["trajectory"]["edges"].assign(length="x")),
     "order": lambda adata: adata.uns["trajectory"].update(edges=adata.uns["trajectory"]["edges"].iloc[::-1]),
     "lineages": lambda adata: adata.uns["trajectory"]["lineages"].update({"edge": ["?"] * 8}),
+    "path": lambda adata: adata.uns["trajectory"]["lineages"].update({"order": [0] * 3 + [2, 1, 0] + [0] * 2}),
     "obs edge": lambda adata: adata.obs.__setitem__("trajectory_edge", "?"),
     "place": lambda adata: adata.obs.__setitem__("trajectory_place", 9.0),
 }

@@ -55,6 +55,8 @@ def made():
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(60, 2))
     grn.tl.simulate(adata, net="second", perturbation={"GATA1": 0}, basis="X_umap", n_controls=0, min_mass=0.1)
     grn.pp.smooth(adata, k=3)
+    adata.obs["when"] = np.arange(60.0)
+    grn.pp.trajectory(adata, pseudotime="when", lineages="group")
     return adata
 
 
@@ -89,6 +91,7 @@ READERS = {
         "tl.fit_translator": {"labels": LABELS, "key": "X_mini", "epochs": 1},
     },
     "simulation": {"pl.simulate": {}, "pl.flow": {"panels": "flow"}},
+    "trajectory": {"pl.trajectory": {"windows": (20, 10)}},
     "grn_genes": {"get.gene_report": {}, "tl.infer_network": {"method": "correlation"}},
     "grn_smooth": {"tl.simulate": {"net": "second", "perturbation": {"GATA1": 0}, "smooth": True}},
 }

@@ -38,7 +38,12 @@ def average_path(values: Any, time: np.ndarray, at: np.ndarray, bandwidth: float
     ndarray
         (T, G) float64. Far from all cells it is the value of the nearest. Cost: T n G operations.
     """
-    steps = -0.5 * np.square((np.asarray(at, dtype=np.float64)[:, None] - time[None, :]) / bandwidth)  # (T, n)
+    return around(values, np.asarray(at, dtype=np.float64)[:, None] - time[None, :], bandwidth)
+
+
+def around(values: Any, distances: np.ndarray, bandwidth: float) -> np.ndarray:
+    """Averages with Gaussian weights by the distances (T, n) of n cells, or windows, from T points, see above."""
+    steps = -0.5 * np.square(distances / bandwidth)  # (T, n)
     weights = np.exp(steps - steps.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     if sparse.issparse(values):

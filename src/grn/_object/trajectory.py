@@ -178,6 +178,7 @@ def trajectory_of(adata: AnnData, key: str = KEY) -> Trajectory:
             raise entry.damaged(f"a lineage has the edge {edge!r}, which is not among the edges")
         members.setdefault(str(lineage), []).append((rank, code[edge]))
     paths = {lineage: tuple(edge for _, edge in sorted(listed)) for lineage, listed in members.items()}
+    _check_paths(entry, edges, paths)
     edge, place = _cells(adata, key, entry, code, length)
     tidy = edges.assign(edge=names, start=edges["start"].astype(str), end=edges["end"].astype(str), length=length)
     return Trajectory(tidy.reset_index(drop=True), paths, edge, place, np.asarray(adata.obs_names, dtype=str))
@@ -199,6 +200,15 @@ def _check_tree(entry: UnsEntry, edges: pd.DataFrame) -> None:
         if start not in reached or end in reached:
             raise entry.damaged(f"the edge from {start!r} to {end!r} does not lead on from those before")
         reached.add(end)
+
+
+def _check_paths(entry: UnsEntry, edges: pd.DataFrame, paths: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse lineages that do not lead on from the root."""
+    start, end = list(map(str, edges["start"])), list(map(str, edges["end"]))
+    for lineage, path in paths.items():
+        stops = [start[0], *(end[edge] for edge in path)]
+        if [start[edge] for edge in path] != stops[:-1]:
+            raise entry.damaged(f"lineage {lineage!r} does not lead on from the root, edge by edge")
 
 
 def _cells(

@@ -20,6 +20,7 @@ from grn.pl._regulon import regulon
 from grn.pl._reliability import reliability
 from grn.pl._response import response
 from grn.pl._simulate import simulate
+from grn.pl._trajectory import trajectory
 
 __all__ = [
     "activity",
@@ -36,4 +37,5 @@ __all__ = [
     "reliability",
     "response",
     "simulate",
+    "trajectory",
 ]

@@ -13,7 +13,8 @@ from grn._core.docs import document
 from grn._core.entries import UnsEntry
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._object.modalities import from_mudata
-from grn.pl._colors import RISING, color_map, color_scale, line_colors
+from grn.pl._cell_colors import bar, cell_values, group_colors, scale_of
+from grn.pl._colors import RISING, color_map, color_scale
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._edge_data import near
 from grn.pl._label_places import place_labels
@@ -116,10 +117,10 @@ def flow(
     if basis not in adata.obsm:
         raise ResultNotFoundError(f"obsm has no {basis!r}, on which the flow was computed.")
     places = np.asarray(adata.obsm[basis], dtype=float)[:, :2]
-    values = None if color is None else _colors(adata, color)
+    values = None if color is None else cell_values(adata, color)
     paint: Any = shades
     if isinstance(values, pd.Series):
-        paint = _group_colors(adata, str(color), values, palette)
+        paint = group_colors(adata, str(color), values, palette)
     columns = min(len(wanted), 2)
     rows = -(-len(wanted) // columns)
     shape = (1, len(wanted)) if ax is not None else (rows, columns)
@@ -136,7 +137,7 @@ def flow(
     if isinstance(values, np.ndarray):
         colored = [panel for panel, name in zip(axes, wanted, strict=False) if "score" not in name]
         for panel in colored[:1]:
-            _bar(panel, _scale_of(values, shades), str(color))
+            bar(panel, scale_of(values, shades), str(color))
     elif values is not None:
         for panel in axes[: len(wanted)]:
             _name_groups(panel, places, values, paint)
@@ -160,28 +161,6 @@ def _grid(record: UnsEntry, wanted: list[str], key: str) -> pd.DataFrame:
     return check_table(record, "grid", dict.fromkeys([*needed, *used], "number"))
 
 
-def _colors(adata: AnnData, name: str) -> np.ndarray | pd.Series:
-    """Numbers, or a categorical column."""
-    if name not in adata.obs:
-        raise ParameterError(f"obs has no column {name!r}." + near(name, adata.obs.columns))
-    values = adata.obs[name]
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return values.to_numpy(dtype=float)
-    return values.astype(str).where(values.notna(), "none").astype("category")
-
-
-def _group_colors(adata: AnnData, name: str, values: pd.Series, palette: object) -> list[Any]:
-    """A colour per group: of the palette, else those that scanpy stored for the column."""
-    groups = [str(group) for group in values.cat.categories]
-    stored = adata.uns.get(f"{name}_colors")
-    if palette is None and isinstance(stored, np.ndarray | list | tuple) and "none" not in groups:
-        column = adata.obs[name]
-        known = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else groups
-        if len(stored) == len(known):
-            palette = dict(zip(map(str, known), map(str, stored), strict=True))
-    return line_colors(palette, len(groups), names=groups)
-
-
 def _height(places: np.ndarray, columns: int, *, barred: bool) -> float:
     """Height of a row of panels in millimetres that fits the shape of the map and a colour bar."""
     wide, high = np.ptp(places, axis=0)
@@ -199,16 +178,6 @@ def _cells(ax: Axes, places: np.ndarray, values: np.ndarray | pd.Series | None, 
     else:
         codes = values.cat.codes.to_numpy()
         ax.scatter(*places.T, c=[paint[code] for code in codes], alpha=0.5, **style)
-
-
-def _scale_of(values: np.ndarray, shades: Colormap) -> Any:
-    """What a colour bar needs of a column of numbers."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    return ScalarMappable(Normalize(low, high), cmap=shades)
 
 
 def _draw(ax: Axes, name: str, grid: pd.DataFrame) -> None:
@@ -234,15 +203,7 @@ def _draw_field(ax: Axes, grid: pd.DataFrame, name: str) -> None:
     x, y = np.unique(grid["x"]), np.unique(grid["y"])
     field = np.ma.masked_where(~shown, grid[name].to_numpy()).reshape(len(y), len(x))
     image = ax.pcolormesh(x, y, field, cmap=cmap.with_extremes(bad=(0, 0, 0, 0)), norm=norm, zorder=2)
-    _bar(ax, image, "score (red: along development)")
-
-
-def _bar(ax: Axes, image: Any, label: str) -> None:
-    bar = ax.figure.colorbar(image, ax=ax, location="bottom", shrink=0.6, aspect=18, pad=0.02)
-    bar.set_label(label, fontsize=SMALL, color=INK)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=SMALL, width=0.6, length=2, pad=2)
-    bar.ax.locator_params(nbins=3)
+    bar(ax, image, "score (red: along development)")
 
 
 def _frame(ax: Axes, basis: str, title: str, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from anndata import AnnData
 
-from grn._core.errors import ParameterError
+from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import one_voice
 from grn._core.names import check_key
 from grn._object.container import check_target, target, validate
@@ -54,7 +54,7 @@ def trajectory(
     - ``pseudotime``, with ``lineages`` if there are several;
     - ``time``, with ``lineages`` if there are several: stages, each of them a node;
     - ``paga`` with ``pseudotime`` and ``root``: groups of cells are nodes, and each follows the one that it is most
-      connected to among those with a smaller median of the pseudotime;
+      connected to among those that are earlier;
     - ``edges`` with ``cells``, and ``root`` if the edges do not tell it: what other programs found.
 
     Parameters
@@ -111,12 +111,14 @@ def trajectory(
 
     Notes
     -----
-    Lengths are in units of the pseudotime, or of ``edges``. With ``paga`` a group stands at the median of its cells,
-    the root at the first cell, and a leaf at the last one; cells are on the path to their group at their pseudotime,
-    and those past their group on the way to the group after it, of several the one whose cells are nearest in
-    ``obsp["connectivities"]``. Wherever the pseudotime grows along the maximum spanning tree of the connectivities, it
-    is that tree. Nothing depends on the order of the cells. Cost: a pass over the cells for each lineage; with ``paga``
-    a search of the graph for every branch.
+    Lengths are in units of the pseudotime, or of ``edges``. With ``paga`` a group is earlier than another if its median
+    is before the first quartile of that; for a group that none precedes so, if its median is before that of it. Where
+    this holds along the maximum spanning tree of the connectivities, it is that tree; where it does not, the spanning
+    tree would lead back in time, or from sister to sister. A group stands at the median of its cells, the root at the
+    first cell, and a leaf at the last one; cells are on the path to their group at their pseudotime, and those past
+    their group on the way to the group after it, of several the one whose cells are nearest in
+    ``obsp["connectivities"]``. Nothing depends on the order of the cells. Cost: a pass over the cells for each lineage;
+    with ``paga`` a search of the graph for every branch.
 
     Examples
     --------
@@ -141,6 +143,8 @@ def trajectory(
         "root": root,
     }  # fmt: skip
     kind = _kind({name for name, value in given.items() if value is not None})
+    if not adata.n_obs:
+        raise GroupError("the object has no cells to put on a trajectory; load it with its cells.")
     cell_names(adata)
     made = _made(adata, kind, given)
     out = target(adata, copy=copy)

@@ -1,4 +1,4 @@
-"""A trajectory from a PAGA graph: groups of cells as nodes, each following the earlier one it is most connected to."""
+"""A trajectory from a PAGA graph: groups of cells as nodes, each following an earlier one that it is connected to."""
 
 from __future__ import annotations
 
@@ -90,13 +90,15 @@ def _tree(
     names: list[str], codes: np.ndarray, weights: np.ndarray, time: np.ndarray, root: int, where: str
 ) -> tuple[dict[int, int], np.ndarray]:
     """The group that each one follows, and the time of every group (G,): the median, at the root the first of all."""
-    at = np.array([np.median(time[codes == code]) for code in range(len(names))])
+    begin, at = np.array([np.quantile(time[codes == code], [0.25, 0.5]) for code in range(len(names))]).T  # (G,)
     at[root] = time[codes >= 0].min()
     parents: dict[int, int] = {}
     for code in range(len(names)):
         if code == root:
             continue
-        earlier = [other for other in range(len(names)) if other != code and (at[other] < at[code])]
+        # of sisters, which share the time, the one with the smaller median is no mother
+        others = [other for other in range(len(names)) if at[other] < at[code]]
+        earlier = [other for other in others if at[other] < begin[code]] or others
         if not earlier:
             raise GroupError(
                 f"{where} of group {names[code]!r} does not grow from its smallest value, {at[code]:g}, which is that "

@@ -299,6 +299,7 @@ def counting() -> grn.models.FoundationModel:
 LABELS = pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]})
 # functions that read no gene names fail for another reason; the rest is given duplicated names
 BAD = {"pp.check_expression": (scaled, {"expect": "log"}), "tl.regulons": (cells, {})}
+ENDS = {"stages": "group", "first": "group_1", "last": "group_2"}
 NEEDED = {
     "pp.trajectory": {"time": "time"},
     "get.agreement": {"keys": ["a", "b"]},
@@ -335,6 +336,7 @@ NEEDED = {
         "n_boot": 0,
     },
     "tl.eregulon_activity": {"min_targets": 1},
+    "tl.flecs": {**ENDS, "n_bins": 2, "n_ensemble": 2, "n_epochs": 2},
     "tl.linger": {"links": "links", "n_metacells": 10},
     "tl.scenicplus": {"n_trees": 5, "max_rounds": 5, "min_targets": 1, "n_permutations": 10},
     "tl.scrank": {"groupby": "group", "drug_targets": ["GATA1"]},
@@ -351,7 +353,7 @@ def needed(name):
 MAKE = {
     **dict.fromkeys(("tl.activity", "tl.confidence", "tl.consensus"), with_network),
     **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
-    **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.scrank"), many),
+    **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.flecs", "tl.scrank"), many),
     **dict.fromkeys(("pp.trajectory", "tl.renge"), screen),
     "tl.eregulon_activity": with_eregulons,
     "tl.linger": paired,

@@ -88,6 +88,7 @@ OF_PAIRS = {
 DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
+COURSE = {"stages": "group", "first": "group_1", "last": "group_2", "n_bins": 2, "n_ensemble": 2, "n_epochs": 2}
 # what a call needs beside the number that is tried; those that are not here need nothing
 NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "pp.base_grn_from_regions": lambda: {"starts": scanned().uns["starts"], "min_link": None},
@@ -113,6 +114,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.motif_enrichment": lambda: {"sets": {"some": list(scanned()["atac"].var_names[:20])}, "min_nes": 0.0},
     "tl.region_sets": lambda: {"groupby": "group", "max_qval": 1.0},
     "tl.topics": lambda: {"n_topics": 2},
+    "tl.flecs": lambda: COURSE,
     "tl.linger": lambda: {"starts": scanned().uns["starts"]},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
     "tl.scrank": lambda: DRUG,
@@ -154,7 +156,7 @@ TRIED = {"k": 3, "sight": 3, "n_neighbors": 4, "n_grid": 4, "n_cells": 12, "n_re
          "n_components": 2, "rank": 2, "max_steps": 1, "min_cells": 2, "n_propagation": 1, "n_controls": 1,
          "min_targets": 1, "max_regulators": 2, "n_jobs": 1, "dose": 0, "min_support": 0, "cells_per_resample": 20,
          "min_group_cells": 5, "max_genes": 5, "n_knockouts": 2, "n_times": 2, "feedforward": 8,
-         "min_genes": 1}  # fmt: skip
+         "min_genes": 1, "n_bins": 2, "n_ensemble": 2, "n_epochs": 2}  # fmt: skip
 # what checks its number once published files are read, or writes a folder, and is tried beside that
 ELSEWHERE = {"bench.scored_pairs", "models.pretrain"}
 # what reads published files or fits for long, so that here it only refuses; the few pairs are too few to fit on
@@ -242,6 +244,7 @@ def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument)
     needed = {
         "renge": {**COLUMNS, **FIT},
         "celloracle": {"n_bags": 2, "max_p": None},
+        "flecs": COURSE,
         "genie3": {"n_trees": 2},
         "grnboost2": {"max_rounds": 2},
         "linger": {"starts": scanned().uns["starts"]},

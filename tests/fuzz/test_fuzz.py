@@ -101,6 +101,12 @@ def renge(adata, groupby):
     return grn.tl.renge(adata, **columns, C=1e-3, l1_ratio=0.1, n_k=2, n_boot=0)
 
 
+def flecs(adata, groupby):
+    labels = sorted(map(str, adata.obs["label"].dropna().unique())) or ["none"]
+    ends = {"stages": "label", "first": labels[0], "last": labels[-1]}
+    return grn.tl.flecs(adata, **ends, n_bins=2, n_neighbors=3, n_pcs=2, n_epochs=2, n_ensemble=2, smooth=False)
+
+
 def predict_knockout(adata, groupby):
     try:
         renge(adata, groupby)
@@ -213,6 +219,7 @@ CALLS = {
     "celloracle as it is": infer("celloracle", fit="bayesian", smooth=False, max_p=None),
     "scrank": scrank,
     "renge": renge,
+    "flecs": flecs,
     "predict_knockout": predict_knockout,
     "ugrn": infer("ugrn"),
     "universal": infer("universal"),

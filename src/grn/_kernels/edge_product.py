@@ -63,15 +63,22 @@ class Edges:
         Parameters
         ----------
         weights
-            Weight of every edge (E,).
+            Weight of every edge (E,), or of several networks (K, E) for expression (K, n, G).
         """
         if not self.dense:
-            return lambda x: _sparse(x, weights, self)
-        empty = weights.new_zeros(len(self.regulators) * self.n_genes)
-        matrix = empty.scatter(0, self._place, weights).reshape(-1, self.n_genes)  # (R, G)
+            return lambda x: self._sparse(x, weights)
+        shape = weights.shape[:-1]
+        empty = weights.new_zeros((*shape, len(self.regulators) * self.n_genes))
+        filled = empty.scatter(-1, self._place.expand(weights.shape), weights)
+        matrix = filled.reshape(*shape, len(self.regulators), self.n_genes)
         if len(self.regulators) == self.n_genes:
             return lambda x: x @ matrix
         return lambda x: x.index_select(-1, self.regulators) @ matrix
+
+    def _sparse(self, x: Tensor, weights: Tensor) -> Tensor:
+        if weights.ndim == 1:
+            return _sparse(x, weights, self)
+        return torch.stack([_sparse(part, row, self) for part, row in zip(x, weights, strict=True)])
 
     def matrix(self, weights: Tensor) -> Tensor:
         """The matrix of all genes (G, G), a row per source."""

@@ -65,7 +65,7 @@ def neighbour_weights(
     wide = min(8 * k if every else k + k // 2, n - 1)
     sight = _count(wide if sight is None else sight, "sight", n - 1, least=k) if balance else k
     with reads_of() as reads:
-        points, rep = _points(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw, values=values)
+        points, rep = coordinates(adata, _count(n_pcs, "n_pcs", None), use_rep, layer, use_raw=use_raw, values=values)
     points = points[order]
     neighbours = nearest(points, sight) if every else nearly_nearest(points, sight)
     source = {
@@ -129,7 +129,7 @@ def stored_weights(adata: AnnData, key: str) -> sparse.csr_matrix:
     return weights
 
 
-def _points(
+def coordinates(
     adata: AnnData, n_pcs: int, use_rep: str | None, layer: str | None, *, use_raw: bool, values: str
 ) -> tuple[np.ndarray, str]:
     """Coordinates of the cells and where they come from."""

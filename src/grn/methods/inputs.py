@@ -24,7 +24,7 @@ from grn._object.expression import Expression, select
 from grn._object.genes import column, gene_rows, genes_of, regulator_mask, spelled
 from grn._object.groups import MIN_CELLS, cell_names, draw_cells, group_codes, label_codes
 from grn._object.smoothing import KEY as SMOOTHED
-from grn._object.smoothing import neighbour_weights, stored_weights
+from grn._object.smoothing import coordinates, neighbour_weights, stored_weights
 from grn._object.trajectory import Trajectory, trajectory_of
 from grn._object.values import expression
 from grn._object.vocabulary import model_genes
@@ -280,6 +280,12 @@ class Inputs:
     def trajectory(self, key: str = "trajectory") -> Trajectory:
         """The trajectory that :func:`grn.pp.trajectory` left on the object."""
         return trajectory_of(self._adata, key)
+
+    def points(self, use_rep: str | None, n_pcs: int) -> np.ndarray:
+        """Coordinates of the cells (n_cells, n_pcs or fewer), as :func:`grn.pp.smooth` takes them by ``use_rep``."""
+        task = self.task
+        where = {"layer": task.layer, "use_raw": task.use_raw, "values": task.values}
+        return coordinates(self._adata, checks.integer("n_pcs", n_pcs, least=1), use_rep, **where)[0]
 
     def stored_network(self, key: str) -> Network:
         """A network that the object holds."""

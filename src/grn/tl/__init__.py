@@ -14,6 +14,7 @@ from grn.tl._embedding import embedding
 from grn.tl._eregulon_activity import eregulon_activity
 from grn.tl._estimate_cost import estimate_cost
 from grn.tl._fit_translator import fit_translator
+from grn.tl._flecs import flecs
 from grn.tl._gene_programs import gene_programs
 from grn.tl._gradient import gradient_trajectory
 from grn.tl._in_silico_perturbation import in_silico_perturbation
@@ -51,6 +52,7 @@ __all__ = [
     "eregulon_activity",
     "estimate_cost",
     "fit_translator",
+    "flecs",
     "gene_programs",
     "gradient_trajectory",
     "in_silico_perturbation",

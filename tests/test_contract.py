@@ -202,6 +202,12 @@ def cells() -> ad.AnnData:
     return grn.datasets.toy(n_cells=40, n_regulators=3, n_targets=8)
 
 
+def counted() -> ad.AnnData:
+    adata = cells()
+    adata.X = adata.layers.pop("counts")
+    return adata
+
+
 def screen() -> ad.AnnData:
     return grn.datasets.toy_perturbation(n_cells=6, n_regulators=3, n_targets=2, n_times=2)
 
@@ -335,6 +341,7 @@ NEEDED = {
         "n_k": 2,
         "n_boot": 0,
     },
+    "tl.dictys": {"n_steps": 3},
     "tl.eregulon_activity": {"min_targets": 1},
     "tl.flecs": {**ENDS, "n_bins": 2, "n_ensemble": 2, "n_epochs": 2},
     "tl.linger": {"links": "links", "n_metacells": 10},
@@ -355,6 +362,7 @@ MAKE = {
     **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.flecs", "tl.scrank"), many),
     **dict.fromkeys(("pp.trajectory", "tl.renge"), screen),
+    "tl.dictys": counted,
     "tl.eregulon_activity": with_eregulons,
     "tl.linger": paired,
     "tl.linger_activity": with_linger,

@@ -117,6 +117,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.flecs": lambda: COURSE,
     "tl.linger": lambda: {"starts": scanned().uns["starts"]},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
+    "tl.dictys": lambda: {"layer": "counts", "n_steps": 3},
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},
     "get.agreement": lambda: {"keys": ["grn", "second"]},
@@ -246,13 +247,15 @@ def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument)
         "celloracle": {"n_bags": 2, "max_p": None},
         "flecs": COURSE,
         "genie3": {"n_trees": 2},
+        "dictys": {"n_steps": 3},
         "grnboost2": {"max_rounds": 2},
         "linger": {"starts": scanned().uns["starts"]},
         "scenicplus": {**FEW_TREES, "starts": scanned().uns["starts"]},
     }.get(method, {})
     if method == "scrank":
         needed = {"n_resamples": 2, "n_components": 2}
-    run = partial(grn.tl.infer_network, adata, method=method, model=model, key_added="new")
+    layer = "counts" if "counts" in METHODS[method].needs else None
+    run = partial(grn.tl.infer_network, adata, method=method, model=model, layer=layer, key_added="new")
     for value in (True, "3"):
         with pytest.raises(ParameterError, match=rf"{re.escape(argument)}="):
             run(params={**needed, argument: value})

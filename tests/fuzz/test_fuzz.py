@@ -218,6 +218,7 @@ CALLS = {
     "celloracle": lambda adata, groupby: grn.tl.celloracle(adata, groupby=groupby, n_bags=3, max_p=None),
     "celloracle as it is": infer("celloracle", fit="bayesian", smooth=False, max_p=None),
     "scrank": scrank,
+    "dictys": lambda adata, groupby: grn.tl.dictys(adata, groupby=groupby, n_steps=3),
     "renge": renge,
     "flecs": flecs,
     "predict_knockout": predict_knockout,

@@ -214,6 +214,10 @@ CALLS = {
     "celloracle": (cells, {**READ, "groupby": "group", "n_bags": 3, "max_p": None, "rng": 5}),
     "consensus": (two_networks, {"nets": ["correlation", "ridge"], "top": 9, "min_support": 2}),
     "denoise": (cells, {"model": scprint, "genes": ["GATA1", "SPI1"], "depth_factor": 2.0, "layer": "other"}),
+    "dictys": (
+        cells,
+        {**GENES, "layer": "counts", "groupby": "group", "n_regulators": 2, "n_factors": 1, "n_steps": 3, "rng": 5},
+    ),
     "differential": (
         cells,
         {**READ, "condition": "condition", "donor": "donor", "method": "correlation", "n_permutations": 2, "rng": 5},

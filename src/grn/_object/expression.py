@@ -210,19 +210,31 @@ class Expression:
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Values of some cells, float32 dense (k, n_vars), in the order of ``index`` (positions or a mask)."""
-        index = self._index(index)
+        return self._read(self._index(index), log=True)
+
+    def _read(self, index: np.ndarray, *, log: bool) -> np.ndarray:
         out = np.empty((len(index), self.n_vars), dtype=np.float32)
         source = self._by_cells()
         if source.axis == 1:
-            self._read_by_genes(index, out)
+            self._read_by_genes(index, out, log=log)
             return out
         order = np.argsort(index, kind="stable")
         step = max(1, _matrix.VALUES // self._source.shape[1])
         for start in range(0, len(index), step):
             part = order[start : start + step]
-            block = self._log(_matrix.take(source, index[part]), index[part])
+            block = _matrix.take(source, index[part])
+            block = self._log(block, index[part]) if log else block
             out[part] = _dense(block if self._columns is None else block[:, self._columns])
         return out
+
+    def counts(self, index: np.ndarray) -> np.ndarray:
+        """Counts of some cells as they are stored, float32 dense (k, n_vars), in the order of ``index``."""
+        if self.kind != "counts":
+            raise ExpressionError(
+                f"the values are on a {self.kind} scale ({self.decision.why}), and the method models raw counts; pass "
+                "the layer that holds them: layer='counts'."
+            )
+        return self._read(self._index(index), log=False)
 
     def columns(self, genes: np.ndarray) -> sparse.csr_matrix:
         """Values of some genes in all cells, float64 (n_cells, G), in one pass; for values that are mostly zero."""
@@ -265,7 +277,7 @@ class Expression:
             raise ExpressionError("the mask selects no cells; mean and deviation need at least one.")
         return moments.result()
 
-    def _read_by_genes(self, index: np.ndarray, out: np.ndarray) -> None:
+    def _read_by_genes(self, index: np.ndarray, out: np.ndarray, *, log: bool) -> None:
         """Rows of a matrix that is stored by genes: one pass over all of it."""
         if not len(index):
             return
@@ -274,7 +286,7 @@ class Expression:
         slot[place] = np.arange(len(place))
         for piece in pieces(self._source):
             where = slot[piece.columns]
-            block = self._log(piece.values[index], index)
+            block = self._log(piece.values[index], index) if log else piece.values[index]
             out[:, where[where >= 0]] = _dense(block)[:, where >= 0]
 
     def _log(self, block: Any, cells: np.ndarray) -> Any:

@@ -41,6 +41,18 @@ def expression(adata: AnnData, *, layer: str | None = None, use_raw: bool = Fals
     )
 
 
+def counts(adata: AnnData, *, layer: str | None = None, use_raw: bool = False, values: str = "auto") -> Expression:
+    """Give the view of :func:`expression` where the matrix holds raw counts; names the matrix that does where not."""
+    view = expression(adata, layer=layer, use_raw=use_raw, values=values)
+    if view.kind != "counts":
+        seen = scan(select(adata, layer, use_raw=use_raw))
+        raise ExpressionError(
+            f"{label(layer, use_raw=use_raw)} is on a {view.kind} scale ({view.decision.why}); the method models raw "
+            f"counts. {remedy(adata, ('counts',), layer, use_raw=use_raw, seen=seen)}"
+        )
+    return view
+
+
 def _read(adata: AnnData, layer: str | None, *, use_raw: bool, values: str) -> Expression:
     """Look at a matrix, and decide on what scale it is."""
     matrix = select(adata, layer, use_raw=use_raw)

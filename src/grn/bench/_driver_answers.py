@@ -142,7 +142,7 @@ def by_method(case: Case, method: str) -> pd.DataFrame:
 
 def _inferred(case: Case, method: str) -> Network:
     record = METHODS[method]
-    foreign = {"perturbation", "regions", "time"} & set(record.needs)
+    foreign = {"counts", "perturbation", "regions", "time"} & set(record.needs)
     if foreign:
         raise CapabilityError(f"needs {' and '.join(sorted(foreign))}, which the cells of a contrast do not have")
     if record.family:

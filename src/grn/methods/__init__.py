@@ -1,6 +1,6 @@
 """Published systems, probes and baselines as records: a folder each, none imports another."""
 
-from grn.methods import baselines, celloracle, flecs, foundation, linger, probes, renge, scenicplus, scrank
+from grn.methods import baselines, celloracle, dictys, flecs, foundation, linger, probes, renge, scenicplus, scrank
 from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, Method, Result, Table, Task
@@ -16,6 +16,7 @@ __all__ = [
     "Task",
     "baselines",
     "celloracle",
+    "dictys",
     "flecs",
     "foundation",
     "linger",

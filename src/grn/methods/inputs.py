@@ -26,7 +26,7 @@ from grn._object.groups import MIN_CELLS, cell_names, draw_cells, group_codes, l
 from grn._object.smoothing import KEY as SMOOTHED
 from grn._object.smoothing import coordinates, neighbour_weights, stored_weights
 from grn._object.trajectory import Trajectory, trajectory_of
-from grn._object.values import expression
+from grn._object.values import counts, expression
 from grn._object.vocabulary import model_genes
 from grn.methods.cells import Cells, allowed_pairs, cells_of
 from grn.methods.genes import PairGenes, pair_genes
@@ -120,6 +120,16 @@ class Inputs:
             return self._cells.expression
         task = self.task
         return expression(self._adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+
+    @cached_property
+    def counts(self) -> Expression:
+        """The matrix asked for where it holds raw counts, which ``counts(rows)`` of it gives; an error where not."""
+        task = self.task
+        return counts(self._adata, layer=task.layer, use_raw=task.use_raw, values=task.values)
+
+    def need_counts(self) -> None:
+        """Refuse a matrix that holds no raw counts; says which one does."""
+        self.counts  # noqa: B018
 
     def need_matrix(self) -> None:
         """Refuse a layer that does not exist, and ``.raw`` where there is none, also where no cells are read."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # what a method may read beside the names of genes
-NEEDS = ("cells", "model", "perturbation", "regions", "time")
+NEEDS = ("cells", "counts", "model", "perturbation", "regions", "time")
 # how the direction of an edge comes about
 DIRECTIONS = ("role", "response")
 # fewest cells of a group in which a gene is seen, for it to have edges there
@@ -134,7 +134,8 @@ class Method:
     reference
         Citation.
     needs
-        What it reads beside the names of genes: ``"cells"``, ``"model"``, ``"perturbation"``, ``"regions"`` (open
+        What it reads beside the names of genes: ``"cells"``, ``"counts"`` (cells whose values are raw counts,
+        ``counts`` of what ``fit`` is given), ``"model"``, ``"perturbation"``, ``"regions"`` (open
         chromatin of the same cells, ``chromatin`` of what ``fit`` is given), ``"time"``.
     optional
         What it reads too where there is some, and else does without.

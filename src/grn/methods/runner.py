@@ -64,6 +64,8 @@ def run(
     if "regions" in record.needs:
         inputs.need_chromatin()
     with reads_of() as reads:
+        if "counts" in record.needs:
+            inputs.need_counts()
         result = _result(inputs, record, arguments, handed or {}, report=report)
     check_answer(result, record, inputs)
     used = values_read(record, inputs.task, reads)

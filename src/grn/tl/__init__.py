@@ -8,6 +8,7 @@ from grn.tl._cistromes import cistromes
 from grn.tl._confidence import confidence
 from grn.tl._consensus import consensus
 from grn.tl._denoise import denoise
+from grn.tl._dictys import dictys
 from grn.tl._differential import differential
 from grn.tl._embed_cells import embed_cells
 from grn.tl._embedding import embedding
@@ -46,6 +47,7 @@ __all__ = [
     "confidence",
     "consensus",
     "denoise",
+    "dictys",
     "differential",
     "embed_cells",
     "embedding",

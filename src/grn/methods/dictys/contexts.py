@@ -1,0 +1,245 @@
+"""Sets of cells, groups or windows, each with its genes and the pairs that may be edges, and their fits in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from grn._core.logging import progress
+from grn._core.rng import child
+from grn._kernels import ou_fit
+from grn._kernels.ou_cells import Counts
+from grn._kernels.ou_fit import Fit, Shape
+from grn._kernels.ou_start import SetStart, Start, moment_start, set_start
+from grn._object.expression import Expression
+
+# bytes that an entry of the counts takes while it is fitted: itself, and the posterior with the moments of Adam
+_BYTES = 4 * 7
+# parameters of the start, beside counts and masks
+_PARAMETERS = {"covariates", "level", "factors", "network", "noise", "effects"}
+# sizes of small contexts are rounded up to multiples of these: cells, genes, regulators, factors
+_STEPS = (16, 8, 4, 4)
+# entries up to which a context is small
+_SMALL = 2**18
+# deviation of the starting network in parity, and share of its leading components the noise starts with
+_JITTER, _NOISE = 0.01, 0.1
+# looks at the objective are this many steps apart
+_TICK = 10
+
+
+@dataclass(frozen=True)
+class Context:
+    """One set of cells.
+
+    Parameters
+    ----------
+    name
+        Name of the group or window.
+    cells
+        Positions of its cells (n,).
+    genes, source
+        Positions in the object of its genes (G,), and of its regulators among these (S,).
+    mask
+        Pairs (G, S) of target and regulator that may be edges.
+    """
+
+    name: str
+    cells: np.ndarray
+    genes: np.ndarray
+    source: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What contexts are read from, and how they are fitted.
+
+    Parameters
+    ----------
+    expression
+        Counts of all cells.
+    totals
+        Counts per cell over all genes (n_cells,).
+    covariates
+        Covariates of all cells (n_cells, K), standardised.
+    n_factors
+        Factors of the covariance beyond the number of regulators.
+    rank
+        Most factors of the covariance; ``None`` for no limit.
+    setting
+        How the objective is minimised.
+    parity
+        Start and draw as the original does.
+    seed, memory, batch_size, device
+        Seed, bytes, most contexts fitted together, and where.
+    """
+
+    expression: Expression
+    totals: np.ndarray
+    covariates: np.ndarray
+    n_factors: int
+    rank: int | None
+    setting: ou_fit.Setting
+    parity: bool
+    seed: int
+    memory: int
+    batch_size: int | None
+    device: torch.device
+
+    def n_factors_of(self, context: Context) -> int:
+        """Factors of the covariance of a context."""
+        most = min(len(context.genes), len(context.cells)) - 1
+        rank = len(context.source) + self.n_factors
+        return max(1, min(rank if self.rank is None else min(rank, self.rank), most))
+
+    def counts_of(self, context: Context) -> np.ndarray:
+        """Counts (n, G) of a context, read in blocks."""
+        out = np.empty((len(context.cells), len(context.genes)), dtype=np.float32)
+        step = max(1, 2**22 // self.expression.n_vars)
+        for first in range(0, len(out), step):
+            out[first : first + step] = self.expression.counts(context.cells[first : first + step])[:, context.genes]
+        return out
+
+    def covariates_of(self, context: Context) -> np.ndarray:
+        """Covariates (n, K) of a context with a mean of 0, a deviation of 1, and uncorrelated; constant ones go."""
+        values = self.covariates[context.cells]
+        values = values - values.mean(axis=0)
+        spread = values.std(axis=0)
+        values = values[:, spread > 1e-9] / spread[spread > 1e-9]
+        if not values.shape[1]:
+            return values
+        vectors, sizes, _ = np.linalg.svd(values, full_matrices=False)
+        return np.asarray((vectors * sizes)[:, sizes > 1e-6 * sizes[0]])
+
+
+def is_small(context: Context, reading: Reading) -> bool:
+    """Whether double precision costs nothing."""
+    return len(context.cells) * len(context.genes) <= _SMALL and reading.device.type != "mps" and not reading.parity
+
+
+def padded_shape(context: Context, reading: Reading) -> tuple[int, ...]:
+    """Cells, genes, regulators, factors and covariates of a context, rounded up but for parity."""
+    sizes = (len(context.cells), len(context.genes), len(context.source), reading.n_factors_of(context))
+    steps = (1, 1, 1, 1) if reading.parity else _STEPS
+    rounded = tuple(-(-size // step) * step for size, step in zip(sizes, steps, strict=True))
+    return (*rounded, reading.covariates.shape[1])
+
+
+def batches(contexts: Sequence[Context], reading: Reading) -> list[list[int]]:
+    """Places of contexts that are fitted together: of similar size, as many as fit into memory.
+
+    Small ones of one shape, once padded, are fitted together; a large context is fitted alone where that is no slower:
+    so the numbers of one do not depend on the others.
+    """
+    if reading.parity:
+        return [[place] for place in range(len(contexts))]
+    together: dict[tuple[int, ...], list[int]] = {}
+    for place in sorted(range(len(contexts)), key=lambda place: contexts[place].name):
+        together.setdefault(padded_shape(contexts[place], reading), []).append(place)
+    out = []
+    for (n_cells, n_genes, *_), places in together.items():
+        alone = reading.device.type == "cpu" and not is_small(contexts[places[0]], reading)
+        most = 1 if alone else max(1, reading.memory // (n_cells * n_genes * _BYTES))
+        most = most if reading.batch_size is None else min(most, reading.batch_size)
+        out += [places[first : first + most] for first in range(0, len(places), most)]
+    return out
+
+
+def fit_contexts(contexts: Sequence[Context], reading: Reading) -> Iterator[tuple[int, Fit]]:
+    """Places and fits of contexts, each as soon as it is done."""
+    together = batches(contexts, reading)
+    ticks = -(-reading.setting.n_steps // _TICK)
+    bar = progress(range(len(together) * ticks), desc="dictys")
+    for number, places in enumerate(together):
+        tick = number * ticks
+        counts, shape, start = _batch([contexts[place] for place in places], reading)
+        draws, paired = None, is_small(contexts[places[0]], reading)
+        if reading.setting.sampled:
+            draws = torch.Generator(device=reading.device)
+            draws.manual_seed(int(child(reading.seed, "dictys", contexts[places[0]].name).integers(2**31)))
+        for steps, fitted in ou_fit.fit(counts, shape, start, reading.setting, draws=draws, paired=paired):
+            if fitted is None:
+                tick += next(bar, None) is not None
+                continue
+            context = contexts[places[steps]]
+            yield places[steps], replace(fitted, network=fitted.network[:, : len(context.source)])
+        for _ in range(tick, (number + 1) * ticks):
+            next(bar, None)
+    for _ in bar:
+        pass
+
+
+def _batch(contexts: Sequence[Context], reading: Reading) -> tuple[Counts, Shape, Start]:
+    """Contexts of one padded shape as tensors."""
+    covariates = [reading.covariates_of(context) for context in contexts]
+    ranks = [reading.n_factors_of(context) for context in contexts]
+    n_sets = len(contexts)
+    n_cells, n_genes, n_sources, rank, n_covariates = padded_shape(contexts[0], reading)
+    shapes: dict[str, tuple[int, ...]] = {
+        "counts": (n_cells, n_genes),
+        "depth": (n_cells,),
+        "cells": (n_cells,),
+        "genes": (n_genes,),
+        "covariates": (n_cells, n_covariates),
+        "mask": (n_genes, n_sources),
+        "used": (rank,),
+        "level": (n_genes,),
+        "factors": (n_genes, rank),
+        "network": (n_genes, n_sources),
+        "noise": (n_genes, reading.n_factors),
+        "effects": (n_covariates, n_genes),
+    }
+    new = {
+        name: np.zeros((n_sets, *shape), dtype=np.float64 if name in _PARAMETERS else np.float32)
+        for name, shape in shapes.items()
+    }
+    new["diagonal"] = np.ones((n_sets, n_genes))
+    source = np.zeros((n_sets, n_sources), dtype=np.int64)
+    for place, context in enumerate(contexts):
+        n, g, s = len(context.cells), len(context.genes), len(context.source)
+        k, q = covariates[place].shape[1], ranks[place]
+        counts = reading.counts_of(context)
+        depth = reading.totals[context.cells].astype(np.float64)
+        begin = _begin(counts, depth, covariates[place], q, parity=reading.parity)
+        new["counts"][place, :n, :g], new["depth"][place, :n] = counts, depth
+        new["cells"][place, :n], new["genes"][place, :g], new["used"][place, :q] = 1.0, 1.0, 1.0
+        new["covariates"][place, :n, :k], new["mask"][place, :g, :s] = covariates[place], context.mask
+        source[place, :s] = context.source
+        _place_start(new, place, begin, reading)
+    kind = torch.float64 if is_small(contexts[0], reading) else torch.float32
+    tensors = {name: torch.as_tensor(value, device=reading.device, dtype=kind) for name, value in new.items()}
+    counts = Counts(*(tensors[name] for name in ("counts", "depth", "cells", "genes", "covariates")))
+    shape = Shape(torch.as_tensor(source, device=reading.device), tensors["mask"], tensors["used"])
+    rate = torch.ones(n_sets, dtype=kind, device=reading.device)
+    start = Start(
+        tensors["level"],
+        tensors["diagonal"],
+        tensors["factors"],
+        tensors["network"],
+        rate,
+        tensors["noise"],
+        tensors["effects"],
+    )
+    return counts, shape, start
+
+
+def _place_start(new: dict[str, np.ndarray], place: int, start: SetStart, reading: Reading) -> None:
+    """Where one context starts, in the arrays of its batch."""
+    g, q, k = *start.factors.shape, len(start.effects)
+    new["level"][place, :g], new["diagonal"][place, :g] = start.level, start.diagonal
+    new["factors"][place, :g, :q], new["effects"][place, :k, :g] = start.factors, start.effects
+    n_noise = min(reading.n_factors, q)
+    new["noise"][place, :g, :n_noise] = _NOISE * start.factors[:, :n_noise]
+    if reading.parity:
+        random = child(reading.seed, "dictys", "start", str(place))
+        new["network"][place] = _JITTER * random.standard_normal(new["network"][place].shape)
+
+
+def _begin(counts: np.ndarray, depth: np.ndarray, covariates: np.ndarray, rank: int, *, parity: bool) -> SetStart:
+    """Start of one context from its counts (n, G)."""
+    if parity:
+        return set_start(lambda part: counts[part], depth, covariates, rank, root=True)
+    return moment_start(lambda part: counts[part], depth, covariates, rank)

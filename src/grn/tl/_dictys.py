@@ -1,0 +1,195 @@
+"""Dictys: networks whose steady state explains the counts of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from grn._core.docs import document
+from grn._core.logging import one_voice
+from grn._core.rng import RNGLike, seed_of
+from grn._object.modalities import on_mudata
+from grn.methods.inference import infer
+from grn.methods.record import MIN_CELLS_SEEN
+from grn.tl._snippets import SNIPPETS
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+
+@one_voice
+@document(adata=SNIPPETS["adata"], cells=SNIPPETS["cells"])
+@on_mudata
+def dictys(
+    adata: AnnData | MuData,
+    *,
+    rna: str = "rna",
+    base_grn: pd.DataFrame | None = None,
+    n_regulators: int | None = 20,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    groupby: str | None = None,
+    covariates: Sequence[str] | None = None,
+    n_factors: int = 0,
+    rank: int | None = None,
+    n_steps: int | None = None,
+    tolerance: float | None = 2e-4,
+    min_cells: int = MIN_CELLS_SEEN,
+    parity: bool = False,
+    layer: str | None = None,
+    use_raw: bool = False,
+    values: str = "auto",
+    key_added: str = "dictys",
+    rng: RNGLike = 0,
+    batch_size: int | None = None,
+    device: str = "auto",
+    n_jobs: int | None = None,
+    progress: bool | None = None,
+    copy: bool = False,
+) -> AnnData | MuData | None:
+    r"""Infer signed direct effects from raw counts, as the steady state of a stochastic network, as Dictys does.
+
+    The log shares x of the genes of a cell follow :math:`dx = -(r I - N)(x - \mu)\,dt + \text{noise}` with a network N
+    that has the pairs of a base GRN only. Counts are binomial in the depth of the cell. In the long run x is Gaussian
+    with a covariance :math:`\Sigma = \mathrm{diag}(d) + F F^\top` for which
+    :math:`A \Sigma + \Sigma A^\top = \Sigma_0`, :math:`A = r I - N`, with noise :math:`\Sigma_0`. Minimised is
+
+    .. math:: \mathrm{KL}(q \,\|\, \mathcal N(\mu, \Sigma)) - E_q \log \mathrm{Binomial}(k \mid n, \sigma(x))
+        + 10^5 \frac{n}{4 G} \lVert A \Sigma + \Sigma A^\top - \Sigma_0 \rVert_F^2
+
+    for n cells and G genes, with a Gaussian posterior q of every entry. The effect of a regulator s on a target t is
+    :math:`N_{ts} / r`.
+
+    Parameters
+    ----------
+    %(adata)s
+    base_grn
+        DataFrame ``source, target`` of the pairs that may be edges, and optional ``score``, as :func:`grn.pp.base_grn`
+        or :func:`grn.pp.base_grn_from_regions` give it. With ``distance`` of the region from the start of the gene, the
+        score of a pair is the largest of ``log(score)`` less one decade per million bases. ``None`` allows all pairs of
+        a regulator and a gene, which the model can hardly tell apart.
+    n_regulators
+        Regulators with the highest scores that a target keeps; ``None``, or no scores, keeps all.
+    sources
+        Regulators (list of ``var_names``); by default those of ``base_grn``, else those marked or known.
+    targets
+        Targets (list of ``var_names``); all genes by default. Genes of the model are targets and their regulators.
+    groupby
+        Column of ``obs``: a network for each of its groups, which need at least 10 cells.
+    covariates
+        Columns of ``obs`` whose effects on log shares are fitted beside the network, such as a batch or the cell cycle;
+        labels become one column for all but one of them.
+    n_factors
+        Factors of the covariance of the noise, and as many more of the covariance of log shares, for influences that
+        are not in the network.
+    rank
+        Most factors of the covariance of log shares, by default the number of regulators and ``n_factors``.
+    n_steps
+        Most steps of Adam, over which the rate falls to 1.8 %% of 0.01; 2000 by default, 4000 with ``parity``.
+    tolerance
+        A group is done when its objective falls by less than this per cell and gene in 100 steps; ``None`` takes all
+        steps. Not read with ``parity``.
+    min_cells
+        Fewest cells of a group in which a gene must be above zero to be in its model; 0 for no limit.
+    parity
+        Follow the original in every detail: one draw of the posterior in every step instead of expectations, a start
+        from logarithms of counts, with the root of the variance where a variance should be, and a random network, 4000
+        steps, and the correction of indirect effects by columns.
+    %(cells)s
+    key_added
+        Slot of the result.
+    rng
+        Seed of the start and of draws with ``parity``; nothing else is drawn.
+    batch_size
+        Most groups fitted together; by default as many as fit into ``grn.settings.memory_budget``. Changes speed only.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    n_jobs
+        Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
+    copy
+        Return a new object instead of writing into ``adata``.
+
+    Returns
+    -------
+    AnnData, MuData or None
+        ``None``, or the copy. Writes
+
+        ``uns[key_added]["edges"]``
+            DataFrame of all pairs of the mask: ``source``, ``target``, ``weight`` (direct effect per standard
+            deviation of both), ``sign``, ``raw`` (direct effect on log shares), ``indirect`` and ``raw_indirect`` (what
+            a lasting change of the source comes to, through all paths), ``direction``, and ``group``.
+        ``uns[key_added]["levels"]``
+            DataFrame ``gene``, ``mean`` (log share), ``variance`` (of log shares), and ``group``.
+        ``uns[key_added]["loss"]``
+            DataFrame ``step``, ``prior``, ``steady``, ``counts`` (the three terms), ``total``, and ``group``.
+        ``uns[key_added]["simulation"]``
+            DataFrame ``source``, ``target``, ``weight``, and ``group``: what :func:`grn.tl.simulate` runs on.
+        ``uns[key_added]["fit"]``
+            Arrays for predictions.
+        ``uns[key_added]["params"]``
+            Every argument, ``steps`` taken, and the ``damping`` of indirect effects.
+
+    Raises
+    ------
+    ExpressionError, LayerError
+        If the values are no counts, the layer does not exist, or nothing is left to fit.
+    GeneNameError, GeneOverlapError
+        If names are duplicated or unknown, no gene is a regulator, or no pair of the base GRN is among the genes.
+    GroupError
+        If a column is missing or has no value for some cells, or a group has too few cells.
+    NetworkError
+        If ``base_grn`` has no such columns.
+    ParameterError
+        If an argument is out of its range.
+
+    Notes
+    -----
+    A lasting push of a regulator changes the steady state by a row of :math:`(I - N / r)^{-\top}`. Log shares cannot
+    all rise: the change of the sum of all shares is taken off every row, which then is divided by what the push
+    does to the regulator itself. Where loops make that less than 0.2 or more than 1.8, N is divided by ``damping``.
+    Cost per step: six products of cells x genes x factors, some fifteen of genes x regulators x factors, and some fifty
+    operations per cell and gene (``python benchmarks/dictys.py``); memory: 28 bytes per cell and gene. Source: Wang et
+    al., Nat Methods 2023, doi 10.1038/s41592-023-01971-3, written anew.
+
+    Examples
+    --------
+    >>> import grn
+    >>> adata = grn.datasets.toy(n_cells=60, n_regulators=3, n_targets=8)
+    >>> grn.tl.dictys(adata, n_steps=20, layer="counts")
+    >>> list(grn.get.edges(adata, key="dictys").columns)
+    ['source', 'target', 'weight', 'sign']
+    """
+    params = {
+        "base_grn": base_grn,
+        "n_regulators": n_regulators,
+        "covariates": covariates,
+        "n_factors": n_factors,
+        "rank": rank,
+        "n_steps": n_steps,
+        "tolerance": tolerance,
+        "min_cells": min_cells,
+        "device": device,
+        "parity": parity,
+    }
+    return infer(
+        adata,
+        "dictys",
+        params=params,
+        sources=sources,
+        targets=targets,
+        groupby=groupby,
+        layer=layer,
+        use_raw=use_raw,
+        values=values,
+        key=key_added,
+        seed=seed_of(rng),
+        batch_size=batch_size,
+        n_jobs=n_jobs,
+        progress=progress,
+        copy=copy,
+    )

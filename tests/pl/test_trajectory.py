@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -96,3 +97,20 @@ def test_what_cannot_be_drawn_is_said_before(adata, arguments, error, told):
     with pytest.raises(error, match=told):
         grn.pl.trajectory(adata, **arguments)
     assert plt.get_fignums() == []
+
+
+def test_more_groups_than_lines_have_colours_of_their_own(adata):
+    adata.obs["kind"] = [f"kind {i % 9}" for i in range(90)]
+    ax = grn.pl.trajectory(adata, basis="X_umap", color="kind")
+    cells = next(part for part in ax.collections if part.get_gid() == "cells")
+    assert len({to_hex(color) for color in cells.get_facecolor()}) == 9
+
+
+def test_names_of_nodes_do_not_cover_each_other(adata):
+    edges = pd.DataFrame({"start": ["first", "second"], "end": ["second", "third node"], "length": [0.01, 2.0]})
+    cells = pd.DataFrame({"edge": "second>third node", "place": adata.obs["time"]})
+    grn.pp.trajectory(adata, edges=edges, cells=cells)
+    ax = grn.pl.trajectory(adata)
+    ax.figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert not boxes["first"].overlaps(boxes["second"]) and len(boxes) == 3

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import ParameterError
-from grn.pl._colors import line_colors
+from grn.pl._colors import LINES, line_colors
 from grn.pl._edge_data import near
 from grn.pl._style import INK, SMALL
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
+
+# colours of more groups than there are colours of lines
+MANY = "tab20"
 
 
 def cell_values(adata: AnnData, name: str) -> np.ndarray | pd.Series:
@@ -37,6 +40,8 @@ def group_colors(adata: AnnData, name: str, values: pd.Series, palette: object) 
         known = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else groups
         if len(stored) == len(known):
             palette = dict(zip(map(str, known), map(str, stored), strict=True))
+    if palette is None and len(groups) > len(LINES):
+        palette = MANY
     return line_colors(palette, len(groups), names=groups)
 
 

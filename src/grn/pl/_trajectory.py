@@ -17,9 +17,10 @@ from grn._object.trajectory import KEY, Trajectory, trajectory_of
 from grn.pl._cell_colors import bar, cell_values, group_colors, scale_of
 from grn.pl._colors import RISING, color_map
 from grn.pl._edge_data import near
+from grn.pl._label_places import place_labels
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, settle, size_points, tidy
 from grn.pl._trajectory_lines import Lines, along_tree, on_embedding
 
 if TYPE_CHECKING:
@@ -127,13 +128,13 @@ def trajectory(
     if marks is not None:
         at = np.array([lines.at(int(edge), float(place)) for edge, place in zip(marks.edge, marks.place, strict=True)])
         axes.scatter(*at.T, s=9, facecolor="white", edgecolor=INK, linewidth=0.6, zorder=4, gid="windows")
-    if label:
-        _names(axes, tree, lines)
     _frame(axes, basis, lines)
     if isinstance(values, np.ndarray):
         bar(axes, scale_of(values, shades), "time" if color is None else color)
     else:
         _legend(axes, values, paint, below=0.1 if basis is not None else 0.3)
+    if label:
+        _names(axes, tree, lines)
     return output.finish(axes)
 
 
@@ -186,11 +187,22 @@ def _edges(ax: Axes, tree: Trajectory, lines: Lines) -> None:
 
 
 def _names(ax: Axes, tree: Trajectory, lines: Lines) -> None:
+    """Names of the nodes beside them, so that none covers another; leaves and the root choose first."""
     from matplotlib.patheffects import withStroke
 
-    for name, (x, y) in zip(tree.nodes, lines.nodes, strict=True):
-        ax.annotate(
-            name, (x, y), xytext=(0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=SMALL,
+    settle(ax)
+    width, height = size_points(ax)
+    scale = 72 / ax.figure.get_figure(root=True).dpi
+    origin = ax.transAxes.transform((0, 0))
+    nodes, along = ((ax.transData.transform(p) - origin) * scale for p in (lines.nodes, np.concatenate(lines.paths)))
+    inner = np.isin(tree.nodes[1:], tree.edges["start"].to_numpy())
+    order = np.argsort(np.append(False, inner), kind="stable")
+    sizes = np.array([[0.58 * SMALL * len(tree.nodes[i]), 1.2 * SMALL] for i in order])
+    page = (-6.0, -6.0, width + 12.0, height + 12.0)
+    centres, _ = place_labels(nodes, np.full(len(nodes), 2.5), sizes, lines=along, page=page, owners=order)
+    for node, (x, y) in zip(order, centres, strict=True):
+        ax.text(
+            x / width, y / height, tree.nodes[node], transform=ax.transAxes, ha="center", va="center", fontsize=SMALL,
             color=INK, zorder=5, path_effects=[withStroke(linewidth=1.6, foreground="white")], gid="name",
         )  # fmt: skip
 

@@ -212,6 +212,13 @@ def screen() -> ad.AnnData:
     return grn.datasets.toy_perturbation(n_cells=6, n_regulators=3, n_targets=2, n_times=2)
 
 
+def on_course() -> ad.AnnData:
+    adata = cells()
+    adata.obs["time"] = np.linspace(0.0, 1.0, adata.n_obs)
+    grn.pp.trajectory(adata, pseudotime="time")
+    return adata
+
+
 def many() -> ad.AnnData:
     return grn.datasets.toy(n_cells=80, n_regulators=3, n_targets=8)
 
@@ -345,6 +352,7 @@ NEEDED = {
     "tl.eregulon_activity": {"min_targets": 1},
     "tl.flecs": {**ENDS, "n_bins": 2, "n_ensemble": 2, "n_epochs": 2},
     "tl.linger": {"links": "links", "n_metacells": 10},
+    "tl.ritini": {"prior": "full", "n_times": 12, "n_epochs": 2},
     "tl.scenicplus": {"n_trees": 5, "max_rounds": 5, "min_targets": 1, "n_permutations": 10},
     "tl.scrank": {"groupby": "group", "drug_targets": ["GATA1"]},
     "tl.simulate": {"perturbation": {"GATA1": 0}},
@@ -365,6 +373,7 @@ MAKE = {
     "tl.dictys": counted,
     "tl.eregulon_activity": with_eregulons,
     "tl.linger": paired,
+    "tl.ritini": on_course,
     "tl.linger_activity": with_linger,
     "tl.linger_knockout": with_linger,
     "tl.scenicplus": paired,

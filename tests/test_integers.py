@@ -41,6 +41,8 @@ def made() -> ad.AnnData:
     grn.tl.activity(adata, min_targets=1)
     grn.tl.simulate(adata, perturbation={"GATA1": 0}, n_propagation=1)
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(80, 2))
+    adata.obs["time"] = np.linspace(0.0, 1.0, 80)
+    grn.pp.trajectory(adata, pseudotime="time")
     return adata
 
 
@@ -89,6 +91,7 @@ DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_comp
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
 COURSE = {"stages": "group", "first": "group_1", "last": "group_2", "n_bins": 2, "n_ensemble": 2, "n_epochs": 2}
+PATH = {"prior": "full", "n_times": 12, "n_epochs": 2}
 # what a call needs beside the number that is tried; those that are not here need nothing
 NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "pp.base_grn_from_regions": lambda: {"starts": scanned().uns["starts"], "min_link": None},
@@ -118,6 +121,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.linger": lambda: {"starts": scanned().uns["starts"]},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
     "tl.dictys": lambda: {"layer": "counts", "n_steps": 3},
+    "tl.ritini": lambda: PATH,
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},
     "get.agreement": lambda: {"keys": ["grn", "second"]},
@@ -156,7 +160,7 @@ TRIED = {"k": 3, "sight": 3, "n_neighbors": 4, "n_grid": 4, "n_cells": 12, "n_re
          "n_subsamples": 2, "members": 1, "epochs": 2, "n_trees": 2, "max_rounds": 2, "n_resamples": 2,
          "n_components": 2, "rank": 2, "max_steps": 1, "min_cells": 2, "n_propagation": 1, "n_controls": 1,
          "min_targets": 1, "max_regulators": 2, "n_jobs": 1, "dose": 0, "min_support": 0, "cells_per_resample": 20,
-         "min_group_cells": 5, "max_genes": 5, "n_knockouts": 2, "n_times": 2, "feedforward": 8,
+         "min_group_cells": 5, "max_genes": 5, "n_knockouts": 2, "n_times": 12, "feedforward": 8,
          "min_genes": 1, "n_bins": 2, "n_ensemble": 2, "n_epochs": 2}  # fmt: skip
 # what checks its number once published files are read, or writes a folder, and is tried beside that
 ELSEWHERE = {"bench.scored_pairs", "models.pretrain"}
@@ -250,6 +254,7 @@ def test_parameters_of_methods_are_integers_of_python_or_numpy(method, argument)
         "dictys": {"n_steps": 3},
         "grnboost2": {"max_rounds": 2},
         "linger": {"starts": scanned().uns["starts"]},
+        "ritini": PATH,
         "scenicplus": {**FEW_TREES, "starts": scanned().uns["starts"]},
     }.get(method, {})
     if method == "scrank":

@@ -107,6 +107,11 @@ def flecs(adata, groupby):
     return grn.tl.flecs(adata, **ends, n_bins=2, n_neighbors=3, n_pcs=2, n_epochs=2, n_ensemble=2, smooth=False)
 
 
+def ritini(adata, groupby):
+    grn.pp.trajectory(adata, time="time")
+    return grn.tl.ritini(adata, prior="full", n_times=10, n_epochs=1, effects=False)
+
+
 def predict_knockout(adata, groupby):
     try:
         renge(adata, groupby)
@@ -221,6 +226,7 @@ CALLS = {
     "dictys": lambda adata, groupby: grn.tl.dictys(adata, groupby=groupby, n_steps=3),
     "renge": renge,
     "flecs": flecs,
+    "ritini": ritini,
     "predict_knockout": predict_knockout,
     "ugrn": infer("ugrn"),
     "universal": infer("universal"),
@@ -270,7 +276,7 @@ CALLS = {
 
 # functions that put what another call wrote to use: what that call wrote stays where they fail
 CHAINED = ("confidence", "consensus", "simulate", "regulons", "rank_drivers", "rank_regulators", "activity",
-           "predict_knockout", "fit_translator")  # fmt: skip
+           "predict_knockout", "fit_translator", "ritini")  # fmt: skip
 # what the calls above leave out, and why
 LEFT_OUT = {
     "tl.infer_network": "every method is a call of its own",

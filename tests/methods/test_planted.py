@@ -14,8 +14,12 @@ import grn
 from grn.bench import Reference, floors, metrics
 from grn.methods import METHODS
 
-# those that read regions are put to the test in their folders
-RECORDS = tuple(name for name in METHODS if not METHODS[name].reads_model and "regions" not in METHODS[name].needs)
+# those that read regions are put to the test in their folders; ritini recovers no more than its prior, see its page
+RECORDS = tuple(
+    name
+    for name in METHODS
+    if not METHODS[name].reads_model and "regions" not in METHODS[name].needs and name != "ritini"
+)
 CONFOUNDER = 0.5
 records = pytest.mark.parametrize("name", RECORDS)
 

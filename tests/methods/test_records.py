@@ -25,6 +25,8 @@ class Case:
     """What a record needs for a fast run, and what it cannot promise (with the reason)."""
 
     screen: bool = False
+    # cells with a trajectory
+    course: bool = False
     params: MappingProxyType[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     groupby: str | None = "group"
     # every gene is a source where none is named
@@ -54,6 +56,11 @@ CASES = {
         groupby=None,
         every_gene=True,
     ),
+    "ritini": Case(
+        course=True,
+        params=MappingProxyType({"prior": "full", "n_times": 12, "n_epochs": 2, "effects": False}),
+        groupby=None,
+    ),
 }
 
 
@@ -67,6 +74,9 @@ def cells_for(name):
     adata = grn.datasets.toy_groups(n_cells=120, n_regulators=4, n_targets=8)
     if "counts" in METHODS[name].needs:
         adata.X = adata.layers.pop("counts")
+    if case(name).course:
+        adata.obs["time"] = np.random.default_rng(0).random(adata.n_obs)
+        grn.pp.trajectory(adata, pseudotime="time")
     return adata
 
 
@@ -309,7 +319,7 @@ def test_no_cells_and_no_regulators_are_refused(name):
 @records
 def test_groups_that_do_not_fit_are_refused(name):
     if case(name).groupby is None:
-        pytest.skip("the record reads conditions of a screen, not groups")
+        pytest.skip("the record reads conditions of a screen or a trajectory, not groups")
     adata = cells_for(name)
     with pytest.raises(GroupError):
         run(name, adata, groupby="nowhere")

@@ -183,6 +183,12 @@ def cells():
     return adata
 
 
+def on_course():
+    adata = cells()
+    grn.pp.trajectory(adata, pseudotime="time")
+    return adata
+
+
 def two_networks():
     adata = cells()
     for name in ("correlation", "ridge"):
@@ -267,6 +273,10 @@ CALLS = {
     ),
     "regulons": (two_networks, {"min_targets": 1, "top_per_source": 3}),
     "renge": (screen, {**SCREEN, "n_k": 2, "C": 0.02, "l1_ratio": 0.1, "n_boot": 4, "rng": 5}),
+    "ritini": (
+        on_course,
+        {"prior": "full", "n_times": 12, "bandwidth": 0.1, "n_epochs": 2, "layer": "other", "batch_size": 3, "rng": 5},
+    ),
     "scrank": (cells, {"groupby": "group", "drug_targets": ["GATA1"], "layer": "other", "n_resamples": 2, "rng": 5}),
     "simulate": (two_networks, {"perturbation": {"GATA1": 0}, "layer": "other", "rng": 5, "n_propagation": 2}),
     "ugrn": (cells, {**READ, "translator": "chip", "context": "mean", "groupby": "group"}),

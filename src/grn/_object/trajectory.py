@@ -222,7 +222,8 @@ def _cells(
     unknown = sorted(set(map(str, labels.dropna())) - set(code))
     if unknown:
         raise entry.damaged(f"obs[{key + '_edge'!r}] has {unknown[0]!r}, which is not among the edges")
-    edge = np.array([code[str(label)] if known else -1 for label, known in zip(labels, labels.notna(), strict=True)])
+    places = [code[str(label)] if known else -1 for label, known in zip(labels, labels.notna(), strict=True)]
+    edge = np.array(places, dtype=np.int64)
     try:
         place = column(adata.obs, f"{key}_place").to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
@@ -230,4 +231,4 @@ def _cells(
     on = edge >= 0
     if not ((place[on] >= 0) & (place[on] <= length[edge[on]])).all():
         raise entry.damaged(f"obs[{key + '_place'!r}] has cells that are not on their edges")
-    return edge.astype(np.int64), np.where(on, place, np.nan)
+    return edge, np.where(on, place, np.nan)

@@ -1,6 +1,18 @@
 """Published systems, probes and baselines as records: a folder each, none imports another."""
 
-from grn.methods import baselines, celloracle, dictys, flecs, foundation, linger, probes, renge, scenicplus, scrank
+from grn.methods import (
+    baselines,
+    celloracle,
+    dictys,
+    flecs,
+    foundation,
+    linger,
+    probes,
+    renge,
+    ritini,
+    scenicplus,
+    scrank,
+)
 from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, Method, Result, Table, Task
@@ -22,6 +34,7 @@ __all__ = [
     "linger",
     "probes",
     "renge",
+    "ritini",
     "scenicplus",
     "scrank",
 ]

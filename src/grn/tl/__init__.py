@@ -32,6 +32,7 @@ from grn.tl._rank_regulators import rank_regulators
 from grn.tl._region_sets import region_sets
 from grn.tl._regulons import regulons
 from grn.tl._renge import renge
+from grn.tl._ritini import ritini
 from grn.tl._scenicplus import scenicplus
 from grn.tl._scrank import scrank
 from grn.tl._simulate import simulate
@@ -74,6 +75,7 @@ __all__ = [
     "region_sets",
     "regulons",
     "renge",
+    "ritini",
     "scenicplus",
     "scrank",
     "simulate",

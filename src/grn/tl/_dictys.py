@@ -38,6 +38,12 @@ def dictys(
     n_steps: int | None = None,
     tolerance: float | None = 2e-4,
     min_cells: int = MIN_CELLS_SEEN,
+    trajectory: str | None = None,
+    window_cells: int = 1000,
+    window_overlap: int = 875,
+    farthest: float | None = None,
+    bandwidth: float | None = None,
+    top_share: float = 0.01,
     parity: bool = False,
     layer: str | None = None,
     use_raw: bool = False,
@@ -94,6 +100,17 @@ def dictys(
         steps. Not read with ``parity``.
     min_cells
         Fewest cells of a group in which a gene must be above zero to be in its model; 0 for no limit.
+    trajectory
+        Key of :func:`grn.pp.trajectory`, such as ``"trajectory"``: a network for each of many moving windows of cells
+        along it. ``None``: none of the arguments up to ``top_share`` is read.
+    window_cells, window_overlap, farthest
+        Cells of a window, cells that it shares at least with the one before, and most pseudotime between both; ``None``
+        for any.
+    bandwidth
+        Deviation of the Gaussian averages of weights along the trajectory, in pseudotime; by default a twentieth of the
+        longest way from the root.
+    top_share
+        Share of the pairs of the mask that are active in a window: those with the largest averages.
     parity
         Follow the original in every detail: one draw of the posterior in every step instead of expectations, a start
         from logarithms of counts, with the root of the variance where a variance should be, and a random network, 4000
@@ -131,6 +148,20 @@ def dictys(
             DataFrame ``source``, ``target``, ``weight``, and ``group``: what :func:`grn.tl.simulate` runs on.
         ``uns[key_added]["fit"]``
             Arrays for predictions.
+        ``uns[key_added]["windows"]``
+            With ``trajectory``: ``window``, ``edge``, ``place``, ``t``. The edges are then means over windows, and
+            ``levels`` and ``loss`` have a column ``window``.
+        ``uns[key_added]["dynamics"]``
+            With ``trajectory``: ``lineage``, ``window``, ``t``, ``source``, ``target``, ``weight`` (averaged along the
+            trajectory), ``active``, of all edges that are active somewhere.
+        ``uns[key_added]["degrees"]``
+            With ``trajectory``: ``lineage``, ``window``, ``t``, ``source``, ``degree`` (number of active targets),
+            ``log_degree`` (log2 of that and 1), ``strength`` (their summed absolute weights), ``expression`` (log
+            share).
+        ``uns[key_added]["regulators"]``, ``["edge_curves"]``
+            With ``trajectory``: shapes of the curves of ``log_degree`` and of the weights of edges, by ``lineage``:
+            ``terminal`` (last value less the first), ``transient`` (mean less that of the straight line between both),
+            ``switching`` (time of the single step with the same mean), ``peak`` (time farthest from that line).
         ``uns[key_added]["params"]``
             Every argument, ``steps`` taken, and the ``damping`` of indirect effects.
 
@@ -173,6 +204,12 @@ def dictys(
         "n_steps": n_steps,
         "tolerance": tolerance,
         "min_cells": min_cells,
+        "trajectory": trajectory,
+        "window_cells": window_cells,
+        "window_overlap": window_overlap,
+        "farthest": farthest,
+        "bandwidth": bandwidth,
+        "top_share": top_share,
         "device": device,
         "parity": parity,
     }

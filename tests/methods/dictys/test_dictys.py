@@ -221,3 +221,43 @@ def test_a_group_without_a_regulator_is_skipped(caplog):
     adata.X = sparse.csr_matrix(counts)
     with pytest.raises(ExpressionError):
         fitted(adata, groupby="group")
+
+
+def test_a_knockout_shifts_the_steady_state():
+    adata = made()
+    grn.tl.dictys(adata, base_grn=prior(adata, 30), n_steps=60)
+    entry = adata.uns["dictys"]
+    genes, damping = list(entry["fit"]["genes"]), float(entry["fit"]["damping"][0])
+    network = np.zeros((len(genes), len(genes)))
+    edges = entry["edges"].astype({"source": str, "target": str})
+    for row in edges.itertuples():
+        network[genes.index(row.target), genes.index(row.source)] = row.raw / damping
+    level = entry["levels"].set_index("gene").loc[genes, "mean"].to_numpy()
+    level = np.log1p(1e4 * np.exp(level))
+    k = genes.index("GATA1")
+    held = network.copy()
+    held[k] = 0.0
+    wanted = np.linalg.solve(np.eye(len(genes)) - held, -level[k] * np.eye(len(genes))[k])
+    got = grn.tl.predict_knockout(adata, genes="GATA1", key="dictys", difference=True)
+    np.testing.assert_allclose(got.loc[np.inf, genes], wanted, atol=1e-8)
+    half = grn.tl.predict_knockout(adata, genes=["GATA1"], key="dictys", dose=0.5)
+    np.testing.assert_allclose(half.iloc[0][genes], level + 0.5 * wanted, atol=1e-8)
+    times = [0.0, 0.5, 2.0, 60.0]
+    course = grn.tl.predict_knockout(adata, genes="GATA1", key="dictys", times=times, difference=True)[genes]
+    drift = held - np.eye(len(genes))
+    drift[k] = 0.0
+    from scipy.linalg import expm
+
+    begin = -level[k] * np.eye(len(genes))[k]
+    for time in times:
+        np.testing.assert_allclose(course.loc[time], expm(drift * time) @ begin, atol=1e-6)
+    with pytest.raises(ParameterError, match="max_steps"):
+        grn.tl.predict_knockout(adata, genes="GATA1", key="dictys", max_steps=2)
+
+
+def test_a_knockout_is_predicted_in_every_group():
+    adata = made()
+    grn.tl.dictys(adata, base_grn=prior(adata), n_steps=30, groupby="group")
+    got = grn.tl.predict_knockout(adata, genes=["GATA1", ("GATA1", "SPI1")], key="dictys", difference=True)
+    assert got.index.names == ["group", "knockout", "time"] and len(got) == 4
+    assert (got["GATA1"] < 0).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from grn._core import checks
 from grn._core.device import resolve_device
-from grn._core.errors import GroupError
+from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger, some
 from grn._core.settings import settings
 from grn._kernels.ou_fit import Fit, Setting
@@ -18,7 +18,9 @@ from grn._kernels.scatter import BLOCK
 from grn._object.expression import Expression
 from grn.methods.cells import none_varies, report_constant, tell_skipped
 from grn.methods.dictys.contexts import Context, Reading, fit_contexts
+from grn.methods.dictys.dynamic import Along, along, check_windows, dynamic_tables, left_out, names_of
 from grn.methods.dictys.mask import regulator_mask, with_decay
+from grn.methods.dictys.prediction import knockout
 from grn.methods.dictys.tables import Fitted, edges_of, fit_table, level_table, loss_table, simulation_table
 from grn.methods.edges import stacked
 from grn.methods.inputs import Inputs
@@ -37,6 +39,10 @@ def verify(
     n_steps: int | None,
     tolerance: float | None,
     covariates: Sequence[str] | None,
+    bandwidth: float | None,
+    top_share: float,
+    window_cells: int,
+    window_overlap: int,
 ) -> None:
     """Refuse values out of range."""
     counts = {"n_regulators": n_regulators, "rank": rank, "n_steps": n_steps}
@@ -44,6 +50,11 @@ def verify(
         if value is not None:
             checks.integer(name, value, least=1, note=", or None")
     checks.integer("n_factors", n_factors, least=0)
+    checks.integer("window_cells", window_cells, least=2)
+    checks.integer("window_overlap", window_overlap, least=0)
+    checks.number("top_share", top_share, above=0, most=1)
+    if bandwidth is not None:
+        checks.number("bandwidth", bandwidth, above=0, note=", or None")
     if tolerance is not None:
         checks.number("tolerance", tolerance, least=0, note=", or None")
     if covariates is not None:
@@ -61,21 +72,36 @@ def fit(
     n_steps: int | None = None,
     tolerance: float | None = 2e-4,
     min_cells: int = MIN_CELLS_SEEN,
+    trajectory: str | None = None,
+    window_cells: int = 1000,
+    window_overlap: int = 875,
+    farthest: float | None = None,
+    bandwidth: float | None = None,
+    top_share: float = 0.01,
     device: str = "auto",
     parity: bool = False,
 ) -> Result:
     """Fit; parameters are those of :func:`grn.tl.dictys`."""
+    if trajectory is not None and inputs.task.groupby is not None:
+        raise ParameterError("groupby= and trajectory= were both given; pass one of them.")
     base_grn = with_decay(base_grn)
     reading = _reading(inputs, covariates, n_factors, rank, _setting(n_steps, tolerance, parity=parity), device, parity)
     inputs.read_cells(min_cells=min_cells, sources=_listed_sources(inputs, base_grn))
     mask = regulator_mask(inputs, base_grn, n_regulators)
-    contexts = _contexts(inputs, mask, reading)
+    where = None
+    if trajectory is None:
+        contexts = _contexts(inputs, mask, reading)
+    else:
+        where = along(inputs, trajectory, window_cells, window_overlap, farthest, bandwidth)
+        contexts = _windows(inputs, mask, reading, where, min_cells)
     fits: list[Fit | None] = [None] * len(contexts)
     for place, fitted in fit_contexts(contexts, reading):
         fits[place] = fitted
     done = [
         Fitted(context, fitted, parity) for context, fitted in zip(contexts, fits, strict=True) if fitted is not None
     ]
+    if where is not None:
+        return _dynamic_result(inputs, done, reading, where, top_share, min_cells)
     return _result(inputs, done, reading, min_cells)
 
 
@@ -202,18 +228,9 @@ def constant_genes(counts: Expression, codes: np.ndarray, n_groups: int) -> np.n
 
 def _result(inputs: Inputs, fitted: Sequence[Fitted], reading: Reading, min_cells: int) -> Result:
     grouped = inputs.task.groupby is not None
-    late = [one.context.name for one in fitted if not one.fit.converged and not reading.parity]
-    if late and reading.setting.tolerance is not None:
-        where = f" in {some(late)}" if grouped else ""
-        logger.warning("dictys: the objective still falls after n_steps=%d%s", reading.setting.n_steps, where)
+    _tell_late(fitted, reading, grouped=grouped)
     parts = [(one.context.name, edges_of(one, inputs.names)) for one in fitted]
-    params: Mapping[str, Any] = {
-        "n_steps": reading.setting.n_steps,
-        "steps": {one.context.name or "all": int(one.fit.losses[-1, 0]) + 1 for one in fitted},
-        "damping": {one.context.name or "all": one.steady.damping for one in fitted},
-        "rare_genes": inputs.cells.counts(),
-        "min_cells": min_cells,
-    }
+    params = _told(inputs, fitted, reading, min_cells)
     tables = {
         "levels": level_table(fitted, inputs.names, grouped=grouped),
         "loss": loss_table(fitted, grouped=grouped),
@@ -223,6 +240,50 @@ def _result(inputs: Inputs, fitted: Sequence[Fitted], reading: Reading, min_cell
     return Result(stacked(inputs.names, parts, params=params, signed=True), tables)
 
 
+def _dynamic_result(
+    inputs: Inputs, fitted: Sequence[Fitted], reading: Reading, where: Along, top_share: float, min_cells: int
+) -> Result:
+    """Mean edges over windows, and what changes."""
+    _tell_late(fitted, reading, grouped=True)
+    edges, tables = dynamic_tables(fitted, where, inputs.names, top_share)
+    params = {**_told(inputs, fitted, reading, min_cells), "bandwidth": where.bandwidth, "n_windows": len(fitted)}
+    everything = {
+        **tables,
+        "levels": level_table(fitted, inputs.names, grouped=True).rename(columns={"group": "window"}),
+        "loss": loss_table(fitted, grouped=True).rename(columns={"group": "window"}),
+        "fit": fit_table(fitted, inputs.names),
+    }
+    return Result(stacked(inputs.names, [("", edges)], params=params, signed=True), everything)
+
+
+def _windows(inputs: Inputs, mask: np.ndarray, reading: Reading, where: Along, min_cells: int) -> list[Context]:
+    """One context per window."""
+    names = names_of(len(where.windows))
+    contexts = []
+    for name, cells in zip(names, where.windows.cells, strict=True):
+        members = cells[reading.totals[cells] > 0]
+        contexts.append(context_of(inputs, mask, name, members, left_out(reading, members, min_cells)))
+    check_windows(contexts, names)
+    return [context for context in contexts if context is not None]
+
+
+def _tell_late(fitted: Sequence[Fitted], reading: Reading, *, grouped: bool) -> None:
+    late = [one.context.name for one in fitted if not one.fit.converged and not reading.parity]
+    if late and reading.setting.tolerance is not None:
+        where = f" in {some(late)}" if grouped else ""
+        logger.warning("dictys: the objective still falls after n_steps=%d%s", reading.setting.n_steps, where)
+
+
+def _told(inputs: Inputs, fitted: Sequence[Fitted], reading: Reading, min_cells: int) -> dict[str, Any]:
+    return {
+        "n_steps": reading.setting.n_steps,
+        "steps": {one.context.name or "all": int(one.fit.losses[-1, 0]) + 1 for one in fitted},
+        "damping": {one.context.name or "all": one.steady.damping for one in fitted},
+        "rare_genes": inputs.cells.counts(),
+        "min_cells": min_cells,
+    }
+
+
 METHODS.add(
     "dictys",
     Method(
@@ -230,6 +291,7 @@ METHODS.add(
         fit,
         "Dictys: the steady state of a stochastic network, fitted to raw counts",
         verify=verify,
+        knockout=knockout,
         whole=True,
         takes_prior=True,
         signed=True,
@@ -240,6 +302,11 @@ METHODS.add(
             "loss": Table("parts of the objective", ("step", "prior", "steady", "counts", "total")),
             "simulation": Table("coefficients of simulations", ("source", "target", "weight")),
             "fit": Table("networks and levels, for predictions"),
+            "windows": Table("windows along a trajectory", ("window", "edge", "place", "t")),
+            "dynamics": Table("edges along a trajectory", ("lineage", "window", "t", "source", "target", "weight")),
+            "degrees": Table("regulators along a trajectory", ("lineage", "window", "t", "source", "degree")),
+            "regulators": Table("shapes of curves of regulators", ("lineage", "source", "terminal", "transient")),
+            "edge_curves": Table("shapes of curves of edges", ("lineage", "source", "target", "terminal")),
         },
         advice="weights are direct effects per standard deviation; the column indirect has what a change comes to",
         reference="Wang et al. 2023, doi 10.1038/s41592-023-01971-3",

@@ -156,7 +156,7 @@ def fit_table(fitted: Sequence[Fitted], names: np.ndarray) -> dict[str, object]:
         parts["weight"].append(one.raw[target, source])
     return {
         "genes": names[genes],
-        "groups": np.array([one.context.name for one in fitted]),
+        "groups": np.array([one.context.name for one in fitted], dtype=str),
         "level": level,
         "variance": variance,
         "damping": np.array([one.steady.damping for one in fitted]),

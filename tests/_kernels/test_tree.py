@@ -76,6 +76,21 @@ def test_windows_hold_the_nearest_cells():
     np.testing.assert_allclose(windows.time, BRANCHED.time(windows.edge, windows.place))
 
 
+def test_windows_are_those_of_a_search_of_all_cells():
+    edge, place = points(500, seed=4)
+    place[::7] = 0.0
+    found = moving_windows(BRANCHED, edge, place, n_cells=50, overlap=35, farthest=0.4)
+    for i, before in enumerate(found.before[1:], 1):
+        # a step a little longer would break one of the limits, unless it ends at a node
+        e, p = found.edge[i], found.place[i]
+        if i in found.jumps or p == BRANCHED.length[e]:
+            continue
+        start = found.place[before] if found.edge[before] == e else 0.0
+        distances = BRANCHED.distances(e, p + 1e-4, edge, place)
+        shared = np.isin(np.argsort(distances, kind="stable")[:50], found.cells[before]).sum()
+        assert shared < 35 or p + 1e-4 - start > 0.4
+
+
 def test_cells_at_one_place_make_a_jump_and_no_endless_walk():
     line = Tree(np.array([0]), np.array([1]), np.array([1.0]))
     place = np.repeat([0.0, 1.0], 50)

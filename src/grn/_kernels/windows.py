@@ -10,6 +10,8 @@ from grn._kernels.tree import Tree
 
 # how often the stretch to the next window is halved: places are found to a millionth of it
 HALVINGS = 20
+# by which sums of lengths are rounded, as a share of the longest way
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,13 @@ class _Walk:
         self.before: list[int] = []
         self.jumps: list[int] = []
 
-    def nearest(self, edge: int, place: float) -> np.ndarray:
-        """The nearest cells of a point (n_cells,), nearest first; equal ones by position."""
-        distances = self.tree.distances(edge, place, self.edge, self.place)
+    def nearest(self, edge: int, place: float, among: np.ndarray) -> np.ndarray:
+        """The nearest cells of a point (n_cells,) among some, nearest first; equal ones by position."""
+        distances = self.tree.distances(edge, place, self.edge[among], self.place[among])
         last = np.partition(distances, self.n_cells - 1)[self.n_cells - 1]
         near = np.flatnonzero(distances <= last)
-        return near[np.argsort(distances[near], kind="stable")][: self.n_cells]
+        chosen: np.ndarray = among[near[np.argsort(distances[near], kind="stable")][: self.n_cells]]
+        return chosen
 
     def add(self, edge: int, place: float, cells: np.ndarray, before: int) -> int:
         self.points.append((edge, place))
@@ -87,13 +90,18 @@ class _Walk:
         """The farthest point whose cells are mostly those given, its cells, and whether there is one."""
         inside = np.zeros(len(self.edge), dtype=bool)
         inside[cells] = True
-        others = self.nearest(edge, most)
+        distances = self.tree.distances(edge, place, self.edge, self.place)
+        # cells of a point at a distance d are at most 2 d farther from here than those of here
+        reach = distances[cells].max() + ROUNDING * float(self.tree.between_nodes.max())
+        among = np.flatnonzero(distances <= reach + 2 * (most - place))
+        others = self.nearest(edge, most, among)
         if inside[others].sum() >= self.overlap:
             return most, others, True
         low, high, chosen = place, most, None
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            between = self.nearest(edge, middle)
+            among = among[distances[among] <= reach + 2 * (high - place)]
+            between = self.nearest(edge, middle, among)
             if inside[between].sum() >= self.overlap:
                 low, chosen = middle, between
             else:
@@ -126,10 +134,10 @@ def moving_windows(
     Returns
     -------
     Windows
-        Edge by edge. Cost: n operations and up to 21 searches per window.
+        Edge by edge. Cost: n operations per window, and up to 21 searches of the cells within reach of it.
     """
     walk = _Walk(tree, edge, place, n_cells, overlap)
-    at = {tree.root: walk.add(0, 0.0, walk.nearest(0, 0.0), -1)}
+    at = {tree.root: walk.add(0, 0.0, walk.nearest(0, 0.0, np.arange(len(edge))), -1)}
     for i in range(len(tree.start)):
         at[int(tree.end[i])] = walk.along(i, at[int(tree.start[i])], farthest)
     edges = np.array([point[0] for point in walk.points], dtype=np.int64)

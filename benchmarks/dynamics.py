@@ -1,6 +1,6 @@
 """Dictys, FLeCS and RiTINI on planted dynamics, beside floors and other methods with the same prior.
 
-    python benchmarks/dynamics.py [--repeats 5] [--first-seed 0] [--cells 600] [--only dictys ritini]
+    python benchmarks/dynamics.py [--repeats 5] [--first-seed 0] [--cells 600] [--molecules 25] [--only dictys ritini]
 
 Every simulation is one of `toy_dynamics`, without knock-outs; all methods are given the same prior, half of which is
 false, and those that need a course the true time and lineage. Printed are, as means over simulations and with their
@@ -33,6 +33,8 @@ TRUNK = 0.25
 PARAMS: dict[str, dict[str, object]] = {
     "grnboost2": {"mode": "fast"},
     "celloracle": {"smooth": False, "max_p": None},
+    "dictys": {"covariates": ["time"]},
+    "flecs": {"smooth": False},
     "ritini": {"prior": "base_grn", "n_times": 40, "n_epochs": 40, "scale": "gene"},
 }
 FLOORS = ("chance", "prior alone", "own degree of the planted network", "mean of the other knock-outs")
@@ -58,9 +60,9 @@ class World:
         return self.adata.uns["knockouts"]
 
 
-def world(seed: int, n_cells: int) -> World:
+def world(seed: int, n_cells: int, molecules: float = 25.0) -> World:
     """Simulate cells, and put them on their trajectory."""
-    adata = grn.datasets.toy_dynamics(n_cells=n_cells, rng=seed)
+    adata = grn.datasets.toy_dynamics(n_cells=n_cells, molecules=molecules, rng=seed)
     both = adata.obs["time"] < TRUNK * adata.obs["time"].max()
     labels = adata.obs["lineage"].cat.categories
     lineages = pd.DataFrame({label: both | (adata.obs["lineage"] == label) for label in labels})
@@ -183,9 +185,8 @@ def method(name: str, place: World) -> dict[str, list[float]]:
     return rows
 
 
-def figures(seed: int, n_cells: int, names: list[str]) -> pd.DataFrame:
+def figures(place: World, names: list[str]) -> pd.DataFrame:
     """All rows of one simulation."""
-    place = world(seed, n_cells)
     rows = {name: floor(name, place) for name in FLOORS}
     for name in names:
         rows.update(method(name, place))
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="number of simulations")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--cells", type=int, default=600)
+    parser.add_argument("--molecules", type=float, default=25.0, help="of a gene: the fewer, the noisier its course")
     parser.add_argument("--only", nargs="*", choices=[*OTHERS, *SYSTEMS], default=[*OTHERS, *SYSTEMS])
     asked = parser.parse_args()
     grn.settings.verbosity = "error"
@@ -223,7 +225,7 @@ def main() -> None:
     known = set(grn.tl.methods().index)
     names = [name for name in asked.only if name in known]
     seeds = range(asked.first_seed, asked.first_seed + asked.repeats)
-    print(table([figures(seed, asked.cells, names) for seed in seeds]))
+    print(table([figures(world(seed, asked.cells, asked.molecules), names) for seed in seeds]))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def trajectory(
     >>> grn.pp.trajectory(adata, pseudotime="pseudotime", lineages="group")
     >>> ax = grn.pl.trajectory(adata, color="group", windows=(20, 10))
     >>> [line.get_gid() for line in ax.lines]
-    ['edge:root>group_0', 'edge:root>group_1']
+    ['edge:root>group_1', 'edge:root>group_2']
     """
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     shades = color_map(RISING if cmap is None else cmap)

@@ -129,11 +129,8 @@ def trajectory(
     >>> adata.obs["neuron"] = adata.obs["pseudotime"] < 1.5
     >>> adata.obs["glia"] = (adata.obs["pseudotime"] < 0.5) | ~adata.obs["neuron"]
     >>> grn.pp.trajectory(adata, pseudotime="pseudotime", lineages=["neuron", "glia"])
-    >>> adata.uns["trajectory"]["edges"][["edge", "start", "end"]]
-                      edge        start          end
-    0     root>glia+neuron         root  glia+neuron
-    1   glia+neuron>neuron  glia+neuron       neuron
-    2     glia+neuron>glia  glia+neuron         glia
+    >>> list(adata.uns["trajectory"]["edges"]["edge"])
+    ['root>glia+neuron', 'glia+neuron>neuron', 'glia+neuron>glia']
     """
     validate(adata)
     check_key(key_added)

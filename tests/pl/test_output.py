@@ -24,12 +24,13 @@ PALETTES = (
     "network",
     "region_network",
     "regulon",
+    "regulon_dynamics",
     "reliability",
     "response",
     "simulate",
     "trajectory",
 )
-MAPS = ("activity", "compare_models", "eregulons", "flow", "heatmap", "simulate", "trajectory")
+MAPS = ("activity", "compare_models", "dynamic_drivers", "eregulons", "flow", "heatmap", "simulate", "trajectory")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,9 @@ def calls():
     grn.tl.activity(adata, min_targets=1)
     adata.obs["when"] = np.arange(60.0)
     grn.pp.trajectory(adata, pseudotime="when", lineages="group")
+    counted = adata.copy()
+    along = {"trajectory": "trajectory", "window_cells": 30, "window_overlap": 15, "top_share": 0.3}
+    grn.tl.dictys(counted, layer="counts", n_steps=5, **along)
     source, target = adata.uns["truth"].iloc[0][["source", "target"]]
     adata.varm["vvp"] = np.ones((adata.n_vars, 1, 4), dtype="float32")
     adata.uns["vvp"] = {"sources": np.array([source]), "grid": np.arange(4.0), "value_scale": "z-score", "params": {}}
@@ -59,6 +63,7 @@ def calls():
         "benchmark": (table, {}),
         "compare_models": (adata, {"keys": {"one": "grn", "two": "grn"}}),
         "degree_bias": (pairs, {}),
+        "dynamic_drivers": (counted, {}),
         "eregulons": (mdata, {"groupby": "group", "network": mdata.uns["truth"]}),
         "flow": (adata, {"panels": "flow", "color": "group"}),
         "heatmap": (adata, {}),
@@ -66,6 +71,7 @@ def calls():
         "network": (adata, {}),
         "region_network": (mdata.uns["truth"], {}),
         "regulon": (adata, {"source": source}),
+        "regulon_dynamics": (counted, {}),
         "reliability": (dict.fromkeys(("one", "two"), judged), {"n_bins": 2, "n_boot": 5}),
         "response": (adata, {"pairs": (source, target), "keys": "vvp"}),
         "simulate": (adata, {}),

@@ -10,6 +10,7 @@ from grn.pl._activity import activity
 from grn.pl._benchmark import benchmark
 from grn.pl._compare_models import compare_models
 from grn.pl._degree_bias import degree_bias
+from grn.pl._dynamics import dynamic_drivers, regulon_dynamics
 from grn.pl._eregulons import eregulons
 from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
@@ -27,6 +28,7 @@ __all__ = [
     "benchmark",
     "compare_models",
     "degree_bias",
+    "dynamic_drivers",
     "eregulons",
     "flow",
     "heatmap",
@@ -34,6 +36,7 @@ __all__ = [
     "network",
     "region_network",
     "regulon",
+    "regulon_dynamics",
     "reliability",
     "response",
     "simulate",

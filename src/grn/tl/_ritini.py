@@ -45,7 +45,7 @@ def ritini(
     graph_weight: float = 3e-4,
     entropy_weight: float = 5e-4,
     dropout: float | None = None,
-    scale: str = "all",
+    scale: str = "gene",
     effects: bool = True,
     n_dynamics: int | None = 1000,
     min_cells: int = MIN_CELLS_SEEN,
@@ -114,7 +114,8 @@ def ritini(
     dropout
         Share of features and of attention that is left out in training: 0 by default, with ``parity`` 0.1.
     scale
-        What has a standard deviation of 1: ``"all"`` values together, as in the original, or each ``"gene"``.
+        What has a standard deviation of 1: each ``"gene"``, or ``"all"`` values together, as in the original and with
+        ``parity``.
     effects
         Add the columns ``importance`` and ``effect``: three passes over all windows per source.
     n_dynamics

@@ -97,7 +97,7 @@ def fit(
     graph_weight: float = 3e-4,
     entropy_weight: float = 5e-4,
     dropout: float | None = None,
-    scale: str = "all",
+    scale: str = "gene",
     effects: bool = True,
     n_dynamics: int | None = 1000,
     min_cells: int = MIN_CELLS_SEEN,

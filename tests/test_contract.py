@@ -502,8 +502,8 @@ def test_genes_that_no_file_keeps_are_refused_first(name, gene):
 # what never takes two seconds, or is one pass over the cells, which shows its own bar where it is long; topics are one
 # call of scikit-learn, which shows none
 QUICK = {
-    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.base_grn_from_regions", "pp.check_expression",
-    "pp.motifs", "pp.trajectory",
+    "pp.align_genes", "pp.annotate_regulators", "pp.base_grn", "pp.base_grn_from_footprints",
+    "pp.base_grn_from_regions", "pp.check_expression", "pp.motifs", "pp.trajectory",
     "tl.cistromes", "tl.embedding", "tl.linger_activity", "tl.linger_knockout", "tl.methods", "tl.predict_knockout",
     "tl.rank_drivers", "tl.region_sets", "tl.regulons", "tl.topics",
     "models.available", "models.load", "models.register", "models.save", "models.untrained",

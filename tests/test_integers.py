@@ -43,6 +43,8 @@ def made() -> ad.AnnData:
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(80, 2))
     adata.obs["time"] = np.linspace(0.0, 1.0, 80)
     grn.pp.trajectory(adata, pseudotime="time")
+    windows = {"window_cells": 40, "window_overlap": 20, "top_share": 0.3}
+    grn.tl.dictys(adata, layer="counts", n_steps=3, trajectory="trajectory", **windows)
     return adata
 
 
@@ -89,11 +91,13 @@ OF_PAIRS = {
 }  # fmt: skip
 DRUG = {"groupby": "group", "drug_targets": ["GATA1"], "n_resamples": 2, "n_components": 2}
 COLUMNS = {"perturbation": "perturbation", "time": "time", "control": "control"}
+FOOTPRINTS = pd.DataFrame({"source": ["SPI1"], "region": ["chrX:48786000-48786500"], "score": [1.0]})
 FIT = {"C": 1e-3, "l1_ratio": 0.1, "n_k": 2, "n_boot": 0}
 COURSE = {"stages": "group", "first": "group_1", "last": "group_2", "n_bins": 2, "n_ensemble": 2, "n_epochs": 2}
 PATH = {"prior": "full", "n_times": 12, "n_epochs": 2}
 # what a call needs beside the number that is tried; those that are not here need nothing
 NEEDED: dict[str, Callable[[], dict[str, object]]] = {
+    "pp.base_grn_from_footprints": lambda: {"footprints": FOOTPRINTS, "starts": "hg38"},
     "pp.base_grn_from_regions": lambda: {"starts": scanned().uns["starts"], "min_link": None},
     "pp.link_regions": lambda: {"starts": scanned().uns["starts"], "min_cells": 2, "null": None},
     "pp.metacells": lambda: {"groupby": "group", "n_pcs": 2, "k": 3},
@@ -155,7 +159,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     },
 }
 # a number to try where the default is none, or would be slow or wrong for so few cells
-TRIED = {"k": 3, "sight": 3, "n_neighbors": 4, "n_grid": 4, "n_cells": 12, "n_regulators": 3, "n_targets": 8, "top": 3,
+TRIED = {"k": 3, "sight": 3, "n_neighbors": 4, "n_grid": 4, "n_cells": 12, "n_regulators": 4, "n_targets": 8, "top": 3,
          "seeds": 1, "n_boot": 2, "width": 8, "heads": 2, "layers": 1, "n_bags": 2, "n_permutations": 2, "n_k": 2,
          "n_subsamples": 2, "members": 1, "epochs": 2, "n_trees": 2, "max_rounds": 2, "n_resamples": 2,
          "n_components": 2, "rank": 2, "max_steps": 1, "min_cells": 2, "n_propagation": 1, "n_controls": 1,

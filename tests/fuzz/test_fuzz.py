@@ -282,6 +282,7 @@ LEFT_OUT = {
     "tl.infer_network": "every method is a call of its own",
     "tl.methods": "takes no object",
     "pp.base_grn": "takes a table, not an object",
+    "pp.base_grn_from_footprints": "takes tables, not an object",
     "pp.base_grn_from_regions": "takes regions too: tests/pp/test_base_grn_from_regions.py",
     "pp.promoter_base_grn": "takes a genome, not an object",
     "pp.motifs": "takes no object",

@@ -12,6 +12,9 @@ import numpy as np
 
 Intervals = tuple[np.ndarray, np.ndarray, np.ndarray]
 
+# what a base of distance from the start of a gene takes off the logarithm of a score: a factor of 10 per million bases
+DECAY = np.log(10.0) / 1e6
+
 
 def overlapping(first: Intervals, second: Intervals) -> tuple[np.ndarray, np.ndarray]:
     """Positions of all pairs that share at least one base, sorted by the first and then by the second.

@@ -103,11 +103,12 @@ def regulon_dynamics(
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     checks.word("value", value, _VALUES)
     checks.flag("expression", expression)
+    top = checks.integer("top", top, least=1)
     table = _of_lineage(_table(adata, key, "degrees"), lineage)
     table = table.assign(source=table["source"].astype(str))
     if genes is None:
         spread = table.groupby("source")[value].agg(lambda column: column.max() - column.min())
-        names = list(spread.sort_values(ascending=False, kind="stable").index[: checks.integer("top", top, least=1)])
+        names = list(spread.sort_values(ascending=False, kind="stable").index[:top])
     else:
         names = checks.names("genes", genes, what="regulators")
         check_genes(names, table["source"].unique(), argument="genes")

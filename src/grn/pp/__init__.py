@@ -1,6 +1,7 @@
 """From an object as it comes to an object that models and methods can use."""
 
 from grn.pp._base_grn import base_grn
+from grn.pp._base_grn_from_footprints import base_grn_from_footprints
 from grn.pp._base_grn_from_regions import base_grn_from_regions
 from grn.pp._links import link_regions
 from grn.pp._metacells import metacells
@@ -17,6 +18,7 @@ __all__ = [
     "align_genes",
     "annotate_regulators",
     "base_grn",
+    "base_grn_from_footprints",
     "base_grn_from_regions",
     "check_expression",
     "link_regions",

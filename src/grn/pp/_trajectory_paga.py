@@ -69,9 +69,11 @@ def _groups(adata: AnnData, key: str) -> tuple[list[str], np.ndarray, np.ndarray
     if off:
         hint("%d of %d cells have no group and are off the trajectory", off, adata.n_obs)
     place = np.append(np.cumsum(sizes > 0) - 1, -1)
-    return texts([categories[i] for i in there], f"obs[{entry.text('groups')!r}]"), place[codes], weights[
-        np.ix_(there, there)
-    ]
+    return (
+        texts([categories[i] for i in there], f"obs[{entry.text('groups')!r}]"),
+        place[codes],
+        weights[np.ix_(there, there)],
+    )
 
 
 def _weights(entry: UnsEntry) -> np.ndarray:

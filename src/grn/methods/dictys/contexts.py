@@ -208,7 +208,7 @@ def _batch(contexts: Sequence[Context], reading: Reading) -> tuple[Counts, Shape
         new["cells"][place, :n], new["genes"][place, :g], new["used"][place, :q] = 1.0, 1.0, 1.0
         new["covariates"][place, :n, :k], new["mask"][place, :g, :s] = covariates[place], context.mask
         source[place, :s] = context.source
-        _place_start(new, place, begin, reading)
+        _place_start(new, place, begin, reading, context.name)
     kind = torch.float64 if is_small(contexts[0], reading) else torch.float32
     tensors = {name: torch.as_tensor(value, device=reading.device, dtype=kind) for name, value in new.items()}
     counts = Counts(*(tensors[name] for name in ("counts", "depth", "cells", "genes", "covariates")))
@@ -226,7 +226,7 @@ def _batch(contexts: Sequence[Context], reading: Reading) -> tuple[Counts, Shape
     return counts, shape, start
 
 
-def _place_start(new: dict[str, np.ndarray], place: int, start: SetStart, reading: Reading) -> None:
+def _place_start(new: dict[str, np.ndarray], place: int, start: SetStart, reading: Reading, name: str) -> None:
     """Where one context starts, in the arrays of its batch."""
     g, q, k = *start.factors.shape, len(start.effects)
     new["level"][place, :g], new["diagonal"][place, :g] = start.level, start.diagonal
@@ -234,7 +234,7 @@ def _place_start(new: dict[str, np.ndarray], place: int, start: SetStart, readin
     n_noise = min(reading.n_factors, q)
     new["noise"][place, :g, :n_noise] = _NOISE * start.factors[:, :n_noise]
     if reading.parity:
-        random = child(reading.seed, "dictys", "start", str(place))
+        random = child(reading.seed, "dictys", "start", name)
         new["network"][place] = _JITTER * random.standard_normal(new["network"][place].shape)
 
 

@@ -7,11 +7,9 @@ import pandas as pd
 
 from grn._core.errors import NetworkError
 from grn._core.logging import hint
+from grn._kernels.intervals import DECAY
 from grn.methods.cells import pair_places
 from grn.methods.inputs import Inputs
-
-# what a base from the start of a gene takes off the score of a region
-DECAY = np.log(10.0) / 1e6
 
 
 def with_decay(base_grn: pd.DataFrame | None) -> pd.DataFrame | None:

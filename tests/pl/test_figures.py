@@ -41,10 +41,18 @@ PAIRS = pd.DataFrame({
 MULTIOME = grn.datasets.toy_multiome(n_cells=30, n_regulators=3, n_targets=6)
 TRUTH, STARTS = MULTIOME.uns["truth"], MULTIOME.uns["starts"]
 LOCUS = {"gene": TRUTH["target"].iloc[0], "starts": STARTS, "network": TRUTH, "links": None, "groupby": "group"}
+COURSE = grn.datasets.toy(n_cells=60, n_regulators=3, n_targets=8, n_groups=1)
+COURSE.obs["when"] = np.arange(60.0)
+grn.pp.trajectory(COURSE, pseudotime="when")
+WINDOWS = {"trajectory": "trajectory", "window_cells": 30, "window_overlap": 15, "top_share": 0.3}
+grn.tl.dictys(COURSE, layer="counts", n_steps=5, **WINDOWS)
 CALLS = {
     "benchmark": lambda adata, ax: grn.pl.benchmark(RESULTS, ax=ax)[0, 0],
     "compare_models": lambda adata, ax: grn.pl.compare_models(adata, keys={"one": "grn", "two": "grn"}, ax=ax),
     "degree_bias": lambda adata, ax: grn.pl.degree_bias(PAIRS, roles="regulator", ax=ax)[0],
+    "dynamic_drivers": lambda adata, ax: grn.pl.dynamic_drivers(COURSE, ax=ax),
+    "regulon_dynamics": lambda adata, ax: grn.pl.regulon_dynamics(COURSE, ax=ax),
+    "trajectory": lambda adata, ax: grn.pl.trajectory(COURSE, color="group", ax=ax),
     "eregulons": lambda adata, ax: grn.pl.eregulons(MULTIOME, groupby="group", network=TRUTH, ax=ax),
     "flow": lambda adata, ax: grn.pl.flow(adata, panels="flow", ax=ax)[0],
     "simulate": lambda adata, ax: grn.pl.simulate(adata, ax=ax),

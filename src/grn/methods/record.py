@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # what a method may read beside the names of genes
 NEEDS = ("cells", "counts", "model", "perturbation", "regions", "time")
+# what else lies beside the edges of a network, whatever made it
+TAKEN = frozenset({"edges", "genes", "kind", "params", "regulators", "schema"})
 # how the direction of an edge comes about
 DIRECTIONS = ("role", "response")
 # fewest cells of a group in which a gene is seen, for it to have edges there
@@ -230,6 +232,11 @@ class Method:
                 f"method {self.name!r} needs {', '.join(map(repr, unknown))}; a record may need: {', '.join(NEEDS)}."
             )
         checks.word("direction", self.direction, DIRECTIONS)
+        taken = sorted(set(self.tables) & TAKEN)
+        if taken:
+            raise ParameterError(
+                f"method {self.name!r} has a table {taken[0]!r}, which networks use themselves; name it otherwise."
+            )
         defaults: dict[str, Any] = {}
         for function in self.functions():
             for name, default in keywords(function).items():

@@ -198,7 +198,7 @@ def dynamic_drivers(
     checks.word("by", by, _SHAPES[:2])
     n = checks.integer("top", top, least=1)
     degrees = _of_lineage(_table(adata, key, "degrees"), lineage)
-    shapes = _of_lineage(_table(adata, key, "regulators"), lineage)
+    shapes = _of_lineage(_table(adata, key, "regulator_curves"), lineage)
     score = shapes.assign(source=shapes["source"].astype(str)).set_index("source")[by].astype(float)
     strongest = score.reindex(score.abs().sort_values(ascending=False, kind="stable").index)[:n]
     names = list(strongest.sort_values(ascending=False, kind="stable").index)

@@ -158,7 +158,7 @@ def dictys(
             With ``trajectory``: ``lineage``, ``window``, ``t``, ``source``, ``degree`` (number of active targets),
             ``log_degree`` (log2 of that and 1), ``strength`` (their summed absolute weights), ``expression`` (log
             share).
-        ``uns[key_added]["regulators"]``, ``["edge_curves"]``
+        ``uns[key_added]["regulator_curves"]``, ``["edge_curves"]``
             With ``trajectory``: shapes of the curves of ``log_degree`` and of the weights of edges, by ``lineage``:
             ``terminal`` (last value less the first), ``transient`` (mean less that of the straight line between both),
             ``switching`` (time of the single step with the same mean), ``peak`` (time farthest from that line).

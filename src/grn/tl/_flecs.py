@@ -169,7 +169,7 @@ def flecs(
             ``scale``), ``sign``, and with several networks ``stability`` (:math:`|\sum_k w_k| / \sum_k |w_k|`: 1 where
             all have one sign, 0 where they cancel) and ``deviation``. With ``symmetrize_prior`` or ``second_order``
             ``order``: 1 for an edge of the prior, -1 for its reverse, 2 for two steps.
-        ``uns[key_added]["genes"]``
+        ``uns[key_added]["rates"]``
             DataFrame ``gene, bias, decay`` and, with several networks, their deviations.
         ``uns[key_added]["paths"]``
             DataFrame ``path, lineage, step, cell``.

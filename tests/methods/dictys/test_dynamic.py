@@ -76,7 +76,7 @@ def test_tables_hang_together(made):
     told = degrees.set_index(["window", "source"])["degree"]
     assert (told[counted.index] == counted).all() and told.sum() == len(active)
     np.testing.assert_allclose(degrees["log_degree"], np.log2(degrees["degree"] + 1.0))
-    assert set(entry["regulators"]["source"]) == {"GATA1", "SPI1"}
+    assert set(entry["regulator_curves"]["source"]) == {"GATA1", "SPI1"}
     assert len(entry["simulation"]) == len(BASE)
     got = grn.tl.predict_knockout(made, genes="GATA1", key="dictys", difference=True)
     assert set(got.index.get_level_values("group")) == set(windows["window"])

@@ -127,10 +127,10 @@ class TestWhatIsWritten:
         fitted().write_h5ad(tmp_path / "fitted.h5ad")
         adata = read_h5ad(tmp_path / "fitted.h5ad")
         entry = adata.uns["flecs"]
-        assert set(entry) == {"edges", "genes", "paths", "loss", "fit", "params", "schema"}
-        assert list(entry["genes"].columns) == ["gene", "bias", "decay", "bias_deviation", "decay_deviation"]
-        assert sorted(entry["genes"]["gene"]) == sorted(adata.var_names)
-        assert (entry["genes"]["decay"] > 0).all()
+        assert set(entry) == {"edges", "genes", "rates", "paths", "loss", "fit", "params", "schema"}
+        assert list(entry["rates"].columns) == ["gene", "bias", "decay", "bias_deviation", "decay_deviation"]
+        assert sorted(entry["rates"]["gene"]) == sorted(adata.var_names)
+        assert (entry["rates"]["decay"] > 0).all()
         assert len(entry["loss"]) == 2 * 3
         paths = entry["paths"].pivot(index="path", columns="step", values="cell")
         assert paths.shape == (entry["params"]["n_paths"], 5)

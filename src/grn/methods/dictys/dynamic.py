@@ -122,7 +122,7 @@ def dynamic_tables(
     kept = active.any(axis=0)
     expression = _expression(fitted, where, np.unique(both[0]), names)
     tables = {"windows": _window_table(where), "simulation": damped}
-    long = {"dynamics": [], "degrees": [], "regulators": [], "edge_curves": []}  # type: dict[str, list[pd.DataFrame]]
+    long = {"dynamics": [], "degrees": [], "regulator_curves": [], "edge_curves": []}  # type: dict[str, list[pd.DataFrame]]
     for lineage in where.trajectory.lineages:
         rows = where.of_lineage(lineage)
         time = where.windows.time[rows]
@@ -134,7 +134,8 @@ def dynamic_tables(
         strength = degrees.pivot(index="source", columns="window", values="log_degree")
         order = names_of(len(where.windows))
         strength = strength[[order[row] for row in rows]]
-        long["regulators"].append(_shapes({"source": strength.index.to_numpy()}, strength.to_numpy(), time, lineage))
+        sources = {"source": strength.index.to_numpy()}
+        long["regulator_curves"].append(_shapes(sources, strength.to_numpy(), time, lineage))
         ends = {"source": names[both[0][kept]], "target": names[both[1][kept]]}
         long["edge_curves"].append(_shapes(ends, curves[rows][:, kept].T, time, lineage))
     for name, frames in long.items():

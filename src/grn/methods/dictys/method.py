@@ -305,7 +305,7 @@ METHODS.add(
             "windows": Table("windows along a trajectory", ("window", "edge", "place", "t")),
             "dynamics": Table("edges along a trajectory", ("lineage", "window", "t", "source", "target", "weight")),
             "degrees": Table("regulators along a trajectory", ("lineage", "window", "t", "source", "degree")),
-            "regulators": Table("shapes of curves of regulators", ("lineage", "source", "terminal", "transient")),
+            "regulator_curves": Table("shapes of curves of regulators", ("lineage", "source", "terminal", "transient")),
             "edge_curves": Table("shapes of curves of edges", ("lineage", "source", "target", "terminal")),
         },
         advice="weights are direct effects per standard deviation; the column indirect has what a change comes to",

@@ -194,7 +194,7 @@ METHODS.add(
         response=response,
         tables={
             "fit": Table("what a prediction needs: networks, and where paths start"),
-            "genes": Table("bias and decay of genes", ("gene", "bias", "decay")),
+            "rates": Table("bias and decay of genes", ("gene", "bias", "decay")),
             "paths": Table("cells of the paths", ("path", "lineage", "step", "cell")),
             "loss": Table("loss per round and network", ("epoch", "network", "loss")),
         },

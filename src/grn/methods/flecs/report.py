@@ -49,7 +49,7 @@ def tables(inputs: Inputs, fitted: Equation) -> dict[str, object]:
         genes |= {f"{name}_deviation": getattr(at, name).std(axis=0, ddof=1) for name in ("bias", "decay")}
     starts_of = [fitted.values(cells).mean(axis=0) for cells in paths.starts()]
     return {
-        "genes": pd.DataFrame(genes),
+        "rates": pd.DataFrame(genes),
         "paths": paths.table(inputs.barcodes),
         "loss": pd.DataFrame({"epoch": epoch.ravel(), "network": network.ravel(), "loss": losses.ravel()}),
         "fit": {

@@ -134,7 +134,7 @@ def _halved(inputs):
     names = inputs.names
     edges = pd.DataFrame({"source": names[0], "target": names[1], "weight": 1.0, "group": list(groups)})
     fit = {"genes": names, "groups": np.array(groups), "level": np.ones((len(groups), len(names)))}
-    layers = {"halved": np.full((inputs.n_cells, len(names)), 0.5)}
+    layers = {"half": np.full((inputs.n_cells, len(names)), 0.5)}
     network = Network(edges, genes=names, directed=True, signed=False)
     return Result(network, {"fit": fit}, layers=layers)
 
@@ -158,7 +158,7 @@ def halved():
 
 def test_any_method_with_a_fit_predicts(halved):
     grn.tl.infer_network(halved, method="halved", groupby="group", key_added="halved")
-    assert (halved.layers["halved"] == 0.5).all()
+    assert (halved.layers["halved_half"] == 0.5).all()
     genes = halved.var_names[:2].tolist()
     table = grn.tl.predict_knockout(halved, genes=genes, key="halved")
     assert table.index.names == ["group", "knockout", "time"] and len(table) == 4 and (table == 0.5).all(axis=None)
@@ -173,8 +173,8 @@ def test_any_method_with_a_fit_predicts(halved):
 
 def test_a_layer_fits_cells_and_genes(halved):
     method = METHODS["halved"]
-    odd = replace(method, fit=lambda inputs: replace(_halved(inputs), layers={"halved": np.ones((3, 2))}))
+    odd = replace(method, fit=lambda inputs: replace(_halved(inputs), layers={"half": np.ones((3, 2))}))
     METHODS.add("halved", odd, replace=True)
-    with pytest.raises(NetworkError, match=r"layer 'halved' of method 'halved' is \(3, 2\); expected \(cells, genes\)"):
+    with pytest.raises(NetworkError, match=r"layer 'half' of method 'halved' is \(3, 2\); expected \(cells, genes\)"):
         grn.tl.infer_network(halved, method="halved", groupby="group")
-    assert "halved" not in halved.layers and "grn" not in halved.uns
+    assert "grn_half" not in halved.layers and "grn" not in halved.uns

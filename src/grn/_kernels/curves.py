@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grn._kernels.trajectory import around
+
 
 class Shape(NamedTuple):
     """What K curves look like, each (K,).
@@ -54,10 +56,9 @@ def smoothed(values: np.ndarray, distances: np.ndarray, bandwidth: float) -> np.
 
     Where no point has a value the average is NaN.
     """
-    weight = np.exp(-0.5 * (distances / bandwidth) ** 2)
     there = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        averages: np.ndarray = (weight @ np.where(there, values, 0.0)) / (weight @ there)
+    known, total = (around(part, distances, bandwidth) for part in (there, np.where(there, values, 0.0)))
+    averages: np.ndarray = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
     return averages
 
 

@@ -80,11 +80,6 @@ class Edges:
             return _sparse(x, weights, self)
         return torch.stack([_sparse(part, row, self) for part, row in zip(x, weights, strict=True)])
 
-    def matrix(self, weights: Tensor) -> Tensor:
-        """The matrix of all genes (G, G), a row per source."""
-        empty = weights.new_zeros(self.n_genes, self.n_genes)
-        return empty.index_put((self.source, self.target), weights)
-
     @cached_property
     def by_target(self) -> _Rows:
         """Rows of targets with columns of sources."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -202,13 +202,9 @@ def _flow_loss(
     near = first + training.noise * torch.stack(shift)
     span = (times[:, :, 1] - times[:, :, 0])[:, :, None]  # (K, B, 1)
     # time runs from 0 to 1 for all, in steps that are none longer than the solver's
-    course = solver_of_unit(solver, last)(lambda t, x: span * slopes(t, x), near, np.array([0.0, 1.0]))
+    unit = replace(solver, step=solver.step / last)
+    course = unit(lambda t, x: span * slopes(t, x), near, np.array([0.0, 1.0]))
     return (course[-1] - second).square().mean(dim=(1, 2))
-
-
-def solver_of_unit(solver: Solver, length: int) -> Solver:
-    """The same solver where a course of some length takes one unit of time."""
-    return Solver(solver.method, solver.step / length, solver.rtol, solver.atol)
 
 
 def _between(cells: Tensor, times: Tensor) -> Tensor:

@@ -13,6 +13,12 @@ Rows = Callable[[np.ndarray], np.ndarray]
 BLOCK = 4096
 
 
+def gathered(rows: Rows, cells: np.ndarray, genes: np.ndarray | None = None) -> np.ndarray:
+    """Values of some genes, by column, in some cells (n, g), read a block at a time; of all genes by default."""
+    columns = slice(None) if genes is None else genes
+    return np.concatenate([rows(cells[i : i + BLOCK])[:, columns] for i in range(0, len(cells), BLOCK)])
+
+
 @dataclass
 class Scatter:
     """Mean and centred products of a set of cells.

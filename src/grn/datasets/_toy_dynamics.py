@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grn._core import checks
 from grn._core.errors import ParameterError
 from grn._core.rng import RNGLike, child, sample_names, seed_of
 from grn.datasets._langevin import Circuit, simulate
-from grn.datasets._toy import assemble, check_groups, check_share, check_size, check_sizes, counts_of, names_of, planted
+from grn.datasets._toy import assemble, check_groups, check_share, check_sizes, counts_of, names_of, planted
 
 _COLUMNS = ["source", "target", "weight", "sign"]
 # of the first four regulators, by position: a factor of the start, one that it makes rise and that represses it, and
@@ -118,9 +119,8 @@ def toy_dynamics(
         )
     if n_knockout_cells != 0:
         check_sizes({"n_knockout_cells": n_knockout_cells})
-    _check_positive("molecules", molecules)
-    _check_positive("prior_precision", prior_precision)
-    check_share("prior_precision", prior_precision, below=False)
+    checks.number("molecules", molecules, above=0)
+    checks.number("prior_precision", prior_precision, above=0, most=1)
     check_share("dropout", dropout)
     seed = seed_of(rng)
     regulators, targets = names_of(n_regulators, n_targets)
@@ -134,12 +134,6 @@ def toy_dynamics(
     adata.uns["knockouts"] = _responses(seed, circuit, regulators, size, molecules)
     adata.uns["base_grn"] = _prior(seed, truth, regulators, prior_precision)
     return adata
-
-
-def _check_positive(name: str, value: float) -> None:
-    check_size(name, value)
-    if value == 0:
-        raise ParameterError(f"{name}={value}; pass a number above 0.")
 
 
 def _circuit(seed: int, regulators: list[str], targets: list[str]) -> tuple[pd.DataFrame, Circuit]:

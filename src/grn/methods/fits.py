@@ -41,6 +41,22 @@ class StoredFit:
         return np.asarray(self.fit["genes"], dtype=str)
 
 
+def fit_in(entry: object, able: str) -> StoredFit | None:
+    """The fit in an entry of ``uns``, if its method has a function of the name ``able``."""
+    record = _record_of(entry)
+    fit = entry.get("fit") if isinstance(entry, Mapping) else None
+    if record is None or getattr(record, able) is None or not isinstance(fit, Mapping) or "genes" not in fit:
+        return None
+    return StoredFit(record, fit, entry["params"])  # type: ignore[index]
+
+
+def _record_of(entry: object) -> Method | None:
+    """The method that made an entry of ``uns``, if it says which."""
+    params = entry.get("params") if isinstance(entry, Mapping) else None
+    method = params.get("method") if isinstance(params, Mapping) else None
+    return METHODS[method] if isinstance(method, str) and method in METHODS else None
+
+
 def stored_fit(adata: AnnData, key: str, able: str, does: str) -> StoredFit:
     """The fit in ``uns[key]`` of a method whose record has a function of the name ``able``.
 
@@ -61,13 +77,10 @@ def stored_fit(adata: AnnData, key: str, able: str, does: str) -> StoredFit:
         If there is no such fit.
     """
     entry = adata.uns.get(key)
-    entry = entry if isinstance(entry, Mapping) else {}
-    params, fit = entry.get("params"), entry.get("fit")
-    params = params if isinstance(params, Mapping) else {}
-    method = params.get("method")
-    record = METHODS[method] if isinstance(method, str) and method in METHODS else None
-    if record is None or getattr(record, able) is None or not isinstance(fit, Mapping) or "genes" not in fit:
+    stored = fit_in(entry, able)
+    if stored is None:
         names = ", ".join(f"grn.tl.{name}" for name in sorted(METHODS) if getattr(METHODS[name], able) is not None)
-        what = "no fit" if record is None else f"a network of {method}, with no fit"
+        record = _record_of(entry)
+        what = "no fit" if record is None else f"a network of {record.name}, with no fit"
         raise ResultNotFoundError(f"uns[{key!r}] holds {what} that {does}; run one of {names} and pass its key_added.")
-    return StoredFit(record, fit, params)
+    return stored

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grn._core.errors import RegionError
-from grn._kernels.scatter import BLOCK, Rows
+from grn._kernels.scatter import Rows, gathered
 from grn._object.chromatin import Chromatin
 from grn.methods.cells import Cells, report_constant
 from grn.methods.record import Task
@@ -90,9 +90,7 @@ class Group:
 
     def values(self, genes: np.ndarray | None = None) -> np.ndarray:
         """Log-normalised values (n, len(genes)) float32 of some genes, by position; all by default."""
-        columns = slice(None) if genes is None else genes
-        blocks = [self.rows(self.members[i : i + BLOCK])[:, columns] for i in range(0, len(self.members), BLOCK)]
-        return np.concatenate(blocks)
+        return gathered(self.rows, self.members, genes)
 
     def report_constant(self, constant: np.ndarray) -> None:
         """Say which genes (mask, n_vars) do not vary here, but for the rare ones, which were told before."""

@@ -89,7 +89,7 @@ def _write(adata: AnnData, key: str, result: Result, params: Mapping[str, Any]) 
         adata.obsp[name] = weights
         adata.uns[name] = {"params": storable(dict(made))}
     for name, table in result.layers.items():
-        adata.layers[name] = table
+        adata.layers[f"{key}_{name}"] = table
     result.network.replace(params=params).write(adata, key)
     adata.uns[key].update({name: _stored(table) for name, table in result.tables.items()})
 

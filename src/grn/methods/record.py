@@ -103,8 +103,8 @@ class Result:
     graphs
         Weights between cells (n_cells, n_cells) and their provenance, by their key in ``obsp``.
     layers
-        Values of cells and genes (n_cells, n_vars), such as velocities, by their key in ``layers``; NaN for what was
-        not read.
+        Values of cells and genes (n_cells, n_vars), such as velocities, by name: that of the network and an underscore
+        go before it in ``layers``. NaN for what was not read.
     """
 
     network: Network

@@ -16,7 +16,7 @@ from grn._core.settings import settings
 from grn._kernels.edge_ridge import edge_ridge
 from grn._kernels.scatter import BLOCK
 from grn.methods.cells import none_varies
-from grn.methods.record import METHODS
+from grn.methods.fits import fit_in
 from grn.network import Network
 from grn.network.direction import oriented
 
@@ -41,7 +41,7 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
         )
     way = coefficients
     if way == "auto":
-        way = "stored" if stored is not None else "fit" if _has_dynamics(record) else "refit"
+        way = "stored" if stored is not None else "refit" if fit_in(record, "response") is None else "fit"
     table = network.edges if way != "stored" else _stored(stored, net)
     if way != "stored":
         _tell_undirected(network, table)
@@ -59,13 +59,6 @@ def edges_of(adata: AnnData, net: str, coefficients: str) -> tuple[Network, pd.D
     if not known.any():
         raise GeneOverlapError(f"no edge of uns[{net!r}] joins two genes of this object; infer a network on it.")
     return network, table[known].reset_index(drop=True), way
-
-
-def _has_dynamics(record: object) -> bool:
-    """Whether an entry of ``uns`` holds a fit of a method that has dynamics of its own."""
-    params = record.get("params", {}) if isinstance(record, Mapping) else {}
-    method = params.get("method") if isinstance(params, Mapping) else None
-    return isinstance(method, str) and method in METHODS and METHODS[method].response is not None and "fit" in record  # type: ignore[operator]
 
 
 def _tell_undirected(network: Network, table: pd.DataFrame) -> None:

@@ -179,7 +179,7 @@ def flecs(
             What :func:`grn.tl.predict_knockout` and :func:`grn.tl.simulate` need.
         ``uns[key_added]["params"]``, ``["schema"]``
             Every argument, ``n_paths``, ``loss`` and ``loss_still``, the error of cells that stay as they start.
-        ``layers["flecs_velocity"]``
+        ``layers[key_added + "_velocity"]``
             Mean slope over the networks of every gene in every cell, NaN for genes outside of the equation.
         ``obsp["grn_smooth"]``, ``uns["grn_smooth"]``
             With ``smooth=True``, if there were none.

@@ -66,8 +66,9 @@ def predict_knockout(
     -------
     DataFrame
         One row per time (with a list of genes per ``knockout`` and ``time``, and first per ``group`` if the network has
-        groups), one column per gene of the fit, on its scale. A knocked-out gene itself is its control level times
-        ``1 - d``, or the change to that. Genes knocked out together are named ``"GATA1+SPI1"``, sorted.
+        groups, or the fit several lineages), one column per gene of the fit, on its scale. A knocked-out gene itself is
+        its control level times ``1 - d``, or the change to that. Genes knocked out together are named
+        ``"GATA1+SPI1"``, sorted.
 
     Raises
     ------

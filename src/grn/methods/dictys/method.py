@@ -232,9 +232,9 @@ def _result(inputs: Inputs, fitted: Sequence[Fitted], reading: Reading, min_cell
     parts = [(one.context.name, edges_of(one, inputs.names)) for one in fitted]
     params = _told(inputs, fitted, reading, min_cells)
     tables = {
-        "levels": level_table(fitted, inputs.names, grouped=grouped),
-        "loss": loss_table(fitted, grouped=grouped),
-        "simulation": simulation_table(fitted, inputs.names, grouped=grouped),
+        "levels": level_table(fitted, inputs.names),
+        "loss": loss_table(fitted),
+        "simulation": simulation_table(fitted, inputs.names),
         "fit": fit_table(fitted, inputs.names),
     }
     return Result(stacked(inputs.names, parts, params=params, signed=True), tables)
@@ -249,8 +249,8 @@ def _dynamic_result(
     params = {**_told(inputs, fitted, reading, min_cells), "bandwidth": where.bandwidth, "n_windows": len(fitted)}
     everything = {
         **tables,
-        "levels": level_table(fitted, inputs.names, grouped=True).rename(columns={"group": "window"}),
-        "loss": loss_table(fitted, grouped=True).rename(columns={"group": "window"}),
+        "levels": level_table(fitted, inputs.names).rename(columns={"group": "window"}),
+        "loss": loss_table(fitted).rename(columns={"group": "window"}),
         "fit": fit_table(fitted, inputs.names),
     }
     return Result(stacked(inputs.names, [("", edges)], params=params, signed=True), everything)

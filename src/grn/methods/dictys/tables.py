@@ -12,7 +12,7 @@ import pandas as pd
 from grn._kernels.ou_fit import Fit
 from grn._kernels.steady_state import SteadyState, relative, steady_state
 from grn.methods.dictys.contexts import Context
-from grn.methods.edges import indexed
+from grn.methods.edges import in_groups, indexed
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,7 @@ def edges_of(fitted: Fitted, names: np.ndarray) -> pd.DataFrame:
     return indexed(names, context.genes[context.source[source]], context.genes[target], **columns)
 
 
-def in_groups(parts: Sequence[tuple[str, pd.DataFrame]], *, grouped: bool) -> pd.DataFrame:
-    """Tables of groups as one, with a column ``group`` in front where there are groups."""
-    names = [name for name, _ in parts]
-    frames = []
-    for name, table in parts:
-        frame = table.reset_index(drop=True)
-        if grouped:
-            frame.insert(0, "group", pd.Categorical([name] * len(frame), categories=names))
-        frames.append(frame)
-    table = pd.concat(frames, ignore_index=True)
-    return table.set_axis(table.index.astype(str), axis=0)
-
-
-def level_table(fitted: Sequence[Fitted], names: np.ndarray, *, grouped: bool) -> pd.DataFrame:
+def level_table(fitted: Sequence[Fitted], names: np.ndarray) -> pd.DataFrame:
     """Mean log share and its variance of every gene."""
     return in_groups(
         [
@@ -109,12 +96,11 @@ def level_table(fitted: Sequence[Fitted], names: np.ndarray, *, grouped: bool) -
                 pd.DataFrame({"gene": names[one.context.genes], "mean": one.level, "variance": one.variance}),
             )
             for one in fitted
-        ],
-        grouped=grouped,
+        ]
     )
 
 
-def loss_table(fitted: Sequence[Fitted], *, grouped: bool) -> pd.DataFrame:
+def loss_table(fitted: Sequence[Fitted]) -> pd.DataFrame:
     """Parts of the objective on the way."""
     parts = []
     for one in fitted:
@@ -122,10 +108,10 @@ def loss_table(fitted: Sequence[Fitted], *, grouped: bool) -> pd.DataFrame:
         table["step"] = table["step"].astype(np.int64)
         table["total"] = table[["prior", "steady", "counts"]].sum(axis=1)
         parts.append((one.context.name, table))
-    return in_groups(parts, grouped=grouped)
+    return in_groups(parts)
 
 
-def simulation_table(fitted: Sequence[Fitted], names: np.ndarray, *, grouped: bool) -> pd.DataFrame:
+def simulation_table(fitted: Sequence[Fitted], names: np.ndarray) -> pd.DataFrame:
     """Coefficients of simulations: direct effects on log shares, damped where loops would not come to rest."""
     parts = []
     for one in fitted:
@@ -133,8 +119,7 @@ def simulation_table(fitted: Sequence[Fitted], names: np.ndarray, *, grouped: bo
         ends = context.genes[context.source[source]], context.genes[target]
         weight = (one.raw / one.steady.damping)[target, source]
         parts.append((context.name, indexed(names, *ends, weight=weight)))
-    columns = ["source", "target", "weight", *["group"] * grouped]
-    return in_groups(parts, grouped=grouped)[columns]
+    return in_groups(parts)
 
 
 def fit_table(fitted: Sequence[Fitted], names: np.ndarray) -> dict[str, object]:

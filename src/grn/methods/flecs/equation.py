@@ -9,7 +9,7 @@ import torch
 
 from grn._kernels.edge_product import Edges
 from grn._kernels.gene_ode import Parameters, Solver, Standard, Trained, Training, train
-from grn._kernels.scatter import BLOCK, Rows
+from grn._kernels.scatter import Rows, gathered
 from grn.methods.flecs.paths import CellPaths
 from grn.methods.flecs.starts import FASTER, ORIGINAL, in_order, shuffled, starts
 from grn.methods.flecs.wiring import Wiring
@@ -46,7 +46,7 @@ class Equation:
 
     def values(self, cells: np.ndarray) -> np.ndarray:
         """Expression of the genes in some cells (n, G)."""
-        return values_of(self.rows, cells, self.wiring.genes)
+        return gathered(self.rows, cells, self.wiring.genes).astype(np.float32, copy=False)
 
 
 def fitted(
@@ -78,7 +78,7 @@ def fitted(
         Divide expression by its range, start at the mean of the cells, and train in units of the spread.
     """
     used, places = np.unique(paths.cells, return_inverse=True)
-    raw = values_of(rows, used, wiring.genes)
+    raw = gathered(rows, used, wiring.genes).astype(np.float32, copy=False)
     scale = _scale(raw) if scaled else np.ones(raw.shape[1], dtype=np.float32)
     values = torch.as_tensor(raw / scale, device=device)
     source, target = (torch.as_tensor(part, device=device) for part in (wiring.source, wiring.target))
@@ -107,14 +107,6 @@ def _at_the_mean(start: Parameters, standard: Standard, edges: Edges) -> Paramet
     """The start with a bias by which production and decay are equal at the mean of the cells."""
     balance = torch.logit((start.decay * standard.mean).clamp(1e-3, 0.999))
     return standard.natural(Parameters(start.weights, start.bias + balance, start.decay.log()), edges)
-
-
-def values_of(rows: Rows, cells: np.ndarray, genes: np.ndarray) -> np.ndarray:
-    """Expression of some genes in some cells (n, G), read a block at a time."""
-    out = np.empty((len(cells), len(genes)), dtype=np.float32)
-    for begin in range(0, len(cells), BLOCK):
-        out[begin : begin + BLOCK] = rows(cells[begin : begin + BLOCK])[:, genes]
-    return out
 
 
 def _scale(values: np.ndarray) -> np.ndarray:

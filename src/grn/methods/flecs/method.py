@@ -24,7 +24,6 @@ from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.network import Network
 
-VELOCITY = "flecs_velocity"
 _MOST_NETWORKS = 1000
 
 
@@ -174,7 +173,7 @@ def fit_flecs(
         },
     )
     graphs = {} if made is None else {KEY: (weights, made)}
-    layers = {VELOCITY: velocities(inputs, fitted)} if velocity else {}
+    layers = {"velocity": velocities(inputs, fitted)} if velocity else {}
     return Result(network, tables(inputs, fitted), graphs, layers)
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from grn._core.errors import ExpressionError, GeneOverlapError, ParameterError
 from grn._core.logging import some
 from grn._core.near import did_you_mean
-from grn._kernels.scatter import BLOCK
+from grn._kernels.scatter import gathered
 from grn._kernels.trajectory import average_path
 from grn._object.expression import take
 from grn._object.trajectory import Trajectory
@@ -184,9 +184,8 @@ def _path(
     _check_length(name, len(np.unique(times)), 2, "cells at different times")
     at = np.linspace(times[0], times[-1], n_times)
     width = (times[-1] - times[0]) * (2.0 / n_times if bandwidth is None else bandwidth)
-    rows = inputs.expression.rows
-    blocks = [rows(cells[i : i + BLOCK])[:, genes] for i in range(0, len(cells), BLOCK)]
-    return Lineage(name, at, average_path(np.concatenate(blocks), times, at, width))
+    values = gathered(inputs.expression.rows, cells, genes)
+    return Lineage(name, at, average_path(values, times, at, width))
 
 
 def _check_length(name: str, there: int, least: int, what: str) -> None:

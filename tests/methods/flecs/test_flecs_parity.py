@@ -97,8 +97,8 @@ def test_training_from_the_same_start(reference, trained):
     cells = entry["paths"]["cell"].astype(int).to_numpy().reshape(-1, 3)
     np.testing.assert_array_equal(cells, reference["ot_knn_paths"].filter(like="step").to_numpy())
     np.testing.assert_allclose(entry["loss"]["loss"], fit["loss"], atol=1e-5)
-    np.testing.assert_allclose(entry["genes"]["bias"], fit["bias"], atol=1e-4)
-    np.testing.assert_allclose(entry["genes"]["decay"], fit["alpha"], atol=1e-4)
+    np.testing.assert_allclose(entry["rates"]["bias"], fit["bias"], atol=1e-4)
+    np.testing.assert_allclose(entry["rates"]["decay"], fit["alpha"], atol=1e-4)
     edges = entry["edges"].astype({"source": str, "target": str})
     both = edges.merge(reference["edges_seed0_20ep"], on=["source", "target"], suffixes=("", "_theirs"))
     assert len(both) == len(edges) == 114

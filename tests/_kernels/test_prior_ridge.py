@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from grn._kernels.arrays import arrays_on
 from grn._kernels.multi_ridge import multi_ridge
 from grn._kernels.prior_ridge import LEAST_GAIN, STRENGTHS, Regressions, _factor, _log_evidence, choose, shares, solve
 
@@ -51,7 +52,8 @@ def test_evidence_is_that_of_the_cells(cells):
     Z, _, data = problem(cells)
     share = shares(some_probability(data), data.allowed, 1.0)
     grid = np.array([1e-2, 0.3, 5.0])
-    found = _log_evidence(data, *_factor(data), share, grid)
+    where = arrays_on(None)
+    found = _log_evidence(data, *_factor(data, where), share, grid, where)
     wanted = np.zeros(len(grid))
     for k, alpha in enumerate(grid):
         for t, d in enumerate(share):

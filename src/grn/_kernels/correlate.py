@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from scipy.stats import rankdata
 
+from grn._kernels.arrays import Arrays, arrays_on
 from grn._kernels.scatter import BLOCK, Rows
 
 # values of a block in memory: as float64 it takes 64 MB
@@ -60,7 +62,9 @@ class Cross:
         return np.clip(correlation, -1.0, 1.0, out=correlation)
 
 
-def cross(rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarray) -> Cross:
+def cross(
+    rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarray, *, device: str | None = None
+) -> Cross:
     """Accumulate :class:`Cross` over cells, block by block.
 
     Parameters
@@ -71,6 +75,8 @@ def cross(rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarra
         Positions of the cells (n,), at least one.
     sources, targets
         Columns (S,) and (T,); a column may be in both.
+    device
+        Torch device that multiplies; ``None`` computes with numpy.
 
     Returns
     -------
@@ -86,21 +92,31 @@ def cross(rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarra
         raise ValueError("no cells")
     step = max(1, min(BLOCK, _VALUES // max(1, len(sources) + len(targets))))
     n, m = len(sources), len(targets)
-    total = Cross(0, np.zeros(n), np.zeros(m), np.zeros(n), np.zeros(m), np.zeros((n, m)))
+    where = arrays_on(device)
+    total = Cross(0, *(where.zeros(*shape) for shape in ((n,), (m,), (n,), (m,), (n, m))))
     for start in range(0, len(cells), step):
         block = rows(cells[start : start + step])
-        x, y = (np.asarray(block[:, part], dtype=np.float64) for part in (sources, targets))
-        _add(total, x, y)
-    return total
+        x, y = (where.put(block[:, part]) for part in (sources, targets))
+        _add(total, x, y, where)
+    parts = (total.source_mean, total.target_mean, total.source_squares, total.target_squares, total.products)
+    return Cross(total.count, *map(where.take, parts))
 
 
-def pearson(rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def pearson(
+    rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarray, *, device: str | None = None
+) -> np.ndarray:
     """Pearson correlation of sources with targets (S, T), NaN for constant genes; parameters as in :func:`cross`."""
-    return cross(rows, cells, sources, targets).correlation
+    return cross(rows, cells, sources, targets, device=device).correlation
 
 
 def spearman(
-    rows: Rows, cells: np.ndarray, sources: np.ndarray, targets: np.ndarray, *, budget: int = BUDGET
+    rows: Rows,
+    cells: np.ndarray,
+    sources: np.ndarray,
+    targets: np.ndarray,
+    *,
+    budget: int = BUDGET,
+    device: str | None = None,
 ) -> np.ndarray:
     """Spearman correlation of sources with targets (S, T), ties sharing their mean rank; NaN for constant genes.
 
@@ -108,8 +124,8 @@ def spearman(
 
     Parameters
     ----------
-    rows, cells, sources, targets
-        As in :func:`cross`.
+    rows, cells, sources, targets, device
+        As in :func:`cross`; ranks are found by the processor.
     budget
         Bytes of ranks of targets held at a time; the cells are read anew for every portion of targets.
 
@@ -125,7 +141,7 @@ def spearman(
         second = _ranks(rows, cells, targets[part])
         joined = sparse.hstack([first, second], format="csr")
         inside = np.arange(len(sources), joined.shape[1])
-        correlations[:, part] = pearson(partial(_dense, joined), everyone, where, inside)
+        correlations[:, part] = pearson(partial(_dense, joined), everyone, where, inside, device=device)
     return correlations
 
 
@@ -135,18 +151,19 @@ def _scale(mean: np.ndarray, squares: np.ndarray, count: int) -> np.ndarray:
     return np.where(scale > 1e-7 * np.abs(mean), scale, np.nan)
 
 
-def _add(total: Cross, x: np.ndarray, y: np.ndarray) -> None:
+def _add(total: Cross, x: Any, y: Any, where: Arrays) -> None:
     """Take in a block of cells; it overwrites the block."""
-    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    einsum = where.xp.einsum
+    x_mean, y_mean = x.mean(0), y.mean(0)
     x -= x_mean
     y -= y_mean
     count = total.count + len(x)
     share, joint = len(x) / count, total.count * len(x) / count
     x_step, y_step = x_mean - total.source_mean, y_mean - total.target_mean
     total.products += x.T @ y
-    total.products += np.outer(x_step * joint, y_step)
-    total.source_squares += np.einsum("cs,cs->s", x, x) + x_step**2 * joint
-    total.target_squares += np.einsum("ct,ct->t", y, y) + y_step**2 * joint
+    total.products += (x_step * joint)[:, None] * y_step
+    total.source_squares += einsum("cs,cs->s", x, x) + x_step**2 * joint
+    total.target_squares += einsum("ct,ct->t", y, y) + y_step**2 * joint
     total.source_mean += x_step * share
     total.target_mean += y_step * share
     total.count = count

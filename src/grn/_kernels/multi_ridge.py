@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from grn._kernels.arrays import Arrays, arrays_on
+from grn._kernels.ridge import blocks, plain_ridge
+
 # penalties tried by cross-validation, as multiples of regulators per cell
 _GRID = 10.0 ** np.linspace(-3, 2, 21)
 
 
-def multi_ridge(gram: np.ndarray, cross: np.ndarray, own: np.ndarray, alpha: float) -> np.ndarray:
+def multi_ridge(
+    gram: np.ndarray, cross: np.ndarray, own: np.ndarray, alpha: float, *, device: str | None = None
+) -> np.ndarray:
     r"""Ridge coefficients of every target on all regulators but itself.
 
     With :math:`P = (R + \alpha I)^{-1}` a target outside the regulators has :math:`\beta = P r`; a target that is
@@ -27,51 +32,59 @@ def multi_ridge(gram: np.ndarray, cross: np.ndarray, own: np.ndarray, alpha: flo
     alpha
         Penalty, above 0: minimised is the mean squared residual of standardised values plus
         ``alpha * sum(beta**2)``.
+    device
+        Torch device that solves; ``None`` computes with numpy.
 
     Returns
     -------
     ndarray
         Standardised coefficients (S, T), 0 for a target on itself. Cost: one factorisation of S^3 and S^2 T.
     """
-    from scipy.linalg import cho_factor, cho_solve
-
-    factor = cho_factor(gram + alpha * np.eye(len(gram)))
-    coefficients: np.ndarray = cho_solve(factor, cross)
+    where = arrays_on(device)
+    solve = where.definite(where.put(gram) + alpha * where.eye(len(gram)))
+    coefficients = where.take(solve(where.put(cross)))
     regulators = own >= 0
     if regulators.any():
-        inverse = cho_solve(factor, np.eye(len(gram)))
+        inverse = where.take(solve(where.eye(len(gram))))
         places = own[regulators]
         coefficients[:, regulators] = -inverse[:, places] / np.diag(inverse)[places]
         coefficients[places, np.flatnonzero(regulators)] = 0.0
     return coefficients
 
 
-def masked_ridge(gram: np.ndarray, cross: np.ndarray, allowed: Sequence[np.ndarray], alpha: float) -> np.ndarray:
+def masked_ridge(
+    gram: np.ndarray, cross: np.ndarray, allowed: Sequence[np.ndarray], alpha: float, *, device: str | None = None
+) -> np.ndarray:
     """Ridge coefficients (S, T) of every target on the regulators listed for it; 0 elsewhere.
 
     Parameters
     ----------
-    gram, cross, alpha
+    gram, cross, alpha, device
         As in :func:`multi_ridge`.
     allowed
         Positions of the regulators of every target.
     """
     coefficients = np.zeros(cross.shape)
-    for t, part in enumerate(allowed):
-        if len(part):
-            square = gram[np.ix_(part, part)] + alpha * np.eye(len(part))
-            coefficients[part, t] = np.linalg.solve(square, cross[part, t])
+    if sum(map(len, allowed)):
+        targets = np.repeat(np.arange(len(allowed)), [len(part) for part in allowed])
+        coefficients[np.concatenate(allowed), targets] = plain_ridge(gram, cross, allowed, alpha, device=device)
     return coefficients
 
 
 def choose_alpha(
-    gram: np.ndarray, cross: np.ndarray, own: np.ndarray, count: int, allowed: Sequence[np.ndarray] | None = None
+    gram: np.ndarray,
+    cross: np.ndarray,
+    own: np.ndarray,
+    count: int,
+    allowed: Sequence[np.ndarray] | None = None,
+    *,
+    device: str | None = None,
 ) -> float:
     """Penalty of least generalised cross-validation error (Golub, Heath and Wahba 1979), summed over targets.
 
     Parameters
     ----------
-    gram, cross, own
+    gram, cross, own, device
         As in :func:`multi_ridge`.
     count
         Number of cells.
@@ -85,35 +98,58 @@ def choose_alpha(
     """
     size = len(gram) if allowed is None else max(1.0, float(np.mean([len(part) for part in allowed])))
     grid = _GRID * size / count
+    where = arrays_on(device)
     if allowed is None:
-        errors = _errors(gram, cross[:, own < 0], count, grid) + _own_errors(gram, own[own >= 0], count, grid)
+        values, vectors = where.xp.linalg.eigh(where.put(gram))
+        values = where.take(values).clip(0.0)
+        squares = where.take(((vectors.T @ where.put(cross[:, own < 0])) ** 2).sum(1))
+        own_squares = np.square(where.take(vectors)[own[own >= 0]])
+        errors = _errors(values, squares, int((own < 0).sum()), count, grid)
+        errors = errors + _own_errors(values, own_squares, count, grid)
     else:
-        parts = [(gram[np.ix_(part, part)], cross[part, t : t + 1]) for t, part in enumerate(allowed) if len(part)]
-        errors = sum((_errors(square, side, count, grid) for square, side in parts), np.zeros(len(grid)))
+        errors = np.zeros(len(grid))
+        for sets, members in blocks(allowed):
+            errors += _errors_of_sets(gram, cross, sets, members, count, grid, where)
     return float(grid[np.argmin(errors)])
 
 
-def _errors(gram: np.ndarray, cross: np.ndarray, count: int, grid: np.ndarray) -> np.ndarray:
-    """Sum over targets of the error at every penalty."""
-    values, vectors = np.linalg.eigh(gram)
-    values = values.clip(0.0)
-    squares = np.square(vectors.T @ cross)
+def _errors_of_sets(
+    gram: np.ndarray,
+    cross: np.ndarray,
+    sets: np.ndarray,
+    members: np.ndarray,
+    count: int,
+    grid: np.ndarray,
+    where: Arrays,
+) -> np.ndarray:
+    """Sum of the error at every penalty over targets (k, r) that have the regulators (k, p)."""
+    values, vectors = where.xp.linalg.eigh(where.put(gram[sets[:, :, None], sets[:, None, :]]))
+    turned = where.xp.einsum("kpq,kpr->kqr", vectors, where.put(cross[sets[:, :, None], members[:, None, :]]))
+    values, squares = where.take(values).clip(0.0), where.take((turned**2).sum(-1))
+    parts = zip(values, squares, strict=True)
+    total: np.ndarray = np.sum([_errors(*part, members.shape[1], count, grid) for part in parts], axis=0)
+    return total
+
+
+def _errors(values: np.ndarray, squares: np.ndarray, n_targets: int, count: int, grid: np.ndarray) -> np.ndarray:
+    """Sum over targets of the error at every penalty.
+
+    From the eigenvalues (S,) and the squares (S,) of the targets in their basis, summed over targets.
+    """
     penalised = grid[:, None] + values
     # residual variance of a standardised target: 1 - sum_k c_k^2 (d_k + 2 a) / (d_k + a)^2
-    left = cross.shape[1] - ((penalised + grid[:, None]) / penalised**2) @ squares.sum(axis=1)
+    left = n_targets - ((penalised + grid[:, None]) / penalised**2) @ squares
     return _validated(left.clip(0.0), (values / penalised).sum(axis=1), count)
 
 
-def _own_errors(gram: np.ndarray, own: np.ndarray, count: int, grid: np.ndarray) -> np.ndarray:
-    """The same for targets that are regulators, each without itself."""
-    values, vectors = np.linalg.eigh(gram)
-    values, squares = values.clip(0.0), np.square(vectors[own])
+def _own_errors(values: np.ndarray, squares: np.ndarray, count: int, grid: np.ndarray) -> np.ndarray:
+    """The same for targets that are regulators, each without itself, from its squared coordinates (n, S)."""
     errors = np.zeros(len(grid))
     for k, alpha in enumerate(grid):
         shrunk = 1.0 / (values + alpha)
         diagonal, second = squares @ shrunk, squares @ shrunk**2
         left = (1.0 / diagonal - alpha * second / diagonal**2).clip(0.0)
-        used = len(gram) - 1 - alpha * (shrunk.sum() - second / diagonal)
+        used = len(values) - 1 - alpha * (shrunk.sum() - second / diagonal)
         errors[k] = _validated(left, used, count).sum()
     return errors
 

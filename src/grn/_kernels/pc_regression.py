@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from grn._kernels.arrays import arrays_on
+
 _STEPS = 80  # bisection alone would need this many; the rational steps need about six
 _CACHE = 16 * 2**20  # bytes of a block of genes beyond which processors are slower, not faster
 _TINY = 1e-25  # in place of coordinates that are zero, whose poles would vanish
@@ -46,13 +48,15 @@ def spectrum(values: np.ndarray, counts: np.ndarray | None = None, *, device: st
         Of the genes scaled to mean 0 and standard deviation 1 (denominator n - 1, n the number of draws).
         Cost: m^2 G + m^3.
     """
-    values = np.asarray(values, dtype=np.float64)
-    weight = np.ones(len(values)) if counts is None else np.asarray(counts, dtype=np.float64)
-    mean = weight @ values / weight.sum()
-    scaled = (values - mean) * np.sqrt(weight)[:, None]
-    scaled *= _inverse_scale((scaled**2).sum(axis=0), mean, weight.sum())
-    found, basis = _eigh(scaled @ scaled.T, device)
-    return _kept(found, basis.T @ scaled)
+    where = arrays_on(device)
+    known = where.put(values)
+    weight = where.put(np.ones(len(values)) if counts is None else counts)
+    mean = weight @ known / weight.sum()
+    scaled = (known - mean) * where.xp.sqrt(weight)[:, None]  # (m, G)
+    inverse = _inverse_scale(where.take((scaled**2).sum(0)), where.take(mean), float(weight.sum()))
+    scaled *= where.put(inverse)
+    found, basis = where.xp.linalg.eigh(scaled @ scaled.T)
+    return _kept(where.take(found), where.take(basis.T @ scaled))
 
 
 def spectrum_of_products(
@@ -60,18 +64,9 @@ def spectrum_of_products(
 ) -> Spectrum:
     """Decompose centred products (G, G) of ``count`` draws, for more cells than genes. Cost: G^3."""
     inverse = _inverse_scale(np.diag(products), mean, count)
-    values, basis = _eigh(products * inverse * inverse[:, None], device)
+    where = arrays_on(device)
+    values, basis = map(where.take, where.xp.linalg.eigh(where.put(products * inverse * inverse[:, None])))
     return _kept(values, basis.T * np.sqrt(np.maximum(values, 0.0))[:, None] * (inverse > 0.0))
-
-
-def _eigh(matrix: np.ndarray, device: str | None) -> tuple[np.ndarray, np.ndarray]:
-    if device is None:
-        values, basis = np.linalg.eigh(matrix)
-        return values, basis
-    import torch
-
-    on_device = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
-    return on_device[0].cpu().numpy(), on_device[1].cpu().numpy()
 
 
 def _inverse_scale(squares: np.ndarray, mean: np.ndarray, count: float) -> np.ndarray:
@@ -122,16 +117,17 @@ def coefficients(
     Rank-one change: Golub 1973 (SIAM Review 15:318); rational steps of Li 1993 (LAPACK Working Note 89), the origin
     moved to the nearer pole so that differences keep their precision.
     """
-    xp, values, coordinates = _arrays(decomposed, device)
+    where = arrays_on(device)
+    xp, values, coordinates = where.xp, where.put(decomposed.values), where.put(decomposed.coordinates)
     n_genes = coordinates.shape[1]
     order = min(n_components, len(decomposed.values) - 1)
-    coefficient: Any = xp.zeros((n_genes, n_genes), **_like(coordinates))
+    coefficient = where.zeros(n_genes, n_genes)
     memory = min(memory, _CACHE) if device is None else memory
     step = max(1, memory // (8 * 8 * max(1, len(decomposed.values))))
     for start in range(0, n_genes if order > 0 else 0, step):
         block = coordinates[:, start : start + step].T
         coefficient[start : start + step] = _solve(xp, values, block, order) @ coordinates
-    result: np.ndarray = coefficient if xp is np else coefficient.cpu().numpy()
+    result = where.take(coefficient)
     np.fill_diagonal(result, 0.0)
     return result
 
@@ -158,19 +154,6 @@ def strongest(weights: np.ndarray, quantile: float, varies: np.ndarray | None = 
     rows, columns = np.divmod(places, weights.shape[1])
     starts = np.searchsorted(rows, np.arange(weights.shape[0] + 1))
     return sp.csr_array((weights.ravel()[places] / top, columns, starts), shape=weights.shape)
-
-
-def _arrays(decomposed: Spectrum, device: str | None) -> tuple[Any, Any, Any]:
-    if device is None:
-        return np, decomposed.values, decomposed.coordinates
-    import torch
-
-    as_tensor = [torch.as_tensor(np.ascontiguousarray(part), device=device) for part in decomposed]
-    return torch, as_tensor[0], as_tensor[1]
-
-
-def _like(array: Any) -> dict[str, Any]:
-    return {"dtype": array.dtype} if isinstance(array, np.ndarray) else {"dtype": array.dtype, "device": array.device}
 
 
 def _solve(xp: Any, values: Any, block: Any, order: int) -> Any:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
+
+from grn._kernels.arrays import Arrays, arrays_on
 
 T = TypeVar("T")
 # exponents of the prior probability that are tried; 0 is ridge
@@ -103,6 +105,7 @@ def choose(
     alpha: float | None = None,
     strength: float | None = None,
     n_jobs: int | None = None,
+    device: str | None = None,
 ) -> Penalty:
     """Penalty and strength of the prior of most evidence, summed over targets.
 
@@ -116,6 +119,8 @@ def choose(
         Given ones stay.
     n_jobs
         Threads; changes speed only.
+    device
+        Torch device that decomposes and solves; ``None`` computes with numpy.
 
     Returns
     -------
@@ -125,11 +130,12 @@ def choose(
     """
     size = data.allowed.sum(axis=1).mean() if data.allowed.size else 1.0
     grid = _GRID * max(float(size), 1.0) / data.count if alpha is None else np.array([alpha])
-    factor, sides = _factor(data)
+    where = arrays_on(device)
+    factor, sides = _factor(data, where)
     best: dict[float, tuple[float, float]] = {}  # log evidence and its alpha, by strength
     for power in STRENGTHS if strength is None else (strength,):
         share = shares(probability, data.allowed, power)
-        evidence = _log_evidence(data, factor, sides, share, grid, n_jobs=n_jobs)
+        evidence = _log_evidence(data, factor, sides, share, grid, where, n_jobs=n_jobs)
         at = int(np.argmax(evidence))
         best[power] = float(evidence[at]), float(grid[at])
         values = [value for value, _ in best.values()]
@@ -145,7 +151,7 @@ def choose(
 
 
 def solve(
-    data: Regressions, share: np.ndarray, alpha: float, *, n_jobs: int | None = None
+    data: Regressions, share: np.ndarray, alpha: float, *, n_jobs: int | None = None, device: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Coefficients, and what the prior leaves possible beyond them.
 
@@ -159,6 +165,8 @@ def solve(
         Penalty.
     n_jobs
         Threads; changes speed only.
+    device
+        Torch device that decomposes and solves; ``None`` computes with numpy.
 
     Returns
     -------
@@ -169,21 +177,22 @@ def solve(
         (T, S), from what the cells say of it: :math:`1 / (1 / v_i + h_i) - 1 / (1 / v_0 + h_i)`. 0 everywhere without
         a prior. Cost: one system of r equations and S right-hand sides per target.
     """
-    factor, sides = _factor(data)
+    where = arrays_on(device)
+    factor, sides = _factor(data, where)
     coefficient, excess = np.zeros(share.shape), np.zeros(share.shape)
+    einsum = where.xp.einsum
 
     def fit(part: slice) -> None:
-        likely = share[part]
-        systems = _products(factor, likely)
-        systems[:, np.arange(len(factor)), np.arange(len(factor))] += alpha
-        right = np.broadcast_to(factor, (len(likely), *factor.shape))
-        inside = np.linalg.solve(systems, right)  # (k, r, S)
-        coefficient[part] = likely * np.einsum("krs,rk->ks", inside, sides[:, part])
+        likely = where.put(share[part])
+        systems = _products(factor, likely) + alpha * where.eye(len(factor))
+        right = where.xp.broadcast_to(factor, (len(likely), *factor.shape))
+        inside = where.xp.linalg.solve(systems, right)  # (k, r, S)
+        coefficient[part] = where.take(likely * einsum("krs,rk->ks", inside, sides[:, part]))
         # alpha times the diagonal of the inverse of D^1/2 R D^1/2 + alpha
-        free = 1.0 - likely * np.einsum("krs,rs->ks", inside, factor)
-        excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), likely, alpha, part)
+        free = where.take(1.0 - likely * einsum("krs,rs->ks", inside, factor))
+        excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), share[part], alpha, part)
 
-    _each(fit, data, len(factor), n_jobs)
+    _each(fit, data, len(factor), where, n_jobs)
     return coefficient, excess
 
 
@@ -201,27 +210,28 @@ def _excess(
     return beyond.clip(0.0)
 
 
-def _factor(data: Regressions) -> tuple[np.ndarray, np.ndarray]:
+def _factor(data: Regressions, where: Arrays) -> tuple[Any, Any]:
     """Z (r, S) with R = Z'Z, and q (r, T) with r = Z'q."""
-    values, vectors = np.linalg.eigh(data.gram)
-    nonzero = values > len(values) * np.finfo(np.float64).eps * max(values.max(initial=0.0), 1.0)
-    root = np.sqrt(values[nonzero])[:, None]
+    values, vectors = where.xp.linalg.eigh(where.put(data.gram))
+    limit = len(values) * np.finfo(np.float64).eps * max(where.take(values).max(initial=0.0), 1.0)
+    nonzero = values > limit
+    root = where.xp.sqrt(values[nonzero])[:, None]
     turned = vectors[:, nonzero].T
-    return turned * root, (turned @ data.cross) / root
+    return turned * root, (turned @ where.put(data.cross)) / root
 
 
-def _products(factor: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _products(factor: Any, share: Any) -> Any:
     """Z D Z' (k, r, r) of some targets."""
-    products: np.ndarray = (factor[None] * share[:, None, :]) @ factor.T
-    return products
+    return (factor[None] * share[:, None, :]) @ factor.T
 
 
 def _log_evidence(
     data: Regressions,
-    factor: np.ndarray,
-    sides: np.ndarray,
+    factor: Any,
+    sides: Any,
     share: np.ndarray,
     grid: np.ndarray,
+    where: Arrays,
     *,
     n_jobs: int | None = None,
 ) -> np.ndarray:
@@ -232,9 +242,9 @@ def _log_evidence(
     """
 
     def evidence(part: slice) -> np.ndarray:
-        values, vectors = np.linalg.eigh(_products(factor, share[part]))
-        values = values.clip(0.0)  # (k, r)
-        squares = np.square(np.einsum("krs,rk->ks", vectors, sides[:, part]))
+        values, vectors = where.xp.linalg.eigh(_products(factor, where.put(share[part])))
+        squares = where.take(where.xp.einsum("krs,rk->ks", vectors, sides[:, part]) ** 2)
+        values = where.take(values).clip(0.0)  # (k, r)
         logs = np.empty(len(grid))
         for place, alpha in enumerate(grid):
             explained = (squares * values / (values + alpha)).sum(axis=1)
@@ -242,14 +252,15 @@ def _log_evidence(
             logs[place] = -0.5 * ((data.count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
         return logs
 
-    total: np.ndarray = np.sum(_each(evidence, data, len(factor), n_jobs), axis=0)
+    total: np.ndarray = np.sum(_each(evidence, data, len(factor), where, n_jobs), axis=0)
     return total
 
 
-def _each(work: Callable[[slice], T], data: Regressions, rank: int, n_jobs: int | None) -> list[T]:
-    """Call a function with blocks of targets that depend on nothing but the sizes, in threads."""
+def _each(work: Callable[[slice], T], data: Regressions, rank: int, where: Arrays, n_jobs: int | None) -> list[T]:
+    """Call a function with blocks of targets that depend on nothing but the sizes, in threads; a device takes one."""
     todo = list(_blocks(data.cross.shape[1], max(rank, 1) * (max(rank, 1) + 2 * len(data.gram))))
-    return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(work)(part) for part in todo))
+    jobs = n_jobs if where.device is None else 1
+    return list(Parallel(n_jobs=jobs, prefer="threads")(delayed(work)(part) for part in todo))
 
 
 def _blocks(n_targets: int, size: int) -> Iterator[slice]:

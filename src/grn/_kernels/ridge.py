@@ -17,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg import solve as solve_one
 
 from grn._core.logging import progress
+from grn._kernels.arrays import arrays_on
 from grn._kernels.scatter import BLOCK, Rows
 
 # systems above this size are factorised one by one, by Cholesky; below it, calls cost more than the arithmetic
@@ -44,7 +45,14 @@ class Coefficients:
     pvalue: np.ndarray
 
 
-def plain_ridge(inner: np.ndarray, cross: np.ndarray, regulators: Sequence[np.ndarray], alpha: float) -> np.ndarray:
+def plain_ridge(
+    inner: np.ndarray,
+    cross: np.ndarray,
+    regulators: Sequence[np.ndarray],
+    alpha: float,
+    *,
+    device: str | None = None,
+) -> np.ndarray:
     """Ridge coefficients of all targets on their regulators, target after target (E,).
 
     Parameters
@@ -55,13 +63,15 @@ def plain_ridge(inner: np.ndarray, cross: np.ndarray, regulators: Sequence[np.nd
         Rows of the regulators of every target (G of them).
     alpha
         Penalty, above 0.
+    device
+        Torch device that solves; ``None`` computes with numpy.
     """
     starts = _starts(regulators)
     values = np.empty(starts[-1])
     for sets, members in blocks(regulators):
         part = inner[sets[:, :, None], sets[:, None, :]]
         side = cross[sets[:, :, None], members[:, None, :]]
-        values[_slots(starts, members, sets.shape[1])] = _solved(part, side, alpha)
+        values[_slots(starts, members, sets.shape[1])] = _solved(part, side, alpha, device)
     return values
 
 
@@ -278,9 +288,12 @@ def _slots(starts: np.ndarray, members: np.ndarray, size: int) -> np.ndarray:
     return slots
 
 
-def _solved(inner: np.ndarray, cross: np.ndarray, alpha: float) -> np.ndarray:
+def _solved(inner: np.ndarray, cross: np.ndarray, alpha: float, device: str | None = None) -> np.ndarray:
     """Solve (k, p, p) systems with r right-hand sides each; ``inner`` is overwritten."""
     size = inner.shape[-1]
+    if device is not None:
+        where = arrays_on(device)
+        return where.take(where.definite(where.put(inner) + alpha * where.eye(size))(where.put(cross)))
     inner[:, np.arange(size), np.arange(size)] += alpha
     if size <= SMALL:
         return np.linalg.solve(inner, cross)

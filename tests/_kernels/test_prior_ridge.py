@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from grn._core.blocks import Workers
 from grn._kernels.arrays import arrays_on
 from grn._kernels.multi_ridge import multi_ridge
 from grn._kernels.prior_ridge import LEAST_GAIN, STRENGTHS, Regressions, _factor, _log_evidence, choose, shares, solve
@@ -53,7 +54,7 @@ def test_evidence_is_that_of_the_cells(cells):
     share = shares(some_probability(data), data.allowed, 1.0)
     grid = np.array([1e-2, 0.3, 5.0])
     where = arrays_on(None)
-    found = _log_evidence(data, *_factor(data, where), share, grid, where)
+    found = _log_evidence(data, *_factor(data, where), share, grid, where.device)
     wanted = np.zeros(len(grid))
     for k, alpha in enumerate(grid):
         for t, d in enumerate(share):
@@ -101,6 +102,6 @@ def test_threads_do_not_matter(monkeypatch):
     data = problem(60)[2]
     probability = some_probability(data)
     assert choose(data, probability, strength=1.0) != choose(data, probability**2, strength=2.0)
-    assert choose(data, probability, n_jobs=2).alpha == choose(data, probability).alpha
-    for one, two in zip(solve(data, probability, 0.1), solve(data, probability, 0.1, n_jobs=2), strict=True):
+    assert choose(data, probability, workers=Workers(2)).alpha == choose(data, probability).alpha
+    for one, two in zip(solve(data, probability, 0.1), solve(data, probability, 0.1, workers=Workers(2)), strict=True):
         np.testing.assert_array_equal(one, two)

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.linear_model import BayesianRidge, Ridge
 
+from grn._core.blocks import Workers
 from grn._kernels import ridge
 
 REGULATORS = [np.array(some) for some in ([1, 2, 3], [2, 5], [1, 2, 3], [7], [0, 9, 10], [11, 3])]
@@ -70,7 +71,7 @@ def test_bagging_is_one_ridge_per_bag_and_target(monkeypatch, cells, values, n_j
     inner = ridge.bag_products(lambda some: cells[some], np.arange(90), used, used, counts, cells.mean(axis=0))
     places = {len(own): random.random((6, len(own))).argsort(axis=1)[:, : max(1, len(own) - 1)] for own in REGULATORS}
     found = ridge.bagging_ridge(
-        inner, inner[:, :, TARGETS], REGULATORS, lambda own: places[len(own)], 4.0, n_jobs=n_jobs
+        inner, inner[:, :, TARGETS], REGULATORS, lambda own: places[len(own)], 4.0, workers=Workers(n_jobs)
     )
     means, pvalues, variances = [], [], []
     for target, own in each():

@@ -210,6 +210,39 @@ def test_the_same_seed_gives_the_same_with_any_number_of_jobs(name):
     assert_same(one, two, 0)
 
 
+with_client = pytest.mark.parametrize("name", [name for name in RECORDS if METHODS[name].uses_client])
+
+
+@pytest.mark.parametrize("restricted", [False, True], ids=["all pairs", "base GRN"])
+@with_client
+def test_a_worker_gives_the_same(name, restricted, near_client):
+    assert_workers_agree(name, near_client, restricted=restricted)
+
+
+@pytest.mark.slow
+@with_client
+def test_two_workers_give_the_same(name, client):
+    assert_workers_agree(name, client, restricted=True)
+
+
+def assert_workers_agree(name, client, *, restricted):
+    params = {"base_grn": grn.pp.base_grn(prior(), adata=cells_for(name))} if restricted else {}
+    adata, other = cells_for(name), cells_for(name)
+    assert_same(run(name, adata, params=params, client=client), run(name, other, params=params), 0)
+
+
+def test_those_that_take_a_client_are_the_costly_ones():
+    assert {name for name in RECORDS if METHODS[name].uses_client} == {
+        *("ridge", "prior_ridge", "celloracle", "genie3", "grnboost2")
+    }
+
+
+def test_bayesian_ridge_and_fast_trees_on_a_worker(near_client):
+    for name, params in (("celloracle", {"fit": "bayesian"}), ("grnboost2", {"mode": "fast", "max_rounds": 20})):
+        found = run(name, cells_for(name), params=params, client=near_client)
+        assert_same(found, run(name, cells_for(name), params=params), 0)
+
+
 @records
 @pytest.mark.filterwarnings("ignore:Trying to modify attribute")
 def test_a_view_is_read_like_its_copy(name):

@@ -10,7 +10,7 @@ import copy
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import cache
@@ -81,7 +81,7 @@ def check_client(client: Any) -> None:
 
 def each(
     function: Function[T], model: Any, rest: Any, items: Iterable[T], *, client: Any = None, ordered: bool = True
-) -> Iterator[tuple[T, Any]]:
+) -> Generator[tuple[T, Any], None, None]:
     """Pairs of an item and ``function(model, rest, item)``.
 
     Parameters
@@ -191,7 +191,7 @@ class _Run(Generic[T]):
             except KilledWorker as error:
                 raise ClusterError(
                     f"a task lost its worker too often ({error}). Mostly memory ran out: give workers more of it or "
-                    "fewer threads, or pass batch_size=1."
+                    "fewer threads, or, where a model is read, pass batch_size=1."
                 ) from error
             finally:
                 task.release()
@@ -210,7 +210,7 @@ class _Run(Generic[T]):
         if self.losses > _LOSSES:
             raise ClusterError(
                 f"all workers were lost {self.losses} times without finishing a task. Mostly memory ran out: give "
-                "workers more of it, or pass batch_size=1."
+                "workers more of it, or, where a model is read, pass batch_size=1."
             )
         logger.warning("all workers were lost; going on with those that come back")
         self.sent = self._send()

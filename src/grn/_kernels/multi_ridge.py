@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from grn._kernels.arrays import Arrays, arrays_on
+from grn._core.blocks import HERE, Workers, in_blocks
+from grn._kernels.arrays import arrays_on
 from grn._kernels.ridge import blocks, plain_ridge
 
 # penalties tried by cross-validation, as multiples of regulators per cell
@@ -53,7 +55,13 @@ def multi_ridge(
 
 
 def masked_ridge(
-    gram: np.ndarray, cross: np.ndarray, allowed: Sequence[np.ndarray], alpha: float, *, device: str | None = None
+    gram: np.ndarray,
+    cross: np.ndarray,
+    allowed: Sequence[np.ndarray],
+    alpha: float,
+    *,
+    device: str | None = None,
+    workers: Workers = HERE,
 ) -> np.ndarray:
     """Ridge coefficients (S, T) of every target on the regulators listed for it; 0 elsewhere.
 
@@ -63,11 +71,14 @@ def masked_ridge(
         As in :func:`multi_ridge`.
     allowed
         Positions of the regulators of every target.
+    workers
+        Who computes where there is no device; changes speed only.
     """
     coefficients = np.zeros(cross.shape)
     if sum(map(len, allowed)):
         targets = np.repeat(np.arange(len(allowed)), [len(part) for part in allowed])
-        coefficients[np.concatenate(allowed), targets] = plain_ridge(gram, cross, allowed, alpha, device=device)
+        values = plain_ridge(gram, cross, allowed, alpha, device=device, workers=workers)
+        coefficients[np.concatenate(allowed), targets] = values
     return coefficients
 
 
@@ -79,6 +90,7 @@ def choose_alpha(
     allowed: Sequence[np.ndarray] | None = None,
     *,
     device: str | None = None,
+    workers: Workers = HERE,
 ) -> float:
     """Penalty of least generalised cross-validation error (Golub, Heath and Wahba 1979), summed over targets.
 
@@ -90,6 +102,8 @@ def choose_alpha(
         Number of cells.
     allowed
         Positions of the regulators of every target; all but itself by default.
+    workers
+        Who computes where targets have regulators of their own and there is no device; changes speed only.
 
     Returns
     -------
@@ -107,27 +121,29 @@ def choose_alpha(
         errors = _errors(values, squares, int((own < 0).sum()), count, grid)
         errors = errors + _own_errors(values, own_squares, count, grid)
     else:
-        errors = np.zeros(len(grid))
-        for sets, members in blocks(allowed):
-            errors += _errors_of_sets(gram, cross, sets, members, count, grid, where)
+        todo = list(blocks(allowed))
+        parts = ((sets, cross[sets[:, :, None], members[:, None, :]]) for sets, members in todo)
+        work = partial(_errors_of_sets, count=count, grid=grid, device=device)
+        who = workers if device is None else HERE
+        errors = sum(in_blocks(work, gram, parts, who, total=len(todo)), np.zeros(len(grid)))
     return float(grid[np.argmin(errors)])
 
 
 def _errors_of_sets(
     gram: np.ndarray,
-    cross: np.ndarray,
-    sets: np.ndarray,
-    members: np.ndarray,
+    block: tuple[np.ndarray, np.ndarray],
+    *,
     count: int,
     grid: np.ndarray,
-    where: Arrays,
+    device: str | None,
 ) -> np.ndarray:
-    """Sum of the error at every penalty over targets (k, r) that have the regulators (k, p)."""
+    """Sum of the error at every penalty over targets with regulators (k, p), from their correlations (k, p, r)."""
+    (sets, side), where = block, arrays_on(device)
     values, vectors = where.xp.linalg.eigh(where.put(gram[sets[:, :, None], sets[:, None, :]]))
-    turned = where.xp.einsum("kpq,kpr->kqr", vectors, where.put(cross[sets[:, :, None], members[:, None, :]]))
+    turned = where.xp.einsum("kpq,kpr->kqr", vectors, where.put(side))
     values, squares = where.take(values).clip(0.0), where.take((turned**2).sum(-1))
     parts = zip(values, squares, strict=True)
-    total: np.ndarray = np.sum([_errors(*part, members.shape[1], count, grid) for part in parts], axis=0)
+    total: np.ndarray = np.sum([_errors(*part, side.shape[-1], count, grid) for part in parts], axis=0)
     return total
 
 

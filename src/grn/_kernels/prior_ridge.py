@@ -12,16 +12,15 @@ the number of cells less one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
+from grn._core.blocks import HERE, Workers, in_blocks
 from grn._kernels.arrays import Arrays, arrays_on
 
-T = TypeVar("T")
 # exponents of the prior probability that are tried; 0 is ridge
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 # penalties tried, as multiples of regulators per cell
@@ -104,8 +103,8 @@ def choose(
     *,
     alpha: float | None = None,
     strength: float | None = None,
-    n_jobs: int | None = None,
     device: str | None = None,
+    workers: Workers = HERE,
 ) -> Penalty:
     """Penalty and strength of the prior of most evidence, summed over targets.
 
@@ -117,10 +116,10 @@ def choose(
         Prior probability of every edge (T, S), above 0.
     alpha, strength
         Given ones stay.
-    n_jobs
-        Threads; changes speed only.
     device
         Torch device that decomposes and solves; ``None`` computes with numpy.
+    workers
+        Who computes where there is no device; changes speed only.
 
     Returns
     -------
@@ -130,12 +129,11 @@ def choose(
     """
     size = data.allowed.sum(axis=1).mean() if data.allowed.size else 1.0
     grid = _GRID * max(float(size), 1.0) / data.count if alpha is None else np.array([alpha])
-    where = arrays_on(device)
-    factor, sides = _factor(data, where)
+    factor, sides = _factor(data, arrays_on(device))
     best: dict[float, tuple[float, float]] = {}  # log evidence and its alpha, by strength
     for power in STRENGTHS if strength is None else (strength,):
         share = shares(probability, data.allowed, power)
-        evidence = _log_evidence(data, factor, sides, share, grid, where, n_jobs=n_jobs)
+        evidence = _log_evidence(data, factor, sides, share, grid, device, workers)
         at = int(np.argmax(evidence))
         best[power] = float(evidence[at]), float(grid[at])
         values = [value for value, _ in best.values()]
@@ -151,7 +149,7 @@ def choose(
 
 
 def solve(
-    data: Regressions, share: np.ndarray, alpha: float, *, n_jobs: int | None = None, device: str | None = None
+    data: Regressions, share: np.ndarray, alpha: float, *, device: str | None = None, workers: Workers = HERE
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Coefficients, and what the prior leaves possible beyond them.
 
@@ -163,10 +161,10 @@ def solve(
         Prior variance of every edge (T, S), see :func:`shares`.
     alpha
         Penalty.
-    n_jobs
-        Threads; changes speed only.
     device
         Torch device that decomposes and solves; ``None`` computes with numpy.
+    workers
+        Who computes where there is no device; changes speed only.
 
     Returns
     -------
@@ -177,32 +175,42 @@ def solve(
         (T, S), from what the cells say of it: :math:`1 / (1 / v_i + h_i) - 1 / (1 / v_0 + h_i)`. 0 everywhere without
         a prior. Cost: one system of r equations and S right-hand sides per target.
     """
-    where = arrays_on(device)
-    factor, sides = _factor(data, where)
+    factor, sides = _factor(data, arrays_on(device))
     coefficient, excess = np.zeros(share.shape), np.zeros(share.shape)
-    einsum = where.xp.einsum
-
-    def fit(part: slice) -> None:
-        likely = where.put(share[part])
-        systems = _products(factor, likely) + alpha * where.eye(len(factor))
-        right = where.xp.broadcast_to(factor, (len(likely), *factor.shape))
-        inside = where.xp.linalg.solve(systems, right)  # (k, r, S)
-        coefficient[part] = where.take(likely * einsum("krs,rk->ks", inside, sides[:, part]))
-        # alpha times the diagonal of the inverse of D^1/2 R D^1/2 + alpha
-        free = where.take(1.0 - likely * einsum("krs,rs->ks", inside, factor))
-        excess[part] = _excess(data, coefficient[part], free.clip(1e-12, 1.0), share[part], alpha, part)
-
-    _each(fit, data, len(factor), where, n_jobs)
+    parts = _parts(data, len(factor))
+    blocks = ((share[part], sides[:, part], data.cross[:, part], data.allowed[part]) for part in parts)
+    work = partial(_solved, alpha=alpha, count=data.count, device=device)
+    solved = in_blocks(work, factor, blocks, workers if device is None else HERE, total=len(parts))
+    for part, (mean, beyond) in zip(parts, solved, strict=True):
+        coefficient[part], excess[part] = mean, beyond
     return coefficient, excess
 
 
-def _excess(
-    data: Regressions, coefficient: np.ndarray, free: np.ndarray, share: np.ndarray, alpha: float, part: slice
-) -> np.ndarray:
+def _solved(
+    factor: Any,
+    block: tuple[np.ndarray, Any, np.ndarray, np.ndarray],
+    *,
+    alpha: float,
+    count: int,
+    device: str | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of some targets and what is possible beyond them (k, S), from Z (r, S)."""
+    (share, sides, cross, allowed), where = block, arrays_on(device)  # (k, S), (r, k), (S, k), (k, S)
+    likely, einsum = where.put(share), where.xp.einsum
+    systems = _products(factor, likely) + alpha * where.eye(len(factor))
+    right = where.xp.broadcast_to(factor, (len(likely), *factor.shape))
+    inside = where.xp.linalg.solve(systems, right)  # (k, r, S)
+    coefficient = where.take(likely * einsum("krs,rk->ks", inside, sides))
+    # alpha times the diagonal of the inverse of D^1/2 R D^1/2 + alpha
+    free = where.take(1.0 - likely * einsum("krs,rs->ks", inside, factor))
+    left = (1.0 - np.einsum("ks,sk->k", coefficient, cross)).clip(0.0, 1.0)
+    noise = (left / (count * alpha))[:, None]
+    return coefficient, _excess(noise, free.clip(1e-12, 1.0), share, allowed)
+
+
+def _excess(noise: np.ndarray, free: np.ndarray, share: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Posterior variance (k, S) beyond that of the least likely regulator of every target."""
-    left = (1.0 - np.einsum("ks,sk->k", coefficient, data.cross[:, part])).clip(0.0, 1.0)
-    noise = (left / (data.count * alpha))[:, None]
-    least = np.where(data.allowed[part], share, np.inf).min(axis=1, initial=np.inf, keepdims=True)
+    least = np.where(allowed, share, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     least = np.where(np.isfinite(least), least, 0.0)
     # with v = d free: 1 / v = (1 + h) / d, where the cells' information h is (1 / free - 1)
     other = least * share / (share + least * (1.0 / free - 1.0) + (share == 0))
@@ -231,39 +239,40 @@ def _log_evidence(
     sides: Any,
     share: np.ndarray,
     grid: np.ndarray,
-    where: Arrays,
-    *,
-    n_jobs: int | None = None,
+    device: str | None = None,
+    workers: Workers = HERE,
 ) -> np.ndarray:
     r"""Sum over targets of the log evidence at every penalty, up to a constant.
 
     The noise is integrated out under its scale-free prior: :math:`-\tfrac{n-1}2 \log(1 - c'(G + \alpha)^{-1} c) -
     \tfrac12 \log |I + G / \alpha|` with :math:`G = D^{1/2} R D^{1/2}`, :math:`c = D^{1/2} r`.
     """
-
-    def evidence(part: slice) -> np.ndarray:
-        values, vectors = where.xp.linalg.eigh(_products(factor, where.put(share[part])))
-        squares = where.take(where.xp.einsum("krs,rk->ks", vectors, sides[:, part]) ** 2)
-        values = where.take(values).clip(0.0)  # (k, r)
-        logs = np.empty(len(grid))
-        for place, alpha in enumerate(grid):
-            explained = (squares * values / (values + alpha)).sum(axis=1)
-            left = (1.0 - explained).clip(np.finfo(np.float64).eps)
-            logs[place] = -0.5 * ((data.count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
-        return logs
-
-    total: np.ndarray = np.sum(_each(evidence, data, len(factor), where, n_jobs), axis=0)
+    parts = _parts(data, len(factor))
+    blocks = ((share[part], sides[:, part]) for part in parts)
+    work = partial(_evidence_of, count=data.count, grid=grid, device=device)
+    done = in_blocks(work, factor, blocks, workers if device is None else HERE, total=len(parts))
+    total: np.ndarray = np.sum(list(done), axis=0)
     return total
 
 
-def _each(work: Callable[[slice], T], data: Regressions, rank: int, where: Arrays, n_jobs: int | None) -> list[T]:
-    """Call a function with blocks of targets that depend on nothing but the sizes, in threads; a device takes one."""
-    todo = list(_blocks(data.cross.shape[1], max(rank, 1) * (max(rank, 1) + 2 * len(data.gram))))
-    jobs = n_jobs if where.device is None else 1
-    return list(Parallel(n_jobs=jobs, prefer="threads")(delayed(work)(part) for part in todo))
+def _evidence_of(
+    factor: Any, block: tuple[np.ndarray, Any], *, count: int, grid: np.ndarray, device: str | None
+) -> np.ndarray:
+    """The sum over some targets, of shares (k, S) and sides (r, k)."""
+    (share, sides), where = block, arrays_on(device)
+    values, vectors = where.xp.linalg.eigh(_products(factor, where.put(share)))
+    squares = where.take(where.xp.einsum("krs,rk->ks", vectors, sides) ** 2)
+    values = where.take(values).clip(0.0)  # (k, r)
+    logs = np.empty(len(grid))
+    for place, alpha in enumerate(grid):
+        explained = (squares * values / (values + alpha)).sum(axis=1)
+        left = (1.0 - explained).clip(np.finfo(np.float64).eps)
+        logs[place] = -0.5 * ((count - 1) * np.log(left).sum() + np.log1p(values / alpha).sum())
+    return logs
 
 
-def _blocks(n_targets: int, size: int) -> Iterator[slice]:
-    step = max(1, _VALUES // size)
-    for start in range(0, n_targets, step):
-        yield slice(start, min(start + step, n_targets))
+def _parts(data: Regressions, rank: int) -> list[slice]:
+    """Blocks of targets that depend on nothing but the sizes."""
+    step = max(1, _VALUES // (max(rank, 1) * (max(rank, 1) + 2 * len(data.gram))))
+    n_targets = data.cross.shape[1]
+    return [slice(start, min(start + step, n_targets)) for start in range(0, n_targets, step)]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy import special
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg import solve as solve_one
 
+from grn._core.blocks import HERE, Workers, in_blocks
 from grn._core.logging import progress
 from grn._kernels.arrays import arrays_on
 from grn._kernels.scatter import BLOCK, Rows
@@ -52,6 +53,7 @@ def plain_ridge(
     alpha: float,
     *,
     device: str | None = None,
+    workers: Workers = HERE,
 ) -> np.ndarray:
     """Ridge coefficients of all targets on their regulators, target after target (E,).
 
@@ -65,14 +67,24 @@ def plain_ridge(
         Penalty, above 0.
     device
         Torch device that solves; ``None`` computes with numpy.
+    workers
+        Who computes where there is no device; changes speed only.
     """
     starts = _starts(regulators)
     values = np.empty(starts[-1])
-    for sets, members in blocks(regulators):
-        part = inner[sets[:, :, None], sets[:, None, :]]
-        side = cross[sets[:, :, None], members[:, None, :]]
-        values[_slots(starts, members, sets.shape[1])] = _solved(part, side, alpha, device)
+    todo = list(blocks(regulators))
+    parts = ((sets, cross[sets[:, :, None], members[:, None, :]]) for sets, members in todo)
+    who = workers if device is None else HERE
+    done = in_blocks(partial(_plain, alpha=alpha, device=device), inner, parts, who, total=len(todo))
+    for (sets, members), solved in zip(todo, done, strict=True):
+        values[_slots(starts, members, sets.shape[1])] = solved
     return values
+
+
+def _plain(inner: np.ndarray, block: tuple[np.ndarray, np.ndarray], *, alpha: float, device: str | None) -> np.ndarray:
+    """Coefficients (k, p, r) of a block from its products with its targets."""
+    sets, side = block  # (k, p), (k, p, r)
+    return _solved(inner[sets[:, :, None], sets[:, None, :]], side, alpha, device)
 
 
 def bag_products(
@@ -127,7 +139,7 @@ def bagging_ridge(
     draw: Draw,
     alpha: float,
     *,
-    n_jobs: int | None = None,
+    workers: Workers = HERE,
 ) -> Coefficients:
     """Ridge coefficients over bags of cells and random subsets of the regulators.
 
@@ -143,8 +155,8 @@ def bagging_ridge(
         Gives for the regulators (p,) of a target the places (B, m) in that list which every bag uses.
     alpha
         Penalty, above 0.
-    n_jobs
-        Threads; changes speed only.
+    workers
+        Who computes; changes speed only.
 
     Returns
     -------
@@ -155,17 +167,24 @@ def bagging_ridge(
     starts = _starts(regulators)
     coefficients = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
 
-    def fit(sets: np.ndarray, members: np.ndarray) -> None:
-        values = _over_bags(inner, cross, sets, members, np.stack([draw(rows) for rows in sets]), alpha)
-        slots = _slots(starts, members, sets.shape[1])
-        coefficients.mean[slots], coefficients.variance[slots], coefficients.pvalue[slots] = _t_test(values)
-
-    # threads: the solvers release the interpreter lock, and blocks write to places of their own
     todo = list(blocks(regulators, bags=len(inner)))
-    done = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(delayed(fit)(*block) for block in todo)
-    for _ in progress(done, total=len(todo), desc="regressions"):
-        pass
+    parts = (
+        (sets, cross[:, sets[:, :, None], members[:, None, :]], np.stack([draw(rows) for rows in sets]))
+        for sets, members in todo
+    )
+    done = in_blocks(partial(_bagged, alpha=alpha), inner, parts, workers, total=len(todo))
+    for (sets, members), values in zip(todo, progress(done, total=len(todo), desc="regressions"), strict=True):
+        slots = _slots(starts, members, sets.shape[1])
+        coefficients.mean[slots], coefficients.variance[slots], coefficients.pvalue[slots] = values
     return coefficients
+
+
+def _bagged(
+    inner: np.ndarray, block: tuple[np.ndarray, np.ndarray, np.ndarray], *, alpha: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, variance and p-value (k, p, r) of a block, from its products with its targets and the places it draws."""
+    sets, side, places = block  # (k, p), (B, k, p, r), (k, B, m)
+    return _t_test(_over_bags(inner, side, sets, places, alpha))
 
 
 def open_bagging_ridge(
@@ -219,7 +238,13 @@ def open_bagging_ridge(
 
 
 def bayesian_ridge(
-    inner: np.ndarray, cross: np.ndarray, squares: np.ndarray, n_cells: int, regulators: Sequence[np.ndarray]
+    inner: np.ndarray,
+    cross: np.ndarray,
+    squares: np.ndarray,
+    n_cells: int,
+    regulators: Sequence[np.ndarray],
+    *,
+    workers: Workers = HERE,
 ) -> Coefficients:
     """Bayesian ridge: penalty and noise of every target by evidence maximisation.
 
@@ -233,6 +258,8 @@ def bayesian_ridge(
         Number of cells.
     regulators
         Rows of the regulators of every target (G of them).
+    workers
+        Who computes; changes speed only.
 
     Returns
     -------
@@ -242,14 +269,25 @@ def bayesian_ridge(
     """
     starts = _starts(regulators)
     coefficients = Coefficients(np.zeros(starts[-1]), np.zeros(starts[-1]), np.ones(starts[-1]))
-    for sets, members in progress(list(blocks(regulators)), desc="regressions"):
-        values, vectors = np.linalg.eigh(inner[sets[:, :, None], sets[:, None, :]])
-        turned = vectors.transpose(0, 2, 1) @ cross[sets[:, :, None], members[:, None, :]]
-        mean, variance = _evidence(np.maximum(values, 0.0), vectors, turned, squares[members], n_cells)
+    todo = list(blocks(regulators))
+    parts = ((sets, cross[sets[:, :, None], members[:, None, :]], squares[members]) for sets, members in todo)
+    done = in_blocks(partial(_bayesian, n_cells=n_cells), inner, parts, workers, total=len(todo))
+    for (sets, members), values in zip(todo, progress(done, total=len(todo), desc="regressions"), strict=True):
+        mean, variance = values
         slots = _slots(starts, members, sets.shape[1])
         coefficients.mean[slots], coefficients.variance[slots] = mean, variance
         coefficients.pvalue[slots] = 2 * special.ndtr(-np.abs(mean) / np.sqrt(variance))
     return coefficients
+
+
+def _bayesian(
+    inner: np.ndarray, block: tuple[np.ndarray, np.ndarray, np.ndarray], *, n_cells: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and variance (k, p, r) of a block, from its products with its targets and their squares."""
+    sets, side, squares = block  # (k, p), (k, p, r), (k, r)
+    values, vectors = np.linalg.eigh(inner[sets[:, :, None], sets[:, None, :]])
+    turned = vectors.transpose(0, 2, 1) @ side
+    return _evidence(np.maximum(values, 0.0), vectors, turned, squares, n_cells)
 
 
 def blocks(regulators: Sequence[np.ndarray], *, bags: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -300,23 +338,22 @@ def _solved(inner: np.ndarray, cross: np.ndarray, alpha: float, device: str | No
     return np.stack([solve_one(a, b, assume_a="pos", check_finite=False) for a, b in zip(inner, cross, strict=True)])
 
 
-def _over_bags(
-    inner: np.ndarray, cross: np.ndarray, sets: np.ndarray, members: np.ndarray, places: np.ndarray, alpha: float
-) -> np.ndarray:
+def _over_bags(inner: np.ndarray, cross: np.ndarray, sets: np.ndarray, places: np.ndarray, alpha: float) -> np.ndarray:
     """Coefficients (B, k, p, r) of a block in every bag; NaN where the bag did not draw the regulator."""
-    n_bags, (k, size), r = len(inner), sets.shape, members.shape[1]
+    n_bags, (k, size), r = len(inner), sets.shape, cross.shape[-1]
     values = np.full((n_bags, k, size, r), np.nan)
     chosen = np.take_along_axis(sets[:, None, :], places, axis=2).transpose(1, 0, 2)
+    at = places.transpose(1, 0, 2)[..., None]  # (B, k, m, 1)
     step = max(1, VALUES // (k * size * (size + r)))
     for start in range(0, n_bags, step):
         some = slice(start, start + step)
         bag = np.arange(n_bags)[some, None, None, None]
         rows = chosen[some, :, :, None]
         part = inner[bag, rows, chosen[some, :, None, :]]
-        side = cross[bag, rows, members[None, :, None, :]]
+        side = np.take_along_axis(cross[some], at[some], axis=2)
         m = part.shape[-1]
         solved = _solved(part.reshape(-1, m, m), side.reshape(-1, m, r), alpha).reshape(side.shape)
-        np.put_along_axis(values[some], places.transpose(1, 0, 2)[some, :, :, None], solved, axis=2)
+        np.put_along_axis(values[some], at[some], solved, axis=2)
     return values
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from grn._core import checks
+from grn._core.blocks import Workers
 from grn._core.errors import ParameterError
 from grn._core.registry import Registry
 from grn._kernels.scan import VALUES
@@ -68,6 +69,11 @@ class Task:
     client: Any = None
     n_jobs: int | None = None
     taking: Mapping[str, Sequence[str]] | None = None
+
+    @property
+    def workers(self) -> Workers:
+        """Who computes what is divided into blocks."""
+        return Workers(self.n_jobs, self.client)
 
     def __post_init__(self) -> None:
         """Refuse a scale of values that is none, also where no cells are read."""

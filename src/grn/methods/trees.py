@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from grn._core import checks
+from grn._core.blocks import in_blocks
 from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.correlate import sparse_columns
@@ -23,6 +24,8 @@ from grn.methods.record import MIN_CELLS_SEEN
 # the seed of all targets in arboreto
 PARITY_SEED = 666
 
+# a gene, the columns (k,) of its regulators, and a seed
+Job = tuple[int, np.ndarray, int]
 # importances (k,) of the columns (k,) of the regulators for a target, given a seed
 Learner = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
@@ -139,8 +142,17 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
     X = table[:, np.searchsorted(genes, group.sources[used])].toarray()[place]  # (n, used)
     wanted = [t for t, gene in enumerate(group.targets) if not constant[gene] and group.allowed[t, used].any()]
     weight = np.full(group.allowed.shape, np.nan)  # (T, S)
-    jobs = _jobs(group, table, place, wanted, used, trees)
-    results = in_order(trees.learner(np.asfortranarray(X)), jobs, task.n_jobs or 1, threads=trees.threads)
+    grown = Grown(trees, np.asfortranarray(X), table, place)
+    if trees.threads and task.client is None:
+        grown.learner  # noqa: B018 - before threads would each make it
+    results = in_blocks(
+        Grown.of_target,
+        grown,
+        _jobs(group, wanted, used, trees),
+        task.workers,
+        total=len(wanted),
+        threads=trees.threads,
+    )
     for t, values in zip(wanted, progress(results, total=len(wanted), desc=trees.name, show=task.show), strict=True):
         # splits that gain nothing may sum to less than nothing by rounding
         weight[t, used[group.allowed[t, used]]] = np.maximum(values, 0.0)
@@ -149,28 +161,50 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
     return weight
 
 
-def _jobs(
-    group: Group, table: sparse.csc_array, place: np.ndarray, wanted: list[int], used: np.ndarray, trees: Trees
-) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Values, columns and seed of every target, one at a time."""
+@dataclass(frozen=True)
+class Grown:
+    """The cells of a group as trees of all its targets see them; workers are sent it once.
+
+    Parameters
+    ----------
+    trees
+        The method.
+    X
+        Regulators (n, S), float32 in Fortran order.
+    table
+        All genes (n, G) in the order of the file.
+    place
+        Place in the file of every cell (n,).
+    """
+
+    trees: Trees
+    X: np.ndarray
+    table: sparse.csc_array
+    place: np.ndarray
+
+    def of_target(self, job: Job) -> np.ndarray:
+        """Importances (k,) of the columns (k,) of the regulators for a gene of the table, given a seed."""
+        gene, columns, seed = job
+        y = self.table[:, [gene]].toarray().ravel()[self.place]
+        return self.learner(y, columns, seed)
+
+    @cached_property
+    def learner(self) -> Learner:
+        """What grows the trees, with what all targets share of it."""
+        return self.trees.learner(self.X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what a worker makes itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "learner"}
+
+
+def _jobs(group: Group, wanted: list[int], used: np.ndarray, trees: Trees) -> Iterator[Job]:
+    """Gene, columns and seed of every target."""
     for t in wanted:
         gene = group.targets[t]
-        y = table[:, [np.searchsorted(group.cells.genes, gene)]].toarray().ravel()[place]
         seed = child(group.task.seed, trees.name, group.name, str(group.names[gene])).integers(2**31)
-        yield y, np.flatnonzero(group.allowed[t, used]), PARITY_SEED if trees.parity else int(seed)
-
-
-def in_order(
-    learner: Callable[..., np.ndarray], jobs: Iterator[Any], n_jobs: int, *, threads: bool
-) -> Iterator[np.ndarray]:
-    """Results of jobs in their order, as they come; a job is what the learner takes."""
-    if n_jobs == 1:
-        yield from (learner(*job) for job in jobs)
-        return
-    from joblib import Parallel, delayed
-
-    pool = Parallel(n_jobs=n_jobs, prefer="threads" if threads else "processes", return_as="generator")
-    yield from pool(delayed(learner)(*job) for job in jobs)
+        column = int(np.searchsorted(group.cells.genes, gene))
+        yield column, np.flatnonzero(group.allowed[t, used]), PARITY_SEED if trees.parity else int(seed)
 
 
 def _of(group: str) -> str:

@@ -85,6 +85,7 @@ METHODS.add(
         prepare=draw,
         takes_prior=True,
         needs=("cells",),
+        uses_client=True,
         reference="Huynh-Thu et al. 2010, doi 10.1371/journal.pone.0012776",
         system="GENIE3",
         year=2010,

@@ -59,6 +59,7 @@ METHODS.add(
         prepare=draw,
         takes_prior=True,
         needs=("cells",),
+        uses_client=True,
         reference="Moerman et al. 2019, doi 10.1093/bioinformatics/bty916",
         system="GRNBoost2",
         year=2019,

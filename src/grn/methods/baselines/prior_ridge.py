@@ -82,9 +82,9 @@ def fit(
     penalty = _penalty(group, data, probability, alpha, strength)
     if penalty.strength:
         share = shares(probability, data.allowed, penalty.strength)
-        coefficient, excess = solve(data, share, penalty.alpha, n_jobs=group.task.n_jobs)
+        coefficient, excess = solve(data, share, penalty.alpha, workers=group.task.workers)
     else:
-        coefficient, excess = ridge_coefficients(data, penalty.alpha, restricted=group.restricted), 0.0
+        coefficient, excess = ridge_coefficients(data, penalty.alpha, group), 0.0
     strongest = np.where(coefficient < 0, -1.0, 1.0) * np.sqrt(coefficient**2 + excess)
     chosen: dict[str, object] = {"alpha": penalty.alpha, "strength": penalty.strength, "evidence_gain": penalty.gain}
     score = data.whole(coefficient) * data.change
@@ -107,7 +107,7 @@ def _penalty(
     # the others say nothing of a prior that is the same for all their regulators
     drawn = np.flatnonzero(listed) if listed.any() and strength != 0 else np.flatnonzero(data.allowed.any(axis=1))
     drawn = np.sort(drawn[sample_names(names[drawn].tolist(), _TARGETS, group.task.seed)])
-    penalty = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, n_jobs=group.task.n_jobs)
+    penalty = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, workers=group.task.workers)
     _tell(group, penalty, len(drawn))
     return penalty
 
@@ -144,6 +144,7 @@ METHODS.add(
         takes_prior=True,
         edge_tables=("prior",),
         needs=("cells",),
+        uses_client=True,
         reference="MacKay 1992; van de Wiel et al. 2016",
         inputs="RNA, a prior network",
         cost="one pass over the cells and one system of all regulators per target",

@@ -32,10 +32,10 @@ def fit(group: Group, *, alpha: float | None = None) -> Fitted | None:
         return None
     if alpha is None:
         lists = data.lists() if group.restricted else None
-        alpha = choose_alpha(data.gram, data.cross, data.itself, data.count, lists)
+        alpha = choose_alpha(data.gram, data.cross, data.itself, data.count, lists, workers=group.task.workers)
         where = f" ({group.name})" if group.name else ""
         logger.info("ridge%s: alpha %.3g by generalised cross-validation", where, alpha, extra={"of": group.name})
-    weight = data.whole(ridge_coefficients(data, alpha, restricted=group.restricted))
+    weight = data.whole(ridge_coefficients(data, alpha, group))
     return Fitted({"weight": weight, "score": weight * data.change}, {"alpha": float(alpha)})
 
 
@@ -50,6 +50,7 @@ METHODS.add(
         probability=False,
         takes_prior=True,
         needs=("cells",),
+        uses_client=True,
         reference="baseline",
         inputs="RNA",
         cost="one pass over the cells and one system of all regulators",

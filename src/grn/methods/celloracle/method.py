@@ -82,7 +82,7 @@ def prepare(
     seen, by_name = 0 if parity else min_cells, fit == "bagging" and not parity
     data = problem(inputs, base_grn, weights, min_cells=seen, parity=parity, drawn=by_name)
     task = inputs.task
-    bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.n_jobs, task.memory_budget)
+    bags = Bags(int(n_bags), float(alpha), parity, task.seed, task.memory_budget)
     graphs = {} if made is None else {KEY: (weights, made)}
     return RegressionSetup(data, bags if fit == "bagging" else None, graphs)
 
@@ -237,6 +237,7 @@ METHODS.add(
         probability=False,
         takes_prior=True,
         needs=("cells",),
+        uses_client=True,
         tables={
             "scores": Table("degrees and centralities of genes", ("gene", "degree_all", "degree_in", "degree_out")),
             "entropy": Table("how evenly the regulation of a target is spread", ("gene", "n_regulators", "entropy")),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from grn._core.blocks import Workers
 from grn._core.rng import child
 from grn._kernels import ridge
 from grn._kernels.edge_ridge import edge_ridge, products_of_targets
@@ -44,6 +45,8 @@ class Problem:
         Whether a base GRN says who they are; else they are all but the target itself.
     cell_names
         Names of all cells; bags are drawn by them.
+    workers
+        Who computes.
     place
         Rank of every cell (n_cells,) in the order that reads fastest; ``None`` for that of the object.
     """
@@ -55,6 +58,7 @@ class Problem:
     regulators: list[np.ndarray]
     restricted: bool
     cell_names: np.ndarray
+    workers: Workers
     place: np.ndarray | None = None
 
     def members(self, group: str) -> np.ndarray:
@@ -77,15 +81,14 @@ class Bags:
         Number of bags and penalty.
     parity
         Draw as the original program does, from the numbers of cells and regulators; else by names.
-    seed, n_jobs, memory
-        Seed, threads, and bytes for the products of one pass over the cells.
+    seed, memory
+        Seed, and bytes for the products of one pass over the cells.
     """
 
     number: int
     alpha: float
     parity: bool
     seed: int
-    n_jobs: int | None
     memory: int
 
 
@@ -121,7 +124,8 @@ def problem(
         for t, rows in zip(cells.targets, regulators, strict=True)
     ]
     scale = np.where(scale > 0, scale, 1.0)
-    return Problem(cells, values.rows, scale, moments, ordered, table is not None, cell_names, place)
+    who = inputs.task.workers
+    return Problem(cells, values.rows, scale, moments, ordered, table is not None, cell_names, who, place)
 
 
 def _overall(moments: dict[str, Pair], sizes: np.ndarray) -> np.ndarray:
@@ -208,7 +212,7 @@ def _bayesian(
     parts = products_of_targets(data.rows, members, lists, targets, ones, centre, 2**29, data.scale)
     return _joined(
         [
-            ridge.bayesian_ridge(inner[0], cross[0], squares[part], len(members), rows)
+            ridge.bayesian_ridge(inner[0], cross[0], squares[part], len(members), rows, workers=data.workers)
             for part, inner, cross, rows in parts
         ]
     )
@@ -235,7 +239,7 @@ def _bagging(
     parts = products_of_targets(data.rows, members, lists, targets, counts, centre, bags.memory, data.scale)
     return _joined(
         [
-            ridge.bagging_ridge(inner, cross, rows, draw, bags.alpha, n_jobs=bags.n_jobs)
+            ridge.bagging_ridge(inner, cross, rows, draw, bags.alpha, workers=data.workers)
             for _, inner, cross, rows in parts
         ]
     )
@@ -294,7 +298,7 @@ def _upstream_bagging(
         )
         part = _joined(
             [
-                ridge.bagging_ridge(inner, cross, rows, lambda _, p=places: p, bags.alpha, n_jobs=bags.n_jobs)
+                ridge.bagging_ridge(inner, cross, rows, lambda _, p=places: p, bags.alpha, workers=data.workers)
                 for _, inner, cross, rows in parts
             ]
         )

@@ -190,7 +190,7 @@ def fit(
         return None
     names = Names(group.names[group.sources], group.chromatin.names, group.names[targets])
     task = group.task
-    growing = Growing(mode, n_trees, task.seed, group.name, task.n_jobs or 1, task.show, parity)
+    growing = Growing(mode, n_trees, task.seed, group.name, task.workers, task.show, parity)
     links, distance = _links(group, cells, prepared, targets, growing)
     rules = Rules(min_rho, tuple(quantiles), tuple(per_gene), tuple(per_region), min_targets)
     listed = modules(links, regulation, prepared.bound.cistromes, rules, partial(_sets, task.seed, n_permutations))
@@ -289,6 +289,7 @@ METHODS.add(
         prepare=prepare,
         report=report,
         needs=("cells", "regions"),
+        uses_client=True,
         tables={
             "triplets": Table("regulator, region and target of eRegulons, with their evidence", TRIPLETS),
             "modules": Table("what chose the links of an eRegulon, and its enrichment", MODULES),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from scipy import sparse
 from scipy.stats import rankdata
 
+from grn._core.blocks import HERE, Workers, in_blocks
 from grn._core.logging import progress
 from grn._core.rng import child
 from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
-from grn.methods.trees import PARITY_SEED, in_order
+from grn.methods.trees import PARITY_SEED
 
 NAME = "scenicplus regions"
 
@@ -31,8 +30,8 @@ class Growing:
         Trees per gene.
     seed, group
         Seed of the task and name of the group, which with the name of a gene give its seed.
-    n_jobs, show
-        Workers, and whether to show progress.
+    workers, show
+        Who computes, and whether to show progress.
     parity
         One seed for all genes.
     """
@@ -41,7 +40,7 @@ class Growing:
     n_trees: int
     seed: int
     group: str = ""
-    n_jobs: int = 1
+    workers: Workers = HERE
     show: bool | None = False
     parity: bool = False
 
@@ -83,25 +82,30 @@ def region_importances(
         Importances that sum to 1 per gene, and correlations, each (L,) for the L regions in ``near``; 0 and NaN where
         the gene does not vary. Cost: trees per gene; memory the sparse matrices and the regions of one gene per worker.
     """
-    learner = partial(_shares, growing.mode, growing.plan)
-    jobs = _jobs(openness, expression, names, near, growing)
-    results = in_order(learner, jobs, growing.n_jobs, threads=growing.mode == "fast")
+    trees = _Trees(openness, expression, growing.mode, growing.plan)
+    jobs = ((g, regions, growing.seed_of(str(names[g]))) for g, regions in enumerate(near))
+    threads = growing.mode == "fast"
+    results = in_blocks(_of_gene, trees, jobs, growing.workers, total=len(near), threads=threads)
     parts = list(progress(results, total=len(near), desc=NAME, show=growing.show))
     whole = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))  # (2, L)
     return whole[0], whole[1]
 
 
-def _jobs(
-    openness: sparse.csc_array,
-    expression: sparse.csc_array,
-    names: np.ndarray,
-    near: list[np.ndarray],
-    growing: Growing,
-) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Regions (n, k), gene (n,) and seed, one gene at a time."""
-    for g, regions in enumerate(near):
-        y = expression[:, [g]].toarray().ravel()
-        yield np.asfortranarray(openness[:, regions].toarray(), dtype=np.float32), y, growing.seed_of(str(names[g]))
+@dataclass(frozen=True)
+class _Trees:
+    """What the trees of all genes share: regions (n, R), genes (n, G) and how they are grown."""
+
+    openness: sparse.csc_array
+    expression: sparse.csc_array
+    mode: str
+    plan: Boosting
+
+
+def _of_gene(trees: _Trees, job: tuple[int, np.ndarray, int]) -> np.ndarray:
+    """Importances and correlations (2, k) of the regions (k,) of a gene, given a seed."""
+    gene, regions, seed = job
+    X = np.asfortranarray(trees.openness[:, regions].toarray(), dtype=np.float32)  # (n, k)
+    return _shares(trees.mode, trees.plan, X, trees.expression[:, [gene]].toarray().ravel(), seed)
 
 
 def _shares(mode: str, plan: Boosting, X: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:

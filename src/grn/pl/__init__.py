@@ -1,9 +1,9 @@
 """Figures of networks, probes, regulon activity and benchmarks, drawn with matplotlib.
 
-Every function returns the Axes it drew on, takes ``save=``, ``show=``, ``return_fig=``
+Every figure returns the Axes it drew on, takes ``save=``, ``show=``, ``return_fig=``
 and ``figsize=`` as scanpy does, and leaves ``rcParams`` alone. Red is positive
 (activation), blue is negative (repression), grey is a sign that is not known;
-sizes fit a journal column of 89 mm.
+sizes fit a journal column of 89 mm. ``explore`` writes a page for the browser instead.
 """
 
 from grn.pl._activity import activity
@@ -12,6 +12,7 @@ from grn.pl._compare_models import compare_models
 from grn.pl._degree_bias import degree_bias
 from grn.pl._dynamics import dynamic_drivers, regulon_dynamics
 from grn.pl._eregulons import eregulons
+from grn.pl._explore import explore
 from grn.pl._flow import flow
 from grn.pl._heatmap import heatmap
 from grn.pl._locus import locus
@@ -30,6 +31,7 @@ __all__ = [
     "degree_bias",
     "dynamic_drivers",
     "eregulons",
+    "explore",
     "flow",
     "heatmap",
     "locus",

@@ -1,0 +1,70 @@
+"""``grn explore``: a network in a file as a page for the browser; thin over :func:`grn.pl.explore`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grn._core.errors import DataNotFoundError, ParameterError
+from grn._core.files import UNREADABLE, check_access
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TABLES = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    add = parser.add_argument
+    add("input", type=Path, help="object with a network (.h5ad, .h5mu, .zarr), or a table of edges (.csv, .tsv)")
+    add("-o", "--out", type=Path, default=Path("network.html"), help="page to write (default: network.html)")
+    add("--key", default="grn", help="slot of the network in uns (default: grn)")
+    add("--group", nargs="+", default=None, help="only these groups of a network by groups")
+    add("--max-edges", type=int, default=None, metavar="N", help="write only the N strongest edges (at most 20000)")
+    add("--max-drawn", type=int, default=300, metavar="N", help="edges of the first picture (default: 300)")
+    add("--title", default=None, help="title of the page")
+    add("--show", action="store_true", help="open the page in the browser")
+
+
+def explore(args: argparse.Namespace) -> None:
+    """Read, write, and say where.
+
+    Raises
+    ------
+    GrnError
+        If something cannot be used.
+    """
+    import grn
+    from grn._cells_file import read_cells
+
+    is_table = args.input.suffix.lower() in _TABLES
+    path = grn.pl.explore(
+        _edges(args.input) if is_table else read_cells(args.input),
+        file=args.out,
+        key=args.key,
+        group=args.group,
+        max_edges=args.max_edges,
+        max_drawn=args.max_drawn,
+        title=args.title,
+        show=args.show,
+    )
+    print(f"{path}: open it in a browser")
+
+
+def _edges(path: Path) -> pd.DataFrame:
+    """A table of edges, in which a gene may be called NA."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataNotFoundError(f"no file {path}; pass an object with a network (.h5ad), or a table of edges (.csv).")
+    form = {"sep": _TABLES[path.suffix.lower()], "keep_default_na": False, "float_precision": "round_trip"}
+    try:
+        numbers = pd.read_csv(path, nrows=0, **form).columns.difference(["source", "target"])
+        return pd.read_csv(
+            path, na_values={name: [""] for name in numbers}, dtype={"source": str, "target": str}, **form
+        )
+    except UNREADABLE as error:
+        check_access(path, error)
+        raise ParameterError(f"{path} cannot be read as a table of edges ({' '.join(str(error).split())}).") from error

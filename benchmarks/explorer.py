@@ -1,7 +1,7 @@
 """Seconds to write the page of a network, and of a browser to its first picture.
 
-``python benchmarks/explorer.py`` needs playwright and a chromium on the path. It prints a table in Markdown. Networks are
-made at random: regulators with targets by a power law, three groups, all columns that can be filtered.
+``python benchmarks/explorer.py`` needs playwright and a chromium on the path. It prints a table in Markdown. Networks
+are made at random: regulators with targets by a power law, three groups, all columns that can be filtered.
 """
 
 from __future__ import annotations

@@ -5,7 +5,10 @@ let chosen = null; // { gene } or { row }
 let moving = false;
 
 const dark = () => document.documentElement.dataset.theme === "dark";
-const LIGHT_INK = { "#b2182b": "#ef8a72", "#2166ac": "#74b3dd", "#7f7f7f": "#a5a5a5", "#000000": "#d0d0d0" };
+const LIGHT_INK = {
+  "#b2182b": "#ef8a72", "#2166ac": "#74b3dd", "#7f7f7f": "#a5a5a5", "#000000": "#d0d0d0",
+  "#0072b2": "#4aa3df", "#d55e00": "#ff8c42", "#009e73": "#2cc79a",
+};
 
 // colours that are made for paper are lifted on dark ground
 const onGround = (color) => (dark() && LIGHT_INK[color]) || color;

@@ -2,6 +2,7 @@
 
     python benchmarks/trust.py                 # about ten minutes on one core
     python benchmarks/trust.py --repeats 5     # a quick look
+    python benchmarks/trust.py --only cost     # what permutations cost, in fits; under a minute
 
 Prints the tables of ``docs/methods/trust.md``. All genes are simulated, so it is known which edges are real.
 """
@@ -10,14 +11,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 import grn
 from grn._core.markdown import markdown_table
+from grn.methods import METHODS
 
 logging.getLogger("grn").setLevel("ERROR")
 REGULATORS, TARGETS = 10, 60
@@ -110,6 +117,43 @@ def discovery_table(repeats: int, methods: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "found at q <= 0.05", "false at q <= 0.2", "found at q <= 0.2"])
 
 
+def cells_and_modules(cells: int, genes: int, regulators: int) -> ad.AnnData:
+    """Sparse log-normalised counts of genes that follow twelve common factors; the first genes are regulators."""
+    random = np.random.default_rng(0)
+    factors, loadings = random.normal(size=(cells, 12)), random.normal(size=(12, genes)) / 2
+    drawn = random.poisson(np.exp(factors @ loadings / 2 + random.normal(-2.2, 1.0, size=genes)))
+    values = np.log1p(drawn * 1e4 / np.maximum(drawn.sum(axis=1, keepdims=True), 1))
+    var = pd.DataFrame({"is_regulator": np.arange(genes) < regulators}, index=[f"G{i}" for i in range(genes)])
+    obs = pd.DataFrame(index=[f"c{i}" for i in range(cells)])
+    return ad.AnnData(sparse.csr_matrix(values, dtype=np.float32), obs=obs, var=var)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Processor time of a call, that of its child processes included."""
+    start = os.times()
+    call()
+    stop = os.times()
+    return sum(stop[:4]) - sum(start[:4])
+
+
+def cost_table(methods: list[str], size: tuple[int, int, int]) -> pd.DataFrame:
+    """Processor time of 20 permutations, as a number of fits; without and with what permutations share."""
+    rows = []
+    for method in methods:
+        adata = cells_and_modules(*size)
+        infer = partial(grn.tl.infer_network, adata, method=method)
+        infer()
+        fit = min(seconds(infer) for _ in range(3))
+        record, fits = METHODS[method], []
+        for shared in (False, True) if record.reads_sums else (False,):
+            METHODS.add(method, replace(record, reads_sums=shared), replace=True)
+            fits.append(seconds(partial(grn.tl.confidence, adata, n_permutations=20, n_subsamples=0)) / fit)
+        METHODS.add(method, record, replace=True)
+        rows.append((method, fit, fits[0], fits[-1]))
+    columns = ["method", "one fit, s", "20 permutations one after the other, fits", "as grn.tl.confidence does, fits"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def donors_table(repeats: int) -> pd.DataFrame:
     """Share of small p-values between two conditions that do not differ, with donors that do."""
     rows = []
@@ -140,11 +184,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30, help="simulations per row")
     parser.add_argument("--methods", nargs="+", default=["correlation", "ridge"])
-    parser.add_argument("--only", choices=["null", "discovery", "donors"])
+    parser.add_argument("--only", choices=["null", "discovery", "donors", "cost"])
+    parser.add_argument("--size", nargs=3, type=int, default=[4000, 1500, 120], help="cells, genes, regulators of cost")
     asked = parser.parse_args()
     tables = {
         "null": ("Nothing is real", lambda: null_table(asked.repeats, asked.methods)),
         "discovery": ("A tenth of the pairs is real", lambda: discovery_table(asked.repeats, asked.methods)),
+        "cost": (
+            f"What 20 permutations cost: {asked.size[0]} cells, {asked.size[1]} genes, {asked.size[2]} regulators",
+            lambda: cost_table(asked.methods, tuple(asked.size)),
+        ),
         "donors": ("Two conditions that do not differ", lambda: donors_table(asked.repeats)),
     }
     for name, (title, make) in tables.items():

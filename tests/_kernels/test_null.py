@@ -60,6 +60,8 @@ def test_pairs_that_were_never_listed_do_not_count():
         draws.add(np.array([0, 1]), np.array([i, 10.0]))
     assert pooled_pvalues(np.array([0]), np.array([20.0]), draws, SHAPE, standardise=False)[0] == 1 / 19
     assert list(draws.candidates(np.array([0]))) == [0, 1]
+    assert list(draws.candidates(np.array([0, 1]), np.array([1, 0]), np.array([3]))) == [0, 1, 3]
+    assert list(Draws().candidates(np.array([4, 2]))) == [2, 4]
     assert len({id(keys) for keys in draws.keys}) == 1
 
 

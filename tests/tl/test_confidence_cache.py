@@ -1,6 +1,7 @@
 """Repetitions of ``grn.tl.confidence`` in a folder: interrupted runs go on, other questions start anew."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,8 @@ import pytest
 
 import grn
 from grn._core import sealed
+from grn.methods import METHODS
+from grn.trust.beside import SharedFits
 from grn.trust.rerun import Rerun
 
 GIVEN = {"n_permutations": 4, "n_subsamples": 3, "top": 10}
@@ -20,12 +23,18 @@ def cells():
     return adata
 
 
-@pytest.fixture
-def fits(monkeypatch):
+@pytest.fixture(params=["one after the other", "shared"])
+def fits(monkeypatch, request):
     """Counts fits by kind; the fit named in ``stop`` raises instead."""
     counts = {"fit": 0, "fit_beside": 0, "stop": None}
-    for name in ("fit", "fit_beside"):
-        made = getattr(Rerun, name)
+    shared = request.param == "shared"
+    monkeypatch.setattr(METHODS, "_records", dict(METHODS._records))
+    METHODS.add("ridge", replace(METHODS["ridge"], reads_sums=shared), replace=True)
+    for owner, function, name in (
+        (Rerun, "fit", "fit"),
+        (SharedFits, "edges", "fit_beside") if shared else (Rerun, "fit_beside", "fit_beside"),
+    ):
+        made = getattr(owner, function)
 
         def counted(self, *args, name=name, made=made, **kwargs):
             if counts["stop"] == (name, counts[name]):
@@ -33,7 +42,7 @@ def fits(monkeypatch):
             counts[name] += 1
             return made(self, *args, **kwargs)
 
-        monkeypatch.setattr(Rerun, name, counted)
+        monkeypatch.setattr(owner, function, counted)
     return counts
 
 

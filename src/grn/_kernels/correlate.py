@@ -201,8 +201,11 @@ def sparse_columns(rows: Rows, cells: np.ndarray, genes: np.ndarray) -> sparse.c
 
 
 def _ranks(rows: Rows, cells: np.ndarray, genes: np.ndarray) -> sparse.csr_array:
-    """Ranks (n, len(genes)) less the rank of zero."""
-    table = sparse_columns(rows, cells, genes)
+    return ranked(sparse_columns(rows, cells, genes))
+
+
+def ranked(table: sparse.csc_array) -> sparse.csr_array:
+    """Ranks (n, G) of the values of every gene less the rank of zero; they overwrite the values, none of them zero."""
     n_cells = table.shape[0]
     for start, stop in zip(table.indptr[:-1], table.indptr[1:], strict=True):
         values = table.data[start:stop]

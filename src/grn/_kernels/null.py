@@ -63,18 +63,23 @@ class Draws:
 
     def add(self, keys: np.ndarray, weights: np.ndarray) -> None:
         """Take in one repetition."""
-        order = np.argsort(keys)
-        ordered = keys[order]
+        if not (keys[1:] > keys[:-1]).all():
+            order = np.argsort(keys)
+            keys, weights = keys[order], weights[order]
         # most methods list the same edges every time: keep their numbers once
-        if self.keys and np.array_equal(self.keys[0], ordered):
-            ordered = self.keys[0]
-        self.keys.append(ordered)
-        self.values.append(np.abs(weights[order]).astype(np.float32))
+        if self.keys and np.array_equal(self.keys[0], keys):
+            keys = self.keys[0]
+        self.keys.append(keys)
+        self.values.append(np.abs(weights).astype(np.float32))
 
-    def candidates(self, keys: np.ndarray) -> np.ndarray:
-        """Edges that were listed at least once, here or in a repetition, ascending."""
-        distinct = {id(listed): listed for listed in self.keys}
-        return np.unique(np.concatenate([keys, *distinct.values()]))
+    def candidates(self, *listed: np.ndarray) -> np.ndarray:
+        """Edges that were listed at least once, in one of these lists or in a repetition, ascending."""
+        distinct: list[np.ndarray] = []
+        for keys in (*listed, *{id(keys): keys for keys in self.keys}.values()):
+            if not any(np.array_equal(keys, other) for other in distinct):
+                distinct.append(keys)
+        alone = len(distinct) == 1 and bool((distinct[0][1:] > distinct[0][:-1]).all())
+        return distinct[0] if alone else np.unique(np.concatenate(distinct))
 
 
 @dataclass
@@ -97,11 +102,15 @@ class Means:
 
     def add(self, keys: np.ndarray, weights: np.ndarray) -> None:
         """Take in one repetition; its edges are distinct."""
+        self.count += 1
+        if np.array_equal(self.keys, keys):
+            self.total += np.abs(weights)
+            return
         both = np.union1d(self.keys, keys)
         total = np.zeros(len(both))
         total[np.searchsorted(both, self.keys)] = self.total
         total[np.searchsorted(both, keys)] += np.abs(weights)
-        self.keys, self.total, self.count = both, total, self.count + 1
+        self.keys, self.total = both, total
 
     def of(self, keys: np.ndarray) -> np.ndarray:
         """Means of some edges."""

@@ -57,10 +57,23 @@ def to_network(
 
 
 def edges_of(answer: Any, group: Group, method: str) -> pd.DataFrame:
+    """Edge table of a group, see :func:`pairs_of`."""
+    t, s, columns = pairs_of(answer, group, method)
+    return indexed(group.names, group.sources[s], group.targets[t], **columns)
+
+
+def pairs_of(answer: Any, group: Group, method: str) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
     """Edges of a group in what a method returned for it: the pairs that may be edges and have a weight.
 
     Matrices (T, S) and tables are held to the same question: pairs that are no edges by :attr:`Group.listed`, or whose
     weight is NaN, are left out.
+
+    Returns
+    -------
+    targets, sources
+        Places of the ends of every edge among those of the group (E,); of matrices source after source.
+    columns
+        Weights and what else there is of every edge (E,), by name.
 
     Raises
     ------
@@ -77,13 +90,11 @@ def edges_of(answer: Any, group: Group, method: str) -> pd.DataFrame:
         s = _places(answer["source"], group.sources, group, method)
         t = _places(answer["target"], group.targets, group, method)
         keep = group.listed[t, s] & ~answer["weight"].isna().to_numpy()
-        columns = answer.drop(columns=["source", "target"])[keep]
-        s, t = s[keep], t[keep]
-    else:
-        matrices = _matrices(answer, (len(group.targets), len(group.sources)), method)
-        t, s = np.nonzero(group.listed & ~np.isnan(matrices["weight"]))
-        columns = {name: matrices[name][t, s] for name in COLUMNS if name in matrices}
-    return indexed(group.names, group.sources[s], group.targets[t], **columns)
+        return t[keep], s[keep], dict(answer.drop(columns=["source", "target"])[keep].items())  # type: ignore[arg-type]
+    matrices = _matrices(answer, (len(group.targets), len(group.sources)), method)
+    edges = (group.listed & ~np.isnan(matrices["weight"])).T  # (S, T)
+    s, t = np.nonzero(edges)
+    return t, s, {name: matrices[name].T[edges] for name in COLUMNS if name in matrices}
 
 
 def _places(column: pd.Series, genes: np.ndarray, group: Group, method: str) -> np.ndarray:

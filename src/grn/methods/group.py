@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from grn._core.errors import RegionError
+from grn._core.errors import CapabilityError, RegionError
+from grn._kernels.correlate import Cross, cross, pearson, spearman
 from grn._kernels.scatter import Rows, gathered
 from grn._object.chromatin import Chromatin
 from grn.methods.cells import Cells, report_constant
@@ -36,6 +37,9 @@ class Group:
         Whether a base GRN says which they are.
     read_chromatin
         Gives the open chromatin of all cells.
+    sums
+        ``sums(genes, ranks=...)`` gives the sums over the cells of the sources with some genes, or of their ranks,
+        where they were made before: such a group has no cells that could be read.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Group:
     pairs: Callable[[], np.ndarray]
     restricted: bool = False
     read_chromatin: Callable[[], Chromatin] | None = None
+    sums: Callable[..., Cross] | None = None
 
     @property
     def names(self) -> np.ndarray:
@@ -64,6 +69,11 @@ class Group:
     @property
     def rows(self) -> Rows:
         """Gives log-normalised values (k, n_vars) of some cells by their positions."""
+        if self.sums is not None:
+            raise CapabilityError(
+                "this group beside permuted regulators has sums over its cells, and no cells: a method with "
+                "reads_sums=True reads them by group.cross() and group.correlation() alone."
+            )
         return self.cells.expression.rows
 
     @property
@@ -91,6 +101,18 @@ class Group:
     def values(self, genes: np.ndarray | None = None) -> np.ndarray:
         """Log-normalised values (n, len(genes)) float32 of some genes, by position; all by default."""
         return gathered(self.rows, self.members, genes)
+
+    def cross(self, genes: np.ndarray) -> Cross:
+        """Means and products of the sources with some genes, by position, over the cells."""
+        if self.sums is not None:
+            return self.sums(genes, ranks=False)
+        return cross(self.rows, self.members, self.sources, genes)
+
+    def correlation(self, genes: np.ndarray, *, ranks: bool = False) -> np.ndarray:
+        """Pearson correlation (S, len(genes)) of the sources with some genes, or of their ranks; NaN if constant."""
+        if self.sums is not None:
+            return self.sums(genes, ranks=ranks).correlation
+        return (spearman if ranks else pearson)(self.rows, self.members, self.sources, genes)
 
     def report_constant(self, constant: np.ndarray) -> None:
         """Say which genes (mask, n_vars) do not vary here, but for the rare ones, which were told before."""

@@ -172,6 +172,10 @@ class Method:
         ``response(fit, params, *, steps) -> dict``, for ``grn.tl.simulate(coefficients="fit")``: a
         :data:`grn.methods.fits.Follow` by group, which moves genes of cells and lets the dynamics that were fitted run
         for ``steps`` units of their time. ``None`` if it has no dynamics of its own.
+    reads_sums
+        Whether ``fit`` reads the cells of a group by :meth:`grn.methods.Group.cross` and
+        :meth:`~grn.methods.Group.correlation` alone, and ``prepare`` reads none: then :func:`grn.tl.confidence` gives
+        it all permutations from one look at the cells.
     whole
         Whether a method of cells is given all of them at once instead of group by group.
     takes_prior
@@ -214,6 +218,7 @@ class Method:
     report: Callable[..., Result] | None = None
     knockout: Callable[..., Mapping[str, Any]] | None = None
     response: Callable[..., Mapping[str, Any]] | None = None
+    reads_sums: bool = False
     whole: bool = False
     takes_prior: bool = False
     edge_tables: tuple[str, ...] = ()
@@ -238,6 +243,10 @@ class Method:
                 f"method {self.name!r} needs {', '.join(map(repr, unknown))}; a record may need: {', '.join(NEEDS)}."
             )
         checks.word("direction", self.direction, DIRECTIONS)
+        if self.reads_sums and not self.by_group:
+            raise ParameterError(
+                f"method {self.name!r} has reads_sums=True and is not called once per group of cells; leave it out."
+            )
         taken = sorted(set(self.tables) & TAKEN)
         if taken:
             raise ParameterError(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grn._kernels.correlate import cross
 from grn._kernels.multi_ridge import masked_ridge, multi_ridge
 from grn._kernels.prior_ridge import Regressions
 from grn.methods.group import Group
@@ -48,7 +47,7 @@ class Standardised(Regressions):
 def standardised(group: Group) -> Standardised | None:
     """Read a group once; ``None`` if no regulator or no target varies. Constant genes are told."""
     cells = group.cells
-    sums = cross(group.rows, group.members, group.sources, cells.genes)
+    sums = group.cross(cells.genes)
     scale = sums.target_scale
     source_at, target_at = (np.searchsorted(cells.genes, which) for which in (group.sources, group.targets))
     constant = np.zeros(len(group.names), dtype=bool)

@@ -17,7 +17,7 @@ from grn.methods.answer import check_answer, tell_without_edges, values_read
 from grn.methods.direction import with_direction
 from grn.methods.edge_regions import with_region
 from grn.methods.edges import edges_of, in_groups, stacked
-from grn.methods.group import Fitted
+from grn.methods.group import Fitted, Group
 from grn.methods.inputs import Inputs
 from grn.methods.provenance import recordable
 from grn.methods.record import Method, Result, Task
@@ -78,6 +78,23 @@ def run(
 def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> Network:
     """All edges of a record, neither listed nor checked: for repetitions on changed objects."""
     return _result(Inputs(adata, task), record, record.verified(params), {}, report=False).network
+
+
+def fit_of_groups(inputs: Inputs, record: Method, params: Mapping[str, Any]) -> Callable[[Group], Any]:
+    """The fit of a record that is called once per group, with what all groups share prepared: gives edges of a group.
+
+    It may be called with any group of ``inputs``, also one whose sums were made elsewhere, as often as needed.
+    """
+    arguments = record.verified(params)
+    extra = {"prepared": None if record.prepare is None else _called(record.prepare, arguments, inputs)}
+    if not inputs.is_read:
+        inputs.read_cells(min_cells=arguments["min_cells"])
+
+    def fit_group(group: Group) -> Any:
+        answer = _called(record.fit, arguments, group, extra=extra)
+        return answer.edges if isinstance(answer, Fitted) else answer
+
+    return fit_group
 
 
 def _result(

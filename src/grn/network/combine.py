@@ -20,8 +20,13 @@ def known_signs(edges: pd.DataFrame, *, signed: bool) -> np.ndarray:
     """Return +1, -1 or NaN per edge; without a sign column the weight of a signed network tells."""
     if "sign" in edges:
         return edges["sign"].to_numpy()
-    sign = np.sign(edges["weight"].to_numpy())
-    return np.where(sign == 0, np.nan, sign) if signed else np.full(len(edges), np.nan)
+    return signs_of(edges["weight"].to_numpy(), signed=signed)
+
+
+def signs_of(weights: np.ndarray, *, signed: bool) -> np.ndarray:
+    """+1, -1 or NaN of weights, where they carry a sign."""
+    sign = np.sign(weights)
+    return np.where(sign == 0, np.nan, sign) if signed else np.full(len(weights), np.nan)
 
 
 def union_parts(networks: Sequence[EdgeTable]) -> dict[str, Any]:

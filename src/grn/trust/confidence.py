@@ -115,7 +115,7 @@ def _columns(
     if len(repeated.null):
         beside = repeated.real.of(edges.keys)
         # pairs that a filter left out, or that are listed beside permuted regulators only, were tested too
-        listed = repeated.null.candidates(np.concatenate([edges.keys, repeated.again.keys, repeated.real.keys]))
+        listed = repeated.null.candidates(edges.keys, repeated.again.keys, repeated.real.keys)
         if pool == "regulator":
             pval = pooled_pvalues(edges.keys, beside, repeated.null, shape, candidates=listed, standardise=standardise)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import sparse
 
 from grn._core.errors import GroupError, ParameterError
 from grn._core.rng import child, sample_names
+from grn._kernels.copies import permuted_columns
 from grn._object.genes import column
 from grn._object.groups import label_codes
 from grn._object.smoothing import KEY, weights_for
@@ -49,6 +50,10 @@ class Frozen:
         """The object with some cells (positions), or all of them."""
         return _built(self.values, self.names, self.obs, self.slots, rows)
 
+    def arranged(self, order: np.ndarray) -> Frozen:
+        """The same with the genes in another order (positions)."""
+        return replace(self, values=self.values[:, order], names=self.names[order])
+
     def permuted(self, sources: Sequence[str], aliases: Sequence[str], order: np.ndarray) -> AnnData:
         """The object with permuted copies of some genes beside the genes as they are.
 
@@ -62,7 +67,7 @@ class Frozen:
             Cell whose values a cell gets: one order for all copies (n_cells,) or one for each (n_cells, S).
         """
         chosen = self.values[:, pd.Index(self.names).get_indexer(list(sources))]
-        copies = chosen[order] if order.ndim == 1 else _each(chosen.tocsc(), order)
+        copies = chosen[order] if order.ndim == 1 else permuted_columns(chosen.tocsc(), order)
         both = sparse.hstack([self.values, copies], format="csr", dtype=np.float32)
         return _built(both, np.append(self.names, list(aliases)), self.obs, self.slots, None)
 
@@ -174,19 +179,6 @@ def _strata(obs: pd.DataFrame, strata: str, groups: np.ndarray) -> np.ndarray:
 def _labels(obs: pd.DataFrame, name: str) -> np.ndarray:
     names, codes = label_codes(obs, name)
     return np.array(names, dtype=object)[codes]
-
-
-def _each(chosen: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
-    """Columns, each in an order of its own; only stored entries move."""
-    rows = np.empty(chosen.nnz, dtype=np.int64)
-    place = np.empty(len(order), dtype=np.int64)
-    for s in range(chosen.shape[1]):
-        part = slice(chosen.indptr[s], chosen.indptr[s + 1])
-        place[order[:, s]] = np.arange(len(order))
-        rows[part] = place[chosen.indices[part]]
-    matrix = sparse.csc_matrix((chosen.data, rows, chosen.indptr), shape=chosen.shape)
-    matrix.sort_indices()
-    return matrix
 
 
 def _built(

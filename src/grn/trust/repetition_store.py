@@ -31,16 +31,23 @@ class StoredRepetitions:
 
     folder: Path | None
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a file for a repetition, which may turn out to be damaged."""
+        return self.folder is not None and self._path(name).exists()
+
     def get(self, name: str, make: Callable[[], tuple[Edges, ...]]) -> tuple[Edges, ...]:
         """What is stored under a name, else what ``make`` gives, stored from now on."""
         if self.folder is None:
             return make()
-        path = self.folder / f"{name}.{_SUFFIX}"
+        path = self._path(name)
         repetition = sealed.kept(path, _edges)
         if repetition is None:
             repetition = make()
             sealed.keep(path, _bytes(repetition))
         return repetition
+
+    def _path(self, name: str) -> Path:
+        return Path(self.folder or "") / f"{name}.{_SUFFIX}"
 
 
 def stored_repetitions(

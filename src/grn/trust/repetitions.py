@@ -16,6 +16,7 @@ from grn._kernels.null import Draws, Means
 from grn._object.genes import genes_of, regulator_mask
 from grn.methods.cells import listening
 from grn.network import Network
+from grn.trust.beside import Permutations, beside_copies
 from grn.trust.frozen import ExchangeableSets, Frozen, blocks_of, freeze
 from grn.trust.repetition_store import stored_repetitions
 from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing, need_links
@@ -80,7 +81,6 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
     blocks = blocks_of(frozen.obs, rerun.task.groupby, plan.strata)
     names = [str(name) for name in frozen.obs.index]
     real, null, samples = Means(), Draws(), []
-    aliases = _aliases(axes.sources, {*frozen.names})
     for i in range(plan.n_permutations if plan.permute == "links" else 0):
         next(bar)
         seed = _seed(plan.seed, "links", i)
@@ -91,16 +91,17 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
         )
         real.add(again.keys, again.weights)
         null.add(null_edges.keys, null_edges.weights)
-    for i in range(plan.n_permutations if plan.permute == "cells" else 0):
+    numbers = range(plan.n_permutations if plan.permute == "cells" else 0)
+    permutations = Permutations(
+        _aliases(axes.sources, {*frozen.names}),
+        lambda i: _order(blocks, axes, plan, i),
+        lambda i: _seed(plan.seed, "null", i),
+        [i for i in numbers if f"permutation_{i}" not in done],
+    )
+    beside = beside_copies(rerun, frozen, axes, permutations) if numbers else None
+    for i in numbers:
         next(bar)
-        order = _order(blocks, axes, plan, i)
-        seed = _seed(plan.seed, "null", i)
-        real_edges, permuted_edges = done.get(
-            f"permutation_{i}",
-            lambda order=order, seed=seed: rerun.fit_beside(
-                frozen.permuted(axes.sources, aliases, order), axes, aliases, seed=seed
-            ),
-        )
+        real_edges, permuted_edges = done.get(f"permutation_{i}", lambda i=i: beside(i))
         real.add(real_edges.keys, real_edges.weights)
         null.add(permuted_edges.keys, permuted_edges.weights)
     for i in range(plan.n_subsamples):

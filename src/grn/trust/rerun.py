@@ -130,12 +130,27 @@ class Rerun:
 
     def fit_beside(self, adata: AnnData, axes: Axes, aliases: Sequence[str], *, seed: int) -> tuple[Edges, Edges]:
         """Make the network again with further regulators, ``aliases`` (S,): edges of the real ones and of those."""
+        return self._fit(adata, axes, aliases, self.doubled(adata, axes, aliases), seed)
+
+    def doubled(self, adata: AnnData, axes: Axes, aliases: Sequence[str]) -> dict[str, Any]:
+        """Arguments of a fit on an object with copies of the sources; its regions are given to the copies, too."""
         copies = dict(zip(axes.sources, aliases, strict=True))
-        arguments = _doubled(self.arguments, copies)
         regions = adata.uns.get(SLOT)
         if isinstance(regions, Regions):
             adata.uns[SLOT] = regions.with_copies(copies)
-        return self._fit(adata, axes, aliases, arguments, seed)
+        return _doubled(self.arguments, copies)
+
+    def task_of(self, axes: Axes, aliases: Sequence[str]) -> Task:
+        """What is asked of the method, also of copies of the sources."""
+        task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
+        if self.task.taking is not None:
+            copies = dict(zip(axes.sources, aliases, strict=True)) if aliases else {}
+            task = replace(task, taking=with_copies(self.task.taking, copies))
+        return task
+
+    def chosen_of(self, group: str) -> dict[str, Any]:
+        """Parameters that the method chose for a group."""
+        return {name: values[group or "all"] for name, values in self.chosen.items()}
 
     def fit_exchanged(self, adata: AnnData, axes: Axes, exchanged: Mapping[str, str], *, seed: int) -> Edges:
         """Make the network again with the regions of other genes: ``exchanged`` says whose links become whose."""
@@ -145,10 +160,7 @@ class Rerun:
     def _fit(
         self, adata: AnnData, axes: Axes, aliases: Sequence[str], arguments: Mapping[str, Any], seed: int | None
     ) -> tuple[Edges, Edges]:
-        task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
-        if self.task.taking is not None:
-            copies = dict(zip(axes.sources, aliases, strict=True)) if aliases else {}
-            task = replace(task, taking=with_copies(self.task.taking, copies))
+        task = self.task_of(axes, aliases)
         task = task if seed is None else replace(task, seed=seed)
         nets = []
         with silently():
@@ -158,7 +170,7 @@ class Rerun:
                 else:
                     rows = np.ones(adata.n_obs, bool) if not group else adata.obs[task.groupby].astype(str) == group
                     part = adata[np.asarray(rows)].copy()
-                    fixed = {name: values[group or "all"] for name, values in self.chosen.items()}
+                    fixed = self.chosen_of(group)
                 # on some of the cells nothing may vary where something did on all
                 with suppress(NothingVariesError):
                     nets.append(fit(part, self.record, task, {**arguments, **fixed}))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from grn._core import checks
-from grn._kernels.correlate import pearson, spearman
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
 
-_KINDS = {"pearson": pearson, "spearman": spearman}
+_KINDS = ("pearson", "spearman")
 
 
 def verify(*, kind: str) -> None:
@@ -19,7 +18,7 @@ def verify(*, kind: str) -> None:
 
 def fit(group: Group, *, kind: str = "pearson") -> np.ndarray | None:
     """Correlations (T, S) in one group, ``"pearson"`` or ``"spearman"``, of log-normalised values."""
-    correlation = _KINDS[kind](group.rows, group.members, group.sources, group.targets).T  # (T, S)
+    correlation = group.correlation(group.targets, ranks=kind == "spearman").T  # (T, S)
     varies = ~np.isnan(correlation)
     seen = ~group.rare
     if not (varies & seen[group.targets][:, None] & seen[group.sources]).any():
@@ -43,6 +42,7 @@ METHODS.add(
         # an edge leads from the gene that is a regulator
         takes_prior=True,
         needs=("cells",),
+        reads_sums=True,
         reference="baseline",
         inputs="RNA",
         cost="one pass over the cells",

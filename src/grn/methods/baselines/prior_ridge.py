@@ -145,6 +145,7 @@ METHODS.add(
         edge_tables=("prior",),
         needs=("cells",),
         uses_client=True,
+        reads_sums=True,
         reference="MacKay 1992; van de Wiel et al. 2016",
         inputs="RNA, a prior network",
         cost="one pass over the cells and one system of all regulators per target",

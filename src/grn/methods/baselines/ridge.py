@@ -51,6 +51,7 @@ METHODS.add(
         takes_prior=True,
         needs=("cells",),
         uses_client=True,
+        reads_sums=True,
         reference="baseline",
         inputs="RNA",
         cost="one pass over the cells and one system of all regulators",

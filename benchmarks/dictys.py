@@ -113,7 +113,7 @@ def speed() -> None:
         (1, 1000, 500, 50, 10),
         (1, 1000, 2000, 100, 10),
     ):
-        kind = torch.float64 if n_cells * n_genes <= 2**18 else torch.float32
+        kind = torch.float64 if n_cells * n_genes <= 2**15 else torch.float32
         made = simulated(n_cells, n_genes, n_regulators, n_sets, kind)
         ours = our_seconds(*made, steps, paired=kind is torch.float64) / n_sets
         single = simulated(n_cells, n_genes, n_regulators, 1, torch.float32)

@@ -13,9 +13,10 @@ import re
 import socket
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
 from zipfile import BadZipFile
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 CODEC = {"id": "crc32"}
 _HEAD = 4
 _TRIES = 3
+# bytes that are read at a time
+_READ = 2**24
 # seconds after which a part is left behind, whoever wrote it: no file takes a day
 _OLD = 24 * 3600
 # what readers raise for content that is none of theirs
@@ -129,6 +132,79 @@ def unpacked(content: bytes | memoryview) -> dict[str, np.ndarray]:
     """What :func:`packed` wrote."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
+
+
+class _Summed(io.RawIOBase):
+    """Passes bytes on, and knows their checksum."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.handle, self.crc = handle, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.crc = zlib.crc32(content, self.crc)
+        return self.handle.write(content)
+
+
+def keep_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, durable: bool = True) -> None:
+    """Write named arrays to a sealed file as :func:`packed` has them, without a copy of all of them in memory.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    make_folder(path.parent)
+    part = part_of(path)
+    with file_errors(path, "write"):
+        try:
+            with part.open("xb") as handle:
+                handle.write(bytes(_HEAD))
+                summed = _Summed(handle)
+                np.savez(summed, **arrays)  # type: ignore[arg-type]
+                handle.seek(0)
+                handle.write(summed.crc.to_bytes(_HEAD, "little"))
+                if durable:
+                    handle.flush()
+                    os.fsync(handle.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        if durable:
+            _sync(path.parent)
+
+
+@contextmanager
+def kept_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray] | None]:
+    """Named arrays of a sealed file, each read when it is asked for; ``None`` if there are none, or it is damaged.
+
+    A damaged file is told in the log.
+    """
+    try:
+        handle = path.open("rb")
+    except OSError:
+        yield None
+        return
+    with handle:
+        arrays = None
+        try:
+            _check_sum(handle)
+            arrays = np.load(handle, allow_pickle=False)
+        except (Damaged, OSError, *UNREADABLE) as error:
+            logger.warning("%s is damaged (%s) and is made again", path, error)
+        yield arrays
+
+
+def _check_sum(handle: BinaryIO) -> None:
+    """Compare the checksum of an open file with its content, which is then the next to be read."""
+    head, crc = handle.read(_HEAD), 0
+    while block := handle.read(_READ):
+        crc = zlib.crc32(block, crc)
+    if len(head) < _HEAD or crc != int.from_bytes(head, "little"):
+        raise Damaged("its checksum is another")
+    handle.seek(_HEAD)
 
 
 def publish(files: Mapping[Path, bytes], *, durable: bool = True) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core.checkpoints import Arrays, States
 from grn._core.logging import progress
 from grn._kernels.edge_product import Edges
 from grn._kernels.ode import Drift, integrate
@@ -118,6 +119,7 @@ def train(
     solver: Solver,
     rounds: Callable[[int], Round],
     standard: Standard | None = None,
+    states: States | None = None,
 ) -> Trained:
     """Fit networks by Adam to paths of cells.
 
@@ -137,6 +139,8 @@ def train(
         Order and random numbers of a round.
     standard
         Train in these units; ``None`` trains the parameters of the equation, with decay that may fall below zero.
+    states
+        Where training goes on after a round, and where its state is kept on the way; networks are one part.
 
     Returns
     -------
@@ -151,9 +155,15 @@ def train(
 
     optimiser = torch.optim.Adam(raw, lr=training.learning_rate)
     loss_of = _path_loss if training.fit == "path" else _flow_loss
-    losses = []
+    losses: list[Tensor] = []
+    if states is not None:
+        with states.parts[0].state() as arrays:
+            if arrays is not None:
+                losses += _restore(arrays, raw, optimiser)
     with torch.enable_grad():
         for epoch in progress(range(training.n_epochs), desc="flecs"):
+            if epoch < len(losses):
+                continue
             drawn = rounds(epoch)
             order = torch.as_tensor(drawn.order, device=paths.device)
             noise = [torch.Generator(values.device).manual_seed(int(seed)) for seed in drawn.seeds]
@@ -169,9 +179,30 @@ def train(
                 optimiser.step()
                 told.append(loss.detach())
             losses.append(torch.stack(told).mean(dim=0))
+            if states is not None:
+                states.offer([0], lambda _: _state(raw, optimiser, losses))
     at = Parameters(*(part.detach() for part in natural()))
     shape = (training.n_epochs, len(start.bias))
     return Trained(at, np.asarray(torch.stack(losses).cpu() if losses else np.empty(shape)).T)
+
+
+def _state(raw: Parameters, optimiser: torch.optim.Adam, losses: list[Tensor]) -> Arrays:
+    """Where training is, for :func:`_restore`."""
+    arrays = {"losses": torch.stack(losses)}
+    for name, value in zip(raw._fields, raw, strict=True):
+        arrays |= {name: value.detach(), **{f"{name} {what}": of for what, of in optimiser.state[value].items()}}
+    return {name: value.cpu().numpy() for name, value in arrays.items()}
+
+
+@torch.no_grad()
+def _restore(arrays: Arrays, raw: Parameters, optimiser: torch.optim.Adam) -> list[Tensor]:
+    """Put parameters and the moments of Adam where they were; the losses so far."""
+    for name, value in zip(raw._fields, raw, strict=True):
+        value.copy_(torch.from_numpy(arrays[name]))
+        for what in ("step", "exp_avg", "exp_avg_sq"):
+            stored = torch.from_numpy(arrays[f"{name} {what}"])
+            optimiser.state[value][what] = stored if what == "step" else stored.to(value)
+    return list(torch.from_numpy(arrays["losses"]).to(raw.bias))
 
 
 def _steps(order: Tensor, training: Training) -> list[Tensor]:

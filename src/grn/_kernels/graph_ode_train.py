@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core.checkpoints import Arrays, States
 from grn._core.logging import progress
 from grn._core.rng import child
 from grn._kernels.graph_ode import STAGES, Dropout, Graph, Parameters
@@ -67,10 +68,69 @@ class Schedule:
     memory: int = 512 * 2**20
 
 
+class _Training:
+    """Adam on the vector of all parameters, its falling rate, and the best vector so far."""
+
+    def __init__(self, vector: Tensor, schedule: Schedule) -> None:
+        self.vector, self.dropout = vector, _dropout(schedule)
+        self.gradient = torch.zeros_like(vector)
+        vector.grad = self.gradient
+        self.optimizer = torch.optim.Adam([vector], lr=schedule.rate)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, factor=FACTOR, patience=PATIENCE)
+        self.best, self.kept = np.inf, vector.clone()
+        self.curve: list[np.ndarray] = []
+
+    def end_epoch(self, means: np.ndarray) -> None:
+        """Note the loss, change the rate, and keep the best vector."""
+        self.curve.append(means)
+        self.plateau.step(float(means[0]))
+        if means[0] < self.best:
+            self.best = float(means[0])
+            self.kept.copy_(self.vector)
+
+    def state(self) -> Arrays:
+        """Where training is, for :meth:`restore`."""
+        tensors = {"vector": self.vector, "kept": self.kept, **self.optimizer.state[self.vector]}
+        if self.dropout is not None:
+            tensors["draws"] = self.dropout.generator.get_state()
+        arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+        schedule = {name: np.array(value) for name, value in self._schedule().items()}
+        return {**arrays, **schedule, "curve": np.array(self.curve), "best": np.array(self.best)}
+
+    def _schedule(self) -> dict[str, float]:
+        """What the rate depends on."""
+        plateau = self.plateau
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        return {"rate": rate, "lowest": float(plateau.best), "bad": float(plateau.num_bad_epochs)}
+
+    @torch.no_grad()
+    def restore(self, arrays: Arrays) -> None:
+        """Go on from a state, before the first epoch."""
+        self.vector.copy_(torch.from_numpy(arrays["vector"]))
+        self.kept.copy_(torch.from_numpy(arrays["kept"]))
+        adam = {name: torch.from_numpy(arrays[name]) for name in ("step", "exp_avg", "exp_avg_sq")}
+        moments = {name: value if name == "step" else value.to(self.vector) for name, value in adam.items()}
+        self.optimizer.state[self.vector].update(moments)
+        self.optimizer.param_groups[0]["lr"] = float(arrays["rate"])
+        self.plateau.best, self.plateau.num_bad_epochs = float(arrays["lowest"]), int(arrays["bad"])
+        self.best, self.curve = float(arrays["best"]), list(arrays["curve"])
+        self.plateau.last_epoch = len(self.curve)
+        if self.dropout is not None:
+            self.dropout.generator.set_state(torch.from_numpy(arrays["draws"]))
+
+
 def train(
-    parameters: Parameters, graph: Graph, windows: Windows, aims: Aims, schedule: Schedule, n_steps: int
+    parameters: Parameters,
+    graph: Graph,
+    windows: Windows,
+    aims: Aims,
+    schedule: Schedule,
+    n_steps: int,
+    states: States | None = None,
 ) -> np.ndarray:
     """Train parameters in place, and leave them as they were after the best epoch.
+
+    With ``states`` training goes on after an epoch, and its state is kept on the way.
 
     Returns
     -------
@@ -79,29 +139,28 @@ def train(
         attention; means over steps.
     """
     vector = parameters.vector
-    vector.grad = torch.zeros_like(vector)
-    optimizer = torch.optim.Adam([vector], lr=schedule.rate)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=FACTOR, patience=PATIENCE)
-    dropout = _dropout(schedule)
+    training = _Training(vector, schedule)
+    if states is not None:
+        with states.parts[0].state() as arrays:
+            if arrays is not None:
+                training.restore(arrays)
     size = len(windows) if schedule.batch_size is None else min(schedule.batch_size, len(windows))
     room = max(1, schedule.memory // bytes_per_window(parameters, windows, n_steps))
-    curve, best, kept = [], np.inf, vector.clone()
     for epoch in progress(range(schedule.n_epochs), desc="ritini"):
+        if epoch < len(training.curve):
+            continue
         steps = []
         for rows in _batches(len(windows), size, schedule, epoch):
-            terms, gradient = _step(parameters, graph, windows, aims, rows, room, n_steps, dropout)
-            vector.grad.copy_(gradient)
-            optimizer.step()
+            terms, gradient = _step(parameters, graph, windows, aims, rows, room, n_steps, training.dropout)
+            training.gradient.copy_(gradient)
+            training.optimizer.step()
             steps.append(torch.cat([total(terms, aims)[None], terms]))
-        means = torch.stack(steps).double().mean(dim=0).cpu().numpy()
-        curve.append(means)
-        plateau.step(float(means[0]))
-        if means[0] < best:
-            best = float(means[0])
-            kept.copy_(vector)
-    vector.copy_(kept)
+        training.end_epoch(torch.stack(steps).double().mean(dim=0).cpu().numpy())
+        if states is not None:
+            states.offer([0], lambda _: training.state())
+    vector.copy_(training.kept)
     vector.grad = None
-    return np.array(curve).reshape(-1, 4)
+    return np.array(training.curve).reshape(-1, 4)
 
 
 def _step(

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grn._core.checkpoints import Arrays, States
 from grn._kernels.clipped_adam import ClippedAdam, moments_of
 from grn._kernels.ou_cells import Counts, Local, Prior, Sums, expected, sampled
 from grn._kernels.ou_start import Start
@@ -230,6 +231,7 @@ def fit(
     *,
     draws: torch.Generator | None = None,
     paired: bool = False,
+    states: States | None = None,
 ) -> Iterator[tuple[int, Fit | None]]:
     """Fit B sets; gives the place and the fit of every set as soon as it is done, and ``(steps, None)`` on the way.
 
@@ -244,10 +246,20 @@ def fit(
     paired
         Compute a single set twice: products of one matrix and of several are rounded in two ways, which the steps make
         large. Sets of one shape then have the same numbers in every batch.
+    states
+        Where the sets go on, all after the same number of steps or none, and where their states are kept on the way.
     """
+    draws = draws if setting.sampled else None
     run = _Run(counts, shape, start, setting, paired=paired)
+    if states is not None:
+        for k, part in enumerate(states.parts):
+            with part.state() as arrays:
+                if arrays is not None:
+                    run.restore(k, arrays, draws)
     while len(run.places):
-        yield from run.advance(draws if setting.sampled else None)
+        yield from run.advance(draws)
+        if states is not None:
+            states.offer(run.places, lambda k: run.state(k, draws))
 
 
 class _Run:
@@ -277,6 +289,34 @@ class _Run:
         spread = np.log(start.spread) * counts.genes[:, None].expand_as(counts.counts)
         self.local = Local(mean, spread.contiguous(), (moments_of(mean), moments_of(mean)))
         self.losses: list[list[np.ndarray]] = [[] for _ in self.places]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Everything that steps change, of all sets."""
+        out = dict(self.free.items())
+        pairs = {**self.moments, "mean": self.local.moments[0], "log_sd": self.local.moments[1]}
+        for name, (first, second) in pairs.items():
+            out |= {f"{name} first": first, f"{name} second": second}
+        return {**out, "local mean": self.local.mean, "local log_sd": self.local.log_sd}
+
+    def state(self, k: int, draws: torch.Generator | None) -> Arrays:
+        """Where the k-th set is, for :meth:`restore`."""
+        arrays = {name: value[k].cpu().numpy() for name, value in self._tensors().items()}
+        arrays["steps"] = np.array(self.adam.steps)
+        arrays["rates"] = np.array([self.adam.rate, self.local_adam.rate])
+        arrays["losses"] = np.array(self.losses[k]).reshape(-1, 4)
+        return arrays if draws is None else {**arrays, "draws": draws.get_state().numpy()}
+
+    def restore(self, k: int, arrays: Arrays, draws: torch.Generator | None) -> None:
+        """Go on with the k-th set from a state, before any step."""
+        for name, value in self._tensors().items():
+            stored = torch.from_numpy(arrays[name])
+            for place in (0, 1) if self.paired and len(self.places) == 1 else (k,):
+                value[place].copy_(stored)
+        for adam, rate in zip((self.adam, self.local_adam), arrays["rates"].tolist(), strict=True):
+            adam.steps, adam.rate = int(arrays["steps"]), rate
+        self.losses[k] = list(arrays["losses"])
+        if draws is not None:
+            draws.set_state(torch.from_numpy(arrays["draws"]))
 
     def advance(self, draws: torch.Generator | None) -> Iterator[tuple[int, Fit | None]]:
         """Take some steps, and give those sets that are done."""

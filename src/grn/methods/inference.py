@@ -13,11 +13,13 @@ from grn._core import checks
 from grn._core.cluster import check_client
 from grn._core.device import torch_threads
 from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
+from grn._core.files import PathLike
 from grn._core.logging import hint, logger
 from grn.methods.inputs import Inputs, inputs_of
 from grn.methods.probes.stored_features import stored_features
 from grn.methods.provenance import provenance
 from grn.methods.record import METHODS, Method, Result
+from grn.methods.resume import cache_folder
 from grn.methods.runner import run
 from grn.models import FoundationModel
 from grn.network.schema import storable
@@ -35,12 +37,13 @@ def infer(
     model: str | FoundationModel = "mini",
     client: Any = None,
     device: str = "auto",
+    cache: PathLike | None = None,
     **asked: Any,
 ) -> AnnData | None:
     """Run a method on an object and write what it gives; see :func:`grn.tl.infer_network`.
 
     ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed`` and
-    ``batch_size`` of the task.
+    ``batch_size`` of the task. ``cache`` is a folder for the parts of a long fit, see :mod:`grn.methods.resume`.
     """
     record = METHODS[method]
     if client is not None:
@@ -48,7 +51,7 @@ def infer(
     arguments = checks.mapping("params", params, example="{'translator': 'chip'}")
     record.verified(arguments)  # refused before a model is loaded
     where = {"model": model if record.reads_model else None, "device": device, "n_jobs": n_jobs, "client": client}
-    inputs = inputs_of(adata, **where, progress=progress, **asked)
+    inputs = inputs_of(adata, **where, progress=progress, cache=cache_folder(cache), **asked)
     inputs.check_target(copy=copy, key=key)
     if inputs.task.groupby is not None:
         inputs.labels(inputs.task.groupby)

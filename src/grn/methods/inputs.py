@@ -333,8 +333,8 @@ def inputs_of(
 ) -> Inputs:
     """An object as methods see it, with the model on its device; ``None`` for no model.
 
-    ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``
-    and ``client`` of the task.
+    ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``,
+    ``cache`` and ``client`` of the task.
     """
     return Inputs(adata, Task(**environment(model, device, progress), n_jobs=jobs(n_jobs), **asked))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grn._core import checks
@@ -49,6 +50,8 @@ class Task:
         dask client whose workers do the work.
     n_jobs
         Threads or processes for work that is not done by torch; ``None`` for one.
+    cache
+        Folder for the finished parts of long fits, see :mod:`grn.methods.resume`; ``None`` keeps none.
     taking
         Names of the genes that may have edges in a group, by group, where that was decided before on more cells;
         ``None`` to decide it now.
@@ -68,6 +71,7 @@ class Task:
     feature_budget: int | None = None
     client: Any = None
     n_jobs: int | None = None
+    cache: Path | None = None
     taking: Mapping[str, Sequence[str]] | None = None
 
     @property

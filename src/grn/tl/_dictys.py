@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @one_voice
-@document(adata=SNIPPETS["adata"], cells=SNIPPETS["cells"])
+@document(adata=SNIPPETS["adata"], cells=SNIPPETS["cells"], cache=SNIPPETS["cache"])
 @on_mudata
 def dictys(
     adata: AnnData | MuData,
@@ -53,6 +54,7 @@ def dictys(
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -126,6 +128,7 @@ def dictys(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -177,6 +180,8 @@ def dictys(
         If ``base_grn`` has no such columns.
     ParameterError
         If an argument is out of its range.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -225,6 +230,7 @@ def dictys(
         values=values,
         key=key_added,
         seed=seed_of(rng),
+        cache=cache,
         batch_size=batch_size,
         n_jobs=n_jobs,
         progress=progress,

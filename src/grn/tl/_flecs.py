@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -62,6 +63,7 @@ def flecs(
     rng: RNGLike = 0,
     device: str = "auto",
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -154,6 +156,7 @@ def flecs(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -196,6 +199,8 @@ def flecs(
         If names of genes cannot be used, or no edge of ``base_grn`` is among them.
     ExpressionError, LayerError
         If values cannot be used, no gene with an edge varies, or neighbours do not join the ends of any path.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -255,6 +260,7 @@ def flecs(
         values=values,
         key=key_added,
         seed=seed_of(rng),
+        cache=cache,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

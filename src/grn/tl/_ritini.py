@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @one_voice
-@document(cells=SNIPPETS["cells"])
+@document(cells=SNIPPETS["cells"], cache=SNIPPETS["cache"])
 @on_mudata
 def ritini(
     adata: AnnData | MuData,
@@ -57,6 +58,7 @@ def ritini(
     rng: RNGLike = 0,
     device: str = "auto",
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -134,6 +136,7 @@ def ritini(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -176,6 +179,8 @@ def ritini(
         If an argument is out of its range, a lineage is too short or unknown, or there are too many genes.
     GeneNameError, ExpressionError, LayerError
         If names, values or the layer cannot be used, or nothing varies.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -228,6 +233,7 @@ def ritini(
         values=values,
         key=key_added,
         seed=seed_of(rng),
+        cache=cache,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

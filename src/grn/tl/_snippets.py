@@ -46,6 +46,12 @@ SNIPPETS = {
             What the values are: ``"counts"``, ``"linear"`` (normalised, or counts with fractions) or ``"log"``;
             ``"auto"`` finds out, see ``grn.pp.check_expression``, and warns where it is in doubt.
         """,
+    "cache": """
+        cache
+            Folder where the parts of the fit are kept: a call that was interrupted goes on where it stopped, when it is
+            made again, with the same numbers as without the interruption, and makes anew what is damaged. Other data
+            or arguments make parts of their own. Not recorded; delete it when you are done. ``None`` keeps nothing.
+        """,
     "far": """
         store
             Folder for features that are too large for memory: a zarr group, written regulator by regulator. A call

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from grn._core.checkpoints import States
 from grn._core.logging import progress
 from grn._core.rng import child
 from grn._kernels import ou_fit
@@ -15,6 +18,7 @@ from grn._kernels.ou_cells import Counts
 from grn._kernels.ou_fit import Fit, Shape
 from grn._kernels.ou_start import SetStart, Start, moment_start, set_start
 from grn._object.expression import Expression
+from grn.methods.resume import Part, part_of
 
 # bytes that an entry of the counts takes while it is fitted: itself, and the posterior with the moments of Adam
 _BYTES = 4 * 7
@@ -23,7 +27,7 @@ _PARAMETERS = {"covariates", "level", "factors", "network", "noise", "effects"}
 # sizes of small contexts are rounded up to multiples of these: cells, genes, regulators, factors
 _STEPS = (16, 8, 4, 4)
 # entries up to which a context is small
-_SMALL = 2**18
+_SMALL = 2**15
 # deviation of the starting network in parity, and share of its leading components the noise starts with
 _JITTER, _NOISE = 0.01, 0.1
 # looks at the objective are this many steps apart
@@ -75,6 +79,8 @@ class Reading:
         Start and draw as the original does.
     seed, memory, batch_size, device
         Seed, bytes, most contexts fitted together, and where.
+    cache
+        Folder of parts that are kept.
     """
 
     expression: Expression
@@ -88,6 +94,27 @@ class Reading:
     memory: int
     batch_size: int | None
     device: torch.device
+    cache: Path | None = None
+
+    def part(self, context: Context) -> Part:
+        """The fit of a context in the cache: the same for equal numbers, whatever the cells and genes are called."""
+        return part_of(self.cache, "dictys", lambda: self._identity(context))
+
+    def _identity(self, context: Context) -> dict[str, Any]:
+        """Everything that the fit of a context depends on."""
+        drawn = [self.seed, context.name] if self.parity else None
+        return {
+            "counts": self.counts_of(context),
+            "depth": self.totals[context.cells],
+            "covariates": self.covariates_of(context),
+            "mask": context.mask,
+            "source": context.source,
+            "factors": [self.n_factors, self.n_factors_of(context), padded_shape(context, self)],
+            "setting": self.setting,
+            "drawn": drawn,
+            "device": self.device.type,
+            "small": is_small(context, self),
+        }
 
     def n_factors_of(self, context: Context) -> int:
         """Factors of the covariance of a context."""
@@ -149,27 +176,66 @@ def batches(contexts: Sequence[Context], reading: Reading) -> list[list[int]]:
 
 
 def fit_contexts(contexts: Sequence[Context], reading: Reading) -> Iterator[tuple[int, Fit]]:
-    """Places and fits of contexts, each as soon as it is done."""
+    """Places and fits of contexts, each as soon as it is done; those in the cache are not fitted again."""
     together = batches(contexts, reading)
     ticks = -(-reading.setting.n_steps // _TICK)
     bar = progress(range(len(together) * ticks), desc="dictys")
     for number, places in enumerate(together):
-        tick = number * ticks
-        counts, shape, start = _batch([contexts[place] for place in places], reading)
-        draws, paired = None, is_small(contexts[places[0]], reading)
-        if reading.setting.sampled:
-            draws = torch.Generator(device=reading.device)
-            draws.manual_seed(int(child(reading.seed, "dictys", contexts[places[0]].name).integers(2**31)))
-        for steps, fitted in ou_fit.fit(counts, shape, start, reading.setting, draws=draws, paired=paired):
+        tick, waiting = number * ticks, {}
+        for place in places:
+            part = reading.part(contexts[place])
+            fitted = part.result(fit_of_arrays)
             if fitted is None:
-                tick += next(bar, None) is not None
-                continue
-            context = contexts[places[steps]]
-            yield places[steps], replace(fitted, network=fitted.network[:, : len(context.source)])
+                waiting[place] = part
+            else:
+                yield place, fitted
+        for some in _level(waiting):
+            for place, fitted in _fit_batch(contexts, some, reading):
+                if fitted is None:
+                    tick += next(bar, None) is not None
+                else:
+                    yield place, fitted
         for _ in range(tick, (number + 1) * ticks):
             next(bar, None)
     for _ in bar:
         pass
+
+
+def _level(waiting: Mapping[int, Part]) -> list[dict[int, Part]]:
+    """Parts that were interrupted after the same number of steps, which go on together."""
+    steps: dict[int, dict[int, Part]] = {}
+    for place, part in waiting.items():
+        with part.state() as arrays:
+            taken = 0 if arrays is None else int(arrays["steps"])
+        steps.setdefault(taken, {})[place] = part
+    return [steps[taken] for taken in sorted(steps, reverse=True)]
+
+
+def _fit_batch(
+    contexts: Sequence[Context], parts: Mapping[int, Part], reading: Reading
+) -> Iterator[tuple[int, Fit | None]]:
+    """Places and fits of some contexts that are fitted together, kept before they are given; ``None`` on the way."""
+    places = list(parts)
+    counts, shape, start = _batch([contexts[place] for place in places], reading)
+    draws, paired = None, is_small(contexts[places[0]], reading)
+    if reading.setting.sampled:
+        draws = torch.Generator(device=reading.device)
+        draws.manual_seed(int(child(reading.seed, "dictys", contexts[places[0]].name).integers(2**31)))
+    states = States(list(parts.values()))
+    for k, fitted in ou_fit.fit(counts, shape, start, reading.setting, draws=draws, paired=paired, states=states):
+        if fitted is None:
+            yield -1, None
+            continue
+        place = places[k]
+        fitted = replace(fitted, network=fitted.network[:, : len(contexts[place].source)])
+        parts[place].finish({field.name: np.asarray(getattr(fitted, field.name)) for field in fields(Fit)})
+        yield place, fitted
+
+
+def fit_of_arrays(arrays: Mapping[str, np.ndarray]) -> Fit:
+    """A fit that was kept."""
+    given = {field.name: arrays[field.name] for field in fields(Fit)}
+    return Fit(**{**given, "rate": float(given["rate"]), "converged": bool(given["converged"])})
 
 
 def _batch(contexts: Sequence[Context], reading: Reading) -> tuple[Counts, Shape, Start]:

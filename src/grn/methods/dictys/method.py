@@ -137,6 +137,7 @@ def _reading(
         memory=task.memory_budget,
         batch_size=task.batch_size,
         device=resolve_device(settings.device if device == "auto" else device),
+        cache=task.cache,
     )
 
 

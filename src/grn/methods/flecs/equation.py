@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from grn._core.checkpoints import Arrays, States
 from grn._kernels.edge_product import Edges
 from grn._kernels.gene_ode import Parameters, Solver, Standard, Trained, Training, train
 from grn._kernels.scatter import Rows, gathered
 from grn.methods.flecs.paths import CellPaths
 from grn.methods.flecs.starts import FASTER, ORIGINAL, in_order, shuffled, starts
 from grn.methods.flecs.wiring import Wiring
+from grn.methods.resume import part_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def fitted(
     seed: int,
     device: torch.device,
     scaled: bool,
+    cache: Path | None = None,
 ) -> Equation:
     """Train networks on paths.
 
@@ -76,6 +80,8 @@ def fitted(
         Where.
     scaled
         Divide expression by its range, start at the mean of the cells, and train in units of the spread.
+    cache
+        Folder of parts that are kept.
     """
     used, places = np.unique(paths.cells, return_inverse=True)
     raw = gathered(rows, used, wiring.genes).astype(np.float32, copy=False)
@@ -90,17 +96,47 @@ def fitted(
         standard = Standard(values.mean(dim=0), values.std(dim=0).clamp(min=1e-3))
         start, spread = _at_the_mean(start, standard, edges), np.asarray(standard.spread.cpu(), dtype=np.float64)
     n_paths = len(paths.cells)
-    trained = train(
-        values,
-        torch.as_tensor(places.reshape(paths.cells.shape), device=device),
-        edges,
-        start,
-        training,
-        solver,
-        lambda epoch: in_order(n_networks, n_paths) if training.whole else shuffled(seed, n_networks, n_paths, epoch),
-        standard,
+    places = places.reshape(paths.cells.shape)
+    part = part_of(
+        cache,
+        "flecs",
+        lambda: {
+            "values": [raw, scale, places],
+            "edges": [wiring.source, wiring.target, len(names)],
+            "start": [each.cpu().numpy() for each in start],
+            "training": [training, solver, seed, n_networks, scaled],
+            "device": device.type,
+        },
+    )
+    trained = part.get(
+        lambda arrays: _trained(arrays, device),
+        lambda: train(
+            values,
+            torch.as_tensor(places, device=device),
+            edges,
+            start,
+            training,
+            solver,
+            lambda epoch: (
+                in_order(n_networks, n_paths) if training.whole else shuffled(seed, n_networks, n_paths, epoch)
+            ),
+            standard,
+            States([part]),
+        ),
+        _arrays,
     )
     return Equation(names, wiring, edges, paths, rows, trained, scale, spread)
+
+
+def _arrays(trained: Trained) -> Arrays:
+    networks = {name: value.cpu().numpy() for name, value in zip(trained.at._fields, trained.at, strict=True)}
+    return {**networks, "losses": trained.losses}
+
+
+def _trained(arrays: Arrays, device: torch.device) -> Trained:
+    """What :func:`_arrays` has of networks."""
+    networks = (torch.from_numpy(arrays[name]).to(device) for name in Parameters._fields)
+    return Trained(Parameters(*networks), arrays["losses"])
 
 
 def _at_the_mean(start: Parameters, standard: Standard, edges: Edges) -> Parameters:

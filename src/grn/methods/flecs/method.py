@@ -156,6 +156,7 @@ def fit_flecs(
         seed=inputs.task.seed,
         device=where,
         scaled=scale and not parity,
+        cache=inputs.task.cache,
     )
     network = Network(
         edge_table(inputs, fitted),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 import torch
 
 from grn._core import checks
+from grn._core.checkpoints import Arrays, States
 from grn._core.device import resolve_device
 from grn._core.errors import ParameterError
 from grn._core.settings import settings
@@ -19,6 +22,7 @@ from grn._kernels.graph_ode_readings import Trained
 from grn._kernels.graph_ode_train import Schedule, train
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
+from grn.methods.resume import part_of
 from grn.methods.ritini.prediction import knockout, response
 from grn.methods.ritini.prior import PRIORS, Prior, prior_of
 from grn.methods.ritini.readings import edges_of, predictions_of, read_dynamics
@@ -136,12 +140,12 @@ def fit(
     schedule = Schedule(n_epochs, rate, size, share, seed=task.seed, memory=task.memory_budget)
     cuts = cut(series, history, horizon, parity=parity)
     like = torch.zeros((), device=resolve_device(settings.device if device == "auto" else device))
-    trained, curve = _trained(pairs, cuts, schedule, like, (graph_weight, entropy_weight))
+    trained, curve = _trained(pairs, cuts, schedule, like, (graph_weight, entropy_weight), task.cache)
     return _result(series, pairs, cuts, trained, curve, effects=effects, n_dynamics=n_dynamics, used=schedule)
 
 
 def _trained(
-    pairs: Prior, cuts: Cut, schedule: Schedule, like: torch.Tensor, weights: tuple[float, float]
+    pairs: Prior, cuts: Cut, schedule: Schedule, like: torch.Tensor, weights: tuple[float, float], cache: Path | None
 ) -> tuple[Trained, np.ndarray]:
     """The model, and its loss by epoch."""
     with torch.no_grad():
@@ -150,13 +154,34 @@ def _trained(
         prior = torch.as_tensor(pairs.listed, dtype=like.dtype, device=like.device)
         aims = Aims(prior, *weights, first=cuts.first)
         windows = cuts.windows(like)
-        curve = train(parameters, graph, windows, aims, schedule, cuts.n_steps)
+        part = part_of(
+            cache,
+            "ritini",
+            lambda: {
+                "windows": [windows.histories.cpu().numpy(), windows.futures.cpu().numpy()],
+                "pairs": [pairs.allowed, pairs.listed],
+                "schedule": replace(schedule, memory=0),
+                "aims": [*weights, cuts.first, cuts.n_steps],
+                "device": like.device.type,
+            },
+        )
+        curve = part.get(
+            lambda arrays: _read(arrays, parameters),
+            lambda: train(parameters, graph, windows, aims, schedule, cuts.n_steps, States([part])),
+            lambda curve: {"vector": parameters.vector.cpu().numpy(), "curve": curve},
+        )
     if not np.isfinite(curve).all():
         raise ParameterError(
             f"the loss is no number after epoch {int(np.isfinite(curve).all(axis=1).sum())}; pass a smaller "
             f"learning_rate than {schedule.rate:g}."
         )
     return Trained(parameters, graph, cuts.n_steps, windows, cuts.first, schedule.memory), curve
+
+
+def _read(arrays: Arrays, parameters: Parameters) -> np.ndarray:
+    """The curve of a training that was kept, with its parameters put into place."""
+    parameters.vector.copy_(torch.from_numpy(arrays["vector"]))
+    return arrays["curve"]
 
 
 @torch.no_grad()

@@ -66,7 +66,7 @@ def test_the_size_of_a_look_and_the_number_of_threads_change_nothing(monkeypatch
         numba.set_num_threads(1)
         expected = nearly_nearest(cells, 40)
         numba.set_num_threads(before)
-        monkeypatch.setattr(neighbours, "SEARCHES", 301)
+        monkeypatch.setattr(neighbours, "QUERIES", 301)
         np.testing.assert_array_equal(nearly_nearest(cells, 40), expected)
     finally:
         numba.set_num_threads(before)

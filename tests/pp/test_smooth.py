@@ -48,10 +48,31 @@ def test_what_is_written(adata):
     assert (params["k"], params["sight"], params["max_chosen"], params["use_rep"]) == (2, 16, 8, "pca")
 
 
-def test_the_default_number_of_neighbours_has_a_bound(monkeypatch, adata):
-    monkeypatch.setattr("grn._object.smoothing._MOST", 1)
+@pytest.mark.parametrize(("most", "many", "expected"), [(1, 90, 1), (200, 89, 1), (200, 90, 2), (2, 90, 2)])
+def test_the_default_number_of_neighbours_has_a_bound_that_is_told(monkeypatch, caplog, adata, most, many, expected):
+    monkeypatch.setattr(smoothing, "_MOST", most)
+    monkeypatch.setattr(smoothing, "_MANY", many)
+    monkeypatch.setattr(smoothing, "_MOST_OF_MANY", 1)
     weights_of(adata)
-    assert adata.uns["grn_smooth"]["params"]["k"] == 1
+    assert adata.uns["grn_smooth"]["params"]["k"] == expected
+    told = "smooth: 1 neighbours per cell; 2.5 % of 90 cells, as CellOracle takes, are 2"
+    assert (told in caplog.text) == ("k=2)" in caplog.text) == (expected == 1)
+    caplog.clear()
+    weights_of(adata, k=1)
+    assert "CellOracle takes" not in caplog.text
+
+
+@pytest.mark.slow  # pynndescent compiles itself
+def test_order_of_many_cells_does_not_matter():
+    random = np.random.default_rng(0)
+    adata = ad.AnnData(random.poisson(1.0, size=(700, 20)).astype(np.float32))
+    adata.obsm["X_pca"] = random.normal(size=(700, 5))
+    expected = weights_of(adata, k=6, exact=False).toarray()
+    cells = random.permutation(700)
+    other = adata[cells].copy()
+    np.testing.assert_array_equal(weights_of(other, k=6, exact=False).toarray(), expected[np.ix_(cells, cells)])
+    exact = weights_of(adata, k=6, sight=9).toarray() > 0
+    assert (exact & (expected > 0)).sum() > 0.98 * exact.sum()
 
 
 def test_no_cell_is_chosen_too_often_unless_asked(adata):

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError, ResultNotFoundError
-from grn._core.logging import logger
+from grn._core.logging import hint, logger
 from grn._kernels.neighbours import QUERIES, nearest, nearly_nearest, reading_order
 from grn._kernels.scatter import BLOCK
 from grn._kernels.smooth import averaging, balanced, principal
@@ -23,10 +23,12 @@ from grn._object.values import expression
 from grn.network.schema import storable
 
 KEY = "grn_smooth"
+# most neighbours by default, and of more cells than so many: on planted networks more of them find no more
 _MOST = 200
+_MANY, _MOST_OF_MANY = 20_000, 30
 _GENES = 3000
 # cells up to which every distance is measured unless the user says otherwise
-_EXACT = 20_000
+_EXACT = 100_000
 # genes averaged at a time, in float64
 _COLUMNS = 256
 
@@ -52,7 +54,7 @@ def neighbour_weights(
     if n < 2:
         raise ExpressionError(f"the object has {n} cells; neighbours need at least 2.")
     order = np.argsort(names, kind="stable")
-    usual = min(_MOST, max(1, int(0.025 * n)))
+    usual = _usual_neighbours(n)
     if graph is not None:
         edges = graph_of(adata, graph, use_rep=use_rep, exact=exact, layer=layer, use_raw=use_raw or None)
         most = fewest(edges, graph)
@@ -60,6 +62,8 @@ def neighbour_weights(
         sight = _count(most if sight is None else sight, "sight", most, least=k) if balance else k
         neighbours = first_neighbours(edges, order, sight)
         return _chosen(neighbours, order, k, max_chosen, balance=balance, source={"graph": graph})
+    if k is None:
+        _tell_limit(n, usual)
     k = _count(usual if k is None else k, "k", n - 1)
     every = n <= _EXACT if exact is None else bool(exact)
     wide = min(8 * k if every else k + k // 2, n - 1)
@@ -78,6 +82,25 @@ def neighbour_weights(
         **reads.told,
     }
     return _chosen(neighbours, order, k, max_chosen, balance=balance, source=source)
+
+
+def _share(n: int) -> int:
+    """Neighbours per cell that CellOracle takes."""
+    return max(1, int(0.025 * n))
+
+
+def _usual_neighbours(n: int) -> int:
+    """Neighbours per cell by default: that share of the cells, up to a limit."""
+    return min(_share(n), _MOST if n <= _MANY else _MOST_OF_MANY)
+
+
+def _tell_limit(n: int, usual: int) -> None:
+    if usual < _share(n):
+        hint(
+            "smooth: %d neighbours per cell; 2.5 %% of %d cells, as CellOracle takes, are %d, whose time and memory "
+            "grow with the square of the cells; for these call grn.pp.smooth(adata, k=%d)",
+            *(usual, n, _share(n), _share(n)),
+        )
 
 
 def _chosen(

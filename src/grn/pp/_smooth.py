@@ -50,7 +50,8 @@ def smooth(
     rna
         Modality of the MuData that holds the cells and genes; read only where ``adata`` is one.
     k
-        Number of neighbours, below the number of cells. By default 2.5 % of the cells, at least 1 and at most 200.
+        Number of neighbours, below the number of cells. By default 2.5 % of the cells, at least 1, and at most 200, or
+        30 of more than 20 000 cells; a hint tells where a limit counts, and what call takes all 2.5 %.
     balance
         Let no cell be the neighbour of too many: cells choose in turn, the most sought-after first, each its nearest
         ``k`` of ``sight`` neighbours that have not been chosen ``max_chosen`` times. If false, the nearest ``k``.
@@ -61,7 +62,7 @@ def smooth(
         How often a cell may be chosen; ``4 k`` by default. Only with ``balance``.
     exact
         Measure the distances between all cells, which takes time in the square of their number. If false, pynndescent
-        finds nearly all neighbours. ``None``: up to 20 000 cells.
+        finds nearly all neighbours, after half a minute in which it compiles itself. ``None``: up to 100 000 cells.
     n_pcs
         Principal components in which distances are measured.
     use_rep
@@ -111,7 +112,7 @@ def smooth(
     Smoothing makes cells alike that were measured apart: p-values computed on smoothed cells as if they were
     independent are far too small. An object cut to some cells needs its weights anew. Neighbours are found, and equally
     sought-after cells choose, in the order of the names of the cells, so that of the object does not matter. Cost with
-    ``exact``: all distances in ``n_pcs`` dimensions; else some thousand distances per cell, by one thread.
+    ``exact``: all distances in ``n_pcs`` dimensions, by all cores; else some thousand per cell, by one thread.
     Memory: ``4 sight`` and ``12 k`` bytes per cell while it runs, ``8 k`` for the result. Source: Kamimoto et al. 2023,
     who took balanced neighbours from La Manno et al. 2018.
 

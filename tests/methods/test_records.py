@@ -148,17 +148,64 @@ def test_what_an_edge_table_holds(name, wanted):
         assert set(table["group"]) == set(adata.obs["group"])
 
 
+def dense(adata, _):
+    adata.X = adata.X.toarray()
+    return adata
+
+
+def by_genes(adata, _):
+    adata.X = sparse.csc_matrix(adata.X).astype(np.float64)
+    return adata
+
+
+def backed(adata, folder):
+    adata.write_h5ad(folder / "cells.h5ad")
+    return ad.read_h5ad(folder / "cells.h5ad", backed="r")
+
+
+def backed_by_genes(adata, folder):
+    return backed(by_genes(adata, folder), folder)
+
+
+def zarr_group(adata, folder):
+    zarr = pytest.importorskip("zarr")
+    adata.write_zarr(folder / "cells.zarr")
+    adata.X = ad.io.sparse_dataset(zarr.open_group(folder / "cells.zarr", mode="r")["X"])
+    return adata
+
+
+def lazy_h5ad(adata, folder):
+    pytest.importorskip("xarray")
+    adata.write_h5ad(folder / "cells.h5ad")
+    return ad.experimental.read_lazy(folder / "cells.h5ad")
+
+
+def lazy_zarr(adata, folder):
+    pytest.importorskip("xarray")
+    adata.write_zarr(folder / "cells.zarr")
+    return ad.experimental.read_lazy(folder / "cells.zarr")
+
+
+def dask_dense(adata, _):
+    da = pytest.importorskip("dask.array")
+    adata.X = da.from_array(adata.X.toarray(), chunks=(50, 5))
+    return adata
+
+
+def dask_csr(adata, _):
+    da = pytest.importorskip("dask.array")
+    X = da.from_array(adata.X.toarray(), chunks=(50, -1))
+    adata.X = X.map_blocks(sparse.csr_matrix, dtype=np.float32)
+    return adata
+
+
+FORMS = (dense, by_genes, backed, backed_by_genes, zarr_group, lazy_h5ad, lazy_zarr, dask_dense, dask_csr)
+
+
 @records
-@pytest.mark.parametrize("form", ["dense", "csc of float64", "backed"])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 def test_every_form_of_matrix_gives_the_same(name, form, wanted, tmp_path):
-    adata = cells_for(name)
-    if form == "dense":
-        adata.X = adata.X.toarray()
-    elif form == "csc of float64":
-        adata.X = sparse.csc_matrix(adata.X).astype(np.float64)
-    else:
-        adata.write_h5ad(tmp_path / "cells.h5ad")
-        adata = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    adata = form(cells_for(name), tmp_path)
     assert_same(run(name, adata), wanted(name), case(name).tolerance)
 
 

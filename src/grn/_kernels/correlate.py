@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from grn._kernels.arrays import Arrays, arrays_on
-from grn._kernels.scatter import BLOCK, Rows
+from grn._kernels.scatter import BLOCK, Rows, blocks_of
 
 # values of a block in memory: as float64 it takes 64 MB
 _VALUES = 2**23
@@ -94,8 +94,7 @@ def cross(
     n, m = len(sources), len(targets)
     where = arrays_on(device)
     total = Cross(0, *(where.zeros(*shape) for shape in ((n,), (m,), (n,), (m,), (n, m))))
-    for start in range(0, len(cells), step):
-        block = rows(cells[start : start + step])
+    for block in blocks_of(rows, cells, step):
         x, y = (where.put(block[:, part]) for part in (sources, targets))
         _add(total, x, y, where)
     parts = (total.source_mean, total.target_mean, total.source_squares, total.target_squares, total.products)
@@ -177,8 +176,7 @@ def _dense(table: sparse.csr_array, cells: np.ndarray) -> np.ndarray:
 
 def _blocks(rows: Rows, cells: np.ndarray, genes: np.ndarray) -> Iterator[np.ndarray]:
     """Values (k, len(genes)) of the cells in turn."""
-    for start in range(0, len(cells), BLOCK):
-        yield rows(cells[start : start + BLOCK])[:, genes]
+    return (block[:, genes] for block in blocks_of(rows, cells, BLOCK))
 
 
 def _portions(rows: Rows, cells: np.ndarray, genes: np.ndarray, values: int) -> list[slice]:

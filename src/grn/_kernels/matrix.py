@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from grn._core.errors import ParameterError
 from grn._core.logging import progress
 from grn._core.optional import require
+from grn._kernels.ahead import ahead
 from grn._kernels.matrix_parts import Block, Changed, Lines, Source, Window, positions
 
 # entries of a piece (stored ones, where it is sparse); work on one takes some 100 bytes of memory
@@ -78,14 +79,10 @@ def pieces(source: Source, keep: np.ndarray | None = None) -> Iterator[Piece]:
     """Pieces that cover the matrix once, or the cells of a mask ``keep``."""
     rows = None if keep is None else np.flatnonzero(keep)
     spans = list(source.spans()) if 0 not in source.shape else []
-    for lines in progress(spans, desc="reading cells", show=None if len(spans) >= _MANY else False):
-        if keep is not None and source.axis == 0:
-            found = positions(lines)
-            inside = keep[found]
-            if not inside.any():
-                continue
-            lines = lines if inside.all() else found[inside]
-        block = source.read(lines)
+    if keep is not None and source.axis == 0:
+        spans = [lines for lines in (_inside(span, keep) for span in spans) if lines is not None]
+    show = None if len(spans) >= _MANY else False
+    for lines, block in zip(progress(spans, desc="reading cells", show=show), ahead(source.read, spans), strict=True):
         step = _step(block, source.axis)
         for start in range(0, block.shape[source.axis], step):
             part = slice(start, start + step)
@@ -95,6 +92,13 @@ def pieces(source: Source, keep: np.ndarray | None = None) -> Iterator[Piece]:
                 yield Piece(slice(None), _inner(lines, part), plain(block[:, part]))
             else:
                 yield Piece(rows, _inner(lines, part), plain(block[:, part][rows]))
+
+
+def _inside(span: Lines, keep: np.ndarray) -> Lines | None:
+    """The cells of a span that are in a mask; ``None`` for none."""
+    cells = positions(span)
+    inside = keep[cells]
+    return None if not inside.any() else span if inside.all() else cells[inside]
 
 
 def take(source: Source, rows: Lines) -> Block:

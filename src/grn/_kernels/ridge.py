@@ -19,7 +19,7 @@ from scipy.linalg import solve as solve_one
 from grn._core.blocks import HERE, Workers, in_blocks
 from grn._core.logging import progress
 from grn._kernels.arrays import arrays_on
-from grn._kernels.scatter import BLOCK, Rows
+from grn._kernels.scatter import BLOCK, Rows, blocks_of
 
 # systems above this size are factorised one by one, by Cholesky; below it, calls cost more than the arithmetic
 SMALL = 48
@@ -118,9 +118,8 @@ def bag_products(
     products = np.zeros((len(counts), len(regulators), len(targets)))
     left, right = np.zeros((len(counts), len(regulators))), np.zeros((len(counts), len(targets)))
     counts = np.asarray(counts, dtype=np.float64)
-    for start in range(0, len(cells), BLOCK):
+    for start, block in zip(range(0, len(cells), BLOCK), blocks_of(rows, cells, BLOCK), strict=True):
         part = slice(start, start + BLOCK)
-        block = rows(cells[part])
         left_part = block[:, regulators] - centre[regulators]
         two = block[:, targets] - centre[targets]
         left += counts[:, part] @ left_part

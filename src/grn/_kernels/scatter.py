@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from grn._kernels.ahead import ahead
 
 Rows = Callable[[np.ndarray], np.ndarray]
 
@@ -13,10 +15,15 @@ Rows = Callable[[np.ndarray], np.ndarray]
 BLOCK = 4096
 
 
+def blocks_of(rows: Rows, cells: np.ndarray, step: int) -> Iterator[np.ndarray]:
+    """Values (k, n_vars) of the cells in turn, ``step`` of them at a time; the next are read ahead."""
+    return ahead(rows, [cells[start : start + step] for start in range(0, len(cells), step)])
+
+
 def gathered(rows: Rows, cells: np.ndarray, genes: np.ndarray | None = None) -> np.ndarray:
     """Values of some genes, by column, in some cells (n, g), read a block at a time; of all genes by default."""
     columns = slice(None) if genes is None else genes
-    return np.concatenate([rows(cells[i : i + BLOCK])[:, columns] for i in range(0, len(cells), BLOCK)])
+    return np.concatenate([block[:, columns] for block in blocks_of(rows, cells, BLOCK)])
 
 
 @dataclass
@@ -79,8 +86,8 @@ def scatter(
     variance.
     """
     total: Scatter | None = None
-    for start in range(0, len(cells), BLOCK):
-        block = np.asarray(rows(cells[start : start + BLOCK]), dtype=np.float64)
+    for start, values in zip(range(0, len(cells), BLOCK), blocks_of(rows, cells, BLOCK), strict=True):
+        block = np.asarray(values, dtype=np.float64)
         block = block if genes is None else block[:, genes]
         part = _of_block(block, None if weights is None else weights[start : start + BLOCK])
         total = part if total is None else _joined(total, part)

@@ -13,6 +13,7 @@ from scipy import sparse
 
 import grn
 from grn._core.errors import ExpressionError, GeneNameError, GeneOverlapError, GrnError, GroupError, ParameterError
+from grn._kernels import matrix
 from grn.methods import METHODS
 
 # those that read regions take a MuData and have their tests in their folders
@@ -210,6 +211,29 @@ def test_every_form_of_matrix_gives_the_same(name, form, wanted, tmp_path):
 
 
 @records
+def test_a_file_is_read_in_pieces(name, tmp_path, monkeypatch):
+    adata = backed(cells_for(name), tmp_path)
+    n_cells, largest = adata.n_obs, []
+    read = matrix._SparseFile.read
+
+    def counted(self, lines):
+        block = read(self, lines)
+        largest.append(block.shape[0])
+        return block
+
+    def whole(*_):
+        raise AssertionError("the whole matrix is loaded")
+
+    monkeypatch.setattr(matrix, "VALUES", adata.n_vars * n_cells // 8)
+    monkeypatch.setattr(matrix, "_GAP", 0)
+    monkeypatch.setattr(matrix._SparseFile, "read", counted)
+    for loads in ("to_memory", "__getitem__"):
+        monkeypatch.setattr(type(adata.X), loads, whole)
+    run(name, adata)
+    assert largest and max(largest) <= max(16, n_cells // 4)
+
+
+@records
 def test_only_the_result_is_written(name):
     adata = cells_for(name)
     X, obs, var = adata.X, adata.obs.copy(), adata.var.copy()
@@ -307,6 +331,8 @@ def test_results_survive_a_file(name, inferred, wanted, tmp_path):
     adata.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     assert_same(by_pair(back.uns["grn"]["edges"]), edges, 0)
+    lazy = ad.experimental.read_lazy(tmp_path / "result.h5ad")
+    assert grn.get.network(lazy).equals(grn.get.network(adata))
     one, two = (grn.get.network(found).params for found in (adata, back))
     assert set(one) == set(two) and one["method"] == two["method"] == name
     for key in METHODS[name].parameters():

@@ -108,7 +108,7 @@ def entry_of(
         raise ParameterError(f"key={key!r}; pass the name of an entry of uns.")
     if key not in uns:
         raise ResultNotFoundError(f"uns has no {what} {key!r}.{listed} Make one with {call}.")
-    entry = uns[key]
+    entry = in_memory(uns[key])
     if not isinstance(entry, Mapping):
         raise error(f"uns[{key!r}] is {_what(entry)} and no {what}.{listed} Make one with {call}.")
     return UnsEntry(entry, f"uns[{key!r}]", call, error)
@@ -130,6 +130,16 @@ def feature_entry(data: Any, key: str, *, listed: str = "") -> UnsEntry:
         entry.text(name)
     entry.mapping("params")
     return entry
+
+
+def in_memory(value: Any) -> Any:
+    """What lies in ``uns``, with tables and arrays that :func:`anndata.experimental.read_lazy` left in a file read."""
+    if hasattr(value, "to_memory"):
+        return value.to_memory()
+    if isinstance(value, Mapping):
+        read = {name: in_memory(item) for name, item in value.items()}
+        return value if all(read[name] is item for name, item in value.items()) else read
+    return value.compute() if hasattr(value, "__dask_graph__") else value
 
 
 def _is_named(value: Any) -> bool:

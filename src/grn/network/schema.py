@@ -111,7 +111,8 @@ def holder(data: Any, key: object) -> Any:
 def is_network(record: Any) -> bool:
     """Tell whether an entry of ``uns`` holds an edge table."""
     table = record.get("edges") if isinstance(record, Mapping) else None
-    return isinstance(table, pd.DataFrame) and {"source", "target", "weight"} <= set(table.columns)
+    # a table of an object that is read lazily is no DataFrame yet
+    return hasattr(table, "columns") and {"source", "target", "weight"} <= set(table.columns)
 
 
 def is_regulons(record: Any) -> bool:

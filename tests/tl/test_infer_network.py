@@ -48,6 +48,8 @@ def test_methods_table():
     assert table.loc["pert", "needs"] == "model, cells" and not table.loc["attention", "sign"]
     assert table.loc["correlation", "direction"] == "motif, prior, role"
     assert table.loc[["vvp", "attention"], "direction"].tolist() == ["response, role", "role"]
+    devices = ["cpu, cuda", "cpu, cuda, mps", "cpu"]
+    assert table.loc[["ridge", "attention", "celloracle"], "devices"].tolist() == devices
     assert table.loc["renge", "confidence"] == "pval, qval"
     assert table.loc["scrank", ["system", "year", "output"]].tolist() == ["scRank", 2024, "edges, ranks, effects"]
     assert table["input"].str.len().min() > 2 and table["cost"].str.len().min() > 3

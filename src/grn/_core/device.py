@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ctypes
+import sys
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grn._core import checks
@@ -11,6 +14,11 @@ from grn._core.errors import ParameterError
 
 if TYPE_CHECKING:
     import torch
+
+# kinds of device beside the processor, the first choice first
+ACCELERATORS = ("cuda", "mps")
+# the driver of NVIDIA on Linux and on Windows, and what that of AMD opens
+_DRIVERS, _AMD = ("libcuda.so.1", "nvcuda.dll"), "/dev/kfd"
 
 
 def resolve_device(device: str) -> torch.device:
@@ -33,6 +41,27 @@ def resolve_device(device: str) -> torch.device:
     if missing:
         raise ParameterError(f"device={device!r} was asked for but torch sees no such device; use device='auto'.")
     return chosen
+
+
+def accelerator(kinds: Collection[str]) -> str | None:
+    """The device that ``"auto"`` takes, if it is of one of the kinds; ``None`` for the processor.
+
+    Torch, which takes some hundred megabytes, is asked only where it is loaded already or where there is a driver.
+    """
+    if not kinds or ("torch" not in sys.modules and not _has_driver()):
+        return None
+    chosen = resolve_device("auto")
+    return str(chosen) if chosen.type in kinds else None
+
+
+def _has_driver() -> bool:
+    for name in _DRIVERS:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return sys.platform == "darwin" or Path(_AMD).exists()
 
 
 def rows_per_batch(bytes_per_row: int, budget: int, *, limit: int = 64) -> int:
@@ -66,13 +95,19 @@ def ordinary_torch() -> Iterator[None]:
 
 
 @contextmanager
-def torch_threads(n_jobs: int | None) -> Iterator[None]:
-    """Run :func:`ordinary_torch` with a number of threads; ``None`` leaves it, ``-1`` takes all cores."""
+def torch_threads(n_jobs: int | None, *, needed: bool = True) -> Iterator[None]:
+    """Run :func:`ordinary_torch` with a number of threads; ``None`` leaves it, ``-1`` takes all cores.
+
+    Where it is not needed and not loaded, torch is left alone.
+    """
+    threads = checks.jobs(n_jobs)
+    if not needed and "torch" not in sys.modules:
+        yield
+        return
     import os
 
     import torch
 
-    threads = checks.jobs(n_jobs)
     if threads is None:
         with ordinary_torch():
             yield

@@ -62,7 +62,8 @@ class Settings:
     progress
         Show progress bars: ``True``, ``False`` or ``None`` (only on a terminal or in a notebook).
     device
-        Default of ``device="auto"``: ``"auto"`` takes CUDA, then MPS, then the CPU.
+        Default of ``device="auto"``: ``"auto"`` takes CUDA, then MPS, then the CPU. What cannot be computed on it is
+        computed on the CPU.
     n_jobs
         Default number of torch threads; ``None`` leaves torch's own choice.
     memory_budget

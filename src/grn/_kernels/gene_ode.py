@@ -166,7 +166,7 @@ def train(
                 continue
             drawn = rounds(epoch)
             order = torch.as_tensor(drawn.order, device=paths.device)
-            noise = [torch.Generator(values.device).manual_seed(int(seed)) for seed in drawn.seeds]
+            noise = [torch.Generator().manual_seed(int(seed)) for seed in drawn.seeds]
             told = []
             for chosen in _steps(order, training):
                 cells = values[paths[torch.gather(order, 1, chosen)]]  # (K, B, L, G)
@@ -229,8 +229,9 @@ def _flow_loss(
     last = cells.shape[2] - 1
     times = uniform.sort(dim=2).values * last  # (K, B, 2)
     first, second = (_between(cells, times[:, :, i]) for i in (0, 1))
-    shift = [torch.randn(part.shape, generator=of, device=part.device) for part, of in zip(first, noise, strict=True)]
-    near = first + training.noise * torch.stack(shift)
+    # drawn by the processor, so that every device sees the same
+    shift = [torch.randn(part.shape, generator=of) for part, of in zip(first, noise, strict=True)]
+    near = first + training.noise * torch.stack(shift).to(first)
     span = (times[:, :, 1] - times[:, :, 0])[:, :, None]  # (K, B, 1)
     # time runs from 0 to 1 for all, in steps that are none longer than the solver's
     unit = replace(solver, step=solver.step / last)

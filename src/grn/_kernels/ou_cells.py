@@ -140,7 +140,7 @@ def blocks(counts: Counts) -> Iterator[tuple[slice, slice]]:
         ends = [n_sets * k // n_blocks for k in range(n_blocks + 1)]
         yield from ((slice(first, end), slice(None)) for first, end in pairwise(ends))
         return
-    step = max(1, size // n_genes)
+    step = size // _BLOCK * _cells_drawn(n_genes)
     for place in range(n_sets):
         yield from ((slice(place, place + 1), slice(first, first + step)) for first in range(0, n_cells, step))
 
@@ -181,13 +181,26 @@ def expected(counts: Counts, local: Local, prior: Prior, adam: ClippedAdam | Non
     return _with_log_det(sums, prior)
 
 
+def _cells_drawn(n_genes: int) -> int:
+    return max(1, _BLOCK // n_genes)
+
+
+def _normal(like: Tensor, draws: torch.Generator) -> Tensor:
+    """Normal values (B, n, G), drawn by the processor in blocks of one size: the same on every device."""
+    parts = [
+        torch.randn(part.shape, dtype=part.dtype, generator=draws)
+        for part in like.split(_cells_drawn(like.shape[2]), dim=1)
+    ]
+    return torch.cat(parts, dim=1).to(like.device)
+
+
 def sampled(counts: Counts, local: Local, prior: Prior, adam: ClippedAdam | None, draws: torch.Generator) -> Sums:
     """Sums over all cells with one draw of every entry; moves the posteriors if there is an ``adam``."""
     sums = Sums(counts, prior.scaled.shape[2])
     for sets, cells in blocks(counts):
         mean, log_sd = local.mean[sets, cells], local.log_sd[sets, cells]
         count, depth = counts.counts[sets, cells], counts.depth[sets, cells, None]
-        noise = torch.randn(mean.shape, dtype=mean.dtype, device=mean.device, generator=draws)
+        noise = _normal(mean, draws)
         noise.mul_(counts.genes[sets, None])
         drawn = (log_sd.exp() * noise).add_(mean)
         pull = _pulled(counts, prior, sums, sets, cells, drawn)

@@ -305,7 +305,9 @@ class Board:
         if entered.record.reads_model:
             features = self.features(entered.variant)
             model, adata = features.model, features.object(cells=entered.reads_cells)
-        task = Task(**environment(model, "auto", progress=False), sources=self.regulators, seed=seed)
+        task = Task(
+            **environment(model, "auto", progress=False, record=entered.record), sources=self.regulators, seed=seed
+        )
         genes = pd.MultiIndex.from_product([self.regulators, self.reference.genes])
         weights = strengths(adata, entered.record, task, entered.params).reindex(genes).fillna(0.0).to_numpy()
         values = weights.reshape(len(self.regulators), -1).T  # (G, S)

@@ -64,7 +64,7 @@ class MethodScorer:
                 "that have, such as test=[('mDC', 'STRING')], or give the reference expression=..."
             )
         wanted = [str(name) for name in pd.unique(pairs["source"].astype(str))]
-        surroundings = environment(self.model, "auto", progress=False)
+        surroundings = environment(self.model, "auto", progress=False, record=self.record)
         task = Task(**surroundings, sources=wanted, seed=self.seed, n_jobs=self.n_jobs)
         adata = adata if self.model is None or "grn_symbol" in adata.var else self._aligned(adata)
         asked = pd.MultiIndex.from_arrays([pairs["source"].astype(str), pairs["target"].astype(str)])

@@ -71,7 +71,9 @@ class Readings:
         if not len(rows):
             raise CapabilityError(f"{self.model.name} knows none of the {int(wanted.sum())} regulators.")
         if not isinstance(entered.reading, FeatureScore):
-            task = Task(**environment(self.model, "auto", progress=False), sources=names[rows].tolist())
+            task = Task(
+                **environment(self.model, "auto", progress=False, record=entered.record), sources=names[rows].tolist()
+            )
             return fit(backbone.object(cells=entered.reads_cells), entered.record, task, entered.params).edges
         reading, features = entered.reading, entered.reading.features
         cubes = {name: self._cube(backbone, name, rows) for name in features}

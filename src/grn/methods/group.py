@@ -106,13 +106,14 @@ class Group:
         """Means and products of the sources with some genes, by position, over the cells."""
         if self.sums is not None:
             return self.sums(genes, ranks=False)
-        return cross(self.rows, self.members, self.sources, genes)
+        return cross(self.rows, self.members, self.sources, genes, device=self.task.device)
 
     def correlation(self, genes: np.ndarray, *, ranks: bool = False) -> np.ndarray:
         """Pearson correlation (S, len(genes)) of the sources with some genes, or of their ranks; NaN if constant."""
         if self.sums is not None:
             return self.sums(genes, ranks=ranks).correlation
-        return (spearman if ranks else pearson)(self.rows, self.members, self.sources, genes)
+        function = spearman if ranks else pearson
+        return function(self.rows, self.members, self.sources, genes, device=self.task.device)
 
     def report_constant(self, constant: np.ndarray) -> None:
         """Say which genes (mask, n_vars) do not vary here, but for the rare ones, which were told before."""

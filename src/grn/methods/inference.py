@@ -50,15 +50,18 @@ def infer(
         check_client(client)
     arguments = checks.mapping("params", params, example="{'translator': 'chip'}")
     record.verified(arguments)  # refused before a model is loaded
+    if client is not None and record.uses_client and record.devices and device == "auto":
+        device = "cpu"  # its workers divide what one device would compute whole
     where = {"model": model if record.reads_model else None, "device": device, "n_jobs": n_jobs, "client": client}
-    inputs = inputs_of(adata, **where, progress=progress, cache=cache_folder(cache), **asked)
+    inputs = inputs_of(adata, record=record, **where, progress=progress, cache=cache_folder(cache), **asked)
     inputs.check_target(copy=copy, key=key)
     if inputs.task.groupby is not None:
         inputs.labels(inputs.task.groupby)
     _check_model(record, inputs.task.model, model)
-    if client is not None and not record.uses_client:
-        logger.warning("method %r computes here: it has no use for client=", method)
-    with torch_threads(inputs.task.n_jobs):
+    if client is not None and (not record.uses_client or inputs.task.device is not None):
+        there = "" if inputs.task.device is None else f" on {inputs.task.device!r}"
+        logger.warning("method %r computes here%s: it has no use for client=", method, there)
+    with torch_threads(inputs.task.n_jobs, needed=inputs.task.uses_torch):
         result = run(inputs, record, arguments, handed=_features_before(adata, record, inputs))
     out = inputs.target(copy=copy)
     _write(out, key, result, _described(result, inputs, record))

@@ -29,9 +29,10 @@ from grn._object.trajectory import Trajectory, trajectory_of
 from grn._object.values import counts, expression
 from grn._object.vocabulary import model_genes
 from grn.methods.cells import Cells, allowed_pairs, cells_of
+from grn.methods.devices import device_of
 from grn.methods.genes import PairGenes, pair_genes
 from grn.methods.group import Group
-from grn.methods.record import MIN_CELLS_SEEN, Task
+from grn.methods.record import MIN_CELLS_SEEN, Method, Task
 from grn.models import FoundationModel, load
 from grn.network import Network
 from grn.pp import base_grn as read_prior
@@ -309,13 +310,23 @@ def named(adata: AnnData, task: Task) -> Task:
     return replace(task, **{side: spelled(adata, wanted) for side, wanted in listed.items()})
 
 
-def environment(model: FoundationModel | str | None, device: str, progress: bool | None) -> dict[str, Any]:  # noqa: FBT001
-    """The model, if any, on its device, the budgets and whether to show progress: arguments first, then settings."""
-    resolved = resolve_device(settings.device if device == "auto" else device)
-    loaded = None if model is None else load(model).to(resolved)
+def environment(
+    model: FoundationModel | str | None,
+    device: str,
+    progress: bool | None,  # noqa: FBT001
+    record: Method | None = None,
+) -> dict[str, Any]:
+    """The model, if any, on its device, that of the method, the budgets and whether to show progress.
+
+    Arguments come first, then settings.
+    """
+    loaded = None
+    if model is not None:
+        loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
     show = settings.progress if progress is None else progress
     return {
         "model": loaded,
+        "device": None if record is None else device_of(record, device),
         "memory_budget": settings.memory_budget,
         "feature_budget": settings.feature_budget,
         "show": show,
@@ -326,17 +337,18 @@ def inputs_of(
     adata: AnnData,
     *,
     model: FoundationModel | str | None,
+    record: Method | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
     progress: bool | None = None,
     **asked: Any,
 ) -> Inputs:
-    """An object as methods see it, with the model on its device; ``None`` for no model.
+    """An object as methods see it, with the model on its device; ``None`` for no model, and for no method.
 
     ``asked`` are ``sources``, ``targets``, ``groupby``, ``layer``, ``use_raw``, ``values``, ``seed``, ``batch_size``,
     ``cache`` and ``client`` of the task.
     """
-    return Inputs(adata, Task(**environment(model, device, progress), n_jobs=jobs(n_jobs), **asked))
+    return Inputs(adata, Task(**environment(model, device, progress, record), n_jobs=jobs(n_jobs), **asked))
 
 
 def jobs(n_jobs: int | None) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from grn._core import checks
 from grn._core.blocks import Workers
+from grn._core.device import ACCELERATORS
 from grn._core.errors import ParameterError
 from grn._core.registry import Registry
 from grn._kernels.scan import VALUES
@@ -52,6 +53,9 @@ class Task:
         Threads or processes for work that is not done by torch; ``None`` for one.
     cache
         Folder for the finished parts of long fits, see :mod:`grn.methods.resume`; ``None`` keeps none.
+    device
+        Torch device for methods whose record names its kind in ``devices``; ``None`` for the processor, where they use
+        numpy if they can. That of a model is its own.
     taking
         Names of the genes that may have edges in a group, by group, where that was decided before on more cells;
         ``None`` to decide it now.
@@ -72,6 +76,7 @@ class Task:
     client: Any = None
     n_jobs: int | None = None
     cache: Path | None = None
+    device: str | None = None
     taking: Mapping[str, Sequence[str]] | None = None
 
     @property
@@ -82,6 +87,11 @@ class Task:
     def __post_init__(self) -> None:
         """Refuse a scale of values that is none, also where no cells are read."""
         checks.word("values", self.values, VALUES)
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether torch computes whatever the method: a model, or a device."""
+        return self.model is not None or self.device is not None
 
 
 @dataclass(frozen=True)
@@ -195,6 +205,10 @@ class Method:
         Tables that ``report`` or ``fit`` may give, by name.
     family
         Family of published models the recipe belongs to; ``""`` for any model.
+    devices
+        Kinds of torch device that it can compute on, by ``Task.device``, beside the processor: ``"cuda"``, and
+        ``"mps"`` if it needs no 64-bit numbers. ``()`` for methods that have no use for one, and for those that read a
+        model, which is moved there.
     uses_client
         Whether the work is given to the workers of ``Task.client``.
     confidence
@@ -229,6 +243,7 @@ class Method:
     direction: str = "role"
     tables: Mapping[str, Table] = field(default_factory=dict)
     family: str = ""
+    devices: tuple[str, ...] = ()
     uses_client: bool = False
     confidence: str = ""
     advice: str = ""
@@ -251,6 +266,8 @@ class Method:
             raise ParameterError(
                 f"method {self.name!r} has reads_sums=True and is not called once per group of cells; leave it out."
             )
+        for kind in self.devices:
+            checks.word("devices", kind, ACCELERATORS)
         taken = sorted(set(self.tables) & TAKEN)
         if taken:
             raise ParameterError(
@@ -327,6 +344,7 @@ class Method:
             "sign": self.signed,
             "direction": ", ".join([*prior, *dict.fromkeys([self.direction, "role"])]),
             "confidence": self.confidence,
+            "devices": ", ".join(["cpu", *(ACCELERATORS if self.reads_model else self.devices)]),
             "cost": self.cost,
             "licence": self.licence,
             "page": self.page,

@@ -74,6 +74,8 @@ def standardised(group: Group) -> Standardised | None:
 
 def ridge_coefficients(data: Standardised, alpha: float, group: Group) -> np.ndarray:
     """Ridge coefficients (t, s) of every target on all regulators but itself, or on those that it may have."""
+    task = group.task
     if group.restricted:
-        return masked_ridge(data.gram, data.cross, data.lists(), alpha, workers=group.task.workers).T
-    return multi_ridge(data.gram, data.cross, data.itself, alpha).T
+        lists = data.lists()
+        return masked_ridge(data.gram, data.cross, lists, alpha, device=task.device, workers=task.workers).T
+    return multi_ridge(data.gram, data.cross, data.itself, alpha, device=task.device).T

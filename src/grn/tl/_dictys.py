@@ -125,7 +125,7 @@ def dictys(
     batch_size
         Most groups fitted together; by default as many as fit into ``grn.settings.memory_budget``. Changes speed only.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        ``"auto"``, ``"cpu"`` or ``"cuda"``. Some sums are of 64 bits, which ``"mps"`` does not have.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
     %(cache)s
@@ -215,7 +215,6 @@ def dictys(
         "farthest": farthest,
         "bandwidth": bandwidth,
         "top_share": top_share,
-        "device": device,
         "parity": parity,
     }
     return infer(
@@ -232,6 +231,7 @@ def dictys(
         seed=seed_of(rng),
         cache=cache,
         batch_size=batch_size,
+        device=device,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

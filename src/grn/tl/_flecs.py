@@ -246,7 +246,6 @@ def flecs(
         "step": step,
         "velocity": velocity,
         "min_cells": min_cells,
-        "device": device,
         "parity": parity,
     }
     return infer(
@@ -261,6 +260,7 @@ def flecs(
         key=key_added,
         seed=seed_of(rng),
         cache=cache,
+        device=device,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

@@ -89,7 +89,19 @@ def infer_network(
     rng
         Seed of everything random in the method.
     %(client)s
-    %(run)s
+    batch_size
+        Virtual cells per pass; decided from ``grn.settings.memory_budget`` by default. Changes speed only.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the methods that :func:`grn.tl.methods` lists with it:
+        ``"auto"`` takes a GPU where there is one that the method can use. Those that have no use for a device say so
+        in the log, and those that need 64-bit numbers refuse ``"mps"``, which has none.
+    n_jobs
+        Torch threads, and threads or processes of methods without torch; -1 for all cores, ``None`` leaves torch's
+        choice and takes one else.
+    progress
+        Show a progress bar; by default only on a terminal or in a notebook.
+    copy
+        Return a new object instead of writing into ``adata``.
 
     Returns
     -------
@@ -255,10 +267,11 @@ def methods() -> pd.DataFrame:
         ``output`` (``"edges"``, and the tables it writes beside them), ``sign`` (whether weights carry one),
         ``direction`` (what may tell that of an edge, strongest first: with a base GRN ``"motif"`` and ``"prior"``;
         ``"response"``; ``"role"``, only that the source is a regulator and the target none), ``confidence`` (columns
-        that say how sure an edge is; ``""`` for none: see :func:`grn.tl.confidence`), ``cost`` (what it computes),
-        ``licence`` (of the original program; here it is written anew), ``page`` (of the documentation),
-        ``description``, ``needs`` (as records say it), ``model`` (the family of models it reads, ``""`` for any),
-        ``parameters``, ``reference``. Methods registered later are listed too.
+        that say how sure an edge is; ``""`` for none: see :func:`grn.tl.confidence`), ``devices`` (kinds that it can
+        compute on, for ``device=``), ``cost`` (what it computes), ``licence`` (of the original program; here it is
+        written anew), ``page`` (of the documentation), ``description``, ``needs`` (as records say it), ``model`` (the
+        family of models it reads, ``""`` for any), ``parameters``, ``reference``. Methods registered later are listed
+        too.
 
     Examples
     --------

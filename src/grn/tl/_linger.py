@@ -141,7 +141,7 @@ def linger(
     batch_size
         Genes trained at a time; decided from ``grn.settings.memory_budget`` by default. Changes speed only.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        ``"auto"``, ``"cpu"`` or ``"cuda"``. Some sums are of 64 bits, which ``"mps"`` does not have.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
     progress
@@ -226,7 +226,6 @@ def linger(
         "n_regions": n_regions,
         "keep_nets": keep_nets,
         "min_cells": min_cells,
-        "device": device,
         "parity": parity,
     }
     return infer(
@@ -242,6 +241,7 @@ def linger(
         key=key_added,
         seed=seed_of(rng),
         batch_size=batch_size,
+        device=device,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

@@ -133,7 +133,7 @@ def ritini(
     rng
         Seed of the start, of the order of windows and of dropout.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        ``"auto"``, ``"cpu"`` or ``"cuda"``. Some sums are of 64 bits, which ``"mps"`` does not have.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
     %(cache)s
@@ -219,7 +219,6 @@ def ritini(
         "effects": effects,
         "n_dynamics": n_dynamics,
         "min_cells": min_cells,
-        "device": device,
         "parity": parity,
     }
     return infer(
@@ -234,6 +233,7 @@ def ritini(
         key=key_added,
         seed=seed_of(rng),
         cache=cache,
+        device=device,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

@@ -193,7 +193,6 @@ def scrank(
         "cells_per_resample": cells_per_resample,
         "min_cells": min_cells,
         "min_group_cells": min_group_cells,
-        "device": device,
         "parity": parity,
     }
     return infer(
@@ -206,6 +205,7 @@ def scrank(
         values=values,
         key=key_added,
         seed=seed_of(rng),
+        device=device,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

@@ -68,7 +68,7 @@ def write_confidence(
         need_permutable(rerun.record, permute)
     counts = int(n_permutations), int(n_subsamples)
     plan = RepetitionPlan(*counts, float(fraction), strata, together, permute, seed, folder)
-    with torch_threads(jobs(n_jobs)):
+    with torch_threads(rerun.task.n_jobs, needed=rerun.task.uses_torch):
         repeated = repeat(adata, network, rerun, plan, key=net)
     columns = _columns(network, repeated, pool, top, standardise=standardise)
     record = {"n_permutations": n_permutations, "n_subsamples": n_subsamples, "fraction": fraction, "strata": strata}

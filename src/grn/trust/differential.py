@@ -20,6 +20,7 @@ from grn._object.expression import reads_of
 from grn._object.genes import gene_rows, genes_of, regulator_mask
 from grn.methods import METHODS, Method, Task
 from grn.methods.cells import Taken, listening, none_varies
+from grn.methods.devices import device_of
 from grn.methods.inputs import jobs
 from grn.methods.provenance import recordable
 from grn.network import Network
@@ -94,9 +95,9 @@ def write_differential(
     labels = design.relabellings(n_permutations, seed)
     with reads_of() as reads:
         frozen = freeze(adata, sorted({*genes[0], *genes[1]}), layer=layer, use_raw=use_raw, values=values)
-    task = Task(model=None, groupby=_PART, seed=seed, show=False, n_jobs=jobs(n_jobs))
+    task = Task(model=None, groupby=_PART, seed=seed, show=False, n_jobs=jobs(n_jobs), device=device_of(record))
     axes = Axes(tuple(f"{k}{side}" for k in range(len(design.groups)) for side in "ab"), *genes, loops=False)
-    with torch_threads(jobs(n_jobs)):
+    with torch_threads(task.n_jobs, needed=task.uses_torch):
         differences = _repeat(frozen.part(design.rows), design, labels, Rerun(record, task, arguments, {}), axes)
     network = _network(differences, design, axes, pool, standardise=standardise, names=adata.var_names)
     provenance = {

@@ -242,7 +242,9 @@ def rerun_of(
         )
     arguments = _with_named_edges(adata, record, arguments)
     groupby, seed = _plain(stored.get("groupby")), _plain(stored.get("seed"))
-    read = environment((model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False)
+    read = environment(
+        (model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False, record=record
+    )
     task = Task(**read, groupby=groupby, seed=seed or 0, n_jobs=n_jobs)
     layer, use_raw = _plain(stored.get("layer")), bool(_plain(stored.get("use_raw")))
     return Rerun(record, task, arguments, chosen, layer, use_raw, values_of(stored))

@@ -41,6 +41,7 @@ METHODS.add(
         probability=False,
         # an edge leads from the gene that is a regulator
         takes_prior=True,
+        devices=("cuda",),
         needs=("cells",),
         reads_sums=True,
         reference="baseline",

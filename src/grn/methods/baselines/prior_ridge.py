@@ -82,7 +82,8 @@ def fit(
     penalty = _penalty(group, data, probability, alpha, strength)
     if penalty.strength:
         share = shares(probability, data.allowed, penalty.strength)
-        coefficient, excess = solve(data, share, penalty.alpha, workers=group.task.workers)
+        where = {"device": group.task.device, "workers": group.task.workers}
+        coefficient, excess = solve(data, share, penalty.alpha, **where)
     else:
         coefficient, excess = ridge_coefficients(data, penalty.alpha, group), 0.0
     strongest = np.where(coefficient < 0, -1.0, 1.0) * np.sqrt(coefficient**2 + excess)
@@ -107,7 +108,8 @@ def _penalty(
     # the others say nothing of a prior that is the same for all their regulators
     drawn = np.flatnonzero(listed) if listed.any() and strength != 0 else np.flatnonzero(data.allowed.any(axis=1))
     drawn = np.sort(drawn[sample_names(names[drawn].tolist(), _TARGETS, group.task.seed)])
-    penalty = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, workers=group.task.workers)
+    where = {"device": group.task.device, "workers": group.task.workers}
+    penalty = choose(data.of(drawn), probability[drawn], alpha=alpha, strength=strength, **where)
     _tell(group, penalty, len(drawn))
     return penalty
 
@@ -143,6 +145,7 @@ METHODS.add(
         probability=False,
         takes_prior=True,
         edge_tables=("prior",),
+        devices=("cuda",),
         needs=("cells",),
         uses_client=True,
         reads_sums=True,

@@ -32,7 +32,8 @@ def fit(group: Group, *, alpha: float | None = None) -> Fitted | None:
         return None
     if alpha is None:
         lists = data.lists() if group.restricted else None
-        alpha = choose_alpha(data.gram, data.cross, data.itself, data.count, lists, workers=group.task.workers)
+        who = {"device": group.task.device, "workers": group.task.workers}
+        alpha = choose_alpha(data.gram, data.cross, data.itself, data.count, lists, **who)
         where = f" ({group.name})" if group.name else ""
         logger.info("ridge%s: alpha %.3g by generalised cross-validation", where, alpha, extra={"of": group.name})
     weight = data.whole(ridge_coefficients(data, alpha, group))
@@ -49,6 +50,7 @@ METHODS.add(
         signed=True,
         probability=False,
         takes_prior=True,
+        devices=("cuda",),
         needs=("cells",),
         uses_client=True,
         reads_sums=True,

@@ -219,7 +219,7 @@ def _fit_batch(
     counts, shape, start = _batch([contexts[place] for place in places], reading)
     draws, paired = None, is_small(contexts[places[0]], reading)
     if reading.setting.sampled:
-        draws = torch.Generator(device=reading.device)
+        draws = torch.Generator()
         draws.manual_seed(int(child(reading.seed, "dictys", contexts[places[0]].name).integers(2**31)))
     states = States(list(parts.values()))
     for k, fitted in ou_fit.fit(counts, shape, start, reading.setting, draws=draws, paired=paired, states=states):

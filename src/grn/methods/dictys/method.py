@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from grn._core import checks
-from grn._core.device import resolve_device
 from grn._core.errors import GroupError, ParameterError
 from grn._core.logging import logger, some
-from grn._core.settings import settings
 from grn._kernels.ou_fit import Fit, Setting
 from grn._kernels.scatter import BLOCK
 from grn._object.expression import Expression
@@ -78,14 +77,13 @@ def fit(
     farthest: float | None = None,
     bandwidth: float | None = None,
     top_share: float = 0.01,
-    device: str = "auto",
     parity: bool = False,
 ) -> Result:
     """Fit; parameters are those of :func:`grn.tl.dictys`."""
     if trajectory is not None and inputs.task.groupby is not None:
         raise ParameterError("groupby= and trajectory= were both given; pass one of them.")
     base_grn = with_decay(base_grn)
-    reading = _reading(inputs, covariates, n_factors, rank, _setting(n_steps, tolerance, parity=parity), device, parity)
+    reading = _reading(inputs, covariates, n_factors, rank, _setting(n_steps, tolerance, parity=parity), parity)
     inputs.read_cells(min_cells=min_cells, sources=_listed_sources(inputs, base_grn))
     mask = regulator_mask(inputs, base_grn, n_regulators)
     where = None
@@ -118,7 +116,6 @@ def _reading(
     n_factors: int,
     rank: int | None,
     setting: Setting,
-    device: str,
     parity: bool,  # noqa: FBT001
 ) -> Reading:
     task, counts = inputs.task, inputs.counts
@@ -136,7 +133,7 @@ def _reading(
         seed=task.seed,
         memory=task.memory_budget,
         batch_size=task.batch_size,
-        device=resolve_device(settings.device if device == "auto" else device),
+        device=torch.device(task.device or "cpu"),
         cache=task.cache,
     )
 
@@ -297,6 +294,7 @@ METHODS.add(
         takes_prior=True,
         signed=True,
         probability=False,
+        devices=("cuda",),
         needs=("cells", "counts"),
         tables={
             "levels": Table("mean log share and variance of every gene", ("gene", "mean", "variance")),

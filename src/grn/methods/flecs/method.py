@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+import torch
 from scipy import sparse
 
 from grn._core import checks
-from grn._core.device import resolve_device
 from grn._core.errors import ParameterError
-from grn._core.settings import settings
 from grn._kernels.gene_ode import FITS, Solver, Training
 from grn._kernels.ode import SOLVERS
 from grn._object.smoothing import KEY, Smoothed
@@ -112,7 +111,6 @@ def fit_flecs(
     step: float = 0.5,
     velocity: bool = True,
     min_cells: int = MIN_CELLS_SEEN,
-    device: str = "auto",
     parity: bool = False,
 ) -> Result:
     """Fit; parameters are those of :func:`grn.tl.flecs`."""
@@ -144,7 +142,7 @@ def fit_flecs(
     rows = expression.rows if weights is None else Smoothed(expression, weights, genes=wiring.genes).rows
     method = solver or ("dopri5" if parity else "rk4")
     training = Training(int(n_epochs), float(learning_rate), int(paths_per_step), fit, noise=noise, whole=parity)
-    where = resolve_device(settings.device if device == "auto" else device)
+    where = torch.device(inputs.task.device or "cpu")
     fitted = fitted_equation(
         inputs.names[wiring.genes],
         wiring,
@@ -189,6 +187,7 @@ METHODS.add(
         takes_prior=True,
         signed=True,
         probability=False,
+        devices=("cuda", "mps"),
         needs=("cells", "time"),
         knockout=knockout,
         response=response,

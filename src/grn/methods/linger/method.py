@@ -11,10 +11,8 @@ import torch
 from scipy import sparse
 
 from grn._core import checks
-from grn._core.device import resolve_device
 from grn._core.errors import ParameterError, ResultNotFoundError
 from grn._core.logging import logger
-from grn._core.settings import settings
 from grn._kernels.gene_networks import ACTIVATIONS, STEPS
 from grn._kernels.regulation_scores import potential
 from grn._object.chromatin import Chromatin
@@ -105,7 +103,6 @@ def fit(
     n_regions: int | None = 500,
     keep_nets: bool = False,
     min_cells: int = MIN_CELLS_SEEN,
-    device: str = "auto",
     parity: bool = False,
 ) -> Result:
     """Fit; parameters are those of :func:`grn.tl.linger`."""
@@ -144,7 +141,7 @@ def fit(
         parity=parity,
         batch_size=task.batch_size,
         memory=task.memory_budget,
-        device=resolve_device(settings.device if device == "auto" else device),
+        device=torch.device(task.device or "cpu"),
     )
     data = _data(cells, chromatin, accessibility, metacells, genes, binding, parity=parity)
     with torch.no_grad():
@@ -340,6 +337,7 @@ METHODS.add(
         whole=True,
         signed=True,
         probability=False,
+        devices=("cuda",),
         needs=("cells", "regions"),
         tables={
             "cis": Table("regions and the genes they act on", ("region", "target", "weight", "distance")),

@@ -13,9 +13,7 @@ import torch
 
 from grn._core import checks
 from grn._core.checkpoints import Arrays, States
-from grn._core.device import resolve_device
 from grn._core.errors import ParameterError
-from grn._core.settings import settings
 from grn._kernels.graph_ode import Graph, Parameters, random_start
 from grn._kernels.graph_ode_fit import Aims
 from grn._kernels.graph_ode_readings import Trained
@@ -105,7 +103,6 @@ def fit(
     effects: bool = True,
     n_dynamics: int | None = 1000,
     min_cells: int = MIN_CELLS_SEEN,
-    device: str = "auto",
     parity: bool = False,
 ) -> Result:
     """Fit; parameters are those of :func:`grn.tl.ritini`."""
@@ -139,7 +136,7 @@ def fit(
     )
     schedule = Schedule(n_epochs, rate, size, share, seed=task.seed, memory=task.memory_budget)
     cuts = cut(series, history, horizon, parity=parity)
-    like = torch.zeros((), device=resolve_device(settings.device if device == "auto" else device))
+    like = torch.zeros((), device=task.device or "cpu")
     trained, curve = _trained(pairs, cuts, schedule, like, (graph_weight, entropy_weight), task.cache)
     return _result(series, pairs, cuts, trained, curve, effects=effects, n_dynamics=n_dynamics, used=schedule)
 
@@ -249,6 +246,7 @@ METHODS.add(
         whole=True,
         signed=False,
         probability=False,
+        devices=("cuda",),
         needs=("cells", "time"),
         takes_prior=True,
         knockout=knockout,

@@ -10,10 +10,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from grn._core import checks
-from grn._core.device import resolve_device
 from grn._core.errors import GroupError, NetworkError
 from grn._core.logging import logger
-from grn._core.settings import settings
 from grn._kernels.scan import scan
 from grn._object.expression import label, take
 from grn.methods.edges import indexed
@@ -94,12 +92,10 @@ def prepare(
     cells_per_resample: int | None = None,
     min_cells: int = MIN_CELLS_SEEN,
     min_group_cells: int = 26,
-    device: str = "auto",
     parity: bool = False,
 ) -> RankingSetup:
     """Find the drug and read the cells; parameters are those of :func:`grn.tl.scrank`."""
     task = inputs.task
-    where = resolve_device(settings.device if device == "auto" else device)
     chosen, lost = (None, ()) if drug_targets is None else drug_of(inputs, drug_targets, action, drug)
     other = None if resistance_target is None else drug_of(inputs, [resistance_target], "antagonist", None)[0]
     resampling = Resampling(
@@ -112,7 +108,7 @@ def prepare(
         cells_per_resample=cells_per_resample,
         parity=bool(parity),
         memory=task.memory_budget,
-        device=str(where) if where.type == "cuda" else None,
+        device=task.device,
     )
     if net is None:
         # genes that a group does not express at all take no part in its network, whatever the limit
@@ -257,6 +253,7 @@ METHODS.add(
         report=report,
         signed=True,
         probability=False,
+        devices=("cuda",),
         needs=("cells",),
         tables={
             "ranks": Table("groups of cells, the most affected first", ("group", "score", "rank", "rescaled")),

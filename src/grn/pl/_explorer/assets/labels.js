@@ -15,7 +15,7 @@ function nameWidth(name, font) {
 
 const short = (name) => (name.length > 24 ? name.slice(0, 22) + "…" : name);
 
-const PER_NAME = 3600; // square pixels of the picture for each name
+const PER_NAME = 4600; // square pixels of the picture for each name
 
 // nodes: { name, x, y, r, regulator, first, degree } on the screen; gives those with a place for their name
 function namePlaces(nodes, width, height) {
@@ -29,9 +29,9 @@ function namePlaces(nodes, width, height) {
   };
   const meets = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
   const free = (box, owner, overNodes) => cells(box).every((key) => (taken.get(key) || []).every(
-    (other) => other.owner === owner || (overNodes && !other.written) || !meets(box, other.box)));
-  const put = (box, owner, written) => cells(box).forEach((key) => { if (!taken.has(key)) taken.set(key, []); taken.get(key).push({ box, owner, written }); });
-  nodes.filter((node) => node.first || node.r > 5).forEach((node) => put([node.x - node.r, node.y - node.r, node.x + node.r, node.y + node.r], node.name, false));
+    (other) => other.owner === owner || (overNodes && other.small) || !meets(box, other.box)));
+  const put = (box, owner, small) => cells(box).forEach((key) => { if (!taken.has(key)) taken.set(key, []); taken.get(key).push({ box, owner, small }); });
+  nodes.filter((node) => node.first || node.r > 4).forEach((node) => put([node.x - node.r, node.y - node.r, node.x + node.r, node.y + node.r], node.name, !node.first && node.degree < 5));
   const placed = [];
   const order = [...nodes].sort((a, b) => b.first - a.first || b.degree - a.degree || (a.name < b.name ? -1 : 1));
   for (const node of order) {
@@ -51,7 +51,7 @@ function namePlaces(nodes, width, height) {
     const place = spot(false) || (node.first || node.degree >= 5 ? spot(true) : undefined);
     if (!place) continue;
     const [x, y] = place;
-    put([x - half, y - tall, x + half, y + tall], "", true);
+    put([x - half, y - tall, x + half, y + tall], "", false);
     placed.push({ text, x, y, font, regulator: node.regulator });
   }
   return placed;

@@ -11,6 +11,7 @@ function place(count, pairs, radii) {
     x[node] = distance * Math.cos(angle);
     y[node] = distance * Math.sin(angle);
   });
+  const apart = outside(count, pairs);
   const rounds = Math.max(60, Math.min(300, Math.round(1.2e8 / Math.max(1, count * count))));
   const decay = 1 - Math.pow(0.001, 1 / rounds);
   for (let round = 0, heat = 1; round < rounds; round++, heat *= 1 - decay) {
@@ -18,13 +19,25 @@ function place(count, pairs, radii) {
     repel(count, radii, x, y, vx, vy, heat);
     for (let i = 0; i < count; i++) {
       // single pairs and small pieces stay near the rest
-      vx[i] = (vx[i] - x[i] * 0.11 * heat) * 0.6;
-      vy[i] = (vy[i] - y[i] * 0.11 * heat) * 0.6;
+      const middle = (apart[i] ? 0.15 : 0.11) * heat;
+      vx[i] = (vx[i] - x[i] * middle) * 0.6;
+      vy[i] = (vy[i] - y[i] * middle) * 0.6;
       x[i] += vx[i];
       y[i] += vy[i];
     }
   }
   return { x, y };
+}
+
+// genes that are not connected with the largest piece
+function outside(count, pairs) {
+  const parent = Int32Array.from({ length: count }, (_, i) => i);
+  const root = (i) => { while (parent[i] !== i) i = parent[i] = parent[parent[i]]; return i; };
+  for (const [a, b] of pairs) parent[Math.max(root(a), root(b))] = Math.min(root(a), root(b));
+  const size = new Int32Array(count);
+  for (let i = 0; i < count; i++) size[root(i)]++;
+  const largest = size.indexOf(Math.max(...size));
+  return Array.from({ length: count }, (_, i) => root(i) !== largest);
 }
 
 function pull(pairs, degree, x, y, vx, vy, heat) {

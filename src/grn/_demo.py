@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,9 @@ def _activity(adata: AnnData) -> None:
         warnings.simplefilter("ignore")  # decoupler's and numba's own
         import decoupler as dc
 
-        dc.mt.ulm(adata, net=adata.uns["regulons"]["edges"], tmin=5)
+        ulm = copy(dc.mt.ulm)
+        ulm.test = False  # no adjusted p-values, which are not shown: numba compiles their function for seconds
+        ulm(adata, net=adata.uns["regulons"]["edges"], tmin=5)
 
 
 def _strongest_pairs(edges: pd.DataFrame, n: int) -> list[tuple[str, str]]:

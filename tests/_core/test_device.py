@@ -1,8 +1,12 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import grn
 from grn._core.device import resolve_device, rows_per_batch, torch_threads
 from grn._core.errors import ParameterError
 
@@ -77,3 +81,39 @@ def test_none_leaves_the_threads_and_minus_one_takes_all():
 def test_bad_thread_numbers_are_refused(bad):
     with pytest.raises(ParameterError, match="n_jobs"), torch_threads(bad):
         pytest.fail("the block must not run")
+
+
+def in_new_process(code):
+    where = str(Path(grn.__file__).parents[1])
+    setup = f"import sys; sys.path.insert(0, {where!r}); from grn._core.device import *; "
+    return subprocess.run(
+        [sys.executable, "-c", setup + code], capture_output=True, text=True, check=True, env={**os.environ, **ONE}
+    ).stdout.split()
+
+
+ONE = {"OMP_NUM_THREADS": "1"}
+
+
+def test_threads_wait_for_torch():
+    code = (
+        "from grn._core.device import torch_threads\n"
+        "with torch_threads(3, needed=False):\n"
+        "    print('torch' in sys.modules)\n"
+        "    resolve_device('cpu'); import torch; print(torch.get_num_threads())\n"
+        "    resolve_device('cpu'); print(torch.get_num_threads())\n"
+        "print(torch.get_num_threads())\n"
+        "with torch_threads(2, needed=False):\n"
+        "    print(torch.get_num_threads())\n"
+        "resolve_device('cpu'); print(torch.get_num_threads())\n"
+    )
+    assert in_new_process(code) == ["False", "3", "3", "1", "2", "1"]
+
+
+def test_torch_is_not_loaded_for_threads():
+    code = (
+        "from grn._core.device import torch_threads\n"
+        "for n in (None, 1, -1):\n"
+        "    with torch_threads(n, needed=False): pass\n"
+        "print('torch' in sys.modules)"
+    )
+    assert in_new_process(code) == ["False"]

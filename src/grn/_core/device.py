@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +23,25 @@ ACCELERATORS = ("cuda", "mps")
 _DRIVERS, _AMD = ("libcuda.so.1", "nvcuda.dll"), "/dev/kfd"
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A call that began without torch: the threads it asked for, and those that torch had when it was loaded."""
+
+    threads: int | None
+    before: int | None = None
+
+
+_waiting: list[_Waiting] = []
+
+
 def resolve_device(device: str) -> torch.device:
-    """Turn ``"auto" | "cpu" | "cuda" | "cuda:1" | "mps"`` into a torch device that exists."""
+    """Turn ``"auto" | "cpu" | "cuda" | "cuda:1" | "mps"`` into a torch device that exists; loads torch."""
     import torch
 
+    for waiting in _waiting[-1:]:
+        if waiting.before is None and waiting.threads is not None:
+            waiting.before = torch.get_num_threads()
+            torch.set_num_threads(waiting.threads)
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -98,14 +115,14 @@ def ordinary_torch() -> Iterator[None]:
 def torch_threads(n_jobs: int | None, *, needed: bool = True) -> Iterator[None]:
     """Run :func:`ordinary_torch` with a number of threads; ``None`` leaves it, ``-1`` takes all cores.
 
-    Where it is not needed and not loaded, torch is left alone.
+    Where it is not needed and not loaded, torch is left alone; :func:`resolve_device` sets the threads if it loads it.
     """
     threads = checks.jobs(n_jobs)
+    threads = (os.cpu_count() or 1) if threads == -1 else threads
     if not needed and "torch" not in sys.modules:
-        yield
+        with _threads_later(threads):
+            yield
         return
-    import os
-
     import torch
 
     if threads is None:
@@ -113,9 +130,23 @@ def torch_threads(n_jobs: int | None, *, needed: bool = True) -> Iterator[None]:
             yield
         return
     before = torch.get_num_threads()
-    torch.set_num_threads(threads if threads > 0 else (os.cpu_count() or 1))
+    torch.set_num_threads(threads)
     try:
         with ordinary_torch():
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _threads_later(threads: int | None) -> Iterator[None]:
+    waiting = _Waiting(threads)
+    _waiting.append(waiting)
+    try:
+        yield
+    finally:
+        _waiting.remove(waiting)
+        if waiting.before is not None:
+            import torch
+
+            torch.set_num_threads(waiting.before)

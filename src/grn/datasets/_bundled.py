@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import pandas as pd
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 
 from grn.genes import tables
 
@@ -30,11 +32,9 @@ def pbmc68k() -> AnnData:
     >>> adata.shape
     (700, 765)
     """
-    import scanpy as sc
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the file has an old layout, which is of no interest to the caller
-        cells = sc.datasets.pbmc68k_reduced()
+        cells = _reduced()
     return AnnData(
         X=cells.raw.X.copy(),
         obs=cells.obs.copy(),
@@ -42,6 +42,20 @@ def pbmc68k() -> AnnData:
         obsm={key: cells.obsm[key].copy() for key in cells.obsm},
         uns={key: value for key, value in cells.uns.items() if key.endswith("_colors")},
     )
+
+
+def _reduced() -> AnnData:
+    """What ``scanpy.datasets.pbmc68k_reduced()`` gives, read without importing scanpy where its file is known."""
+    package = find_spec("scanpy")
+    folders = (package.submodule_search_locations or []) if package is not None else []
+    for folder in folders:
+        path = Path(folder) / "datasets" / "10x_pbmc68k_reduced.h5ad"
+        if path.is_file():
+            return read_h5ad(path)
+    import scanpy as sc
+
+    cells: AnnData = sc.datasets.pbmc68k_reduced()
+    return cells
 
 
 def tfs(organism: str = "human") -> pd.DataFrame:

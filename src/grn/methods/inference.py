@@ -16,7 +16,6 @@ from grn._core.errors import CapabilityError, GeneNameError, GeneOverlapError
 from grn._core.files import PathLike
 from grn._core.logging import hint, logger
 from grn.methods.inputs import Inputs, inputs_of
-from grn.methods.probes.stored_features import stored_features
 from grn.methods.provenance import provenance
 from grn.methods.record import METHODS, Method, Result
 from grn.methods.resume import cache_folder
@@ -86,7 +85,11 @@ def _check_model(record: Method, loaded: FoundationModel | None, asked: str | Fo
 
 def _features_before(adata: AnnData, record: Method, inputs: Inputs) -> dict[str, Any]:
     """The way to features that the object holds already, for methods that can use them."""
-    return {"stored": partial(stored_features, adata, inputs)} if record.reuses else {}
+    if not record.reuses:
+        return {}
+    from grn.methods.probes.stored_features import stored_features  # which loads torch
+
+    return {"stored": partial(stored_features, adata, inputs)}
 
 
 def _write(adata: AnnData, key: str, result: Result, params: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from grn import models
 from grn._core import checks
 from grn._core.device import resolve_device
 from grn._core.errors import GeneNameError, GroupError, ParameterError
@@ -33,7 +34,7 @@ from grn.methods.devices import device_of
 from grn.methods.genes import PairGenes, pair_genes
 from grn.methods.group import Group
 from grn.methods.record import MIN_CELLS_SEEN, Method, Task
-from grn.models import FoundationModel, load
+from grn.models import FoundationModel
 from grn.network import Network
 from grn.pp import base_grn as read_prior
 
@@ -322,7 +323,7 @@ def environment(
     """
     loaded = None
     if model is not None:
-        loaded = load(model).to(resolve_device(settings.device if device == "auto" else device))
+        loaded = models.load(model).to(resolve_device(settings.device if device == "auto" else device))
     show = settings.progress if progress is None else progress
     return {
         "model": loaded,

@@ -15,11 +15,12 @@ from grn._object.modalities import on_mudata
 from grn.methods import METHODS
 from grn.methods.inference import infer
 from grn.models import FoundationModel
-from grn.models.translator import Translator
 from grn.tl._snippets import SNIPPETS
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+    from grn.models.translator import Translator
 
 _SNIPPETS = {
     **SNIPPETS,

@@ -20,7 +20,7 @@ PAGES = [
     if "_build" not in path.parts and "generated" not in path.parts
 ]
 # what the installation in the README does not bring
-OF_EXTRAS = ("dask", "igraph", "optuna", "pyfaidx", "twobitreader", "xgboost")
+OF_EXTRAS = ("dask", "igraph", "optuna", "pyfaidx", "twobitreader")
 BENCH = ("audit", "drivers", "floors", "metrics", "negatives", "perturbation", "splits")
 SPACES = ("pp", "tl", "get", "pl", "models", "datasets", "genes", "genome", "bench")
 NAMESPACES = (*SPACES, *(f"bench.{name}" for name in BENCH))

@@ -15,11 +15,11 @@ from grn._core.blocks import in_blocks
 from grn._core.logging import logger, progress
 from grn._core.rng import child
 from grn._kernels.correlate import sparse_columns
-from grn._kernels.histogram_trees import Histograms
 from grn._kernels.trees import Boosting, boosted
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import MIN_CELLS_SEEN
+from grn.methods.tree_blocks import importances_together
 
 # the seed of all targets in arboreto
 PARITY_SEED = 666
@@ -40,16 +40,16 @@ class Trees:
         Name of the method, which enters the seeds.
     learner
         From the regulators (n, S), float32 in Fortran order, to a :data:`Learner`.
-    threads
-        Whether targets are shared among threads; else among processes.
     parity
         Genes and cells in the order of the object and one seed for all, as the original has it.
+    binned
+        Boosts on binned regulators instead of calling the learner.
     """
 
     name: str
     learner: Callable[[np.ndarray], Learner]
-    threads: bool
     parity: bool
+    binned: Boosting | None = None
 
 
 def boosting(name: str, plan: Boosting, *, mode: str, parity: bool) -> Trees:
@@ -64,7 +64,7 @@ def boosting(name: str, plan: Boosting, *, mode: str, parity: bool) -> Trees:
     mode, parity
         As the method takes them.
     """
-    return Trees(name, partial(_fast if mode == "fast" else _exact, plan), threads=mode == "fast", parity=parity)
+    return Trees(name, partial(_exact, plan), parity=parity, binned=plan if mode == "fast" else None)
 
 
 def _exact(plan: Boosting, X: np.ndarray) -> Learner:
@@ -74,14 +74,6 @@ def _exact(plan: Boosting, X: np.ndarray) -> Learner:
 def _boost(X: np.ndarray, plan: Boosting, y: np.ndarray, columns: np.ndarray, seed: int) -> np.ndarray:
     chosen = X if len(columns) == X.shape[1] else np.asfortranarray(X[:, columns])
     return boosted(chosen, y, seed=seed, plan=plan)[0]
-
-
-def _fast(plan: Boosting, X: np.ndarray) -> Learner:
-    return partial(_boost_bins, Histograms(X), plan)
-
-
-def _boost_bins(bins: Histograms, plan: Boosting, y: np.ndarray, columns: np.ndarray, seed: int) -> np.ndarray:
-    return bins.boosted(y, columns, seed=seed, plan=plan)[0]
 
 
 def check_mode(mode: str) -> None:
@@ -139,21 +131,13 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
     used = np.arange(len(group.sources)) if trees.parity else np.flatnonzero(~constant[group.sources])
     if not trees.parity:
         used = used[np.argsort(everyone[group.sources[used]], kind="stable")]
-    X = table[:, np.searchsorted(genes, group.sources[used])].toarray()[place]  # (n, used)
     wanted = [t for t, gene in enumerate(group.targets) if not constant[gene] and group.allowed[t, used].any()]
     weight = np.full(group.allowed.shape, np.nan)  # (T, S)
-    grown = Grown(trees, np.asfortranarray(X), table, place)
-    if trees.threads and task.client is None:
-        grown.learner  # noqa: B018 - before threads would each make it
-    results = in_blocks(
-        Grown.of_target,
-        grown,
-        _jobs(group, wanted, used, trees),
-        task.workers,
-        total=len(wanted),
-        threads=trees.threads,
-    )
-    for t, values in zip(wanted, progress(results, total=len(wanted), desc=trees.name, show=task.show), strict=True):
+    if trees.binned is None:
+        results = _one_by_one(group, table, place, wanted, used, trees)
+    else:
+        results = importances_together(group, table, place, wanted, used, name=trees.name, plan=trees.binned)
+    for t, values in progress(results, total=len(wanted), desc=trees.name, show=task.show):
         # splits that gain nothing may sum to less than nothing by rounding
         weight[t, used[group.allowed[t, used]]] = np.maximum(values, 0.0)
     weight[:, constant[group.sources]] = np.nan
@@ -196,6 +180,16 @@ class Grown:
     def __getstate__(self) -> dict[str, Any]:
         """Without what a worker makes itself."""
         return {name: value for name, value in self.__dict__.items() if name != "learner"}
+
+
+def _one_by_one(
+    group: Group, table: sparse.csc_array, place: np.ndarray, wanted: list[int], used: np.ndarray, trees: Trees
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Every target and the importances of its allowed regulators, in their order."""
+    X = table[:, np.searchsorted(group.cells.genes, group.sources[used])].toarray()[place]  # (n, used)
+    grown, jobs = Grown(trees, np.asfortranarray(X), table, place), _jobs(group, wanted, used, trees)
+    results = in_blocks(Grown.of_target, grown, jobs, group.task.workers, total=len(wanted), threads=False)
+    yield from zip(wanted, results, strict=True)
 
 
 def _jobs(group: Group, wanted: list[int], used: np.ndarray, trees: Trees) -> Iterator[Job]:

@@ -113,8 +113,8 @@ def scenicplus(
         Column of ``obs``: eRegulons of every group by itself. SCENIC+ is meant for all cells at once, whose
         differences it reads.
     mode
-        ``"exact"``: all splits (scikit-learn). ``"fast"``: histograms of 32 bins (XGBoost, ``pip install
-        'grn[trees]'``), many times faster on thousands of cells.
+        ``"exact"``: all splits (scikit-learn). ``"fast"``: histograms of 32 bins, many times faster on thousands
+        of cells.
     max_rounds
         Most trees of regulators per target; boosting stops when cells out of bag are no longer predicted better.
     n_trees
@@ -183,8 +183,6 @@ def scenicplus(
         If an argument is out of its range.
     ExpressionError, LayerError, GroupError, GeneNameError, GeneOverlapError
         If values, groups or genes cannot be used.
-    MissingDependencyError
-        If ``mode="fast"`` is asked for without XGBoost.
 
     Notes
     -----

@@ -37,8 +37,6 @@ def toy():
 
 
 def edges(adata, name, params=(), **given):
-    if "fast" in name and name.startswith("grnboost2"):
-        pytest.importorskip("xgboost")
     method, own = RECORDS[name]
     made = grn.tl.infer_network(adata, method=method, params={**own, **dict(params)}, copy=True, **given)
     return grn.get.edges(made)

@@ -60,7 +60,7 @@ def fit(
     """
     few = {"leaf": _LEAF, "cells": _CELLS} if mode == "fast" else {}
     plan = Forest(extra=trees == "extra", trees=n_trees, shares=parity, **few)
-    grown = Trees("genie3", partial(_learner, plan), threads=False, parity=parity)
+    grown = Trees("genie3", partial(_learner, plan), parity=parity)
     return importances(group, prepared.of(group, "genie3"), grown)
 
 

@@ -35,7 +35,7 @@ def fit(
     prepared
         Those that are read.
     mode
-        ``"exact"`` looks at every possible split (scikit-learn), ``"fast"`` at histograms (XGBoost).
+        ``"exact"`` looks at every possible split (scikit-learn), ``"fast"`` at histograms of 32 bins.
     max_rounds
         Most trees per target; boosting stops earlier when it no longer lowers the error of cells out of bag.
     parity

@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 from grn._core.blocks import HERE, Workers, in_blocks
 from grn._core.logging import progress
 from grn._core.rng import child
-from grn._kernels.histogram_trees import Histograms
+from grn._kernels.bins import Bins
+from grn._kernels.histogram_trees import boosted_together
 from grn._kernels.trees import Boosting, boosted
 from grn.methods.trees import PARITY_SEED
 
@@ -113,7 +114,8 @@ def _shares(mode: str, plan: Boosting, X: np.ndarray, y: np.ndarray, seed: int) 
     if not X.shape[1] or y.max() == y.min():
         return np.stack([np.zeros(X.shape[1]), np.full(X.shape[1], np.nan)])
     if mode == "fast":
-        gains, count = Histograms(X).boosted(y, np.arange(X.shape[1]), seed=seed, plan=plan)
+        together, counts = boosted_together(Bins.of(X), y[:, None], np.arange(X.shape[1]), seed=seed, plan=plan)
+        gains, count = together[0], int(counts[0])
     else:
         gains, count = boosted(X, y, seed=seed, plan=plan)
     return np.stack([np.maximum(gains, 0.0) / count, spearman_with(X, y)])

@@ -68,7 +68,7 @@ def test_bins_of_a_sparse_matrix_and_of_permuted_cells_are_the_same(mixed):
 
 
 def test_the_gain_of_a_split_is_the_closed_form():
-    """Two groups of 6 and 4 cells with means 1 and -1.5: the gain is all of the variance, and leaves are their means."""
+    """Two groups of 6 and 4 cells with means 1 and -1.5: the gain is all of the variance."""
     x = np.array([0, 0, 0, 0, 0, 0, 2, 2, 2, 2], dtype=np.float32)
     y = np.where(x > 0, -1.5, 1.0)
     importances, trees = boosted_together(Bins.of(x[:, None]), y[:, None], np.arange(1), seed=0, plan=ONE_TREE)

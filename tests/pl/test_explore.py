@@ -241,6 +241,25 @@ def test_an_object_shows_its_network_its_provenance_and_its_curves(page):
     assert set(adata.uns) == set(before.uns) and adata.uns["net"]["edges"].equals(before.uns["net"]["edges"])
 
 
+def test_probes_that_cannot_be_read_leave_the_page_without_curves(page, tiny, caplog):
+    adata = ad.AnnData(np.ones((2, 7)), var=pd.DataFrame(index=sorted({*tiny["source"], *tiny["target"], "X"})))
+    grn.Network(tiny).write(adata)
+    adata.varm["vvp"] = np.ones((7, 1, 3), dtype="float32")
+    adata.uns["vvp"] = {"sources": np.array(["SPI1"]), "grid": "none"}
+    caplog.set_level("WARNING", logger="grn")
+    assert held(page(adata))["curves"] == [] and "'vvp'" in caplog.text
+    with pytest.raises(ResultNotFoundError, match="grid"):
+        page(adata, curves=["vvp"])
+
+
+def test_the_network_of_a_modality(page):
+    mdata = grn.datasets.toy_multiome(n_cells=10, n_regulators=2, n_targets=4)
+    planted = mdata.uns["truth"][["source", "target"]].drop_duplicates()
+    network = grn.Network(planted.assign(weight=1.0))
+    network.write(mdata["rna"])
+    assert len(held(page(mdata))["source"]) == len(network)
+
+
 def test_edges_of_genes_that_are_sliced_away_are_hidden(page, tiny, caplog):
     adata = ad.AnnData(np.ones((2, 6)), var=pd.DataFrame(index=sorted({*tiny["source"], *tiny["target"]})))
     grn.Network(tiny).write(adata)

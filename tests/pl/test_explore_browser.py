@@ -293,7 +293,12 @@ def test_details_of_an_edge(page, network):
     assert edge["source"] in text and edge["target"] in text and edge["group"] in text
     for name in ("probability", "qval"):
         assert f"{edge[name]}" in text
-    assert "told by" in text
+    assert "told by" in text and "Not among the edges drawn" not in text
+    page.keyboard.press("e")
+    page.keyboard.press("End")
+    page.keyboard.press("i")
+    assert "Not among the edges drawn" in page.inner_text("#details")
+    assert page.inner_text("#details h2") in page.inner_text("#said")
 
 
 def test_the_curve_of_an_edge(visit, tmp_path):

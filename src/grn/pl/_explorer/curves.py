@@ -10,7 +10,8 @@ import pandas as pd
 
 from grn import get
 from grn._core.entries import feature_entry
-from grn._core.logging import hint
+from grn._core.errors import GrnError
+from grn._core.logging import hint, logger
 from grn.network import Network
 
 USUAL = ("vvp", "gradient_trajectory")
@@ -33,7 +34,14 @@ def curve_content(owner: Any, net: Network, keys: Sequence[str] | None) -> list[
     there = getattr(owner, "varm", {})
     # a store may be far away: only what lies in the object is taken unasked
     wanted = [key for key in USUAL if key in there and key in owner.uns] if keys is None else list(keys)
-    curves = [curve for key in wanted for curve in _of_probe(owner, net, key)]
+    curves = []
+    for key in wanted:
+        try:
+            curves += _of_probe(owner, net, key)
+        except GrnError as error:
+            if keys is not None:
+                raise
+            logger.warning("left out the curves of %r: %s", key, error)
     size = sum(len(curve["grid"]) for curve in curves) * len(net)
     if size > MOST_NUMBERS and keys is None:
         hint(

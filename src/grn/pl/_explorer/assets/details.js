@@ -45,6 +45,7 @@ function edgeDetails(row) {
     make("p", {}, `${SIGNS[String(held.sign[row])]}; ${held.points[row] ? "has a direction" : "has no known direction"}.`),
     make("div", { class: "acts" }, act(source), act(target),
       make("button", { type: "button", on: { click: () => focusOn([...new Set([source, target])]) } }, "Focus on both")),
+    drawnRows().has(row) ? null : make("p", {}, "Not among the edges drawn: focus on it, or draw more."),
     list,
     ...sameEdge(row),
     ...curvesOf(row),

@@ -118,6 +118,8 @@ function listen(panel) {
   });
 }
 
+const drawnRows = () => new Set(panels.flatMap((panel) => panel.rows));
+
 function onScreen(panel) {
   const zoom = panel.cy.zoom(), pan = panel.cy.pan();
   return panel.cy.nodes().map((node) => {

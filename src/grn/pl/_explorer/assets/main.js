@@ -2,9 +2,17 @@
 let current = { rows: [], steps: null };
 let drawnCount = 0;
 
+// for those who listen, and for a while in the line above the picture
+let saying = 0;
 function say(text) {
-  const place = byId("statement");
-  place.replaceChildren(text);
+  byId("said").textContent = text;
+  byId("statement").replaceChildren(text);
+  clearTimeout(saying);
+  saying = setTimeout(statement, 2500);
+}
+
+function listened(text) {
+  byId("said").textContent = text;
 }
 
 function statement() {
@@ -12,6 +20,7 @@ function statement() {
   const part = held.total > nEdges ? ` The page holds the ${shown(nEdges)} strongest of ${shown(held.total)}.` : "";
   const passes = pass === nEdges ? "" : ` that pass, of ${shown(nEdges)}`;
   place.replaceChildren("Showing ", make("strong", {}, `${shown(drawnCount)} of ${shown(pass)} edges`), `${passes}; filters apply to all.${part}`);
+  listened(place.textContent);
 }
 
 function update() {
@@ -33,8 +42,9 @@ function choose(what, keepTab) {
   mark();
   fillDetails();
   paintTables();
-  statement();
-  if (what !== null && !keepTab && innerWidth > 760) openTab("details");
+  if (what === null) statement();
+  else listened(`${byId("details").querySelector("h2").textContent}: ${byId("details").querySelector("p").textContent}`);
+  if (what !== null && !keepTab) openTab("details");
 }
 
 function focusOn(list, hops) {
@@ -42,7 +52,7 @@ function focusOn(list, hops) {
   if (hops) filters.hops = hops;
   chosen = list.length === 1 ? { gene: list[0] } : null;
   update();
-  if (chosen !== null && innerWidth > 760) openTab("details");
+  if (chosen !== null) openTab("details");
 }
 
 function openTab(name, moveFocus) {

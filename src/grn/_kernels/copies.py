@@ -155,6 +155,6 @@ def column_means(table: sparse.csr_matrix) -> np.ndarray:
 
 
 def _centred(block: sparse.csr_matrix, mean: np.ndarray) -> np.ndarray:
-    values: np.ndarray = block.toarray().astype(np.float64)
+    values: np.ndarray = block.astype(np.float64).toarray()
     values -= mean
     return values

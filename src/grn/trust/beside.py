@@ -11,13 +11,12 @@ import numpy as np
 
 from grn._core.logging import silently
 from grn._kernels.copies import CopySums
-from grn.methods.edges import pairs_of
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
 from grn.methods.runner import fit_of_groups
-from grn.network.combine import signs_of
 from grn.trust.frozen import Frozen
-from grn.trust.rerun import Axes, Edges, Rerun, joined
+from grn.trust.numbers import Axes, Edges, PairNumbers, joined
+from grn.trust.rerun import Rerun
 
 # edges of the real regulators and of their copies, by number of the permutation
 Beside = Callable[[int], tuple[Edges, Edges]]
@@ -69,18 +68,12 @@ class SharedFits:
         self._frozen = frozen.arranged(np.argsort(frozen.names))
         self._rerun, self._axes, self._permutations = rerun, axes, permutations
         self._sources = np.searchsorted(self._frozen.names, list(axes.sources))
-        # by position in the object with copies: the gene, and the numbers of sources and targets
-        n_genes, n_sources = len(self._frozen.names), len(axes.sources)
-        self._gene = np.append(np.arange(n_genes), self._sources)
-        self._source_number, self._target_number = (np.full(n_genes + n_sources, -1) for _ in range(2))
-        self._source_number[self._sources] = self._source_number[n_genes:] = np.arange(n_sources)
-        self._target_number[np.searchsorted(self._frozen.names, list(axes.targets))] = np.arange(len(axes.targets))
         self._block: dict[int, int] = {}
         self._sums: dict[str, CopySums] = {}
-        self._listed: dict[int, ListedPairs] = {}
         made = self._frozen.permuted(axes.sources, permutations.aliases, np.arange(frozen.values.shape[0]))
         arguments = rerun.doubled(made, axes, permutations.aliases)
         inputs = Inputs(made, rerun.task_of(axes, permutations.aliases))
+        self._numbers = PairNumbers(axes, inputs.names, permutations.aliases)
         with silently():
             self._fits: dict[str, Callable[[Group], Any]] = {
                 name: fit_of_groups(inputs, rerun.record, {**arguments, **rerun.chosen_of(name)})
@@ -98,10 +91,7 @@ class SharedFits:
             self._read(i)
         place, seed = self._block[i], self._permutations.seed(i)
         real, copies = [], []
-        for number, name in enumerate(self._axes.groups):
-            if name not in self._groups:
-                continue
-            group = self._groups[name]
+        for name, group in self._groups.items():
             sums = partial(self._sums[name].of, place, group.sources)
             shared = replace(group, task=replace(group.task, seed=seed), sums=sums)
             fit = self._fits.get(name) or self._fits[self._axes.groups[0]]
@@ -109,7 +99,9 @@ class SharedFits:
                 answer = fit(shared)
             # on permuted cells nothing may vary where something did on all
             if answer is not None:
-                for side, edges in zip((real, copies), self._numbered(number, shared, answer), strict=True):
+                for side, edges in zip(
+                    (real, copies), self._numbers.edges(shared, answer, self._rerun.record), strict=True
+                ):
                     side.append(edges)
         return joined(real), joined(copies)
 
@@ -127,52 +119,3 @@ class SharedFits:
             values = self._frozen.values[group.members]
             inside = [np.searchsorted(group.members, order[group.members]) for order in orders]
             self._sums[name] = CopySums(values, self._sources, inside)
-
-    def _numbered(self, number: int, group: Group, answer: Any) -> tuple[Edges, Edges]:
-        """Edges of a group by number: of the real regulators, and of the copies by those."""
-        record = self._rerun.record
-        targets, sources, columns = pairs_of(answer, group, record.name)
-        listed = self._listed.get(number)
-        # the same pairs in nearly every permutation
-        if listed is None or not (np.array_equal(listed.targets, targets) and np.array_equal(listed.sources, sources)):
-            listed = self._listed[number] = self._numbers(number, group, targets, sources)
-        weights = np.asarray(columns["weight"], dtype=np.float64)
-        sign = np.asarray(columns["sign"]) if "sign" in columns else signs_of(weights, signed=record.signed)
-        real, copies = (
-            Edges(keys, weights[rows], sign[rows], rows)
-            for keys, rows in ((listed.real, listed.real_rows), (listed.copies, listed.copy_rows))
-        )
-        return real, copies
-
-    def _numbers(self, number: int, group: Group, targets: np.ndarray, sources: np.ndarray) -> ListedPairs:
-        axes = self._axes
-        position, target = group.sources[sources], group.targets[targets]
-        keys = (number * len(axes.sources) + self._source_number[position]) * len(axes.targets)
-        keys += self._target_number[target]
-        inside = np.ones(len(keys), dtype=bool) if axes.loops else self._gene[position] != target
-        copied = position >= len(self._frozen.names)
-        real, copies = (np.flatnonzero(inside & part) for part in (~copied, copied))
-        real, copies = (rows[np.argsort(keys[rows], kind="stable")] for rows in (real, copies))
-        return ListedPairs(targets, sources, keys[real], real, keys[copies], copies)
-
-
-@dataclass(frozen=True)
-class ListedPairs:
-    """The pairs that a fit listed, by their places among targets and sources, and their order as edges by number.
-
-    Parameters
-    ----------
-    targets, sources
-        Places of the ends (E,).
-    real, real_rows
-        Numbers of the edges of real regulators, ascending, and where they are among the pairs.
-    copies, copy_rows
-        Those of the copies.
-    """
-
-    targets: np.ndarray
-    sources: np.ndarray
-    real: np.ndarray
-    real_rows: np.ndarray
-    copies: np.ndarray
-    copy_rows: np.ndarray

@@ -19,8 +19,9 @@ from grn._object.groups import cell_names
 from grn.methods.inputs import jobs
 from grn.models import FoundationModel
 from grn.network import Network
+from grn.trust.numbers import Axes, Edges
 from grn.trust.repetitions import Repeated, RepetitionPlan, repeat
-from grn.trust.rerun import Axes, Edges, need_permutable, rerun_of
+from grn.trust.rerun import need_permutable, rerun_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -18,7 +18,7 @@ from grn._object.container import check_target, target, validate
 from grn.network import Network
 from grn.network.direction import strongest_evidence
 from grn.network.schema import is_network, is_regulons
-from grn.trust.rerun import Axes
+from grn.trust.numbers import Axes
 
 if TYPE_CHECKING:
     from anndata import AnnData

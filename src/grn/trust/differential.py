@@ -27,7 +27,8 @@ from grn.network import Network
 from grn.trust.confidence import POOLS
 from grn.trust.design import MIN_CELLS, Design, design_of
 from grn.trust.frozen import freeze
-from grn.trust.rerun import Axes, Rerun, checked_params
+from grn.trust.numbers import Axes
+from grn.trust.rerun import Rerun, checked_params
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -18,7 +18,8 @@ from grn._core.files import file_errors
 from grn._core.store import digest
 from grn._object.chromatin import chromatin_of
 from grn.trust.frozen import Frozen
-from grn.trust.rerun import Axes, Edges, Rerun
+from grn.trust.numbers import Axes, Edges
+from grn.trust.rerun import Rerun
 
 _SUFFIX = "sealed"
 # of keys, weights, signs, rows

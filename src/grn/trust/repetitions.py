@@ -18,8 +18,9 @@ from grn.methods.cells import listening
 from grn.network import Network
 from grn.trust.beside import Permutations, beside_copies
 from grn.trust.frozen import ExchangeableSets, Frozen, blocks_of, freeze
+from grn.trust.numbers import Axes, Edges, axes_of
 from grn.trust.repetition_store import stored_repetitions
-from grn.trust.rerun import Axes, Edges, Rerun, axes_of, n_differing, need_links
+from grn.trust.rerun import Rerun, n_differing, need_links
 
 
 @dataclass(frozen=True)

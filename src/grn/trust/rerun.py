@@ -14,7 +14,6 @@ from anndata import AnnData
 from grn._core import checks
 from grn._core.errors import CapabilityError, ParameterError
 from grn._core.logging import logger, silently
-from grn._kernels.null import Shape
 from grn._object.chromatin import SLOT, Regions, chromatin_of
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
@@ -22,80 +21,14 @@ from grn.methods.cells import NothingVariesError, with_copies
 from grn.methods.edge_prior import named_edges
 from grn.methods.inputs import Inputs, environment
 from grn.methods.provenance import GIVEN
-from grn.methods.runner import fit
+from grn.methods.runner import fit, fit_of_groups
 from grn.models import FoundationModel
 from grn.network import Network
-from grn.network.combine import known_signs
 from grn.pp import base_grn
+from grn.trust.numbers import Axes, Edges, PairNumbers, joined
 
 # a weight may differ by this share of the largest one when it is computed again
 _SAME = 1e-3
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Edges as numbers (see :class:`grn._kernels.null.Shape`), ascending: weights, signs, rows in their table."""
-
-    keys: np.ndarray
-    weights: np.ndarray
-    signs: np.ndarray
-    row: np.ndarray
-
-    def at(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of other edges among these, and which of them are among these."""
-        if not len(self.keys):
-            return np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=bool)
-        place = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        return place, self.keys[place] == keys
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Names along the axes of a network.
-
-    Parameters
-    ----------
-    groups
-        Names of the groups, ``("",)`` without grouping.
-    sources, targets
-        Names of regulators and targets.
-    loops
-        Whether edges of a gene to itself count.
-    """
-
-    groups: tuple[str, ...]
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
-    loops: bool
-
-    @property
-    def shape(self) -> Shape:
-        """How edges are numbered."""
-        return Shape(len(self.sources), len(self.targets))
-
-    def number(self, net: Network, sources: Sequence[str] | None = None) -> Edges:
-        """Edges of a network by number; ``sources`` are the names the sources go by there."""
-        table = net._edges
-        ends = [
-            pd.Index(list(names)).get_indexer(table[name].cat.categories.astype(str))[table[name].cat.codes]
-            for name, names in (("source", sources or self.sources), ("target", self.targets))
-        ]
-        source, target = (part.astype(np.int64) for part in ends)
-        group = np.zeros(len(table), dtype=np.int64)
-        if net.groups:
-            group = pd.Index(self.groups).get_indexer(table["group"].cat.categories)[table["group"].cat.codes]
-        inside = (source >= 0) & (target >= 0) & (group >= 0)
-        if not self.loops:
-            inside &= pd.Index(self.targets).get_indexer(list(self.sources))[source] != target
-        keys = (group.astype(np.int64) * len(self.sources) + source) * len(self.targets) + target
-        order = np.flatnonzero(inside)[np.argsort(keys[inside], kind="stable")]
-        signs = known_signs(table, signed=net.signed)
-        return Edges(keys[order], table["weight"].to_numpy()[order], signs[order], order)
-
-
-def axes_of(net: Network) -> Axes:
-    """Axes of a stored network."""
-    return Axes(tuple(net.groups) or ("",), tuple(net.regulators), tuple(net.targets), net.n_self_loops > 0)
 
 
 @dataclass(frozen=True)
@@ -162,7 +95,7 @@ class Rerun:
     ) -> tuple[Edges, Edges]:
         task = self.task_of(axes, aliases)
         task = task if seed is None else replace(task, seed=seed)
-        nets = []
+        made = []
         with silently():
             for group in axes.groups if self.chosen else (None,):
                 if group is None:
@@ -173,18 +106,28 @@ class Rerun:
                     fixed = self.chosen_of(group)
                 # on some of the cells nothing may vary where something did on all
                 with suppress(NothingVariesError):
-                    nets.append(fit(part, self.record, task, {**arguments, **fixed}))
-        real = joined([axes.number(net) for net in nets])
-        return real, joined([axes.number(net, aliases) for net in nets]) if aliases else real
+                    made.append(self._edges(part, task, {**arguments, **fixed}, axes, aliases))
+        return joined([real for real, _ in made]), joined([copies for _, copies in made])
 
+    def _edges(
+        self, adata: AnnData, task: Task, arguments: Mapping[str, Any], axes: Axes, aliases: Sequence[str]
+    ) -> tuple[Edges, Edges]:
+        """Edges of the real sources and of their copies on an object."""
+        if not self.record.by_group:
+            net = fit(adata, self.record, task, arguments)
+            return axes.number(net), axes.number(net, aliases) if aliases else joined(())
+        inputs = Inputs(adata, task)
+        fit_group = fit_of_groups(inputs, self.record, arguments)
+        numbers = PairNumbers(axes, inputs.names, aliases)
 
-def joined(parts: Sequence[Edges]) -> Edges:
-    """Edges of groups that were fitted one by one, in order."""
-    if not parts:
-        return Edges(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
-    if len(parts) == 1:
-        return parts[0]
-    return Edges(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("keys", "weights", "signs", "row")))
+        def edges_of_group(name: str, _: np.ndarray) -> tuple[Edges, Edges] | None:
+            group = inputs.group(name, base_grn=arguments.get("base_grn"))
+            answer = fit_group(group)
+            return None if answer is None else numbers.edges(group, answer, self.record)
+
+        parts, _ = inputs.cells.each(edges_of_group)
+        made = [edges for name, edges in sorted(parts, key=lambda part: axes.place(part[0]))]
+        return joined([real for real, _ in made]), joined([copies for _, copies in made])
 
 
 def rerun_of(

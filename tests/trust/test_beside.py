@@ -1,6 +1,7 @@
 """Edges beside permuted copies: many permutations from one look at the cells are those of one fit after the other."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,9 @@ def adata():
 
 @pytest.fixture
 def records(monkeypatch):
-    """Records that may be changed for the time of a test."""
+    """Lets records be replaced for the time of a test; gives the way to do so."""
     monkeypatch.setattr(METHODS, "_records", dict(METHODS._records))
-    return METHODS._records
+    return partial(METHODS.add, replace=True)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def run(monkeypatch, records):
 
     def confidence(adata, *, shared, **arguments):
         name = adata.uns["grn"]["params"]["method"]
-        records[name] = replace(records[name], reads_sums=shared)
+        records(name, replace(METHODS[name], reads_sums=shared))
         permuted.clear()
         made = grn.tl.confidence(adata, n_permutations=4, n_subsamples=0, copy=True, **arguments)
         return list(permuted), made.uns["grn"]["edges"]
@@ -139,11 +140,11 @@ def test_a_group_of_sums_has_no_cells(adata, records):
     def fit(group):
         return group.values(group.sources).T @ group.values(group.targets)
 
-    records["reads"] = replace(records["correlation"], name="reads", fit=lambda group: fit(group).T, verify=None)
+    records("reads", replace(METHODS["correlation"], name="reads", fit=lambda group: fit(group).T, verify=None))
     grn.tl.infer_network(adata, method="reads")
     with pytest.raises(CapabilityError, match=r"reads_sums=True.*group\.cross"):
         grn.tl.confidence(adata, n_permutations=1, n_subsamples=0)
-    records["reads"] = replace(records["reads"], reads_sums=False)
+    records("reads", replace(METHODS["reads"], reads_sums=False))
     grn.tl.confidence(adata, n_permutations=1, n_subsamples=0)
 
 

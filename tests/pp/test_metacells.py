@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 import grn
 from grn.errors import CellNameError, ExpressionError, GrnError, GroupError, ParameterError, ResultNotFoundError
@@ -310,7 +311,7 @@ def test_values_that_cannot_be_used_are_refused(toy):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"how": "label"}, "use one of neighbours, labels"),
+        ({"how": "label"}, "use one of neighbours, labels, partition"),
         ({"k": 0}, "k=0"),
         ({"n_metacells": 0}, "n_metacells=0"),
         ({"cap": 0}, "cap=0"),
@@ -347,3 +348,102 @@ def test_a_label_of_one_cell_is_one_metacell_of_itself(toy):
     alone = small[small.obs["label"] == "alone"]
     assert alone.obs["anchor"].tolist() == [rna.obs_names[7]]
     np.testing.assert_allclose(dense(alone).to_numpy(), dense(rna[[7]]).to_numpy(), rtol=1e-6)
+
+
+def cells_of_many(n=700, seed=0):
+    """Counts in two labels, as an object with a regulator."""
+    random = np.random.default_rng(seed)
+    rate = np.exp(random.normal(size=(4, 25)))[random.integers(4, size=n)]
+    adata = ad.AnnData(sparse.csr_matrix(random.poisson(rate).astype(np.float32)))
+    adata.obs_names = [f"cell {i}" for i in random.permutation(n)]
+    adata.var_names = [f"gene{i}" for i in range(25)]
+    adata.obs["label"] = np.where(random.random(n) < 0.3, "a", "b")
+    adata.layers["double"] = adata.X * 2
+    return adata
+
+
+def test_a_partition_has_every_cell_once_and_no_metacell_of_two_labels():
+    adata = cells_of_many()
+    small = grn.pp.metacells(adata, groupby="label", how="partition", k=20)
+    assert 25 < small.n_obs < 45 and list(small.obs) == ["label", "n_cells"]
+    assert small.obs["n_cells"].sum() == adata.n_obs and small.obs["n_cells"].min() >= 20 / 3
+    for label in ("a", "b"):
+        part = small[small.obs["label"] == label]
+        sums = part.X.toarray().T @ part.obs["n_cells"]
+        expected = adata[adata.obs["label"] == label].X.sum(axis=0)
+        np.testing.assert_allclose(sums, np.asarray(expected).ravel(), rtol=1e-5)
+    np.testing.assert_allclose(small.layers["double"].toarray(), 2 * small.X.toarray(), rtol=1e-6)
+    # cells of a metacell are alike
+    random = grn.pp.metacells(adata, groupby="label", how="labels", k=20, n_metacells=20)
+    assert small.X.toarray().var(axis=0).sum() > 2 * random.X.toarray().var(axis=0).sum()
+
+
+@pytest.mark.parametrize("learned", [20_000, 300])
+def test_a_partition_does_not_depend_on_order_or_storage(learned, monkeypatch, tmp_path):
+    monkeypatch.setattr("grn.pp._metacell_points.LEARNED", learned)
+    monkeypatch.setattr("grn._kernels.matrix.VALUES", 1000)
+    adata = cells_of_many()
+    wanted = grn.pp.metacells(adata, groupby="label", how="partition", k=20)
+    random = np.random.default_rng(3)
+    turned = adata[random.permutation(700), random.permutation(25)].copy()
+    turned.write(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    by_gene = turned.copy()
+    by_gene.X = by_gene.X.tocsc()
+    dense_one = turned.copy()
+    dense_one.X = dense_one.X.toarray()
+    for other in (turned, backed, by_gene, dense_one):
+        found = grn.pp.metacells(other, groupby="label", how="partition", k=20)
+        pd.testing.assert_frame_equal(found.obs, wanted.obs)
+        pd.testing.assert_frame_equal(dense(found[:, wanted.var_names]), dense(wanted), rtol=1e-5)
+    with threadpool_limits(2):
+        two = grn.pp.metacells(adata, groupby="label", how="partition", k=20)
+    pd.testing.assert_frame_equal(dense(two), dense(wanted))
+    other = grn.pp.metacells(adata, groupby="label", how="partition", k=20, rng=1)
+    assert other.shape != wanted.shape or not np.allclose(dense(other), dense(wanted))
+
+
+def test_axes_of_some_cells_are_nearly_those_of_all(monkeypatch):
+    adata = cells_of_many(2000)
+    from grn.pp import _metacell_points as points
+    from grn.pp._metacell_sides import sides_of
+
+    sides = sides_of(adata, "label", "rna", "atac", pair=True)
+    whole = points.joint_points(sides, None, 3, layer=None, values="auto")
+    monkeypatch.setattr(points, "LEARNED", 800)
+    part = points.joint_points(sides, None, 3, layer=None, values="auto")
+    assert np.linalg.svd(np.linalg.qr(whole)[0].T @ np.linalg.qr(part - part.mean(axis=0))[0])[1].min() > 0.95
+
+
+def test_sets_of_a_partition_are_averaged_in_parts(monkeypatch):
+    adata = cells_of_many()
+    wanted = grn.pp.metacells(adata, groupby="label", how="partition", k=20)
+    monkeypatch.setattr("grn._kernels.averages._SUMS", 100)
+    monkeypatch.setattr("grn._kernels.matrix.VALUES", 500)
+    pd.testing.assert_frame_equal(dense(grn.pp.metacells(adata, groupby="label", how="partition", k=20)), dense(wanted))
+
+
+def test_paired_cells_are_divided_together(toy):
+    small = grn.pp.metacells(toy, groupby="group", how="partition", k=10)
+    for name in ("rna", "atac"):
+        assert small[name].obs["n_cells"].sum() == toy.n_obs
+    total = np.asarray(toy["atac"].X.sum(axis=0)).ravel()
+    sums = small["atac"].X.T @ small["atac"].obs["n_cells"].to_numpy()
+    np.testing.assert_allclose(np.asarray(sums).ravel(), total, rtol=1e-4)
+
+
+def test_methods_take_metacells_of_a_partition():
+    toy = grn.datasets.toy(n_cells=600, n_regulators=4, n_targets=12)
+    toy.X = toy.layers["counts"]
+    del toy.layers["counts"]
+    small = grn.pp.metacells(toy, groupby="group", how="partition", k=10)
+    grn.tl.celloracle(small, centrality=False)
+    grn.tl.infer_network(small, method="correlation")
+    assert len(small.uns["celloracle"]["edges"]) and len(small.uns["grn"]["edges"])
+
+
+def test_a_partition_stays_within_labels(toy):
+    with pytest.raises(ParameterError, match="leave within= out"):
+        grn.pp.metacells(toy, groupby="group", how="partition", within=False)
+    with pytest.raises(ParameterError, match="group_1 has 60 cells to divide"):
+        grn.pp.metacells(toy, groupby="group", how="partition", n_metacells=61)

@@ -228,3 +228,13 @@ def test_cells_that_share_neighbours_are_read_together(monkeypatch, adata):
     place = Smoothed(expression(adata), weights_of(adata, k=4)).place
     np.testing.assert_array_equal(np.sort(place), np.arange(90))
     assert Smoothed(expression(adata), adata.obsp["grn_smooth"][:50]).place is None
+
+
+def test_components_of_many_cells_are_learned_from_some(monkeypatch, adata):
+    whole = weights_of(adata, k=4, n_pcs=3) > 0
+    monkeypatch.setattr(smoothing, "_MANY", 70)
+    some = weights_of(adata, k=4, n_pcs=3) > 0
+    assert 0.5 * whole.nnz < some.multiply(whole).nnz < whole.nnz
+    cells = np.random.default_rng(0).permutation(adata.n_obs)
+    other = adata[cells].copy()
+    assert ((weights_of(other, k=4, n_pcs=3) > 0) != some[cells][:, cells]).nnz == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from scipy import sparse
 from grn._core.logging import progress
 from grn._kernels import matrix as matrix_pieces
 from grn._kernels.matrix import open_matrix, pieces, take
-from grn._kernels.matrix_parts import positions
+from grn._kernels.matrix_parts import Source, positions
 
 # no value of a gene counts for more than so many standard deviations, as in scanpy's scale
 _MOST = 10.0
 # entries that cells read at a time would have if all of theirs were stored, in units of a piece
 _TIMES = 16
+# sums of sets that share no cell that are held at a time
+_SUMS = 2**26
 
 
 def averages(matrix: Any, members: sparse.csr_matrix) -> Any:
@@ -37,6 +40,8 @@ def averages(matrix: Any, members: sparse.csr_matrix) -> Any:
     source = open_matrix(matrix)
     members = sparse.csr_matrix(members, dtype=np.float64)
     sizes = np.diff(members.indptr)
+    if source.axis == 0 and 2 * members.nnz > members.shape[1] and np.bincount(members.indices).max() == 1:
+        return _of_partition(source, members, sizes)
     if source.axis == 1:
         parts = [(piece.columns, _means(members, piece.values, sizes)) for piece in pieces(source)]
         order = np.argsort(np.concatenate([positions(columns) for columns, _ in parts]), kind="stable")
@@ -50,6 +55,31 @@ def averages(matrix: Any, members: sparse.csr_matrix) -> Any:
         own = sparse.csr_matrix((part.data, columns, part.indptr), shape=(stop - start, len(cells)))
         blocks.append(_means(own, take(source, cells), sizes[start:stop]))
     return sparse.vstack(blocks, format="csr") if sparse.issparse(blocks[0]) else np.concatenate(blocks)
+
+
+def _of_partition(source: Source, members: sparse.csr_matrix, sizes: np.ndarray) -> Any:
+    """Means of sets that share no cell: cells are read in the order in which they are stored, once for many sets."""
+    set_of = np.full(source.shape[0], -1)
+    set_of[members.indices] = np.repeat(np.arange(len(sizes)), sizes)
+    step = max(1, _SUMS // max(1, source.shape[1]))
+    blocks, is_sparse = [], False
+    for start in progress(range(0, len(sizes), step), desc="averaging cells"):
+        sums = np.zeros((min(step, len(sizes) - start), source.shape[1]))
+        wanted = (set_of >= start) & (set_of < start + len(sums))
+        for piece in pieces(source, wanted):
+            is_sparse = sparse.issparse(piece.values)
+            sets, rows = np.unique(set_of[piece.rows] - start, return_inverse=True)
+            cells = sparse.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), (len(sets), len(rows)))
+            part = cells @ piece.values
+            if is_sparse:
+                part = part.tocoo()
+                sums[sets[part.row], part.col] += part.data
+            else:
+                sums[sets] += part
+        sums /= sizes[start : start + len(sums), None]
+        block = sums.astype(np.float32)
+        blocks.append(sparse.csr_matrix(block) if is_sparse else block)
+    return sparse.vstack(blocks, format="csr") if is_sparse else np.concatenate(blocks)
 
 
 def _means(members: sparse.csr_matrix, values: Any, sizes: np.ndarray) -> Any:
@@ -80,11 +110,46 @@ def scaled_components(table: sparse.csr_matrix, k: int) -> np.ndarray:
     k
         Number of components, below n and F.
     """
-    from sklearn.decomposition import PCA
+    return ScaledAxes.of(table, k).points(table)
 
-    table = sparse.csr_matrix(table, dtype=np.float64, copy=True)
-    mean = np.asarray(table.mean(axis=0)).ravel()
-    spread = np.sqrt(np.maximum(np.asarray(table.multiply(table).mean(axis=0)).ravel() - mean**2, 0.0))
-    table.data = np.minimum(table.data / np.where(spread > 0, spread, 1.0)[table.indices], _MOST)
-    points: np.ndarray = PCA(k, svd_solver="arpack", random_state=0).fit_transform(table)
-    return points
+
+@dataclass(frozen=True)
+class ScaledAxes:
+    """Principal axes of features of equal variance, see :func:`scaled_components`.
+
+    Parameters
+    ----------
+    spread
+        Standard deviation of every feature (F,), 1 for constant ones.
+    mean
+        Mean of every scaled feature (F,).
+    axes
+        Axes (F, k).
+    """
+
+    spread: np.ndarray
+    mean: np.ndarray
+    axes: np.ndarray
+
+    @classmethod
+    def of(cls, table: sparse.csr_matrix, k: int) -> ScaledAxes:
+        """Those of some cells (n, F)."""
+        from sklearn.decomposition import PCA
+
+        table = sparse.csr_matrix(table, dtype=np.float64)
+        mean = np.asarray(table.mean(axis=0)).ravel()
+        spread = np.sqrt(np.maximum(np.asarray(table.multiply(table).mean(axis=0)).ravel() - mean**2, 0.0))
+        spread = np.where(spread > 0, spread, 1.0)
+        fit = PCA(k, svd_solver="arpack", random_state=0).fit(_scaled(table, spread))
+        return cls(spread, fit.mean_, fit.components_.T)
+
+    def points(self, table: sparse.csr_matrix) -> np.ndarray:
+        """Coordinates (n, k) of cells (n, F), of those that the axes were found in or of others."""
+        coordinates: np.ndarray = _scaled(table, self.spread) @ self.axes - self.mean @ self.axes
+        return coordinates
+
+
+def _scaled(table: sparse.csr_matrix, spread: np.ndarray) -> sparse.csr_matrix:
+    table = sparse.csr_matrix(table, dtype=np.float64)
+    values = np.minimum(table.data / spread[table.indices], _MOST)
+    return sparse.csr_matrix((values, table.indices, table.indptr), shape=table.shape)

@@ -117,7 +117,9 @@ def _rows(columns: np.ndarray, sizes: np.ndarray, n: int) -> sparse.csr_matrix:
     return weights
 
 
-def principal(rows: Rows, cells: np.ndarray, genes: np.ndarray, k: int) -> np.ndarray:
+def principal(
+    rows: Rows, cells: np.ndarray, genes: np.ndarray, k: int, learned: np.ndarray | None = None
+) -> np.ndarray:
     """Coordinates of cells on the first principal components of some genes.
 
     Parameters
@@ -130,14 +132,16 @@ def principal(rows: Rows, cells: np.ndarray, genes: np.ndarray, k: int) -> np.nd
         Columns to use (G,).
     k
         Number of components, at most G.
+    learned
+        Positions of the cells whose components they are (m,); all by default.
 
     Returns
     -------
     ndarray
-        (n, k) float64, most variance first; the sign of a component is arbitrary. Cost: n G^2 operations and the
-        eigenvectors of a G x G matrix; no cells x genes matrix is made.
+        (n, k) float64, most variance first; the sign of a component is arbitrary. Cost: m G^2 and n G k operations and
+        the eigenvectors of a G x G matrix; no cells x genes matrix is made.
     """
-    sums = scatter(rows, cells, genes)
+    sums = scatter(rows, cells if learned is None else learned, genes)
     top = [len(genes) - k, len(genes) - 1]
     axes = eigh(sums.products, subset_by_index=top, check_finite=False)[1][:, ::-1]
     starts = progress(range(0, len(cells), BLOCK), desc="components")

@@ -251,6 +251,19 @@ class Expression:
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
         return sparse.csr_matrix(entries, shape=(self.n_cells, len(genes)))
 
+    def blocks(self, genes: np.ndarray) -> Iterator[tuple[np.ndarray, sparse.csr_matrix]]:
+        """Values of some genes, float64 (c, G), in some cells and then others, as they are stored; all of them once.
+
+        A matrix that is stored by genes comes as one block.
+        """
+        if self._source.axis == 1:
+            yield np.arange(self.n_cells), self.columns(genes)
+            return
+        columns = np.asarray(genes) if self._columns is None else self._columns[genes]
+        for piece in pieces(self._source):
+            cells = np.arange(self.n_cells)[piece.rows]
+            yield cells, sparse.csr_matrix(sparse.csr_matrix(self._log(piece.values, cells))[:, columns])
+
     def totals(self, index: np.ndarray | None = None) -> np.ndarray | None:
         """Counts per cell (k,) over all genes, for positions or a mask; ``None`` unless the matrix holds counts."""
         if self.kind != "counts":

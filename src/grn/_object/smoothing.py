@@ -13,6 +13,7 @@ from scipy import sparse
 from grn._core import checks
 from grn._core.errors import ExpressionError, ParameterError, ResultNotFoundError
 from grn._core.logging import hint, logger
+from grn._core.rng import sample_names
 from grn._kernels.neighbours import QUERIES, nearest, nearly_nearest, reading_order
 from grn._kernels.scatter import BLOCK
 from grn._kernels.smooth import averaging, balanced, principal
@@ -23,7 +24,8 @@ from grn._object.values import expression
 from grn.network.schema import storable
 
 KEY = "grn_smooth"
-# most neighbours by default, and of more cells than so many: on planted networks more of them find no more
+# most neighbours by default, and of more cells than so many: on planted networks more of them find no more. Components
+# are learned from so many cells
 _MOST = 200
 _MANY, _MOST_OF_MANY = 20_000, 30
 _GENES = 3000
@@ -174,7 +176,10 @@ def coordinates(
     genes = np.sort(order[: min(_GENES, int((spread > 0).sum()))])
     if not len(genes):
         raise ExpressionError("no gene varies between cells, so they have no neighbours; expected expression.")
-    return principal(read.rows, np.arange(read.n_cells), genes, min(n_pcs, len(genes), read.n_cells)), "pca"
+    learned = None
+    if read.n_cells > _MANY:
+        learned = np.sort(sample_names(np.asarray(adata.obs_names, dtype=str).tolist(), _MANY, 0))
+    return principal(read.rows, np.arange(read.n_cells), genes, min(n_pcs, len(genes), read.n_cells), learned), "pca"
 
 
 def _in_order_of_cells(neighbours: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ import pandas as pd
 from scipy import sparse
 
 from grn._core.errors import ParameterError
-from grn._core.rng import child
+from grn._core.rng import child, sample_names
+from grn._kernels.partition import partition
 from grn._kernels.smooth import anchors, metacells
 from grn.pp._metacell_sides import Sides
 
@@ -116,6 +117,39 @@ def by_neighbours(sides: Sides, points: np.ndarray, k: int, n: int | None, seed:
         columns["share"] = np.concatenate(share)
     members = {next(iter(sides.labels)): _members(np.concatenate(sets), len(everywhere))}
     return Drawn(_on_both(members, sides), labels, cells.names, columns)
+
+
+def by_partition(sides: Sides, points: np.ndarray, k: int, n: int | None, seed: int) -> Drawn:
+    """All cells of every label, divided into compact sets.
+
+    Parameters
+    ----------
+    sides
+        Objects and labels.
+    points
+        Coordinates of the cells (n_cells, d).
+    k
+        Cells per metacell, about.
+    n
+        Metacells per label, about; ``None`` for as many as make sets of ``k``.
+    seed
+        Seed of the cells that sets start from.
+    """
+    cells, n_cells = sides.first, len(sides.first.cells)
+    sets, sizes, labels = [], [], []
+    for label in cells.names:
+        rows = cells.rows(label)
+        if n is not None and n > len(rows):
+            raise ParameterError(f"n_metacells={n}; {label} has {len(rows)} cells to divide.")
+        of_label = int(child(seed, "partition", label).integers(2**32))
+        rows = rows[sample_names(cells.cells[rows].tolist(), len(rows), of_label)]
+        part = partition(points[rows], k if n is None else len(rows) / n)
+        sets.append(rows[np.lexsort((rows, part))])
+        sizes.append(np.bincount(part))
+        labels += [label] * len(sizes[-1])
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+    members = sparse.csr_matrix((np.ones(n_cells), np.concatenate(sets), ends), shape=(len(labels), n_cells))
+    return Drawn(_on_both({next(iter(sides.labels)): members}, sides), labels, cells.names, {})
 
 
 def _members(sets: np.ndarray, n: int) -> sparse.csr_matrix:

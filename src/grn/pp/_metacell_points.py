@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from anndata import AnnData
+from scipy import sparse
 
 from grn._core.errors import ExpressionError, ResultNotFoundError
-from grn._kernels.averages import scaled_components
+from grn._core.rng import sample_names
+from grn._kernels.averages import ScaledAxes, scaled_components
 from grn._kernels.scan import scan, settled
 from grn._object.expression import Expression, select
 from grn._object.values import expression
@@ -14,6 +16,8 @@ from grn.pp._metacell_sides import Sides
 
 # features that are compared, those that vary most
 _FEATURES = 3000
+# cells whose components are those of all
+LEARNED = 20_000
 
 
 def joint_points(sides: Sides, use_rep: str | None, n_pcs: int, *, layer: str | None, values: str) -> np.ndarray:
@@ -70,5 +74,25 @@ def _components(read: Expression, adata: AnnData, rows: np.ndarray, n_pcs: int, 
             f"{len(most)} features of {f'mdata[{name!r}]' if name else 'the object'} vary between {read.n_cells} "
             "cells, so that none is near another; expected two at least."
         )
-    table = read.columns(most[np.argsort(names[most], kind="stable")])[rows]
-    return scaled_components(table, min(n_pcs, min(table.shape) - 1))
+    genes = most[np.argsort(names[most], kind="stable")]
+    k = min(n_pcs, min(len(rows), len(genes)) - 1)
+    if len(rows) <= LEARNED:
+        return scaled_components(read.columns(genes)[rows], k)
+    return _of_many(read, rows, genes, np.asarray(adata.obs_names, dtype=str)[rows], k)
+
+
+def _of_many(read: Expression, rows: np.ndarray, genes: np.ndarray, cells: np.ndarray, k: int) -> np.ndarray:
+    """Coordinates (n, k) on the axes of some of the cells, drawn by name; values are read in pieces."""
+    drawn = np.zeros(read.n_cells, dtype=bool)
+    drawn[rows[sample_names(cells.tolist(), LEARNED, 0)]] = True
+    parts = [(at[drawn[at]], block[drawn[at]]) for at, block in read.blocks(genes)]
+    table = sparse.vstack([block for _, block in parts], format="csr")
+    place = np.empty(read.n_cells, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    # in the order of names, so that sums do not depend on that of the object
+    axes = ScaledAxes.of(table[np.argsort(place[np.concatenate([at for at, _ in parts])])], k)
+    points = np.empty((read.n_cells, k))
+    for at, block in read.blocks(genes):
+        points[at] = axes.points(block)
+    chosen: np.ndarray = points[rows]
+    return chosen

@@ -13,7 +13,7 @@ from grn._core.rng import RNGLike, seed_of
 from grn._object.groups import MIN_CELLS
 from grn._object.modalities import is_mudata
 from grn.network.schema import storable
-from grn.pp._metacell_draws import by_label, by_neighbours
+from grn.pp._metacell_draws import by_label, by_neighbours, by_partition
 from grn.pp._metacell_objects import averaged, cut, together
 from grn.pp._metacell_points import joint_points
 from grn.pp._metacell_sides import sides_of
@@ -21,7 +21,7 @@ from grn.pp._metacell_sides import sides_of
 if TYPE_CHECKING:
     from mudata import MuData
 
-_CELLS = {"neighbours": 20, "labels": 10}
+_CELLS = {"neighbours": 20, "labels": 10, "partition": 75}
 
 
 @one_voice
@@ -51,9 +51,10 @@ def metacells(
 
     ``how="neighbours"``, for one object or paired cells: of every label with N cells
     :math:`\lfloor\sqrt N\rfloor + 1` are drawn, and each is averaged with its k - 1 nearest neighbours in the
-    principal components of both modalities side by side. ``how="labels"``: k random cells of a label are averaged.
-    Where the cells of the modalities are not the same, they are drawn on both sides, and what is drawn as number j of a
-    label on one side is paired with number j on the other: such pairs share a label, and nothing else.
+    principal components of both modalities side by side. ``how="partition"``, for atlases: all cells of a label are
+    divided by k-means in these components, so that each is in one metacell. ``how="labels"``: k random cells of a label
+    are averaged. Where the cells of the modalities are not the same, they are drawn on both sides, and what is drawn as
+    number j of a label on one side is paired with number j on the other: such pairs share a label, and nothing else.
 
     Parameters
     ----------
@@ -62,21 +63,23 @@ def metacells(
     groupby
         Column of ``obs`` with the labels, of the modality or of the MuData.
     how
-        ``"neighbours"`` or ``"labels"``.
+        ``"neighbours"``, ``"partition"`` or ``"labels"``.
     k
-        Cells per metacell; by default 20 neighbours (the cell itself counts), or 10 of a label.
+        Cells per metacell; by default 20 neighbours (the cell itself counts), or 10 of a label. Of a partition about so
+        many, by default 75, and a third of it at least, unless a label has fewer.
     n_metacells
         Metacells per label. By default :math:`\lfloor\sqrt N\rfloor + 1`; with ``how="labels"`` five times what N cells
-        of the smaller side make (a cell is in five of them on average), and at most 1000.
+        of the smaller side make (a cell is in five of them on average), and at most 1000. Of a partition about so many,
+        in place of ``k``.
     within
         Look for neighbours among cells of the same label. If false, among all cells, as LINGER does; ``obs["share"]``
         then tells how many have the label. Only with ``how="neighbours"``.
     use_rep
         Coordinates in ``obsm`` (of a MuData in ``mdata.obsm``) in which neighbours are near. By default components are
-        computed. Read only with ``how="neighbours"``, like ``n_pcs``, ``layer`` and ``values``.
+        computed. Not read with ``how="labels"``, like ``n_pcs``, ``layer`` and ``values``.
     n_pcs
         Components per modality: of the log-normalised values of the 3000 features that vary most, each divided by its
-        standard deviation and cut at 10.
+        standard deviation and cut at 10. Of more than 20 000 cells the axes are those of 20 000, drawn by name.
     rna, atac
         Modalities of the MuData.
     layer
@@ -123,9 +126,11 @@ def metacells(
     Metacells share cells: they are not independent, and p-values that take them for observations are too small.
     Sources: LINGER (Yuan and Duren 2024), which averages the 19 neighbours without the cell itself, chooses features by
     dispersion, takes regions as they are without regard to depth, and draws without a seed; for cells measured apart
-    SCENIC+ (Bravo Gonzalez-Blas, De Winter et al. 2023). Cost: two passes over each matrix, the components, and
-    distances of the drawn cells to all others. Memory: that of the result, and of 3000 features in all cells; cells x
-    regions are never dense. Means of k cells have up to k times as many entries as a cell.
+    SCENIC+ (Bravo Gonzalez-Blas, De Winter et al. 2023). Metacells of a partition share no cells; metacells of 75 cells
+    that cover all states follow SEACells (Persad et al. 2023), which finds them by archetypes and not by k-means. Cost:
+    two passes over each matrix, four with more than 20 000 cells, the components, and distances of the drawn cells to
+    all others, or of all cells to the centres of a partition. Memory: that of the result, and of 3000 features in
+    20 000 cells; cells x regions are never dense. Means of k cells have up to k times as many entries as a cell.
 
     Examples
     --------
@@ -143,15 +148,20 @@ def metacells(
     cap = None if cap is None else checks.number("cap", cap, above=0, note=", or None for no limit")
     within = checks.flag("within", within)
     seed = seed_of(rng)
+    if how == "partition" and not within:
+        raise ParameterError("within=False: how='partition' divides the cells of each label; leave within= out.")
     if how == "labels" and (use_rep is not None or not within):
         raise ParameterError(
             f"use_rep={use_rep!r}, within={within}: how='labels' draws cells of a label and looks for no neighbours; "
             "leave both out, or pass how='neighbours'."
         )
-    sides = sides_of(data, groupby, rna, atac, pair=how == "neighbours")
+    sides = sides_of(data, groupby, rna, atac, pair=how != "labels")
     if how == "labels":
         sides.check_sizes(k, groupby)
         drawn = by_label(sides, k, n_metacells, seed)
+    elif how == "partition":
+        points = joint_points(sides, use_rep, n_pcs, layer=layer, values=values)
+        drawn = by_partition(sides, points, k, n_metacells, seed)
     else:
         sides.check_sizes(k if within else MIN_CELLS, groupby)
         points = joint_points(sides, use_rep, n_pcs, layer=layer, values=values)
@@ -165,5 +175,6 @@ def metacells(
         **{"n_pcs": n_pcs, "rna": rna, "atac": atac, "layer": layer, "values": values, "cap": cap, "rng": seed},
         "paired": sides.places is not None,
     }
-    logger.info("metacells: %d of %d cells each, of %d labels", len(obs), k, obs[groupby].nunique())
+    about = "about " if how == "partition" else ""
+    logger.info("metacells: %d of %s%d cells each, of %d labels", len(obs), about, k, obs[groupby].nunique())
     return together(data, made, obs[groupby], storable(params))

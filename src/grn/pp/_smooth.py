@@ -67,8 +67,8 @@ def smooth(
         Principal components in which distances are measured.
     use_rep
         Coordinates in ``obsm``, of which the first ``n_pcs`` columns count. By default ``"X_pca"`` if the object has
-        it, else components are computed from the log-normalised values of the 3000 genes that vary most; ``"pca"``
-        computes them in any case.
+        it, else components are computed from the log-normalised values of the 3000 genes that vary most (of more
+        than 20 000 cells in as many of them, drawn by name); ``"pca"`` computes them in any case.
     graph
         Take the neighbours in a sparse graph of ``obsp`` and measure nothing: the key of distances, as
         ``sc.pp.neighbors`` leaves them in ``obsp["distances"]``, of which the shortest count, or a key that ends with

@@ -157,7 +157,7 @@ def predicted(trial: Trial, system: str, rounds: int) -> np.ndarray:
     if system == "flecs":
         arguments |= {"n_epochs": rounds, "n_ensemble": 3}
     if system == "ritini":
-        arguments |= {"prior": "base_grn", "n_epochs": rounds, "n_times": 40}
+        arguments |= {"prior": "base_grn", "n_epochs": rounds, "n_times": 40, "effects": False}
     function(trial.adata, **{name: value for name, value in arguments.items() if name in takes})
     table = grn.tl.predict_knockout(trial.adata, genes=trial.gene, key=system, difference=True)
     last = table.iloc[-1]

@@ -39,6 +39,7 @@ def dictys(
     n_steps: int | None = None,
     tolerance: float | None = 2e-4,
     min_cells: int = MIN_CELLS_SEEN,
+    max_cells: int | None = None,
     trajectory: str | None = None,
     window_cells: int = 1000,
     window_overlap: int = 875,
@@ -102,6 +103,10 @@ def dictys(
         steps. Not read with ``parity``.
     min_cells
         Fewest cells of a group in which a gene must be above zero to be in its model; 0 for no limit.
+    max_cells
+        Most cells per group, drawn by name; ``None`` for all. A group whose fit would take more than
+        ``grn.settings.memory_budget`` is refused before anything is computed; the message says how many cells fit. Not
+        read with ``trajectory``.
     trajectory
         Key of :func:`grn.pp.trajectory`, such as ``"trajectory"``: a network for each of many moving windows of cells
         along it. ``None``: none of the arguments up to ``top_share`` is read.
@@ -179,7 +184,7 @@ def dictys(
     NetworkError
         If ``base_grn`` has no such columns.
     ParameterError
-        If an argument is out of its range.
+        If an argument is out of its range, or a fit would take more than the memory budget.
     StorageError
         If the folder of ``cache`` cannot be written; told before anything is computed.
 
@@ -189,8 +194,9 @@ def dictys(
     all rise: the change of the sum of all shares is taken off every row, which then is divided by what the push
     does to the regulator itself. Where loops make that less than 0.2 or more than 1.8, N is divided by ``damping``.
     Cost per step: six products of cells x genes x factors, some fifteen of genes x regulators x factors, and some fifty
-    operations per cell and gene (``python benchmarks/dictys.py``); memory: 28 bytes per cell and gene. Source: Wang et
-    al., Nat Methods 2023, doi 10.1038/s41592-023-01971-3, written anew.
+    operations per cell and gene (``python benchmarks/dictys.py``); memory: 28 bytes per cell and gene of the largest
+    group, and some 60 per gene and regulator or factor. Source: Wang et al., Nat Methods 2023, doi
+    10.1038/s41592-023-01971-3, written anew.
 
     Examples
     --------
@@ -209,6 +215,7 @@ def dictys(
         "n_steps": n_steps,
         "tolerance": tolerance,
         "min_cells": min_cells,
+        "max_cells": max_cells,
         "trajectory": trajectory,
         "window_cells": window_cells,
         "window_overlap": window_overlap,

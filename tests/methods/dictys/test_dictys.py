@@ -5,10 +5,13 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 
 import grn
 from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
+from grn._core.rng import sample_names
+from grn.methods.dictys import contexts
 from grn.methods.dictys.mask import strongest, with_decay
 
 
@@ -261,3 +264,69 @@ def test_a_knockout_is_predicted_in_every_group():
     got = grn.tl.predict_knockout(adata, genes=["GATA1", ("GATA1", "SPI1")], key="dictys", difference=True)
     assert got.index.names == ["group", "knockout", "time"] and len(got) == 4
     assert (got["GATA1"] < 0).all()
+
+
+@pytest.fixture
+def budget(monkeypatch):
+    def at(n_bytes):
+        monkeypatch.setattr(grn.settings, "memory_budget", n_bytes)
+
+    return at
+
+
+def test_a_group_beyond_the_memory_budget_is_refused_with_the_number_of_cells_that_fit(budget, monkeypatch):
+    monkeypatch.setattr("grn.methods.dictys.contexts._SMALL", 0)
+    monkeypatch.setattr("grn.methods.dictys.contexts._BLOCKS", 0)
+    adata = made(n_cells=400, n_groups=1)
+    adata.obs["kind"] = np.where(np.arange(400) < 320, "many", "few")
+    given = {"base_grn": prior(adata), "groupby": "kind", "n_steps": 3}
+    budget(120_000)
+    with pytest.raises(ParameterError, match=r"320 cells x 14 genes of 'many' takes .* max_cells=(\d+)") as error:
+        fitted(adata, **given)
+    text = str(error.value)
+    assert "dictys" not in adata.uns
+    most = int(text.split("max_cells=")[1].split(",")[0])
+    assert 80 <= most < 320
+    assert len(fitted(adata, max_cells=most, **given)["edges"])
+    with pytest.raises(ParameterError, match="max_cells="):
+        fitted(adata, max_cells=most + 17, **given)
+    budget(int(text.split("memory_budget = ")[1].split(" *")[0]) * 2**20)
+    assert len(fitted(adata, **given)["edges"])
+    budget(1000)
+    with pytest.raises(ParameterError, match="pass fewer targets=") as error:
+        fitted(adata, **given)
+    assert "max_cells" not in str(error.value)
+
+
+def test_the_bytes_of_a_fit_are_those_that_its_tensors_take():
+    n_cells, n_genes = 2000, 500
+    none = np.zeros(0)
+    context = contexts.Context("", np.arange(n_cells), np.arange(n_genes), np.arange(10), np.ones((n_genes, 10), bool))
+    reading = contexts.Reading(
+        None, none, np.zeros((n_cells, 0)), 0, None, None, False, 0, 0, None, torch.device("cpu")
+    )
+    entries = 4 * 7 * n_cells * 504
+    assert entries < contexts.bytes_of(context, reading) < 1.8 * entries
+
+
+def test_cells_of_a_group_are_drawn_by_name():
+    adata = made(n_cells=200)
+    base, order = prior(adata), np.random.default_rng(0).permutation(200)
+    one = fitted(adata, base_grn=base, groupby="group", max_cells=40, n_steps=20)
+    same(one, fitted(adata[order], base_grn=base, groupby="group", max_cells=40, n_steps=20))
+    every = fitted(adata, base_grn=base, groupby="group", n_steps=20)
+    same(every, fitted(adata, base_grn=base, groupby="group", max_cells=200, n_steps=20))
+    assert not np.allclose(by_pair(one["edges"])["raw"], by_pair(every["edges"])["raw"])
+    other = fitted(adata, base_grn=base, groupby="group", max_cells=40, n_steps=20, rng=1)
+    assert not np.allclose(by_pair(one["edges"])["raw"], by_pair(other["edges"])["raw"])
+
+
+def test_a_gene_that_no_drawn_cell_has_is_left_out():
+    adata = made(n_cells=200, n_groups=1)
+    drawn = sample_names(list(adata.obs_names), 50, 0)
+    gene = adata.var_names[-1]
+    counts = adata.X.toarray() if sparse.issparse(adata.X) else adata.X.copy()
+    counts[drawn, -1] = 0
+    adata.X = counts
+    every, some = (fitted(adata, base_grn=prior(adata), max_cells=most, n_steps=5) for most in (None, 50))
+    assert gene in set(every["levels"]["gene"]) and gene not in set(some["levels"]["gene"])

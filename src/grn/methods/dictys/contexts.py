@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from grn._core.checkpoints import States
-from grn._core.logging import progress
+from grn._core.errors import ParameterError
+from grn._core.logging import logger, progress
 from grn._core.rng import child
+from grn._core.store import size as told_size
 from grn._kernels import ou_fit
 from grn._kernels.ou_cells import Counts
 from grn._kernels.ou_fit import Fit, Shape
@@ -22,6 +24,10 @@ from grn.methods.resume import Part, part_of
 
 # bytes that an entry of the counts takes while it is fitted: itself, and the posterior with the moments of Adam
 _BYTES = 4 * 7
+# copies of an entry of the network or the covariance at the same time, and bytes of the blocks of cells in a step
+_NETWORK, _BLOCKS = 14, 2**24
+# fewest cells that are worth to be named in an error
+_FEWEST = 16
 # parameters of the start, beside counts and masks
 _PARAMETERS = {"covariates", "level", "factors", "network", "noise", "effects"}
 # sizes of small contexts are rounded up to multiples of these: cells, genes, regulators, factors
@@ -173,6 +179,39 @@ def batches(contexts: Sequence[Context], reading: Reading) -> list[list[int]]:
         most = most if reading.batch_size is None else min(most, reading.batch_size)
         out += [places[first : first + most] for first in range(0, len(places), most)]
     return out
+
+
+def bytes_of(context: Context, reading: Reading) -> int:
+    """Most bytes that the fit of a context takes: entries of cells x genes, and those of the network and covariance."""
+    n_cells, n_genes, n_sources, rank, _ = padded_shape(context, reading)
+    size = 2 if is_small(context, reading) else 1
+    return size * (_BYTES * n_cells * n_genes + 4 * n_genes * _NETWORK * (n_sources + rank) + _BLOCKS)
+
+
+def check_memory(contexts: Sequence[Context], reading: Reading, argument: str) -> None:
+    """Refuse, before anything is fitted, a context that takes more than the budget.
+
+    Raises
+    ------
+    ParameterError
+        Names the value of ``argument`` that fits.
+    """
+    needs = [bytes_of(context, reading) for context in contexts]
+    logger.info("dictys: the largest fit takes %s", told_size(max(needs)))
+    worst = int(np.argmax(needs))
+    need, context = needs[worst], contexts[worst]
+    if need <= reading.memory:
+        return
+    n_cells, n_genes = len(context.cells), len(context.genes)
+    rest = need - _BYTES * n_cells * n_genes
+    most = (reading.memory - rest) // (_BYTES * n_genes) // _STEPS[0] * _STEPS[0]
+    where = f" of {context.name!r}" if context.name else ""
+    fewer = f"{argument}={most}, fewer targets=" if most >= _FEWEST else "fewer targets="
+    raise ParameterError(
+        f"the fit of {n_cells} cells x {n_genes} genes{where} takes {told_size(need)}, more than "
+        f"grn.settings.memory_budget ({told_size(reading.memory)}); pass {fewer}, or raise it: "
+        f"grn.settings.memory_budget = {-(-need // 2**20)} * 2**20."
+    )
 
 
 def fit_contexts(contexts: Sequence[Context], reading: Reading) -> Iterator[tuple[int, Fit]]:

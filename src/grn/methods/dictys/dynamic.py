@@ -11,6 +11,7 @@ import pandas as pd
 from grn._core.errors import GroupError
 from grn._core.logging import logger, some
 from grn._kernels.curves import curve_shapes, smoothed, strongest
+from grn._kernels.scatter import BLOCK
 from grn._kernels.windows import Windows
 from grn._object.trajectory import Trajectory
 from grn.methods.dictys.contexts import Context, Reading
@@ -67,9 +68,16 @@ def names_of(n_windows: int) -> list[str]:
 
 def left_out(reading: Reading, cells: np.ndarray, min_cells: int) -> np.ndarray:
     """Genes (n_vars,) that are seen in too few cells of a window, or have one count in all of them."""
-    counts = reading.expression.counts(cells)
-    few: np.ndarray = (counts > 0).sum(axis=0) < min_cells
-    return few | (counts.min(axis=0) == counts.max(axis=0))
+    n_vars = reading.expression.n_vars
+    seen = np.zeros(n_vars, dtype=np.int64)
+    low, high = np.full(n_vars, np.inf, dtype=np.float32), np.full(n_vars, -np.inf, dtype=np.float32)
+    for first in range(0, len(cells), BLOCK):
+        counts = reading.expression.counts(cells[first : first + BLOCK])
+        seen += (counts > 0).sum(axis=0)
+        np.minimum(low, counts.min(axis=0), out=low)
+        np.maximum(high, counts.max(axis=0), out=high)
+    alike: np.ndarray = low == high
+    return alike | (seen < min_cells)
 
 
 def check_windows(contexts: Sequence[Context | None], names: Sequence[str]) -> None:

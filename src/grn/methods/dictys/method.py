@@ -16,7 +16,7 @@ from grn._kernels.ou_fit import Fit, Setting
 from grn._kernels.scatter import BLOCK
 from grn._object.expression import Expression
 from grn.methods.cells import none_varies, report_constant, tell_skipped
-from grn.methods.dictys.contexts import Context, Reading, fit_contexts
+from grn.methods.dictys.contexts import Context, Reading, check_memory, fit_contexts
 from grn.methods.dictys.dynamic import Along, along, check_windows, dynamic_tables, left_out, names_of
 from grn.methods.dictys.mask import regulator_mask, with_decay
 from grn.methods.dictys.prediction import knockout
@@ -37,6 +37,7 @@ def verify(
     rank: int | None,
     n_steps: int | None,
     tolerance: float | None,
+    max_cells: int | None,
     covariates: Sequence[str] | None,
     bandwidth: float | None,
     top_share: float,
@@ -48,6 +49,8 @@ def verify(
     for name, value in counts.items():
         if value is not None:
             checks.integer(name, value, least=1, note=", or None")
+    if max_cells is not None:
+        checks.integer("max_cells", max_cells, least=2, note=", or None")
     checks.integer("n_factors", n_factors, least=0)
     checks.integer("window_cells", window_cells, least=2)
     checks.integer("window_overlap", window_overlap, least=0)
@@ -71,6 +74,7 @@ def fit(
     n_steps: int | None = None,
     tolerance: float | None = 2e-4,
     min_cells: int = MIN_CELLS_SEEN,
+    max_cells: int | None = None,
     trajectory: str | None = None,
     window_cells: int = 1000,
     window_overlap: int = 875,
@@ -88,10 +92,11 @@ def fit(
     mask = regulator_mask(inputs, base_grn, n_regulators)
     where = None
     if trajectory is None:
-        contexts = _contexts(inputs, mask, reading)
+        contexts = _contexts(inputs, mask, reading, max_cells, min_cells)
     else:
         where = along(inputs, trajectory, window_cells, window_overlap, farthest, bandwidth)
         contexts = _windows(inputs, mask, reading, where, min_cells)
+    check_memory(contexts, reading, "max_cells" if where is None else "window_cells")
     fits: list[Fit | None] = [None] * len(contexts)
     for place, fitted in fit_contexts(contexts, reading):
         fits[place] = fitted
@@ -164,7 +169,9 @@ def _listed_sources(inputs: Inputs, base_grn: pd.DataFrame | None) -> Sequence[s
     return None if table is None else sorted(set(table["source"].astype(str)) & set(inputs.names.tolist()))
 
 
-def _contexts(inputs: Inputs, mask: np.ndarray, reading: Reading) -> list[Context]:
+def _contexts(
+    inputs: Inputs, mask: np.ndarray, reading: Reading, max_cells: int | None, min_cells: int
+) -> list[Context]:
     """One context per group: cells with counts, genes that are seen, regulators with a target."""
     cells, totals = inputs.cells, reading.totals
     empty = (totals == 0) & (cells.codes >= 0)
@@ -172,10 +179,15 @@ def _contexts(inputs: Inputs, mask: np.ndarray, reading: Reading) -> list[Contex
         logger.warning("dictys: %d cells without counts are left out", int(empty.sum()))
     constant = constant_genes(reading.expression, cells.codes, len(cells.groups))
     taking = np.isin(np.arange(len(cells.names)), cells.genes)
+    drawn = {} if max_cells is None else inputs.drawn(int(max_cells), among=totals > 0)
     out = []
     for code, (name, members) in enumerate(cells):
         report_constant(cells.names, constant[code] & ~cells.rare[code] & taking, name)
-        context = context_of(inputs, mask, name, members[totals[members] > 0], cells.rare[code] | constant[code])
+        rare = cells.rare[code] | constant[code]
+        members = np.sort(drawn.get(name, members[totals[members] > 0]))
+        if name in drawn:
+            rare = rare | left_out(reading, members, min_cells)
+        context = context_of(inputs, mask, name, members, rare)
         if context is None:
             tell_skipped(name)
             logger.warning("dictys: no pair of the mask is left in group %r, which gets no network", name)

@@ -21,7 +21,7 @@ function withBaseline(curve, row) {
 
 function ticks(low, high) {
   const step = Math.pow(10, Math.floor(Math.log10(high - low || 1)));
-  const width = [1, 2, 5, 10].map((n) => (n * step) / 2).find((size) => (high - low) / size <= 5) || step * 5;
+  const width = [1, 2, 4, 5, 10].map((n) => (n * step) / 2).find((size) => (high - low) / size <= 5) || step * 5;
   const made = [];
   for (let value = Math.ceil(low / width) * width; value <= high + width * 1e-9; value += width) made.push(Number(value.toPrecision(6)));
   return made;

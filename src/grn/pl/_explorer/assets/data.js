@@ -14,8 +14,8 @@ const isSource = new Uint8Array(genes.length);
 held.source.forEach((gene) => { isSource[gene] = 1; });
 const SIGNS = { "1": "activation", "-1": "repression", "0": "sign unknown" };
 const EVIDENCE = {
-  motif: "a motif of the regulator", prior: "known before", response: "a measured or modelled response",
-  role: "only the list of regulators", none: "nothing: no direction",
+  motif: "told by a motif of the regulator", prior: "told by what was known before",
+  response: "told by a measured or modelled response", role: "told by the list of regulators only", none: "nothing tells it",
 };
 
 function cell(row, name) {

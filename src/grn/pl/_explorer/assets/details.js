@@ -36,7 +36,7 @@ function edgeDetails(row) {
   const list = make("dl", {});
   for (const name of columns.keys()) {
     const value = cell(row, name);
-    const text = name === "direction" && EVIDENCE[value] ? `${value} (told by ${EVIDENCE[value]})` : typeof value === "number" ? value < 0 ? "−" + String(-value) : String(value) : shown(value);
+    const text = name === "direction" && EVIDENCE[value] ? `${value}: ${EVIDENCE[value]}` : typeof value === "number" ? value < 0 ? "−" + String(-value) : String(value) : shown(value);
     list.append(make("dt", {}, name), make("dd", {}, text));
   }
   const act = (gene) => make("button", { type: "button", on: { click: () => choose({ gene }, true) } }, genes[gene]);

@@ -209,6 +209,12 @@ def call(name: str, **number) -> object:
     return FUNCTIONS[name](**arguments)
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Functions that write a file by default write it here."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_what_calls_need_belongs_to_calls():
     tried = {name for name, _ in ARGUMENTS} - ELSEWHERE
     assert set(NEEDED) <= tried and REFUSING <= {name for name, _ in ARGUMENTS}

@@ -33,6 +33,7 @@ exclude_patterns = [
     "bench/verdict.md",
     "methods/universal/*.md",
     "models/notebook/*.md",
+    "outgrowing/*.md",
 ]
 
 # every page with code runs in every build; a failure is a warning with its traceback, which -W turns into an error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from anndata import AnnData
@@ -46,6 +46,7 @@ def celloracle(
     values: str = "auto",
     key_added: str = "celloracle",
     rng: RNGLike = 0,
+    client: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
@@ -104,6 +105,7 @@ def celloracle(
         Slot of the result.
     rng
         Seed of the bags, which are drawn by names of cells, groups and regulators.
+    %(client)s
     n_jobs
         Threads that solve; -1 for all cores. Changes speed only.
     progress
@@ -198,6 +200,7 @@ def celloracle(
         values=values,
         key=key_added,
         seed=seed_of(rng),
+        client=client,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -54,6 +54,7 @@ def scenicplus(
     values: str = "auto",
     key_added: str = "scenicplus",
     rng: RNGLike = 0,
+    client: Any = None,
     n_jobs: int | None = None,
     progress: bool | None = None,
     copy: bool = False,
@@ -140,6 +141,7 @@ def scenicplus(
         Slot of the result.
     rng
         Seed of trees and random sets, keyed by names.
+    %(client)s
     n_jobs
         Workers; -1 for all cores. Changes speed only.
     progress
@@ -233,6 +235,7 @@ def scenicplus(
         values=values,
         key=key_added,
         seed=seed_of(rng),
+        client=client,
         n_jobs=n_jobs,
         progress=progress,
         copy=copy,

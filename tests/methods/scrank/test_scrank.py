@@ -298,7 +298,7 @@ def test_draws_follow_the_names():
         ({"min_cells": -1}, ParameterError, "min_cells=-1"),
         ({"min_group_cells": 200}, GroupError, "fewer than 200 cells"),
         ({"n_components": 40}, ExpressionError, "36 genes"),
-        ({"device": "nowhere"}, ParameterError, "nowhere"),
+        ({"device": "cpu"}, ParameterError, "no parameter 'device'"),
     ],
 )
 def test_what_is_refused(cells, params, error, message):

@@ -34,7 +34,7 @@ DOCS = ROOT / "docs" / "outgrowing" / "atlas.md"
 # share of the entries that are stored, as in 2 000 variable genes of droplets
 DENSITY = 0.07
 GROUPS = 20
-# of the probe and of attention
+# of the probe
 FEW_REGULATORS, FEW_TARGETS = 50, 500
 # numbers drawn at a time
 _VALUES = 12_500_000
@@ -156,15 +156,6 @@ def probe(folder: Path, size: Size) -> None:
     grn.tl.vvp(opened(folder), **few, groupby="group", context="mean", n_jobs=size.n_jobs, progress=False)
 
 
-def attention(folder: Path, size: Size) -> None:
-    """``grn.tl.attention`` in a few cells of every group."""
-    import grn
-
-    genes, regulators = names(size)
-    few = {"sources": regulators[:FEW_REGULATORS], "targets": genes[:FEW_TARGETS]}
-    grn.tl.attention(opened(folder), **few, groupby="group", max_cells=5, n_jobs=size.n_jobs, progress=False)
-
-
 def rows(size: Size) -> dict[str, tuple[str, Callable[[Path, Size], None]]]:
     """All rows: what the table calls them, and what they do."""
     pairs, few = f"{size.regulators} x {size.genes:,}", f"{FEW_REGULATORS} x {FEW_TARGETS}"
@@ -179,7 +170,6 @@ def rows(size: Size) -> dict[str, tuple[str, Callable[[Path, Size], None]]]:
             partial(network, method="grnboost2", mode="fast"),
         ),
         "vvp": (f"`vvp` at the mean cells of {GROUPS} groups, `mini`, {few}", probe),
-        "attention": (f"`attention` in 5 cells of {GROUPS} groups, `mini`, {few}", attention),
     }
 
 

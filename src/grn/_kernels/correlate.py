@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import rankdata
 
 from grn._kernels.arrays import Arrays, arrays_on
 from grn._kernels.scatter import BLOCK, Rows, blocks_of
@@ -204,6 +203,8 @@ def _ranks(rows: Rows, cells: np.ndarray, genes: np.ndarray) -> sparse.csr_array
 
 def ranked(table: sparse.csc_array) -> sparse.csr_array:
     """Ranks (n, G) of the values of every gene less the rank of zero; they overwrite the values, none of them zero."""
+    from scipy.stats import rankdata
+
     n_cells = table.shape[0]
     for start, stop in zip(table.indptr[:-1], table.indptr[1:], strict=True):
         values = table.data[start:stop]

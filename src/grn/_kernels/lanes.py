@@ -46,7 +46,7 @@ class Vector(types.Type):
 
     def __init__(self, kind: str, width: int) -> None:
         self.kind, self.width = kind, width
-        super().__init__(name=f"Vector({kind}, {width})")
+        super().__init__(name=f"Vector({kind}, {width})")  # type: ignore[no-untyped-call]
 
     @property
     def ir(self) -> ir.VectorType:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 # weights that differ by less are equal: sums over cells in another order
 _TIE = 1e-6
@@ -187,6 +186,8 @@ def edge_pvalues(keys: np.ndarray, weights: np.ndarray, draws: Draws) -> np.ndar
 
 def qvalues(pvalues: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg q-values of the p-values that are there; NaN where a p-value is."""
+    from scipy.stats import false_discovery_control
+
     result = np.full(pvalues.shape, np.nan)
     known = ~np.isnan(pvalues)
     if known.any():
@@ -204,6 +205,8 @@ def discovery_rates(pvalues: np.ndarray, groups: np.ndarray, sizes: np.ndarray) 
     sizes
         Edges tested per group, which may be more than are listed: the others have p = 1.
     """
+    from scipy.stats import false_discovery_control
+
     qvalues = np.ones(len(pvalues))
     for group in np.unique(groups):
         members = groups == group

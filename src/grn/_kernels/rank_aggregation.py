@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import factorial
 
 import numpy as np
-from scipy.stats import rankdata
 
 from grn._kernels.ties import merged
 
 
 def rank_ratios(values: np.ndarray) -> np.ndarray:
     """Rank, from the largest down, divided by the number of items (N,); equal values share their mean rank."""
+    from scipy.stats import rankdata
+
     ranked: np.ndarray = rankdata(-merged(values), method="average") / len(values)
     return ranked
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 # sums of the same numbers in another order differ by less than this share of a number, or of the largest number
 RELATIVE, OF_LARGEST = 1e-7, 1e-12
@@ -54,6 +53,8 @@ def ranks(values: np.ndarray, *, method: str = "average") -> np.ndarray:
     method
         What ties get, as in :func:`scipy.stats.rankdata`: ``"average"``, ``"min"``, ...
     """
+    from scipy.stats import rankdata
+
     ranked: np.ndarray = rankdata(merged(values), method=method)
     return ranked
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from scipy import sparse
 
 from grn._core import checks
 from grn._core.blocks import in_blocks
-from grn._core.logging import logger, progress
+from grn._core.logging import hint, logger, progress
 from grn._core.rng import child
 from grn._kernels.correlate import sparse_columns
 from grn._kernels.trees import Boosting, boosted
@@ -23,6 +24,9 @@ from grn.methods.tree_blocks import importances_together
 
 # the seed of all targets in arboreto
 PARITY_SEED = 666
+
+# trees whose time is taken, those that boosting usually needs, and seconds that are worth saying beforehand
+_TRIAL, _USUAL, LONG = 3, 200, 30.0
 
 # a gene, the columns (k,) of its regulators, and a seed
 Job = tuple[int, np.ndarray, int]
@@ -44,12 +48,15 @@ class Trees:
         Genes and cells in the order of the object and one seed for all, as the original has it.
     binned
         Boosts on binned regulators instead of calling the learner.
+    trial
+        A few trees (n, S), (n,) for the time they take, and how many of them a target has.
     """
 
     name: str
     learner: Callable[[np.ndarray], Learner]
     parity: bool
     binned: Boosting | None = None
+    trial: tuple[Callable[[np.ndarray, np.ndarray], object], float] | None = None
 
 
 def boosting(name: str, plan: Boosting, *, mode: str, parity: bool) -> Trees:
@@ -64,7 +71,9 @@ def boosting(name: str, plan: Boosting, *, mode: str, parity: bool) -> Trees:
     mode, parity
         As the method takes them.
     """
-    return Trees(name, partial(_exact, plan), parity=parity, binned=plan if mode == "fast" else None)
+    few = replace(plan, rounds=_TRIAL)
+    trial = (partial(boosted, seed=0, plan=few), min(plan.rounds, _USUAL) / _TRIAL)
+    return Trees(name, partial(_exact, plan), parity=parity, binned=plan if mode == "fast" else None, trial=trial)
 
 
 def _exact(plan: Boosting, X: np.ndarray) -> Learner:
@@ -145,6 +154,26 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
     return weight
 
 
+def _say_how_long(grown: Grown, group: Group, wanted: list[int], used: np.ndarray) -> None:
+    """Estimate the time of all targets from a few trees of the first, and say it if it is long."""
+    if grown.trees.trial is None or len(wanted) < 2:
+        return
+    grow, times = grown.trees.trial
+    y = grown.table[:, [np.searchsorted(group.cells.genes, group.targets[wanted[0]])]].toarray().ravel()[grown.place]
+    other = group.sources[used] != group.targets[wanted[0]]
+    if not other.any():
+        return
+    X, seconds = np.asfortranarray(grown.X[:, other]), []
+    for _ in range(2):  # the first call imports scikit-learn
+        start = time.perf_counter()
+        grow(X, y)
+        seconds.append(time.perf_counter() - start)
+    whole = seconds[1] * times * len(wanted) / group.task.workers.number
+    if whole > LONG:
+        name, said = grown.trees.name, f"{whole / 60:.0f} minutes" if whole >= 120 else f"{whole:.0f} seconds"
+        hint("%s: about %s for %d targets; params={'mode': 'fast'} takes less.", name, said, len(wanted))
+
+
 @dataclass(frozen=True)
 class Grown:
     """The cells of a group as trees of all its targets see them; workers are sent it once.
@@ -188,6 +217,7 @@ def _one_by_one(
     """Every target and the importances of its allowed regulators, in their order."""
     X = table[:, np.searchsorted(group.cells.genes, group.sources[used])].toarray()[place]  # (n, used)
     grown, jobs = Grown(trees, np.asfortranarray(X), table, place), _jobs(group, wanted, used, trees)
+    _say_how_long(grown, group, wanted, used)
     results = in_blocks(Grown.of_target, grown, jobs, group.task.workers, total=len(wanted), threads=False)
     yield from zip(wanted, results, strict=True)
 

@@ -1,6 +1,7 @@
 """Baselines as records: what they compute, and what must not matter."""
 
 import logging
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -232,3 +233,27 @@ def test_gains_that_rounding_makes_negative_are_none(method, monkeypatch):
     grn.tl.infer_network(adata, method=method, params={"max_rounds": 5} if method == "grnboost2" else {"n_trees": 5})
     edges = grn.get.edges(adata)
     assert (edges["weight"] > 0).all() and edges["source"].nunique() == 3, "the first regulator gains nothing"
+
+
+@pytest.mark.parametrize(("name", "fast"), [("grnboost2", "grnboost2 fast"), ("genie3", "genie3 fast")])
+def test_exact_trees_that_take_long_say_so_and_name_the_fast_mode(toy, name, fast, monkeypatch, caplog):
+    with caplog.at_level("INFO", logger="grn"):
+        edges(toy, name)
+        assert "'fast'" not in caplog.text
+        monkeypatch.setattr(trees, "LONG", 0.0)
+        edges(toy, fast)
+        assert "'fast'" not in caplog.text
+        edges(toy, name)
+    assert f"{name}: about " in caplog.text and "for 13 targets; params={'mode': 'fast'}" in caplog.text
+
+
+def test_a_fast_fit_loads_no_torch(toy, tmp_path):
+    toy.write_h5ad(tmp_path / "cells.h5ad")
+    code = (
+        "import sys, anndata, grn; "
+        f"cells = anndata.read_h5ad({str(tmp_path / 'cells.h5ad')!r}); "
+        "grn.tl.infer_network(cells, method='grnboost2', params={'mode': 'fast', 'max_rounds': 30}, n_jobs=2); "
+        "print([name for name in ('torch', 'scanpy', 'sklearn', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr

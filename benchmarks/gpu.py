@@ -321,10 +321,11 @@ def training(report: Report) -> str:
     small = simulated(*report.sizes.small)
     mdata = grn.datasets.toy_multiome(n_cells=report.sizes.small[0], n_regulators=4, n_targets=report.sizes.small[1])
     networks = {"n_ensemble": 5, "smooth": False, "velocity": False}
+    course = {"prior": "full", "n_times": 40, "effects": False}
     ways: dict[str, Callable[[str | None, int], Any]] = {
         "dictys": lambda device, n: weights("dictys", small, device, n_steps=n, tolerance=None),
         "flecs": lambda device, n: weights("flecs", small, device, n_epochs=n, **networks),
-        "ritini": lambda device, n: weights("ritini", small, device, n_epochs=n, prior="full", effects=False),
+        "ritini": lambda device, n: weights("ritini", small, device, n_epochs=n, **course),
         "linger": lambda device, n: linger(mdata, device, n),
     }
     rows = [report.row(name, partial(_training, report, ways[name], report.sizes.steps[name]), 3) for name in ways]

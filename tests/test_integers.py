@@ -124,7 +124,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.flecs": lambda: COURSE,
     "tl.linger": lambda: {"starts": scanned().uns["starts"]},
     "tl.scenicplus": lambda: {**FEW_TREES, "starts": scanned().uns["starts"]},
-    "tl.dictys": lambda: {"layer": "counts", "n_steps": 3},
+    "tl.dictys": lambda: {"layer": "counts", "n_steps": 3, "min_cells": 0},
     "tl.ritini": lambda: PATH,
     "tl.scrank": lambda: DRUG,
     "tl.simulate": lambda: {"perturbation": {"GATA1": 0}, "n_propagation": 1, "n_controls": 1},

@@ -46,7 +46,7 @@ class Vector(types.Type):
 
     def __init__(self, kind: str, width: int) -> None:
         self.kind, self.width = kind, width
-        super().__init__(name=f"Vector({kind}, {width})")  # type: ignore[no-untyped-call]
+        cast(Any, super()).__init__(name=f"Vector({kind}, {width})")
 
     @property
     def ir(self) -> ir.VectorType:
@@ -58,7 +58,7 @@ class Vector(types.Type):
 @register_model(Vector)
 class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Vector) -> None:
-        super().__init__(manager, of, of.ir)
+        cast(Any, super()).__init__(manager, of, of.ir)
 
 
 _KINDS = {types.float32: "float", types.uint8: "byte", types.int32: "int"}

@@ -112,7 +112,7 @@ def pyscenic_aucell(data):
     cells = frame(data)
 
     def call():
-        scores = aucell(cells, sets, auc_threshold=ACTIVE_SHARE, num_workers=1, seed=0)
+        scores = aucell(cells, sets, auc_threshold=ACTIVE_SHARE, noweights=True, num_workers=1, seed=0)
         return scores.reindex(columns=data["regulators"].astype(str)).to_numpy()
 
     return call

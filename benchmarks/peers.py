@@ -61,7 +61,7 @@ class Peer:
 
 
 ARBORETO = ("arboreto==0.1.6", *OLD_DASK, "pandas<2.2", "numpy<2", "scikit-learn<1.6")
-PYSCENIC = ("pyscenic==0.12.1", *OLD_DASK, "pandas<2", "numpy<1.24", "setuptools<81")
+PYSCENIC = ("pyscenic==0.12.1", *OLD_DASK, "pandas<2", "numpy<1.24", "pyarrow<16", "setuptools<81")
 PEERS = (
     Peer("grn grnboost2", "cells"),
     Peer("grn grnboost2, fast", "cells", "grn grnboost2"),

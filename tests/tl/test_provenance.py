@@ -292,7 +292,7 @@ OF_CHROMATIN = {
     "cistromes": ("atac", {"min_regions": 1}),
     "scenicplus": (
         "",
-        {"window": 60_000, "mode": "fast", "n_trees": 3, "min_targets": 1, "n_permutations": 9, "rng": 5},
+        {"window": 60_000, "mode": "fast", "n_trees": 30, "min_targets": 1, "n_permutations": 9, "rng": 5},
     ),
     "eregulon_activity": ("rna", {"min_targets": 1, "min_rho": 0.0}),
     "linger": ("", {"window": 60_000, "n_epochs": 2, "n_metacells": 9, "groupby": "group", "rng": 5}),

@@ -185,6 +185,11 @@ def chromatin_of(adata: AnnData) -> Chromatin:
     return chromatin
 
 
+def has_chromatin(adata: AnnData) -> bool:
+    """Whether there is open chromatin beside the cells, though it may be that of other cells."""
+    return isinstance(adata.uns.get(SLOT), Regions | CellNameError)
+
+
 @contextmanager
 def lent_chromatin(mdata: Any, cells: AnnData, atac: str | None) -> Iterator[None]:
     """Put the chromatin of a MuData beside its cells for a while.

@@ -19,7 +19,7 @@ from grn._core.errors import GeneNameError, GroupError, ParameterError
 from grn._core.logging import hint
 from grn._core.settings import settings
 from grn._kernels.matrix_parts import Source
-from grn._object.chromatin import Chromatin, chromatin_of
+from grn._object.chromatin import Chromatin, chromatin_of, has_chromatin
 from grn._object.container import check_target, target, validate
 from grn._object.expression import Expression, select
 from grn._object.genes import column, gene_rows, genes_of, regulator_mask, spelled
@@ -155,6 +155,11 @@ class Inputs:
     def chromatin(self) -> Chromatin:
         """Open chromatin of the same cells; an error if there is none."""
         return chromatin_of(self._adata)
+
+    @property
+    def has_chromatin(self) -> bool:
+        """Whether there is open chromatin, though it may be that of other cells."""
+        return has_chromatin(self._adata)
 
     def need_chromatin(self) -> None:
         """Refuse an object without open chromatin of the same cells."""

@@ -301,8 +301,9 @@ class Method:
 
     def functions(self) -> list[Callable[..., Any]]:
         """The functions whose keyword-only parameters are the method's."""
-        shared = [_restricted] * self.takes_prior + [_seen] * self.by_group
-        return [*filter(None, (self.prepare, self.fit, self.report)), *shared]
+        own = [*filter(None, (self.prepare, self.fit, self.report))]
+        names_prior = any("base_grn" in keywords(function) for function in own)
+        return [*own, *[_restricted] * (self.takes_prior and not names_prior), *[_seen] * self.by_group]
 
     def parameters(self, *, listing: bool = True) -> dict[str, Any]:
         """The method's own parameters with their defaults.

@@ -14,6 +14,7 @@ from anndata import AnnData
 from grn._core.errors import NetworkError
 from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, tell_without_edges, values_read
+from grn.methods.chromatin_prior import named_prior, with_chromatin_prior
 from grn.methods.direction import with_direction
 from grn.methods.edge_regions import with_region
 from grn.methods.edges import edges_of, in_groups, stacked
@@ -59,25 +60,29 @@ def run(
         If the method returns no network, or edges between other genes or groups than those asked for, or reads other
         values than it was asked to, or gives tables that it did not declare.
     """
-    arguments = record.verified(params)
+    asked = record.verified(params)
     inputs.need_matrix()
     if "regions" in record.needs:
         inputs.need_chromatin()
     with reads_of() as reads:
         if "counts" in record.needs:
             inputs.need_counts()
+        arguments = with_chromatin_prior(inputs, asked)
         result = _result(inputs, record, arguments, handed or {}, report=report)
     check_answer(result, record, inputs)
     used = values_read(record, inputs.task, reads)
     tell_without_edges(result.network, inputs)
     given = {name: recordable(value) for name, value in arguments.items()}
     read = {"layer": used.layer, "use_raw": used.use_raw, "values": inputs.task.values, **reads.told}
-    return replace(result, network=result.network.replace(params={**given, **result.network.params, **read}))
+    told = {**given, **result.network.params, **named_prior(asked, arguments), **read}
+    return replace(result, network=result.network.replace(params=told))
 
 
 def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> Network:
     """All edges of a record, neither listed nor checked: for repetitions on changed objects."""
-    return _result(Inputs(adata, task), record, record.verified(params), {}, report=False).network
+    inputs = Inputs(adata, task)
+    arguments = with_chromatin_prior(inputs, record.verified(params))
+    return _result(inputs, record, arguments, {}, report=False).network
 
 
 def fit_of_groups(inputs: Inputs, record: Method, params: Mapping[str, Any]) -> Callable[[Group], Any]:
@@ -85,7 +90,7 @@ def fit_of_groups(inputs: Inputs, record: Method, params: Mapping[str, Any]) -> 
 
     It may be called with any group of ``inputs``, also one whose sums were made elsewhere, as often as needed.
     """
-    arguments = record.verified(params)
+    arguments = with_chromatin_prior(inputs, record.verified(params))
     extra = {"prepared": None if record.prepare is None else _called(record.prepare, arguments, inputs)}
     if not inputs.is_read:
         inputs.read_cells(min_cells=arguments["min_cells"])

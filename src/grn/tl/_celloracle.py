@@ -27,7 +27,8 @@ def celloracle(
     adata: AnnData | MuData,
     *,
     rna: str = "rna",
-    base_grn: pd.DataFrame | None = None,
+    atac: str = "atac",
+    base_grn: pd.DataFrame | str | None = None,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     groupby: str | None = None,
@@ -65,11 +66,13 @@ def celloracle(
     Parameters
     ----------
     %(adata)s
+    atac
+        Modality of the MuData that holds open chromatin, for ``base_grn``.
     base_grn
         Table ``source, target[, region, score]`` of the regulators a target may have: from
         :func:`grn.pp.base_grn_from_regions`, :func:`grn.pp.promoter_base_grn` or :func:`grn.pp.base_grn`, or what the
-        last reads. ``None`` allows every regulator for every target: slower, and without the evidence of binding that
-        the method rests on.
+        last reads; or ``"regions"``, which calls the first for a MuData, see :func:`grn.tl.dictys`. ``None``
+        allows every regulator for every target: slower, and without the evidence of binding that the method rests on.
     sources
         Regulators (list of ``var_names``); by default those of ``base_grn``, or without it the marked or known ones.
     targets
@@ -155,7 +158,9 @@ def celloracle(
     ExpressionError, LayerError, GroupError
         If the values, the layer or the groups cannot be used, or nothing varies in a group.
     ResultNotFoundError
-        If ``obsp`` has no weights under the key in ``smooth``.
+        If ``obsp`` has no weights under the key in ``smooth``, or there are no motif hits for ``base_grn``.
+    RegionError, CellNameError
+        If a base GRN of regions is asked for, and there are none of the same cells.
     MissingDependencyError
         If ``centrality`` is true and igraph is not installed.
 

@@ -28,7 +28,8 @@ def dictys(
     adata: AnnData | MuData,
     *,
     rna: str = "rna",
-    base_grn: pd.DataFrame | None = None,
+    atac: str = "atac",
+    base_grn: pd.DataFrame | str | None = "auto",
     n_regulators: int | None = 20,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -75,11 +76,16 @@ def dictys(
     Parameters
     ----------
     %(adata)s
+    atac
+        Modality of the MuData that holds open chromatin, for ``base_grn``.
     base_grn
         DataFrame ``source, target`` of the pairs that may be edges, and optional ``score``, as :func:`grn.pp.base_grn`
-        or :func:`grn.pp.base_grn_from_regions` give it. With ``distance`` of the region from the start of the gene, the
-        score of a pair is the largest of ``log(score)`` less one decade per million bases. ``None`` allows all pairs of
-        a regulator and a gene, which the model can hardly tell apart.
+        or :func:`grn.pp.base_grn_from_regions` give it. ``"regions"`` makes the latter, with its defaults, from the
+        motif hits that :func:`grn.pp.scan_motifs` left in ``mdata["atac"]``, and the links of
+        :func:`grn.pp.link_regions` if there are any; ``"auto"`` is that for a MuData with open chromatin. ``None``, and
+        ``"auto"`` without chromatin, allow all pairs of a regulator and a gene, which the model can hardly tell apart.
+        With ``distance`` of the region from the start of the gene, the score of a pair is the largest of ``log(score)``
+        less one decade per million bases.
     n_regulators
         Regulators with the highest scores that a target keeps; ``None``, or no scores, keeps all.
     sources
@@ -175,6 +181,10 @@ def dictys(
 
     Raises
     ------
+    ResultNotFoundError
+        If a mask of open chromatin is asked for, and no motifs were looked for in it.
+    RegionError, CellNameError
+        If there is no such chromatin, or it is that of other cells, or no region has a gene.
     ExpressionError, LayerError
         If the values are no counts, the layer does not exist, or nothing is left to fit.
     GeneNameError, GeneOverlapError

@@ -28,7 +28,8 @@ def flecs(
     adata: AnnData | MuData,
     *,
     rna: str = "rna",
-    base_grn: pd.DataFrame | None = None,
+    atac: str = "atac",
+    base_grn: pd.DataFrame | str | None = None,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     trajectory: str = "trajectory",
@@ -78,10 +79,13 @@ def flecs(
     Parameters
     ----------
     %(adata)s
+    atac
+        Modality of the MuData that holds open chromatin, for ``base_grn``.
     base_grn
         Table ``source, target[, region, score]`` of the edges that may have a weight: from :func:`grn.pp.base_grn`,
-        :func:`grn.pp.promoter_base_grn` or :func:`grn.pp.base_grn_from_regions`, or what the first reads. ``None``
-        gives every regulator a weight for every target, far more than paths can tell apart.
+        :func:`grn.pp.promoter_base_grn` or :func:`grn.pp.base_grn_from_regions`, or what the first reads.
+        ``"regions"`` makes that of the regions in ``mdata["atac"]``, see :func:`grn.tl.dictys`. ``None`` gives
+        every regulator a weight for every target, far more than paths can tell apart.
     sources
         Regulators (list of ``var_names``); by default those of ``base_grn``, or without it the marked or known ones.
     targets
@@ -192,7 +196,9 @@ def flecs(
     ParameterError
         If an argument is out of its range, a bin has fewer than 2 cells, or no path is long enough.
     ResultNotFoundError
-        If there is no trajectory, or no coordinates or weights under a key.
+        If there is no trajectory, no coordinates or weights under a key, or no motif hits for ``base_grn``.
+    RegionError, CellNameError
+        If a base GRN of regions is asked for, and there are none of the same cells.
     GroupError
         If a label is unknown.
     GeneNameError, GeneOverlapError

@@ -18,6 +18,7 @@ from grn._object.chromatin import SLOT, Regions, chromatin_of
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
 from grn.methods.cells import NothingVariesError, with_copies
+from grn.methods.chromatin_prior import REGIONS, with_chromatin_prior
 from grn.methods.edge_prior import named_edges
 from grn.methods.inputs import Inputs, environment
 from grn.methods.provenance import GIVEN
@@ -177,13 +178,18 @@ def rerun_of(
             f"method {name!r} reads no cells, so neither permuting nor leaving out cells changes its network; use a "
             "method that regresses on cells, such as 'correlation' or 'ridge'."
         )
+    if "counts" in record.needs:
+        raise CapabilityError(
+            f"method {name!r} reads raw counts, and repetitions have log-normalised values. To see what "
+            "is stable, infer the network of each half of the cells: groupby= with a column that halves them."
+        )
     arguments, chosen = _stored_params(net, record, arguments, key)
     if key in [arguments.get(name) for name in record.edge_tables if isinstance(arguments.get(name), str)]:
         raise ParameterError(
             f"the network in uns[{key!r}] was written over the prior it was made with; infer it again with "
             "key_added= under another name."
         )
-    arguments = _with_named_edges(adata, record, arguments)
+    arguments = _with_named_edges(adata, record, _with_base_grn(adata, arguments))
     groupby, seed = _plain(stored.get("groupby")), _plain(stored.get("seed"))
     read = environment(
         (model or stored.get("model", "mini")) if record.reads_model else None, "auto", progress=False, record=record
@@ -207,10 +213,10 @@ def _stored_params(
         value = _plain(net.params[parameter])
         not_kept = isinstance(value, str) and value == GIVEN
         # of this table only whether there was one
-        if parameter == "base_grn" and not (value is None or isinstance(value, bool) or not_kept):
+        if parameter == "base_grn" and not (value is None or isinstance(value, bool) or not_kept or value == REGIONS):
             raise ParameterError(
-                f"uns[{key!r}]['params']['base_grn'] is {checks.shown(value)}; expected True or False. Infer the "
-                "network again."
+                f"uns[{key!r}]['params']['base_grn'] is {checks.shown(value)}; expected True, False or {REGIONS!r}. "
+                "Infer the network again."
             )
         if isinstance(value, Mapping) and default is None:
             chosen[parameter] = _per_group(value, parameter, tuple(net.groups) or ("all",), key)
@@ -267,9 +273,15 @@ def checked_params(adata: AnnData, record: Method, given: Mapping[str, Any] | No
     """Parameters of a method as a dict, a base GRN in names of the object; or an error."""
     arguments = checks.mapping("params", given, example="{'alpha': 0.1}")
     record.verified(arguments)
+    return _with_named_edges(adata, record, _with_base_grn(adata, arguments))
+
+
+def _with_base_grn(adata: AnnData, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A base GRN as a table in names of the object, also where it was asked for by name."""
+    arguments = with_chromatin_prior(Inputs(adata, Task()), arguments)
     if arguments.get("base_grn") is not None:
         arguments["base_grn"] = base_grn(arguments["base_grn"], adata=adata)
-    return _with_named_edges(adata, record, arguments)
+    return arguments
 
 
 def _with_named_edges(adata: AnnData, record: Method, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from grn._kernels.ou_fit import Fit, Setting
 from grn._kernels.scatter import BLOCK
 from grn._object.expression import Expression
 from grn.methods.cells import none_varies, report_constant, tell_skipped
+from grn.methods.chromatin_prior import AUTO
 from grn.methods.dictys.contexts import Context, Reading, check_memory, fit_contexts
 from grn.methods.dictys.dynamic import Along, along, check_windows, dynamic_tables, left_out, names_of
 from grn.methods.dictys.mask import regulator_mask, with_decay
@@ -66,7 +67,7 @@ def verify(
 def fit(
     inputs: Inputs,
     *,
-    base_grn: pd.DataFrame | None = None,
+    base_grn: pd.DataFrame | str | None = AUTO,
     n_regulators: int | None = 20,
     covariates: Sequence[str] | None = None,
     n_factors: int = 0,

@@ -256,6 +256,12 @@ def with_network() -> ad.AnnData:
     return adata
 
 
+def with_donors() -> ad.AnnData:
+    adata = with_network()
+    adata.obs["donor"] = [f"d{i // 2 % 3}" for i in range(adata.n_obs)]
+    return adata
+
+
 def duplicated() -> ad.AnnData:
     adata = cells()
     adata.var_names = [*adata.var_names[:-1], adata.var_names[0]]
@@ -312,6 +318,7 @@ def counting() -> grn.models.FoundationModel:
 LABELS = pd.DataFrame({"source": ["GATA1"], "target": ["SPI1"]})
 # functions that read no gene names fail for another reason; the rest is given duplicated names
 BAD = {"pp.check_expression": (scaled, {"expect": "log"}), "tl.regulons": (cells, {})}
+DONORS = {"condition": "group", "reference": "group_1", "group": "group_2", "donor": "donor"}
 ENDS = {"stages": "group", "first": "group_1", "last": "group_2"}
 NEEDED = {
     "pp.trajectory": {"time": "time"},
@@ -326,6 +333,7 @@ NEEDED = {
     "get.features": {"key": "vvp"},
     "tl.fit_translator": {"labels": LABELS},
     "tl.rank_drivers": {"condition": "group", "group": "group_1", "min_targets": 1},
+    "tl.differential_activity": {**DONORS, "min_targets": 1, "min_cells": 1},
     "bench.perturbation.deviations": {"top": 1},
     "pp.metacells": {"groupby": "group", "k": 4},
     "pp.scan_motifs": {"sequences": GENOME, "motifs": MOTIFS},
@@ -368,6 +376,7 @@ def needed(name):
 MAKE = {
     **dict.fromkeys(("tl.activity", "tl.confidence", "tl.consensus"), with_network),
     **dict.fromkeys(("tl.rank_drivers", "tl.rank_regulators", "tl.simulate"), with_network),
+    "tl.differential_activity": with_donors,
     **dict.fromkeys(("tl.celloracle", "tl.differential", "tl.flecs", "tl.scrank"), many),
     **dict.fromkeys(("pp.trajectory", "tl.renge"), screen),
     "tl.dictys": counted,

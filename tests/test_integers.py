@@ -31,6 +31,9 @@ def reference(dataset: str = "a") -> grn.bench.Reference:
     return grn.bench.Reference(LINKS, genes=genes, dataset=dataset)
 
 
+DONORS = {"condition": "group", "reference": "group_1", "group": "group_2", "donor": "donor"}
+
+
 @cache
 def made() -> ad.AnnData:
     """Cells with two networks, regulons, a simulation and pair features."""
@@ -39,6 +42,8 @@ def made() -> ad.AnnData:
         grn.tl.infer_network(adata, method=method, key_added=key)
     grn.tl.vvp(adata, sources=["GATA1", "SPI1"])
     grn.tl.activity(adata, min_targets=1)
+    adata.obs["donor"] = [f"d{i // 2 % 3}" for i in range(80)]
+    grn.tl.differential_activity(adata, **DONORS, min_targets=1, min_cells=1)
     grn.tl.simulate(adata, perturbation={"GATA1": 0}, n_propagation=1)
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(80, 2))
     adata.obs["time"] = np.linspace(0.0, 1.0, 80)
@@ -115,6 +120,7 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "tl.differential": lambda: {"condition": "group", "n_permutations": 2},
     "tl.fit_translator": lambda: {"labels": pairs(), "members": 1, "epochs": 2, "validation": 0.3},
     "tl.perturbation_response": lambda: {"model": model_of("scgenept")},
+    "tl.differential_activity": lambda: {**DONORS, "min_targets": 1, "min_cells": 1},
     "tl.rank_drivers": lambda: {"condition": "group", "group": "group_1", "net": "grn", "min_targets": 1},
     "tl.regulons": lambda: {"min_targets": 1},
     "tl.eregulon_activity": lambda: {"min_targets": 1},

@@ -170,6 +170,19 @@ def drivers(adata, groupby):
     )
 
 
+def differential_activity(adata, groupby):
+    labels = sorted(map(str, adata.obs["condition"].dropna().unique()))
+    named = {"reference": labels[0] if labels else "none", "group": labels[-1] if labels else "none"}
+    return grn.tl.differential_activity(
+        adata, condition="condition", donor="donor", groupby=groupby, min_targets=1, min_cells=1, **named
+    )
+
+
+def regulators(adata, groupby):
+    grn.tl.rank_regulators(adata)
+    return grn.get.regulators(adata, key="grn")
+
+
 def simulate(adata, groupby):
     return grn.tl.simulate(adata, perturbation={some(adata): 0}, groupby=groupby)
 
@@ -259,12 +272,14 @@ CALLS = {
     "consensus": after("correlation", consensus),
     "rank_regulators": after("correlation", lambda adata, groupby: grn.tl.rank_regulators(adata)),
     "rank_drivers": after("ridge", drivers),
+    "differential_activity": after("ridge", differential_activity),
     "regulons": after("correlation", lambda adata, groupby: grn.tl.regulons(adata, min_targets=1)),
     "simulate": after("ridge", simulate),
     "get.edges": after("correlation", lambda adata, groupby: grn.get.edges(adata)),
     "get.network": after("correlation", lambda adata, groupby: grn.get.network(adata).edges),
     "get.embedding": lambda adata, groupby: embeddings(adata),
     "get.regulons": after("correlation", regulons),
+    "get.regulators": after("correlation", regulators),
     "get.agreement": after("correlation", agreement),
     "get.gene_report": report,
     "get.features": lambda adata, groupby: features(adata),
@@ -275,8 +290,8 @@ CALLS = {
 }
 
 # functions that put what another call wrote to use: what that call wrote stays where they fail
-CHAINED = ("confidence", "consensus", "simulate", "regulons", "rank_drivers", "rank_regulators", "activity",
-           "predict_knockout", "fit_translator", "ritini")  # fmt: skip
+CHAINED = ("confidence", "consensus", "simulate", "regulons", "rank_drivers", "differential_activity",
+           "rank_regulators", "activity", "predict_knockout", "fit_translator", "ritini")  # fmt: skip
 # what the calls above leave out, and why
 LEFT_OUT = {
     "tl.infer_network": "every method is a call of its own",

@@ -240,6 +240,23 @@ CALLS = {
     "pert": (cells, {**READ, "groupby": "group"}),
     "predict_labels": (cells, {"model": scprint, "classes": ["sex_ontology_term_id"], "max_genes": 5}),
     "probe": (cells, {**READ, "grid": [0.0, 1.0], "context": "mean", "groupby": "group"}),
+    "differential_activity": (
+        two_networks,
+        {
+            "condition": "condition",
+            "reference": "a",
+            "group": "b",
+            "donor": "donor",
+            "net": "ridge",
+            "moderate": False,
+            "direction": "up",
+            "min_targets": 2,
+            "top_per_source": 3,
+            "min_cells": 2,
+            "layer": "other",
+            "values": "log",
+        },
+    ),
     "rank_drivers": (
         two_networks,
         {

@@ -14,7 +14,7 @@ from scipy import sparse
 from grn._core.errors import ExpressionError, LayerError, ParameterError
 from grn._core.logging import logger
 from grn._kernels import matrix as _matrix
-from grn._kernels.expression import RunningMoments, as_log, group_moments, seen
+from grn._kernels.expression import RunningMoments, as_log, group_moments, log_normalize, seen
 from grn._kernels.matrix import by_rows, open_matrix, pieces, window
 from grn._kernels.matrix_parts import Source
 from grn._kernels.scale import Decision
@@ -203,6 +203,21 @@ class Expression:
         for part in by_group:
             everyone.join(part)
         return self._result(everyone), [self._result(part) for part in by_group[:-1]]
+
+    def profiles(self, codes: np.ndarray) -> np.ndarray:
+        """One log-normalised profile per group of cells, float64 (n_groups, n_vars); -1 is no group.
+
+        Counts are summed over the cells of a group and normalised then, so that a cell counts by its depth; logarithms
+        are averaged.
+        """
+        n_groups = int(codes.max()) + 1
+        parts = group_moments(self._source, "log", codes, n_groups, columns=self._columns)
+        means = np.stack([self._result(part)[0] for part in parts])
+        if self.kind == "log":
+            return means
+        inside = codes >= 0
+        total = np.bincount(codes[inside], weights=self._totals[inside], minlength=n_groups)
+        return np.asarray(log_normalize(means, total / np.bincount(codes[inside], minlength=n_groups)))
 
     def seen(self, codes: np.ndarray) -> np.ndarray:
         """Number of cells of every group in which a gene is above zero (n_groups, n_vars); -1 is no group."""

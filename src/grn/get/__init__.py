@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from grn.get._motif_hits import motif_hits
     from grn.get._pair_features import Features, embedding, features
     from grn.get._region_links import region_links
+    from grn.get._regulators import regulators
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -23,6 +24,7 @@ else:
             "grn.get._motif_hits": "motif_hits",
             "grn.get._pair_features": "Features embedding features",
             "grn.get._region_links": "region_links",
+            "grn.get._regulators": "regulators",
         },
     )
 
@@ -37,5 +39,6 @@ __all__ = [
     "motif_hits",
     "network",
     "region_links",
+    "regulators",
     "regulons",
 ]

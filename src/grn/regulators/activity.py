@@ -176,7 +176,16 @@ def _scored(
     few = int((size < min_targets).sum())
     if few:
         logger.info("%d of %d regulators have fewer than %d targets%s", few, len(size), min_targets, where)
-    data = cells.part(part.rows)
+    return scores_of(cells.part(part.rows), net, scorer, min_targets, where)
+
+
+def scores_of(
+    data: AnnData, net: pd.DataFrame, scorer: Any, min_targets: int, where: str
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Scores of decoupler for the rows of an object, and adjusted p-values where the method tests.
+
+    ``net`` has ``source``, ``target`` and ``weight``; ``where`` names the rows in errors.
+    """
     batch = max(1, _VALUES // data.n_vars)
     try:
         with warnings.catch_warnings():

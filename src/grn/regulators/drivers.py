@@ -11,19 +11,19 @@ import pandas as pd
 from scipy import sparse, stats
 
 from grn._core import checks
-from grn._core.errors import ExpressionError, GroupError, NetworkError, ParameterError
+from grn._core.errors import ExpressionError, GroupError, NetworkError
 from grn._core.labels import asked
 from grn._core.logging import hint, logger, some
 from grn._kernels.contrast import slopes, welch
 from grn._kernels.ties import merged
 from grn._object.container import check_target, target, validate
 from grn._object.expression import Expression, reads_of
-from grn._object.genes import edges_in_names
 from grn._object.groups import label_codes
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.groups import column_of, edges_by_group
 from grn.network.schema import storable
+from grn.regulators.networks import name_of, network_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -99,7 +99,7 @@ def write_drivers(
     checks.word("direction", direction, DIRECTIONS)
     min_targets = checks.integer("min_targets", min_targets, least=1)
     min_cells = checks.integer("min_cells", min_cells, least=2)
-    network = _network(adata, net).within(adata.var_names.astype(str), targets_only=True)
+    network = network_of(adata, net).within(adata.var_names.astype(str), targets_only=True)
     network = network.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)
     column = column_of(network, groupby, "the network") if network.groups else groupby
     contrast = _contrast(adata, condition, group, reference, column, min_cells)
@@ -109,27 +109,10 @@ def write_drivers(
     result = _tables(edges, genes, contrast, min_targets, evidence, direction)
     out = target(adata, copy=copy)
     params = {"function": "rank_drivers", **arguments, "groupby": contrast.column, **reads.told}
-    params["net"] = net if isinstance(net, str) else str(network.params.get("resource", "a network that was passed"))
+    params["net"] = name_of(net)
     out.uns[key_added] = {"table": result, "params": storable(params)}
     logger.info("ranked %d regulators in uns[%r]['table']", result["regulator"].nunique(), key_added)
     return out if copy else None
-
-
-def _network(adata: AnnData, net: str | Network) -> Network:
-    """The network, with names as in the object; an edge of a gene to itself says nothing of its targets."""
-    if isinstance(net, Network):
-        network = net
-    elif isinstance(net, str):
-        network = Network.from_anndata(adata, net)
-    else:
-        raise ParameterError(f"net has type {type(net).__name__}; pass the name of an entry of uns, or a grn.Network.")
-    edges = edges_in_names(adata, network.edges)
-    loops = edges["source"].astype(str).to_numpy() == edges["target"].astype(str).to_numpy()
-    # two spellings of one gene: the stronger edge comes first
-    other = edges[~loops].drop_duplicates([name for name in ("group", "source", "target") if name in edges])
-    return Network(
-        other.reset_index(drop=True), directed=network.directed, signed=network.signed, params=network.params
-    )
 
 
 def _edges(network: Network, contrast: _Contrast) -> dict[str, pd.DataFrame]:

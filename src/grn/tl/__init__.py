@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from grn.tl._denoise import denoise
     from grn.tl._dictys import dictys
     from grn.tl._differential import differential
+    from grn.tl._differential_activity import differential_activity
     from grn.tl._embed_cells import embed_cells
     from grn.tl._embedding import embedding
     from grn.tl._eregulon_activity import eregulon_activity
@@ -57,6 +58,7 @@ else:
             "grn.tl._denoise": "denoise",
             "grn.tl._dictys": "dictys",
             "grn.tl._differential": "differential",
+            "grn.tl._differential_activity": "differential_activity",
             "grn.tl._embed_cells": "embed_cells",
             "grn.tl._embedding": "embedding",
             "grn.tl._eregulon_activity": "eregulon_activity",
@@ -99,6 +101,7 @@ __all__ = [
     "denoise",
     "dictys",
     "differential",
+    "differential_activity",
     "embed_cells",
     "embedding",
     "eregulon_activity",

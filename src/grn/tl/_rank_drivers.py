@@ -132,11 +132,12 @@ def rank_drivers(
     -----
     Ranks are what this is for. Genes are taken for independent, which they are not, and so are cells, which of one
     donor are not: p-values are too small, and a good one says that the targets differ, not that the regulator made
-    them differ. Regulators that share targets come together (STAT1, STAT2 and IRF9). A regulator whose own gene was not
-    measured can still be ranked. Self edges do not count, and no edge is made of the sign where it is not known: such
-    edges count as activation. Defaults were chosen on interferon-beta in blood cells; how they do elsewhere is in the
-    benchmark :func:`grn.bench.drivers.run`. Cost: one pass over the cells and one sparse product per group.
-    Source of ULM: Badia-i-Mompel et al. 2022, doi 10.1093/bioadv/vbac016.
+    them differ; :func:`grn.tl.differential_activity` tests donors instead. Regulators that share targets come together
+    (STAT1, STAT2 and IRF9). A regulator whose own gene was not measured can still be ranked. Self edges do not count,
+    and no edge is made of the sign where it is not known: such edges count as activation. Defaults were chosen on
+    interferon-beta in blood cells; how they do elsewhere is in the benchmark :func:`grn.bench.drivers.run`. Cost: one
+    pass over the cells and one sparse product per group. Source of ULM: Badia-i-Mompel et al. 2022,
+    doi 10.1093/bioadv/vbac016.
 
     Examples
     --------

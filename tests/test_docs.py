@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import grn
+from pages import agree, printing
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -78,9 +79,15 @@ def test_relative_links_lead_somewhere(path):
         assert not anchor or anchor in anchors(found), target
 
 
+def contents(folder: str) -> set[str]:
+    """Pages in the tables of contents of the index of a folder."""
+    text = (DOCS / folder / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"```\{toctree\}\n(.*?)```", text, flags=re.DOTALL)
+    return {folder + line.strip() for tree in trees for line in tree.splitlines() if line and not line.startswith(":")}
+
+
 def test_every_page_is_in_a_table_of_contents():
-    trees = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    entries = {line.strip() for tree in trees for line in tree.splitlines() if line and not line.startswith(":")}
+    entries = {name for folder in ("", "how_to/") for name in contents(folder)}
     inserted = [
         (page.parent / name).resolve()
         for page in PAGES
@@ -142,22 +149,6 @@ def test_python_blocks_of_plain_pages_run(name, tmp_path, monkeypatch, fewer_gen
         exec(compile(block, name, "exec"), variables)
 
 
-def agree(printed: str, written: str) -> bool:
-    """Whether two outputs have the same words and, but for rounding and one in ten, the same numbers."""
-    one, two = (re.findall(r"[^\s,;:\[\]()]+", text) for text in (printed, written))
-    if len(one) != len(two):
-        return False
-    same = []
-    for first, second in zip(one, two, strict=True):
-        try:
-            a, b = (float(word.rstrip("%.")) for word in (first, second))
-        except ValueError:
-            same.append(first == second)
-        else:
-            same.append(abs(a - b) <= 0.011 + 0.02 * abs(b))
-    return sum(same) >= 0.9 * len(same)
-
-
 def test_outputs_that_differ_do_not_agree():
     assert agree("GATA1: 3 of 20 genes, 0.51\n", "GATA1: 3 of 20 genes, 0.52\n")
     assert not agree("GATA1: 3 of 20", "GATA1: 9 of 20")
@@ -174,8 +165,8 @@ def test_the_page_on_four_cell_lines_prints_what_stands_in_it(shared_dir, tmp_pa
     monkeypatch.setattr(grn.settings, "data_dir", shared_dir / "data")
     monkeypatch.setattr(grn.settings, "verbosity", grn.settings.verbosity)
     text = (ROOT / "tutorials/07_four_cell_lines.md").read_text(encoding="utf-8")
-    pairs = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", text, flags=re.M | re.S)
-    assert len(pairs) == text.count("```text\n") > 8
+    pairs = printing(text)
+    assert len(pairs) > 8
     variables: dict[str, object] = {}
     for block, written in pairs:
         exec(compile(block, "tutorials/07_four_cell_lines.md", "exec"), variables)

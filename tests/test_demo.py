@@ -1,5 +1,7 @@
 """The demo runs offline and writes what it says."""
 
+import shlex
+
 import anndata as ad
 import pandas as pd
 import pytest
@@ -56,3 +58,14 @@ def test_object(ran):
     assert any(line.startswith("Genes ") and f"{adata.uns['grn_genes']['kept']} kept" in line for line in lines)
     for group in adata.obs["bulk_labels"].cat.categories:
         assert any(line.strip().startswith(group) for line in lines), "every cell type has a line"
+
+
+@pytest.mark.slow
+def test_the_command_that_it_ends_with_opens_the_network(ran, tmp_path):
+    from grn.__main__ import main
+
+    command = shlex.split(ran[1].splitlines()[-1])
+    assert command[:2] == ["grn", "explore"] and command[-1] == "--show"
+    page = tmp_path / "network.html"
+    assert main([*command[1:-1], "-o", str(page)]) == 0
+    assert page.stat().st_size > 500_000

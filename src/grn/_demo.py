@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import warnings
 from copy import copy
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 GROUP = "bulk_labels"
 EDGES_PER_REGULATOR = 20
+# a page holds at most 20 000, and the demo has more
+EDGES_OF_A_PAGE = 5000
 
 
 def demo(out: Path) -> str:
@@ -120,7 +123,9 @@ def _report(adata: AnnData, edges: pd.DataFrame, out: Path, seconds: float) -> s
     mean = scores.groupby(adata.obs[GROUP].to_numpy()).mean() - scores.mean()
     lines += [f"  {group:<30} {_names(row.nlargest(4).index)}" for group, row in mean.iterrows()]
     lines += ["", f"Files in {out}/: pbmc_grn.h5ad edges.csv network.png response.png tf_activity.png"]
-    lines += [f"Took {seconds:.0f} s. What an edge means and does not mean: docs/concepts.md"]
+    lines += [f"Took {seconds:.0f} s. What an edge means and does not mean: docs/concepts.md", ""]
+    page = f"grn explore {shlex.quote(str(out / 'pbmc_grn.h5ad'))} --max-edges {EDGES_OF_A_PAGE}"
+    lines += ["Search, filter and draw the network in a browser:", f"  {page} --show"]
     return "\n".join(lines)
 
 

@@ -41,6 +41,7 @@ HOLDS = {
     "get": "what users read",
     "bench": "benchmark",
     "pl": "figures",
+    "_report": "page to read",
 }
 # what happens to a question, and the file where it does
 STEPS = (

@@ -35,7 +35,7 @@ def public(module: str) -> dict[str, object]:
     return {f"{module}.{name}": getattr(namespace, name) for name in namespace.__all__}
 
 
-OBJECTS = {name: thing for module in NAMESPACES for name, thing in public(module).items()}
+OBJECTS = {name: thing for module in NAMESPACES for name, thing in public(module).items()} | {"report": grn.report}
 FUNCTIONS = {name: thing for name, thing in OBJECTS.items() if inspect.isfunction(thing)}
 CLASSES = {name: thing for name, thing in OBJECTS.items() if inspect.isclass(thing)}
 METHODS = {

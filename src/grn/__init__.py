@@ -4,12 +4,13 @@ The namespaces follow scanpy: ``grn.pp`` prepares an object, ``grn.models``
 holds foundation models, ``grn.tl`` computes, ``grn.get`` reads results,
 ``grn.pl`` draws, ``grn.datasets`` loads data, ``grn.bench`` tests what
 generalizes; ``grn.genes`` knows names of genes, ``grn.genome`` regions and
-motifs, ``grn.methods`` the records of methods. They are imported on first use, so ``import grn`` loads neither
+motifs, ``grn.methods`` the records of methods; ``grn.report`` writes what an
+object holds as one page. They are imported on first use, so ``import grn`` loads neither
 torch nor matplotlib nor scanpy.
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 from grn import errors
 from grn._core.settings import settings
@@ -17,7 +18,7 @@ from grn._core.settings import settings
 __version__ = "0.1.0"
 
 _NAMESPACES = ("bench", "datasets", "genes", "genome", "get", "methods", "models", "pl", "pp", "tl")
-_OBJECTS = {"Network": "grn.network"}
+_OBJECTS = {"Network": "grn.network", "report": "grn._report"}
 
 __all__ = [
     "Network",
@@ -32,17 +33,17 @@ __all__ = [
     "models",
     "pl",
     "pp",
+    "report",
     "settings",
     "tl",
 ]
 
 
-def __getattr__(name: str) -> ModuleType | type:
+def __getattr__(name: str) -> Any:
     if name in _NAMESPACES:
         return import_module(f"grn.{name}")
     if name in _OBJECTS:
-        found: type = getattr(import_module(_OBJECTS[name]), name)
-        return found
+        return getattr(import_module(_OBJECTS[name]), name)
     raise AttributeError(f"module 'grn' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""Command line: ``grn demo``, ``infer``, ``explore`` and ``bench``, or ``python -m grn ...``; thin over functions."""
+"""Command line: ``grn demo``, ``grn infer`` and so on, or ``python -m grn ...``; thin over functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grn import __version__, _exploration
+from grn import __version__, _exploration, _reporting
 from grn._core.errors import GrnError, ParameterError
 from grn._core.settings import settings
 from grn._inference import add_arguments, infer
@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     _exploration.add_arguments(page)
     page.set_defaults(run=_exploration.explore)
 
+    pages = commands.add_parser("report", help="write what was inferred, how, and what to keep in mind as a page")
+    _reporting.add_arguments(pages)
+    pages.set_defaults(run=_reporting.report)
+
     bench = commands.add_parser("bench", help="run the generalization benchmark; needs BEELINE's data")
     bench.add_argument(
         "suite", nargs="?", choices=list(_SUITES), default="edges",
@@ -94,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         for name, given in options.items():
             group.add_argument(f"--{_flag(name)}", dest=name, default=argparse.SUPPRESS, **given)
     bench.set_defaults(run=_bench)
-    for command in (demo, networks, page, bench):
+    for command in (demo, networks, page, pages, bench):
         command.add_argument(
             "--verbosity", default=None, choices=["error", "warning", "hint", "info", "debug"], help="what to say"
         )

@@ -4,15 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from grn._core.errors import DataNotFoundError, ParameterError
-from grn._core.files import UNREADABLE, check_access
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_TABLES = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +29,10 @@ def explore(args: argparse.Namespace) -> None:
     """
     import grn
     from grn._cells_file import read_cells
+    from grn._edges_file import is_table, read_edges
 
-    is_table = args.input.suffix.lower() in _TABLES
     path = grn.pl.explore(
-        _edges(args.input) if is_table else read_cells(args.input),
+        read_edges(args.input) if is_table(args.input) else read_cells(args.input),
         file=args.out,
         key=args.key,
         group=args.group,
@@ -51,20 +42,3 @@ def explore(args: argparse.Namespace) -> None:
         show=args.show,
     )
     print(f"{path}: open it in a browser")
-
-
-def _edges(path: Path) -> pd.DataFrame:
-    """A table of edges, in which a gene may be called NA."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise DataNotFoundError(f"no file {path}; pass an object with a network (.h5ad), or a table of edges (.csv).")
-    form = {"sep": _TABLES[path.suffix.lower()], "keep_default_na": False, "float_precision": "round_trip"}
-    try:
-        numbers = pd.read_csv(path, nrows=0, **form).columns.difference(["source", "target"])
-        return pd.read_csv(
-            path, na_values={name: [""] for name in numbers}, dtype={"source": str, "target": str}, **form
-        )
-    except UNREADABLE as error:
-        check_access(path, error)
-        raise ParameterError(f"{path} cannot be read as a table of edges ({' '.join(str(error).split())}).") from error

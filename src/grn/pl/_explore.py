@@ -17,10 +17,11 @@ from grn._core.logging import logger, one_voice
 from grn.get.visible import visible
 from grn.network import Network
 from grn.network.filters import Names
+from grn.network.provenance import in_words
 from grn.network.schema import holder
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import line_colors, sign_colors
-from grn.pl._explorer.content import edge_content, provenance
+from grn.pl._explorer.content import edge_content
 from grn.pl._explorer.curves import curve_content
 from grn.pl._explorer.page import page
 
@@ -130,7 +131,7 @@ def explore(
         "colors": {str(sign): _hex(color) for sign, color in sorted(colors.items())},
         "group_colors": [_hex(color) for color in line_colors(None, max(1, len(net.groups)))],
         "summary": repr(net),
-        "provenance": provenance(net.params),
+        "provenance": in_words(net.params),
         **edge_content(net),
         "curves": curve_content(_owner(data, key), net, curves),
     }

@@ -47,9 +47,42 @@ def write_ranks(
     checks.word("by", by, BY)
     top = None if top is None else checks.integer("top", top, least=1, note=" or None")
     network = Network.from_anndata(adata, net)
+    result = rank_table(adata, network, where=f"uns[{net!r}]", by=by, max_q=max_q, top=top, betweenness=betweenness)
+    out = target(adata, copy=copy)
+    if not isinstance(out.uns[net], Mapping) or "schema" not in out.uns[net]:
+        network.write(out, net)
+    # a new dict: that of a view may be shared with the object it is a view of
+    out.uns[net] = {**out.uns[net], "regulators": result}
+    logger.info("ranked %d regulators in uns[%r]['regulators']", len(network.regulators), net)
+    return out if copy else None
+
+
+def rank_table(
+    adata: AnnData | None,
+    network: Network,
+    *,
+    where: str,
+    by: str = "strength",
+    max_q: float | None = None,
+    top: int | None = None,
+    betweenness: bool = False,
+) -> pd.DataFrame:
+    """Regulators of a network with their centralities, by group and rank, nothing written.
+
+    Parameters
+    ----------
+    adata
+        Object with the expression of the regulators; ``None`` leaves it out.
+    network
+        The network.
+    where
+        What it is called in errors: ``"uns['grn']"``.
+    by, max_q, top, betweenness
+        As in :func:`grn.tl.rank_regulators`.
+    """
     filtered = network.filter(max_q=max_q, top=top)
-    groups = _groups_left(network, filtered, net, max_q)
-    levels = _expression(adata, network)
+    groups = _groups_left(network, filtered, where, max_q)
+    levels = {} if adata is None else _expression(adata, network)
     parts = []
     for group in progress_bar(groups, desc="regulators"):
         table = _group(network, filtered, group, levels.get(group), paths=betweenness or by == "betweenness")
@@ -62,23 +95,17 @@ def write_ranks(
     result = pd.concat(parts, ignore_index=True)
     if "group" in result:
         result["group"] = pd.Categorical(result["group"], categories=groups)
-    out = target(adata, copy=copy)
-    if not isinstance(out.uns[net], Mapping) or "schema" not in out.uns[net]:
-        network.write(out, net)
-    # a new dict: that of a view may be shared with the object it is a view of
-    out.uns[net] = {**out.uns[net], "regulators": result}
-    logger.info("ranked %d regulators in uns[%r]['regulators']", len(network.regulators), net)
-    return out if copy else None
+    return result
 
 
-def _groups_left(network: Network, filtered: Network, net: str, max_q: float | None) -> list[str]:
+def _groups_left(network: Network, filtered: Network, where: str, max_q: float | None) -> list[str]:
     """Groups with edges to rank by (one empty name without groups); an error if there are none."""
     if not len(network):
-        raise ParameterError(f"uns[{net!r}] has no edges, so there is nothing to rank; infer a network first.")
+        raise ParameterError(f"{where} has no edges, so there is nothing to rank; infer a network first.")
     if not len(filtered):
         least = network._edges["qval"].min()
         raise ParameterError(
-            f"none of {len(network)} edges of uns[{net!r}] has a q-value up to max_q={max_q} (the smallest is "
+            f"none of {len(network)} edges of {where} has a q-value up to max_q={max_q} (the smallest is "
             f"{least:.3g}), so there is nothing to rank by; pass a larger max_q, or None, or run grn.tl.confidence "
             "with more permutations."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,6 @@ import pandas as pd
 from grn.network import Network
 from grn.network.combine import known_signs
 from grn.network.direction import NONE, WORDS, oriented
-
-# longest list of the provenance that is written out
-_LISTED = 12
-_LONGEST = 400
 
 
 def edge_content(net: Network) -> dict[str, Any]:
@@ -63,29 +58,3 @@ def number(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
-
-
-def provenance(params: Mapping[str, Any]) -> list[list[str]]:
-    """Names and values of the parameters of a network, in words, by name."""
-    return [[name, value] for name, value in sorted(_rows("", params))]
-
-
-def _rows(head: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in params.items():
-        if isinstance(value, Mapping):
-            yield from _rows(f"{head}{name}.", value)
-        else:
-            yield f"{head}{name}", _in_words(value)
-
-
-def _in_words(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, pd.DataFrame):
-        return f"table of {len(value)} rows"
-    if isinstance(value, np.ndarray | list | tuple):
-        items = [str(item) for item in np.ravel(np.asarray(value)).tolist()]
-        more = f", ... ({len(items)} in all)" if len(items) > _LISTED else ""
-        return (", ".join(items[:_LISTED]) + more) or "none"
-    text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -31,6 +31,7 @@ exclude_patterns = [
     "bench/labels.md",
     "bench/perturbation_table.md",
     "bench/verdict.md",
+    "choose/*.md",
     "methods/universal/*.md",
     "models/notebook/*.md",
     "outgrowing/*.md",

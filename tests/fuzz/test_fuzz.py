@@ -267,6 +267,7 @@ CALLS = {
     "fit_translator": fit_translator,
     "activity": after("ridge", lambda adata, groupby: grn.tl.activity(adata, groupby=groupby, min_targets=1)),
     "estimate_cost": lambda adata, groupby: grn.tl.estimate_cost(adata, model=MODEL, calibrate=False) and None,
+    "suggest": lambda adata, groupby: grn.tl.suggest(adata, groupby=groupby, model=MODEL).methods[["runs", "cost"]],
     "confidence": after("correlation", confidence),
     "differential": differential,
     "consensus": after("correlation", consensus),

@@ -56,7 +56,7 @@ def infer(
     inputs.check_target(copy=copy, key=key)
     if inputs.task.groupby is not None:
         inputs.labels(inputs.task.groupby)
-    _check_model(record, inputs.task.model, model)
+    check_model(record, inputs.task.model, model)
     if client is not None and (not record.uses_client or inputs.task.device is not None):
         there = "" if inputs.task.device is None else f" on {inputs.task.device!r}"
         logger.warning("method %r computes here%s: it has no use for client=", method, there)
@@ -70,7 +70,7 @@ def infer(
     return out if copy else None
 
 
-def _check_model(record: Method, loaded: FoundationModel | None, asked: str | FoundationModel) -> None:
+def check_model(record: Method, loaded: FoundationModel | None, asked: str | FoundationModel) -> None:
     """Refuse a model of another family than the recipe reads; say where a model is not read at all."""
     if not record.reads_model and asked != "mini":
         logger.warning("method %r reads the cells alone: it has no use for model=", record.name)

@@ -265,6 +265,10 @@ class Inputs:
         """Rows of at most ``max_cells`` cells per group, drawn by their names; see ``draw``."""
         return draw_cells(self._adata, self.task.groupby, max_cells, self.task.seed, among=among)
 
+    def of_cells(self, positions: np.ndarray, task: Task) -> Inputs:
+        """Some of the cells, by position, for another task."""
+        return Inputs(self._adata[np.sort(positions)], task)
+
     def check_target(self, *, copy: bool, key: str | None = None) -> None:
         """Refuse an object or a key that results cannot be written to, before a long computation."""
         check_target(self._adata, copy=copy, key=key)

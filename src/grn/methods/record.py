@@ -170,6 +170,10 @@ class Method:
         of its own. ``()`` for all other methods.
     verify
         ``verify(*, ...)``, called first: refuses values of parameters, before anything is read.
+    ready
+        ``ready(inputs, *, ...)``, called next: refuses at once an object without what the method reads beside its
+        ``needs``, such as a trajectory or columns, by an error that names the call which makes it.
+        :func:`grn.tl.suggest` asks it too.
     prepare
         ``prepare(inputs, *, ...)``, called before the groups are fitted: reads what all groups share. ``fit`` receives
         what it returns as ``prepared``.
@@ -232,6 +236,7 @@ class Method:
     features: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     verify: Callable[..., None] | None = None
+    ready: Callable[..., None] | None = None
     prepare: Callable[..., Any] | None = None
     report: Callable[..., Result] | None = None
     knockout: Callable[..., Mapping[str, Any]] | None = None
@@ -280,9 +285,12 @@ class Method:
                     what = "no default" if default is inspect.Parameter.empty else "two defaults"
                     raise ParameterError(f"parameter {name!r} of method {self.name!r} has {what}; give it one.")
                 defaults[name] = default
-        strange = [] if self.verify is None else sorted(set(keywords(self.verify)) - set(defaults))
-        if strange:
-            raise ParameterError(f"verify of method {self.name!r} takes {strange[0]!r}, which is no parameter of it.")
+        for name, function in {"verify": self.verify, "ready": self.ready}.items():
+            strange = [] if function is None else sorted(set(keywords(function)) - set(defaults))
+            if strange:
+                raise ParameterError(
+                    f"{name} of method {self.name!r} takes {strange[0]!r}, which is no parameter of it."
+                )
 
     @property
     def reads_model(self) -> bool:

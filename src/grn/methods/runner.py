@@ -62,11 +62,8 @@ def run(
     """
     asked = record.verified(params)
     inputs.need_matrix()
-    if "regions" in record.needs:
-        inputs.need_chromatin()
     with reads_of() as reads:
-        if "counts" in record.needs:
-            inputs.need_counts()
+        check_ready(inputs, record, asked)
         arguments = with_chromatin_prior(inputs, asked)
         result = _result(inputs, record, arguments, handed or {}, report=report)
     check_answer(result, record, inputs)
@@ -76,6 +73,16 @@ def run(
     read = {"layer": used.layer, "use_raw": used.use_raw, "values": inputs.task.values, **reads.told}
     told = {**given, **result.network.params, **named_prior(asked, arguments), **read}
     return replace(result, network=result.network.replace(params=told))
+
+
+def check_ready(inputs: Inputs, record: Method, arguments: Mapping[str, Any]) -> None:
+    """Refuse an object without regions, counts or what else the record reads, before anything takes long."""
+    if "regions" in record.needs:
+        inputs.need_chromatin()
+    if "counts" in record.needs:
+        inputs.need_counts()
+    if record.ready is not None:
+        _called(record.ready, arguments, inputs)
 
 
 def fit(adata: AnnData, record: Method, task: Task, params: Mapping[str, Any]) -> Network:

@@ -6,6 +6,7 @@ from grn._core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from grn.methods.probes.cost import Cost
+    from grn.methods.suggestion import Suggestion
     from grn.tl._activity import activity
     from grn.tl._attention import attention
     from grn.tl._celloracle import celloracle
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from grn.tl._scenicplus import scenicplus
     from grn.tl._scrank import scrank
     from grn.tl._simulate import simulate
+    from grn.tl._suggest import suggest
     from grn.tl._topics import topics
     from grn.tl._vvp import vvp
 else:
@@ -49,6 +51,7 @@ else:
         __name__,
         {
             "grn.methods.probes.cost": "Cost",
+            "grn.methods.suggestion": "Suggestion",
             "grn.tl._activity": "activity",
             "grn.tl._attention": "attention",
             "grn.tl._celloracle": "celloracle",
@@ -85,6 +88,7 @@ else:
             "grn.tl._scenicplus": "scenicplus",
             "grn.tl._scrank": "scrank",
             "grn.tl._simulate": "simulate",
+            "grn.tl._suggest": "suggest",
             "grn.tl._topics": "topics",
             "grn.tl._vvp": "vvp",
         },
@@ -92,6 +96,7 @@ else:
 
 __all__ = [
     "Cost",
+    "Suggestion",
     "activity",
     "attention",
     "celloracle",
@@ -131,6 +136,7 @@ __all__ = [
     "scenicplus",
     "scrank",
     "simulate",
+    "suggest",
     "topics",
     "ugrn",
     "vvp",

@@ -83,6 +83,14 @@ def _check_ends(paths: str | None, stages: str | None, first: object, last: obje
         raise ParameterError("n_bins=None takes the times of a trajectory; with stages= pass the cells of a path.")
 
 
+def ready(inputs: Inputs, *, trajectory: str = TRAJECTORY, stages: str | None = None) -> None:
+    """Refuse an object without the trajectory, or the column of stages, that paths follow."""
+    if stages is None:
+        inputs.trajectory(trajectory)
+    else:
+        inputs.labels(stages)
+
+
 def fit_flecs(
     inputs: Inputs,
     *,
@@ -183,6 +191,7 @@ METHODS.add(
         fit_flecs,
         "FLeCS: a differential equation of genes on a prior network, fitted to paths of cells",
         verify=verify,
+        ready=ready,
         whole=True,
         takes_prior=True,
         signed=True,

@@ -28,6 +28,7 @@ from grn.methods.probes.score import (
     translators_for,
 )
 from grn.methods.record import METHODS, Method
+from grn.models.protocol import Capability, need
 from grn.models.translator import Translator, double_centred
 from grn.network import Network
 
@@ -179,6 +180,15 @@ def _provenance(given: Given, chosen: Translator | None) -> dict[str, str]:
     return {"translator": given if isinstance(given, str) else "given", "translator_sha256": chosen.sha256}
 
 
+def _offering(capability: Capability, purpose: str) -> Callable[[Inputs], None]:
+    """Refuses a model that does not offer a capability."""
+
+    def ready(inputs: Inputs) -> None:
+        need(inputs.task.model, capability, purpose)
+
+    return ready
+
+
 _Probe = partial(
     Method,
     reference="arXiv 2605.08128",
@@ -200,6 +210,7 @@ _PROBES = (
         verify=verify_response,
         uses_client=True,
         confidence="probability",
+        ready=_offering("value", "virtual value perturbation"),
         cost="8 passes per source",
     ),
     _Probe(
@@ -214,6 +225,7 @@ _PROBES = (
         verify=verify_trajectory,
         uses_client=True,
         confidence="probability",
+        ready=_offering("gradient", "gradient trajectory"),
         cost="8 dual passes per source",
     ),
     _Probe(
@@ -227,6 +239,7 @@ _PROBES = (
         features=("pert",),
         uses_client=True,
         inputs="foundation model, RNA",
+        ready=_offering("value", "the zero-out perturbation"),
         cost="a pass per source and group",
     ),
     _Probe(
@@ -241,6 +254,7 @@ _PROBES = (
         verify=verify_attention,
         uses_client=True,
         inputs="foundation model, RNA",
+        ready=_offering("attention", "the attention probe"),
         cost="a pass per cell",
     ),
     _Probe(
@@ -252,6 +266,7 @@ _PROBES = (
         needs=("model",),
         features=("embedding",),
         confidence="probability",
+        ready=_offering("embedding", "the embedding probe"),
         cost="none",
     ),
 )

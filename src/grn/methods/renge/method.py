@@ -19,7 +19,7 @@ from grn._kernels.renge_fit import Fit, Setting, fit, refit
 from grn.methods.inputs import Inputs
 from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
 from grn.methods.renge.prediction import knockout
-from grn.methods.renge.screen import MIN_CELLS, Columns, Named, read_screen
+from grn.methods.renge.screen import MIN_CELLS, Columns, Named, check_screen, read_screen
 from grn.methods.renge.search import DEPTHS, ChosenSetting, choose, map_jobs
 from grn.network import Network
 
@@ -35,6 +35,11 @@ class Tested:
     deviation: np.ndarray
     pval: np.ndarray
     qval: np.ndarray
+
+
+def ready(inputs: Inputs, *, perturbation: str = "perturbation", time: str = "time", control: str = "control") -> None:
+    """Refuse an object without the columns of a screen."""
+    check_screen(inputs, Columns(perturbation, time, control))
 
 
 def fit_renge(
@@ -283,6 +288,7 @@ METHODS.add(
         fit_renge,
         "RENGE: signed edges with q-values from a time series of knock-outs",
         verify=verify,
+        ready=ready,
         knockout=knockout,
         whole=True,
         signed=True,

@@ -88,6 +88,12 @@ def read_screen(
     return _complete(table, *named, names[positions], lost, columns, seen, task.taking)
 
 
+def check_screen(inputs: Inputs, columns: Columns) -> None:
+    """Refuse an object whose columns tell no knock-outs of its genes, or no times."""
+    _labels(inputs, columns)
+    _times(inputs, columns)
+
+
 def _network_genes(inputs: Inputs, genes: Sequence[str] | None) -> np.ndarray:
     positions = inputs.positions(genes, "genes")
     if len(positions) > MOST_GENES:

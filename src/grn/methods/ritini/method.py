@@ -80,6 +80,11 @@ def verify(
         raise ParameterError("prior='base_grn' without base_grn=; pass a table of sources and targets.")
 
 
+def ready(inputs: Inputs, *, trajectory: str = "trajectory") -> None:
+    """Refuse an object without the trajectory."""
+    inputs.trajectory(trajectory)
+
+
 def fit(
     inputs: Inputs,
     *,
@@ -243,6 +248,7 @@ METHODS.add(
         fit,
         "RiTINI: attention of a neural ODE on a graph of genes along a trajectory",
         verify=verify,
+        ready=ready,
         whole=True,
         signed=False,
         probability=False,

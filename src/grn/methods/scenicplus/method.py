@@ -100,6 +100,21 @@ def verify(
         raise ParameterError("quantiles=, per_gene= and per_region= are all empty: no link would be strong.")
 
 
+def ready(
+    inputs: Inputs,
+    *,
+    links: str | pd.DataFrame | None = None,
+    starts: pd.DataFrame | None = None,
+    cistromes: str | pd.DataFrame | None = None,
+    motifs: str | None = "motifs",
+) -> None:
+    """Refuse chromatin without links of regions and genes, or without motif hits, where these are to be read."""
+    if links is not None or starts is None:
+        inputs.chromatin.links("links" if links is None else links)
+    if cistromes is None and motifs is not None:
+        inputs.chromatin.hits(motifs)
+
+
 def prepare(
     inputs: Inputs,
     *,
@@ -286,6 +301,7 @@ METHODS.add(
         signed=True,
         probability=False,
         verify=verify,
+        ready=ready,
         prepare=prepare,
         report=report,
         needs=("cells", "regions"),

@@ -32,5 +32,5 @@ def run(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        run(Path(name).resolve())
+    for page in [Path(name).resolve() for name in sys.argv[1:]]:
+        run(page)

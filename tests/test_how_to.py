@@ -46,3 +46,22 @@ def test_conditions(with_data, capsys):
     assert len(grn.get.regulators(swapped, max_q=0.05)) == 0
     assert len(grn.get.regulators(swapped, key="drivers", max_q=0.05)) >= 10
     assert Path("conditions.png").stat().st_size > 1000
+
+
+def test_cell_type(with_data, capsys):
+    """Known regulators are among the first of some six hundred; the floor is no worse, as the page says."""
+    places = printed("cell_type", capsys)["places"].set_index("regulator")
+    assert places["both"].median() <= 15 and places.loc[["SPI1", "EBF1", "GATA2"], "both"].max() <= 8
+    assert places["change"].median() <= places["activity"].median()
+    assert Path("cell_type.png").stat().st_size > 1000
+
+
+def test_knock_out(with_data, capsys):
+    """Without Neurog3 ductal cells do not commit, and without Hes1 or Sox9 they do the more."""
+    page = printed("knock_out", capsys)
+    of_neurog3 = page["adata"].uns["simulation"]["groups"].iloc[0]
+    assert of_neurog3["score"] < -0.1 and of_neurog3["p_score"] <= 0.01
+    assert of_neurog3["score"] < -5 * abs(of_neurog3["control_score"])
+    scores = page["scores"]["score"]
+    assert scores["Neurog3"] < -0.1 < 0.1 < scores[["Hes1", "Sox9"]].min()
+    assert Path("knock_out.png").stat().st_size > 1000

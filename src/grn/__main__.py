@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grn import __version__, _exploration, _reporting
+from grn import __version__, _conversion, _exploration, _inference, _listing, _reporting, _scoring
 from grn._core.errors import GrnError, ParameterError
 from grn._core.settings import settings
-from grn._inference import add_arguments, infer
 
 _UNUSABLE, _FAULT, _INTERRUPTED = 2, 1, 130
 # suite -> what only it takes, by parameter
@@ -47,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with settings.override(verbosity=said):
             args.run(args)
+            sys.stdout.flush()
+    except BrokenPipeError:  # who read has seen enough: grn methods | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except GrnError as error:
         return _tell(error, _UNUSABLE)
     except KeyboardInterrupt:
@@ -65,44 +69,49 @@ def _tell(error: Exception, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="grn", description="Gene regulatory networks from single cells.")
+    parser = argparse.ArgumentParser(
+        prog="grn",
+        description="Gene regulatory networks from single cells.",
+        epilog="grn COMMAND --help tells what a command takes, with examples.",
+    )
     parser.add_argument("--version", action="version", version=f"grn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    demo = commands.add_parser("demo", help="from 700 real blood cells to a network, offline")
-    demo.add_argument("--out", type=Path, default=Path("grn_demo"), help="folder for the results (default: grn_demo)")
-    demo.set_defaults(run=_demo)
-
-    networks = commands.add_parser("infer", help="infer a network from a file of cells")
-    add_arguments(networks)
-    networks.set_defaults(run=infer)
-
-    page = commands.add_parser("explore", help="write a network as a page for the browser, to search and filter")
-    _exploration.add_arguments(page)
-    page.set_defaults(run=_exploration.explore)
-
-    pages = commands.add_parser("report", help="write what was inferred, how, and what to keep in mind as a page")
-    _reporting.add_arguments(pages)
-    pages.set_defaults(run=_reporting.report)
-
-    bench = commands.add_parser("bench", help="run the generalization benchmark; needs BEELINE's data")
-    bench.add_argument(
-        "suite", nargs="?", choices=list(_SUITES), default="edges",
-        help="edges of reference networks (default), or known drivers of contrasts",
-    )  # fmt: skip
-    bench.add_argument("--out", type=Path, default=Path("grn_bench"), help="folder for the results")
-    bench.add_argument("--data", type=Path, default=None, help="folder of the data (default: GRN_DATA_DIR)")
-    bench.add_argument("--cache", type=Path, default=None, help="folder that a stopped run goes on from (in --out)")
-    for suite, options in _SUITES.items():
-        group = bench.add_argument_group(f"only of {suite}")
-        for name, given in options.items():
-            group.add_argument(f"--{_flag(name)}", dest=name, default=argparse.SUPPRESS, **given)
-    bench.set_defaults(run=_bench)
-    for command in (demo, networks, page, pages, bench):
-        command.add_argument(
+    for command in _COMMANDS:
+        text = f"{command.help[0].upper()}{command.help[1:]}."
+        examples = "\n".join(["examples:", *(f"  {example}" for example in command.examples)])
+        added = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=text,
+            epilog=f"{examples}\n\n{_STATUS}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add(added)
+        added.set_defaults(run=command.run)
+        added.add_argument(
             "--verbosity", default=None, choices=["error", "warning", "hint", "info", "debug"], help="what to say"
         )
     return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("grn_demo"), help="folder for the results (default: grn_demo)"
+    )
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "suite", nargs="?", choices=list(_SUITES), default="edges",
+        help="edges of reference networks (default), or known drivers of contrasts",
+    )  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, default=Path("grn_bench"), help="folder for the results")
+    parser.add_argument("--data", type=Path, default=None, help="folder of the data (default: GRN_DATA_DIR)")
+    parser.add_argument("--cache", type=Path, default=None, help="folder that a stopped run goes on from (in --out)")
+    for suite, options in _SUITES.items():
+        group = parser.add_argument_group(f"only of {suite}")
+        for name, given in options.items():
+            group.add_argument(f"--{_flag(name)}", dest=name, default=argparse.SUPPRESS, **given)
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -126,6 +135,77 @@ def _bench(args: argparse.Namespace) -> None:
 
 def _flag(parameter: str) -> str:
     return parameter.removeprefix("n_")
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A command: its name, what it does, the function that says what it takes, the one that runs it, and examples."""
+
+    name: str
+    help: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+    examples: tuple[str, ...]
+
+
+_STATUS = "exit status: 0 when done, 2 when the input cannot be used, 1 on a fault of grn, 130 after Ctrl-C"
+_COMMANDS = (
+    _Command(
+        "demo", "from 700 real blood cells to a network, offline", _add_demo, _demo,
+        ("grn demo", "grn demo -o somewhere"),
+    ),
+    _Command(
+        "infer", "infer a network from a file of cells", _inference.add_arguments, _inference.infer,
+        (
+            "grn infer cells.h5ad",
+            "grn infer cells.h5ad --method ridge --groupby cell_type --h5ad cells_grn.h5ad",
+            "grn infer filtered_feature_bc_matrix.h5 --method celloracle --base-grn collectri --param n_bags=50",
+        ),
+    ),
+    _Command(
+        "activity", "score how active regulators are in every cell", _scoring.add_arguments, _scoring.activity,
+        (
+            "grn activity cells_grn.h5ad --top-per-source 20 -o activity.csv",
+            "grn activity cells.h5ad --network regulons.gmt --h5ad cells_activity.h5ad",
+        ),
+    ),
+    _Command(
+        "explore", "write a network as a page for the browser, to search and filter",
+        _exploration.add_arguments, _exploration.explore,
+        (
+            "grn explore cells_grn.h5ad --max-edges 5000 -o network.html --show",
+            "grn explore edges.csv",
+        ),
+    ),
+    _Command(
+        "report", "write what was inferred, how, and what to keep in mind as a page",
+        _reporting.add_arguments, _reporting.report,
+        (
+            "grn report cells_grn.h5ad --groupby cell_type -o report.html",
+            "grn report edges.csv",
+        ),
+    ),
+    _Command(
+        "convert", "bring a network from one format into another", _conversion.add_arguments, _conversion.convert,
+        (
+            "grn convert cells_grn.h5ad network.graphml --max-q 0.05",
+            "grn convert edges.csv regulons.gmt --top-per-source 50 --min-targets 10",
+            "grn convert scenic.loom cells_grn.h5ad --cells cells.h5ad --key scenic",
+        ),
+    ),
+    _Command(
+        "methods", "list the methods, or tell all of one", _listing.add_method, _listing.methods,
+        ("grn methods", "grn methods celloracle"),
+    ),
+    _Command(
+        "models", "list the foundation models, or tell of one", _listing.add_model, _listing.models,
+        ("grn models", "grn models scgpt-human"),
+    ),
+    _Command(
+        "bench", "run the generalization benchmark; needs BEELINE's data", _add_bench, _bench,
+        ("grn bench --quick", "grn bench drivers --methods ridge correlation"),
+    ),
+)  # fmt: skip
 
 
 if __name__ == "__main__":

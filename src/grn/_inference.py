@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     add("--jobs", type=int, default=None, help="threads, or processes; -1 for all cores")
     add("--top", type=int, default=None, help="strongest edges to write (default: all)")
-    add("--out", type=Path, default=Path("edges.csv"), help="edge table, .csv or .tsv (default: edges.csv)")
+    add("-o", "--out", type=Path, default=Path("edges.csv"), help="edge table, .csv or .tsv (default: edges.csv)")
     add("--h5ad", type=Path, default=None, help="also write the object with everything computed")
     add("--h5mu", type=Path, default=None, help="the same for cells read from an .h5mu file")
 

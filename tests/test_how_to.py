@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import grn
-from pages import agree, printing
+from pages import agree, cells, printing
 
 FOLDER = Path(__file__).parents[1] / "docs" / "how_to"
 pytestmark = pytest.mark.slow
@@ -33,6 +33,14 @@ def printed(name, capsys):
         exec(compile(block, name, "exec"), variables)
         out = capsys.readouterr().out
         assert agree(out, written), f"the page has\n{written}\nand the code prints\n{out}"
+    return variables
+
+
+def run(name):
+    """Variables of a page that every build of the documentation runs, after all its cells."""
+    variables = {}
+    for cell in cells((FOLDER / f"{name}.md").read_text(encoding="utf-8")):
+        exec(compile(cell, name, "exec"), variables)
     return variables
 
 
@@ -65,3 +73,40 @@ def test_knock_out(with_data, capsys):
     scores = page["scores"]["score"]
     assert scores["Neurog3"] < -0.1 < 0.1 < scores[["Hes1", "Sox9"]].min()
     assert Path("knock_out.png").stat().st_size > 1000
+
+
+def test_trust():
+    """What has a small q is hardly found where there is nothing, and of stable edges more are true than of all."""
+    page = run("trust")
+    assert page["table"]["q < .05"][0] > 1000 and page["table"]["q < .05"][1] <= 5
+    assert page["table"]["|correlation| above .1"][1] > 20 * page["table"]["q < .05"][1]
+    true = page["counted"]["true"]
+    for method in ("correlation", "ridge"):
+        assert true[method, "all"] < true[method, "q < .05"] < true[method, "and stable"]
+
+
+def test_compare():
+    """Methods share far more than chance gives, and less with the floor than with each other."""
+    page = run("compare")
+    assert (page["table"]["shared"] > 5 * page["table"]["expected"]).all()
+    of_the_floor = page["floors"]["of its 200 strongest, those of the floor"]
+    assert of_the_floor.max() < page["table"]["shared"].min()
+    assert (page["planted"]["true of 150 strongest"] > 2 * page["planted"]["chance"]).all()
+
+
+def test_prior():
+    """Regression on listed pairs is better than the list; the list of regions holds most true edges."""
+    page = run("prior")
+    found = page["found"]
+    assert found["celloracle, with the prior"] > max(found["the prior alone"], found["ridge, no prior"])
+    assert len(page["listed"] & page["known"]) > len(page["known"]) / 2
+
+
+def test_export():
+    """The same activities, the same edges in every file, and the same network when it comes back."""
+    page = run("export")
+    assert page["difference"] < 1e-3 and len(page["both"]) > 20
+    n_edges = page["few"].to_networkx().number_of_edges()
+    assert page["again"].number_of_edges() == len(page["elements"]["edges"]) == n_edges
+    back = page["compared"].iloc[0]
+    assert back["n_a"] == back["n_b"] == back["n_common"] and back["spearman"] == pytest.approx(1.0)

@@ -6,8 +6,9 @@ python benchmarks/dictys.py --part start
 python benchmarks/dictys.py --part pancreas --data FILE.h5ad --prior FILE.parquet [--steps 1000] [--parts FOLDER]
 
 ``pancreas``: networks of the clusters of mouse endocrine development with the promoter network, in one call: processor
-seconds, peak memory, and the place of four regulators, by the mean size of their weights and by their expression, in
-the cluster where a gene says that they act. ``--parts`` is a folder from which an interrupted run goes on.
+seconds, peak memory, and the place of known drivers among the regulators of the cluster where a gene says that they
+act: by the mean size of their weights, by their mean expression there, and by the change of their expression against
+all other cells (Welch's t). ``--parts`` is a folder from which an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import ttest_ind
 
 import grn
 from grn._kernels import ou_fit
@@ -159,39 +161,62 @@ def start(repeats: int = 3) -> None:
             print(f"| {seed} | {median:.0f} | {name} | {loss:.0f} | {r:.2f} |", flush=True)
 
 
-# regulators of the endocrine pancreas, and the gene that is highest where each acts
-ACTING = {"Neurog3": "Neurog3", "Pax4": "Fev", "Pdx1": "Ins1", "Arx": "Gcg"}
+# drivers of the endocrine pancreas, and the gene that is highest where each acts: progenitors, cells on their way to
+# hormones, beta and alpha cells
+ACTING = {
+    "Neurog3": "Neurog3",
+    "Pax4": "Fev",
+    "Neurod1": "Fev",
+    "Pdx1": "Ins1",
+    "Nkx2-2": "Ins1",
+    "Arx": "Gcg",
+}
 
 
 def pancreas(data: str, prior: str, steps: int | None, parts: str | None) -> None:
     """Networks of clusters of measured cells."""
     adata = ad.read_h5ad(data)
     adata.obs["cluster"] = adata.obs["clusters"].astype(str).astype("category")
-    depth = np.asarray(adata.X.sum(axis=1)).reshape(-1, 1)
-    means = pd.DataFrame(np.log1p(adata.to_df() / depth * 1e4)).groupby(adata.obs["cluster"], observed=True).mean()
     table = grn.pp.base_grn(prior, adata=adata, min_overlap=0.0)
     began, processor = time.perf_counter(), time.process_time()
     grn.tl.dictys(adata, base_grn=table, groupby="cluster", n_steps=steps, cache=parts, progress=False)
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{adata.n_obs} cells, {adata.n_vars} genes, {wall:.0f} s ({processor:.0f} of a processor), {peak:.2f} GB\n")
-    acting = "acting: place by weights, by expression"
-    print(f"| cluster | cells | steps | edges | first regulators by mean size of weights | {acting} |")
-    print("|---|---|---|---|---|---|")
     edges = adata.uns["dictys"]["edges"].astype({"source": str, "target": str, "group": str})
+    sizes = edges["weight"].abs().groupby([edges["group"], edges["source"]]).mean()
+    tell_clusters(adata, edges, sizes)
+    tell_drivers(adata, sizes)
+
+
+def tell_clusters(adata: ad.AnnData, edges: pd.DataFrame, sizes: pd.Series) -> None:
+    """Cells, steps, edges and the first regulators of every cluster."""
     counts, taken = adata.obs["cluster"].value_counts(), adata.uns["dictys"]["params"]["steps"]
-    where = {regulator: means[gene].idxmax() for regulator, gene in ACTING.items()}
-    for name, group in edges.groupby("group"):
-        size = group["weight"].abs().groupby(group["source"]).mean()
-        order, level = size.rank(ascending=False), means.loc[name, size.index].rank(ascending=False)
-        told = [
-            f"{regulator}: {order[regulator]:.0f}, {level[regulator]:.0f}"
-            for regulator, cluster in where.items()
-            if cluster == name and regulator in order
-        ]
-        told = f"{'; '.join(told)} of {len(size)}" if told else ""
-        first = ", ".join(size.sort_values(ascending=False).index[:5])
-        print(f"| {name} | {counts[name]} | {taken[name]} | {len(group)} | {first} | {told} |")
+    print("| cluster | cells | steps | edges | first regulators by mean size of weights |")
+    print("|---|---|---|---|---|")
+    for name, n_edges in edges.groupby("group").size().items():
+        first = ", ".join(sizes[name].nlargest(5).index)
+        print(f"| {name} | {counts[name]} | {taken[name]} | {n_edges} | {first} |")
+
+
+def tell_drivers(adata: ad.AnnData, sizes: pd.Series) -> None:
+    """Places of the drivers among the regulators of the cluster where they act; what is told first is 1."""
+    depth = np.asarray(adata.X.sum(axis=1)).reshape(-1, 1)
+    shares = pd.DataFrame(np.log1p(adata.to_df() / depth * 1e4))
+    means = shares.groupby(adata.obs["cluster"], observed=True).mean()
+    print("\n| driver | cluster, by its highest | regulators | by weights | by expression | by own change |")
+    print("|---|---|---|---|---|---|")
+    for driver, marker in ACTING.items():
+        cluster = means[marker].idxmax()
+        size = sizes[cluster]
+        if driver not in size:
+            print(f"| {driver} | {cluster}, {marker} | {len(size)} | not among them | | |")
+            continue
+        inside = (adata.obs["cluster"] == cluster).to_numpy()
+        change = ttest_ind(shares.loc[inside, size.index], shares.loc[~inside, size.index], equal_var=False).statistic
+        scores = (size, means.loc[cluster, size.index], pd.Series(np.abs(change), index=size.index))
+        places = " | ".join(f"{score.rank(ascending=False)[driver]:.0f}" for score in scores)
+        print(f"| {driver} | {cluster}, {marker} | {len(size)} | {places} |")
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +30,7 @@ _EVERY, _SHARE = 30.0, 20.0
 
 
 def fingerprint(value: Any) -> str:
-    """Hash of texts, numbers, arrays, and of mappings, sequences and dataclasses of these.
+    """Hash of texts, numbers, arrays, functions by name, and of mappings, sequences, dataclasses and partials of these.
 
     Raises
     ------
@@ -53,6 +55,10 @@ def _digest(value: Any, made: Any) -> None:
         for name, item in sorted(value.items()):
             _digest(name, made)
             _digest(item, made)
+    elif isinstance(value, partial):
+        _digest(["partial", value.func, value.args, value.keywords], made)
+    elif isinstance(value, FunctionType):
+        made.update(f"function {value.__module__}.{value.__qualname__} ".encode())
     elif is_dataclass(value) and not isinstance(value, type):
         _digest({field.name: getattr(value, field.name) for field in fields(value)}, made)
     elif value is None or isinstance(value, str | bool | int | float | np.generic):

@@ -60,6 +60,8 @@ def infer(
     if client is not None and (not record.uses_client or inputs.task.device is not None):
         there = "" if inputs.task.device is None else f" on {inputs.task.device!r}"
         logger.warning("method %r computes here%s: it has no use for client=", method, there)
+    if cache is not None and not record.keeps_parts:
+        logger.warning("method %r keeps no parts: cache= is not used", record.name)
     with torch_threads(inputs.task.n_jobs, needed=inputs.task.uses_torch):
         result = run(inputs, record, arguments, handed=_features_before(adata, record, inputs))
     out = inputs.target(copy=copy)

@@ -213,6 +213,8 @@ class Method:
         Kinds of torch device that it can compute on, by ``Task.device``, beside the processor: ``"cuda"``, and
         ``"mps"`` if it needs no 64-bit numbers. ``()`` for methods that have no use for one, and for those that read a
         model, which is moved there.
+    keeps_parts
+        Whether parts of a long fit are kept in the folder ``Task.cache``.
     uses_client
         Whether the work is given to the workers of ``Task.client``.
     confidence
@@ -249,6 +251,7 @@ class Method:
     tables: Mapping[str, Table] = field(default_factory=dict)
     family: str = ""
     devices: tuple[str, ...] = ()
+    keeps_parts: bool = False
     uses_client: bool = False
     confidence: str = ""
     advice: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -20,11 +20,14 @@ from grn._kernels.trees import Boosting, boosted
 from grn.methods.group import Group
 from grn.methods.inputs import Inputs
 from grn.methods.record import MIN_CELLS_SEEN
+from grn.methods.resume import resumed
 from grn.methods.tree_blocks import importances_together
 
 # the seed of all targets in arboreto
 PARITY_SEED = 666
 
+# targets whose importances are kept in one file
+_TOGETHER = 8
 # trees whose time is taken, those that boosting usually needs, and seconds that are worth saying beforehand
 _TRIAL, _USUAL, LONG = 3, 200, 30.0
 
@@ -142,16 +145,36 @@ def importances(group: Group, cells: np.ndarray, trees: Trees) -> np.ndarray | N
         used = used[np.argsort(everyone[group.sources[used]], kind="stable")]
     wanted = [t for t, gene in enumerate(group.targets) if not constant[gene] and group.allowed[t, used].any()]
     weight = np.full(group.allowed.shape, np.nan)  # (T, S)
-    if trees.binned is None:
-        results = _one_by_one(group, table, place, wanted, used, trees)
-    else:
-        results = importances_together(group, table, place, wanted, used, name=trees.name, plan=trees.binned)
+    results = _resumed(group, table, place, wanted, used, trees)
     for t, values in progress(results, total=len(wanted), desc=trees.name, show=task.show):
         # splits that gain nothing may sum to less than nothing by rounding
         weight[t, used[group.allowed[t, used]]] = np.maximum(values, 0.0)
     weight[:, constant[group.sources]] = np.nan
     weight[weight == 0] = np.nan
     return weight
+
+
+def _resumed(
+    group: Group, table: sparse.csc_array, place: np.ndarray, wanted: list[int], used: np.ndarray, trees: Trees
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Every target and the importances of its allowed regulators; those in the cache are not grown again."""
+    genes = group.cells.genes
+
+    def grow(targets: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        if trees.binned is None:
+            return _one_by_one(group, table, place, list(targets), used, trees)
+        return importances_together(group, table, place, list(targets), used, name=trees.name, plan=trees.binned)
+
+    def shared() -> dict[str, Any]:
+        values = [table.data, table.indices, table.indptr, list(table.shape)]
+        regulators = np.searchsorted(genes, group.sources[used])
+        return {"values": values, "place": place, "regulators": regulators, "trees": trees, "seed": group.task.seed}
+
+    def identity(t: int) -> list[Any]:
+        gene = int(np.searchsorted(genes, group.targets[t]))
+        return [group.name, str(group.names[group.targets[t]]), gene, group.allowed[t, used]]
+
+    return resumed(group.task.cache, trees.name, shared, wanted, identity, grow, together=_TOGETHER)
 
 
 def _say_how_long(grown: Grown, group: Group, wanted: list[int], used: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -62,6 +63,7 @@ def infer_network(
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -99,6 +101,7 @@ def infer_network(
     n_jobs
         Torch threads, and threads or processes of methods without torch; -1 for all cores, ``None`` leaves torch's
         choice and takes one else.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -116,6 +119,8 @@ def infer_network(
     %(raises)s
     ExpressionError, LayerError, GroupError
         If the method reads cells and the values, the layer or the groups cannot be used.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -151,6 +156,7 @@ def infer_network(
         batch_size=batch_size,
         device=device,
         n_jobs=n_jobs,
+        cache=cache,
         progress=progress,
         copy=copy,
     )

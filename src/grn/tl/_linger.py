@@ -58,6 +58,7 @@ def linger(
     batch_size: int | None = None,
     device: str = "auto",
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -144,6 +145,7 @@ def linger(
         ``"auto"``, ``"cpu"`` or ``"cuda"``. Some sums are of 64 bits, which ``"mps"`` does not have.
     n_jobs
         Torch threads; -1 for all cores, ``None`` leaves torch's choice.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -188,6 +190,8 @@ def linger(
         If names, values, the layer or the groups cannot be used, or nothing varies.
     ResultNotFoundError
         If there are no links or motif hits under the key given.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -243,6 +247,7 @@ def linger(
         batch_size=batch_size,
         device=device,
         n_jobs=n_jobs,
+        cache=cache,
         progress=progress,
         copy=copy,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grn._core.docs import document
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @one_voice
-@document(cells=SNIPPETS["cells"])
+@document(cells=SNIPPETS["cells"], cache=SNIPPETS["cache"])
 @on_mudata
 def renge(
     adata: AnnData | MuData,
@@ -45,6 +46,7 @@ def renge(
     key_added: str = "renge",
     rng: RNGLike = 0,
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -104,6 +106,7 @@ def renge(
         Seed of folds, search and refits.
     n_jobs
         Processes for trials of the own search and for refits; -1 for all cores. Results do not depend on it.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -147,6 +150,8 @@ def renge(
         If values or the layer cannot be used.
     MissingDependencyError
         If ``search="optuna"`` and it is not installed.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -192,6 +197,7 @@ def renge(
         key=key_added,
         seed=seed_of(rng),
         n_jobs=n_jobs,
+        cache=cache,
         progress=progress,
         copy=copy,
     )

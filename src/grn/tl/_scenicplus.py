@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -56,6 +57,7 @@ def scenicplus(
     rng: RNGLike = 0,
     client: Any = None,
     n_jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: bool | None = None,
     copy: bool = False,
 ) -> AnnData | MuData | None:
@@ -144,6 +146,7 @@ def scenicplus(
     %(client)s
     n_jobs
         Workers; -1 for all cores. Changes speed only.
+    %(cache)s
     progress
         Show a progress bar; by default only on a terminal or in a notebook.
     copy
@@ -185,6 +188,8 @@ def scenicplus(
         If an argument is out of its range.
     ExpressionError, LayerError, GroupError, GeneNameError, GeneOverlapError
         If values, groups or genes cannot be used.
+    StorageError
+        If the folder of ``cache`` cannot be written; told before anything is computed.
 
     Notes
     -----
@@ -237,6 +242,7 @@ def scenicplus(
         seed=seed_of(rng),
         client=client,
         n_jobs=n_jobs,
+        cache=cache,
         progress=progress,
         copy=copy,
     )

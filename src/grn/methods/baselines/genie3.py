@@ -90,6 +90,7 @@ METHODS.add(
         takes_prior=True,
         needs=("cells",),
         uses_client=True,
+        keeps_parts=True,
         reference="Huynh-Thu et al. 2010, doi 10.1371/journal.pone.0012776",
         system="GENIE3",
         year=2010,

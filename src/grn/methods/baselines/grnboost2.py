@@ -60,6 +60,7 @@ METHODS.add(
         takes_prior=True,
         needs=("cells",),
         uses_client=True,
+        keeps_parts=True,
         reference="Moerman et al. 2019, doi 10.1093/bioinformatics/bty916",
         system="GRNBoost2",
         year=2019,

@@ -321,6 +321,7 @@ METHODS.add(
             "edge_curves": Table("shapes of curves of edges", ("lineage", "source", "target", "terminal")),
         },
         advice="weights are direct effects per standard deviation; the column indirect has what a change comes to",
+        keeps_parts=True,
         reference="Wang et al. 2023, doi 10.1038/s41592-023-01971-3",
         system="Dictys",
         year=2023,

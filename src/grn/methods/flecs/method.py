@@ -206,6 +206,7 @@ METHODS.add(
             "paths": Table("cells of the paths", ("path", "lineage", "step", "cell")),
             "loss": Table("loss per round and network", ("epoch", "network", "loss")),
         },
+        keeps_parts=True,
         confidence="stability",
         reference="Bertin et al. 2025, arXiv 2503.20027",
         system="FLeCS",

@@ -145,7 +145,7 @@ def fit(
     )
     data = _data(cells, chromatin, accessibility, metacells, genes, binding, parity=parity)
     with torch.no_grad():
-        population = fit_genes(data, setting, keep=keep_nets)
+        population = fit_genes(data, setting, keep=keep_nets, cache=task.cache)
     result = _result(inputs, genes, population, binding, accessibility, chromatin, top=top, n_regions=n_regions)
     tables = dict(result.tables)
     if keep_nets:
@@ -347,6 +347,7 @@ METHODS.add(
             "fit": Table("how well every network fits", ("target", "n_regions", "error", "loss")),
             "nets": Table("networks of all genes, for knock-outs"),
         },
+        keeps_parts=True,
         reference="Yuan and Duren 2024, doi 10.1038/s41587-024-02182-7",
         system="LINGER",
         year=2024,

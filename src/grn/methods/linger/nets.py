@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
 
+from grn._core.checkpoints import fingerprint
 from grn._core.logging import progress
 from grn._core.rng import child, sample_names
 from grn._kernels.gene_attribution import attribution, cosines, expected_gradients
@@ -27,6 +30,7 @@ from grn._kernels.gene_networks import (
 )
 from grn.methods.linger.bulk import FirstLayer
 from grn.methods.linger.candidates import Candidates
+from grn.methods.resume import part_of
 
 # inputs of regions are padded to a multiple of this, so that the numbers of a gene do not depend on its batch
 STEP = 16
@@ -34,6 +38,8 @@ BACKGROUND = 50
 MOST_GENES = 64
 # numbers that are dense at a time while regions are read
 VALUES = 2**22
+# of the data of a fit, what is held as tensors
+_OF_TORCH = ("expression", "target", "accessibility")
 
 
 @dataclass(frozen=True)
@@ -174,8 +180,8 @@ def standardised(values: np.ndarray, *, parity: bool) -> Tensor:
     return ((columns - middle) / deviation).to(torch.float32)
 
 
-def fit_genes(data: Data, setting: Setting, *, keep: bool = False) -> Population:
-    """Train the networks of all genes and read them out."""
+def fit_genes(data: Data, setting: Setting, *, keep: bool = False, cache: Path | None = None) -> Population:
+    """Train the networks of all genes and read them out; batches that are in the cache are not trained again."""
     candidates, n_genes, n_regulators = data.candidates, len(data.genes), len(data.regulators)
     score, slope = np.zeros((2, n_genes, n_regulators), dtype=np.float32)
     cis, cis_slope = np.zeros((2, len(candidates.gene)), dtype=np.float32)
@@ -184,30 +190,72 @@ def fit_genes(data: Data, setting: Setting, *, keep: bool = False) -> Population
     background, parts = _background(data, setting), {}
     bounds = candidates.bounds
     batches = list(_batches(data, setting))
+    of_all = "" if cache is None else fingerprint(_identity(data, setting))
     for genes in progress(batches, total=len(batches), desc="linger"):
-        batch = _Batch(data, setting, genes)
-        losses = batch.train()
-        contributions, derivative = batch.read(background)
-        likeness, rest = cosines(batch.weights.W1, batch.n_shared).cpu().numpy(), batch.left_over()
+        part = part_of(cache, "linger", lambda genes=genes: {"data": of_all, "genes": genes, "keep": keep})
+        read = part.get(dict, lambda genes=genes: _read_out(_Batch(data, setting, genes), background, keep=keep), dict)
         for place, gene in enumerate(genes):
-            columns, first = batch.inputs[place], bounds[gene]
-            n_near = bounds[gene + 1] - first
-            near = slice(batch.n_shared, batch.n_shared + n_near)
-            score[gene, columns], slope[gene, columns] = (
-                values[place, : batch.n_shared] for values in (contributions, derivative)
-            )
+            columns, first = inputs_of(data, setting, gene), bounds[gene]
+            n_shared, n_near = len(columns), bounds[gene + 1] - first
+            near = slice(n_shared, n_shared + n_near)
+            score[gene, columns] = read["contributions"][place, :n_shared]
+            slope[gene, columns] = read["slopes"][place, :n_shared]
             score[gene, data.regulators == data.genes[gene]] = 0.0
-            cis[first : bounds[gene + 1]] = contributions[place, near]
-            cis_slope[first : bounds[gene + 1]] = derivative[place, near]
+            cis[first : bounds[gene + 1]] = read["contributions"][place, near]
+            cis_slope[first : bounds[gene + 1]] = read["slopes"][place, near]
             rows = candidates.region[first : bounds[gene + 1]]
-            like = likeness[place, :, :n_near].T  # (regions of the gene, S)
+            like = read["likeness"][place, :, :n_near].T.copy()  # (regions of the gene, S)
             like[:, data.regulators[columns] == data.genes[gene]] = -np.inf
             binding[np.ix_(rows, columns)] = np.maximum(binding[np.ix_(rows, columns)], like)
-            error[gene], loss[gene] = rest[place], losses[-1, place]
+            error[gene], loss[gene] = read["error"][place], read["loss"][place]
             if keep:
-                parts[str(data.genes[gene])] = batch.parts(place, n_near)
+                parts[str(data.genes[gene])] = _parts(read, place, n_shared + n_near)
     binding[np.isinf(binding)] = 0.0
     return Population(score, slope, cis, cis_slope, binding, error, loss, parts)
+
+
+def _identity(data: Data, setting: Setting) -> dict[str, Any]:
+    """Everything that the networks depend on."""
+    means = sparse.csc_array(data.accessibility.means)
+    tensors = {"expression": data.expression.numpy(), "target": data.target.numpy()}
+    how = {"device": setting.device.type, "memory": 0, "batch_size": None}
+    return {
+        **{field.name: getattr(data, field.name) for field in fields(Data) if field.name not in _OF_TORCH},
+        **tensors,
+        "accessibility": [means.data, means.indices, means.indptr, list(means.shape)],
+        "setting": {**{field.name: getattr(setting, field.name) for field in fields(Setting)}, **how},
+    }
+
+
+def _read_out(batch: _Batch, background: Tensor, *, keep: bool) -> dict[str, np.ndarray]:
+    """Train the networks of a batch; what is read out of them, and with ``keep`` their parameters."""
+    losses = batch.train()
+    contributions, slopes = batch.read(background)
+    read = {
+        "contributions": contributions,
+        "slopes": slopes,
+        "likeness": cosines(batch.weights.W1, batch.n_shared).cpu().numpy(),
+        "error": batch.left_over(),
+        "loss": losses[-1],
+    }
+    parts = batch.weights.parts if keep else ()
+    return read | {f"part {number}": part.cpu().numpy() for number, part in enumerate(parts)}
+
+
+def _parts(read: Mapping[str, np.ndarray], place: int, n_inputs: int) -> list[np.ndarray]:
+    """Parameters of a network of a batch, without padding."""
+    parts = [read[f"part {number}"][place] for number in range(len(read)) if f"part {number}" in read]
+    return [parts[0][:, :n_inputs], *parts[1:]]
+
+
+def inputs_of(data: Data, setting: Setting, gene: int) -> np.ndarray:
+    """Regulators that the network of a gene reads, by position.
+
+    The original leaves the gene itself out; here its column has weights of zero and stays there.
+    """
+    if setting.parity:
+        return np.flatnonzero(data.regulators != data.genes[gene])
+    return np.arange(len(data.regulators))
 
 
 def _batches(data: Data, setting: Setting) -> Iterator[np.ndarray]:
@@ -255,9 +303,7 @@ class _Batch:
         self.data, self.setting = data, setting
         alone = len(genes) == 1 and not setting.parity
         self.genes = np.repeat(genes, 2) if alone else genes
-        everyone = np.arange(len(data.regulators))
-        # the original leaves the gene itself out; here its column has weights of zero and stays there
-        self.inputs = [everyone[data.regulators != data.genes[g]] if setting.parity else everyone for g in self.genes]
+        self.inputs = [inputs_of(data, setting, g) for g in self.genes]
         self.n_shared = len(self.inputs[0])
         bounds = data.candidates.bounds
         self.rows = [data.candidates.region[bounds[g] : bounds[g + 1]] for g in self.genes]
@@ -351,8 +397,3 @@ class _Batch:
         output = predict(self.features, self.weights, self.setting.activation)
         spread = self.target.var(dim=1, unbiased=False)
         return ((output - self.target).square().mean(dim=1) / spread.clamp(min=1e-12)).cpu().numpy()
-
-    def parts(self, place: int, n_near: int) -> list[np.ndarray]:
-        """Parameters of the network of a gene, without padding."""
-        parts = [part[place].cpu().numpy() for part in self.weights.parts]
-        return [parts[0][:, : self.n_shared + n_near], *parts[1:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,10 @@ from grn._kernels.dynamics import Parameters, series_terms
 from grn._kernels.renge import Start, control_levels, moments, random_start, start_of
 from grn._kernels.renge_fit import Fit, Setting, fit, refit
 from grn.methods.inputs import Inputs
-from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table
+from grn.methods.record import METHODS, MIN_CELLS_SEEN, Method, Result, Table, Task
 from grn.methods.renge.prediction import knockout
 from grn.methods.renge.screen import MIN_CELLS, Columns, Named, check_screen, read_screen
-from grn.methods.renge.search import DEPTHS, ChosenSetting, choose, map_jobs
+from grn.methods.renge.search import DEPTHS, ChosenSetting, choose, kept_jobs
 from grn.network import Network
 
 SEARCHES = ("own", "optuna")
@@ -90,7 +91,6 @@ def fit_renge(
     seen = 0 if parity else checks.integer("min_cells", min_cells, least=0)
     named = read_screen(inputs, columns, genes, min_cells=1 if parity else MIN_CELLS, seen=seen)
     listed = _listed(inputs, named)
-    n_jobs = task.n_jobs or 1
     blocks = moments(named.screen)
     chosen = choose(
         named,
@@ -100,8 +100,9 @@ def fit_renge(
         engine=search,
         by_time=folds == "knockout_time",
         seed=task.seed,
-        n_jobs=n_jobs,
+        n_jobs=task.n_jobs or 1,
         parity=parity,
+        cache=task.cache,
     )
     start = start_of(blocks, named.screen.knocked)
     if parity:
@@ -112,7 +113,7 @@ def fit_renge(
     tests = None
     if n_boot:
         everyone = parity or tested == "all"
-        tests = _test(named, fitted, chosen.setting, start, n_boot, task.seed, n_jobs, everyone=everyone)
+        tests = _test(named, fitted, chosen.setting, start, n_boot, task, everyone=everyone)
     params = {
         **_told(named, chosen, fitted),
         "perturbation": perturbation,
@@ -160,13 +161,21 @@ def significance(
 
 
 def _test(
-    named: Named, fitted: Fit, setting: Setting, start: Start, n_boot: int, seed: int, n_jobs: int, *, everyone: bool
+    named: Named,
+    fitted: Fit,
+    setting: Setting,
+    start: Start,
+    n_boot: int,
+    task: Task,
+    *,
+    everyone: bool,
 ) -> Tested:
     if n_boot < 10:
         logger.warning("renge: %d refits make a rough standard deviation; 30 are usual", n_boot)
     warm = Start(fitted.at, start.most)
-    runs = [(named.screen, setting, warm, seed, number) for number in range(n_boot)]
-    refits = np.array(map_jobs(refit, runs, n_jobs, desc="renge refits"))
+    again = partial(refit, named.screen, setting, warm, task.seed)
+    done = kept_jobs(again, range(n_boot), task.n_jobs or 1, desc="renge refits", cache=task.cache)
+    refits = np.array(done)
     return significance(fitted.at.network, refits, None if everyone else named.screen.knocked, parity=setting.parity)
 
 
@@ -300,6 +309,7 @@ METHODS.add(
             "efficiency": Table("how strongly cells show their knock-out", ("cell", "knockout", "efficiency")),
             "trials": Table("settings that the search tried"),
         },
+        keeps_parts=True,
         confidence="pval, qval",
         reference="Ishikawa et al. 2023, doi 10.1038/s42003-023-05594-4",
         system="RENGE",

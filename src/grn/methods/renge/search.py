@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,14 +20,37 @@ from grn._kernels.dynamics import BlockMoments
 from grn._kernels.renge import random_start, start_of
 from grn._kernels.renge_fit import Setting, Trial, floor
 from grn.methods.renge.screen import Named
+from grn.methods.resume import resumed
 
 N_FOLDS = 5
 DEPTHS = (1, 4)
 # log10 of the range of C and of l1_ratio
 _LOW, _HIGH = -10.0, 0.0
+J = TypeVar("J")
 Point = dict[str, float]
 # points and their scores, fold by fold
 Tried = list[tuple[Point, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of points, fold by fold.
+
+    Parameters
+    ----------
+    trial
+        Gives those of one.
+    n_jobs, cache
+        Processes, and the folder of points that were scored before.
+    """
+
+    trial: Trial
+    n_jobs: int = 1
+    cache: Path | None = None
+
+    def of(self, points: Sequence[Point]) -> list[np.ndarray]:
+        """Scores (n_folds,) of every point."""
+        return kept_jobs(self.trial, points, self.n_jobs, desc="renge search", cache=self.cache)
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,7 @@ def choose(
     seed: int,
     n_jobs: int,
     parity: bool,
+    cache: Path | None = None,
 ) -> ChosenSetting:
     """The setting given, its missing parts searched for."""
     free = [name for name in ("C", "l1_ratio", "n_k") if given[name] is None]
@@ -62,8 +88,8 @@ def choose(
         starts = [random_start(start, child(seed, "renge", "start", str(i))) for i, start in enumerate(starts)]
     trial = Trial(found.screen, blocks, folds, starts, fixed, parity)
     logger.info("renge: searching %s in %d trials (%s search)", ", ".join(free), n_trials, engine)
-    search = _optuna if engine == "optuna" else _own
-    tried = search(trial, free, n_trials, seed, n_jobs)
+    scored = Scored(trial, n_jobs, cache)
+    tried = (_optuna if engine == "optuna" else _own)(scored, free, n_trials, seed)
     table = pd.DataFrame([{**fixed, **point, "score": values.mean()} for point, values in tried])
     best, values = tried[strongest(tried, only_best=parity)]
     value = float(values.mean())
@@ -124,29 +150,47 @@ def _setting(point: Mapping[str, float], *, parity: bool) -> Setting:
     return Setting(point["C"], point["l1_ratio"], int(point["n_k"]), parity)
 
 
-def map_jobs(task: Callable[..., object], arguments: Sequence[tuple], n_jobs: int, *, desc: str) -> list:
-    """Call a function many times, in processes if asked for; the results do not depend on their number."""
+def map_jobs(
+    task: Callable[..., np.ndarray], arguments: Sequence[tuple], n_jobs: int, *, desc: str
+) -> Iterator[np.ndarray]:
+    """Results of many calls of a function, in processes if asked for; they do not depend on the number of these."""
     if n_jobs == 1 or len(arguments) < 2:
         results = starmap(task, arguments)
     else:
         results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(AsHere(task))(*given) for given in arguments)
-    return list(progress(results, total=len(arguments), desc=desc))
+    return iter(progress(results, total=len(arguments), desc=desc))
 
 
-def _own(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int) -> Tried:
+def kept_jobs(
+    task: Callable[[J], np.ndarray],
+    jobs: Sequence[J],
+    n_jobs: int,
+    *,
+    desc: str,
+    cache: Path | None,
+) -> list[np.ndarray]:
+    """Results of a function, with all it holds a partial or a dataclass, for jobs; those in the cache are read."""
+
+    def compute(places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        return zip(places, map_jobs(task, [(jobs[place],) for place in places], n_jobs, desc=desc), strict=True)
+
+    done = dict(resumed(cache, desc, lambda: {"task": task}, range(len(jobs)), jobs.__getitem__, compute))
+    return [done[place] for place in range(len(jobs))]
+
+
+def _own(scored: Scored, free: list[str], n_trials: int, seed: int) -> Tried:
     """Two thirds of the trials on a Latin hypercube, the rest around the best of them."""
     random = child(seed, "renge", "search")
     n_wide = max(1, n_trials - n_trials // 3)
     cells = np.stack([random.permutation(n_wide) for _ in free], axis=1)
     wide = [_point(free, row) for row in (cells + random.random(cells.shape)) / n_wide]
-    tried = list(zip(wide, map_jobs(trial, [(point,) for point in wide], n_jobs, desc="renge search"), strict=True))
-    best = max(tried, key=lambda scored: scored[1].mean())[0]
+    tried = list(zip(wide, scored.of(wide), strict=True))
+    best = max(tried, key=lambda one: one[1].mean())[0]
     middle = np.array([_place(name, best[name]) for name in free])
     near = [
         _point(free, np.clip(middle + random.normal(0.0, 0.1, len(free)), 0.0, 1.0)) for _ in range(n_trials - n_wide)
     ]
-    values = map_jobs(trial, [(point,) for point in near], n_jobs, desc="renge search")
-    return tried + list(zip(near, values, strict=True))
+    return tried + list(zip(near, scored.of(near), strict=True))
 
 
 def _point(free: list[str], places: np.ndarray) -> Point:
@@ -169,7 +213,7 @@ def _place(name: str, value: float) -> float:
     return float(1.0 - np.sqrt((_HIGH - np.log10(value)) / (_HIGH - _LOW)))
 
 
-def _optuna(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int) -> Tried:
+def _optuna(scored: Scored, free: list[str], n_trials: int, seed: int) -> Tried:
     """Tree-structured Parzen estimator of optuna, a third of the trials at random; one after the other."""
     optuna = require("optuna", extra="search", purpose="search='optuna'")
 
@@ -184,7 +228,7 @@ def _optuna(trial: Trial, free: list[str], n_trials: int, seed: int, n_jobs: int
                 point[name] = float(suggest.suggest_int(name, *DEPTHS))
             else:
                 point[name] = suggest.suggest_float(name, 10.0**_LOW, 10.0**_HIGH, log=True)
-        tried.append((point, trial(point)))
+        tried.append((point, scored.of([point])[0]))
         next(bar, None)
         return float(tried[-1][1].mean())
 

@@ -264,6 +264,7 @@ METHODS.add(
             "prior": Table("pairs of the prior", ("source", "target")),
             "fit": Table("what a prediction needs: model, graph and paths"),
         },
+        keeps_parts=True,
         reference="Bhaskar et al. 2023, Learning on Graphs Conference",
         advice="attention adds up to 1 over the sources of a gene: it tells sources of one gene apart, and no more",
         system="RiTINI",

@@ -205,7 +205,7 @@ def fit(
         return None
     names = Names(group.names[group.sources], group.chromatin.names, group.names[targets])
     task = group.task
-    growing = Growing(mode, n_trees, task.seed, group.name, task.workers, task.show, parity)
+    growing = Growing(mode, n_trees, task.seed, group.name, task.workers, task.show, parity, task.cache)
     links, distance = _links(group, cells, prepared, targets, growing)
     rules = Rules(min_rho, tuple(quantiles), tuple(per_gene), tuple(per_region), min_targets)
     listed = modules(links, regulation, prepared.bound.cistromes, rules, partial(_sets, task.seed, n_permutations))
@@ -314,6 +314,7 @@ METHODS.add(
             ),
             "tf_region": Table("regions that regulators bind", ("source", "region", "extended")),
         },
+        keeps_parts=True,
         reference="Bravo González-Blas et al. 2023, doi 10.1038/s41592-023-01938-4",
         system="SCENIC+",
         year=2023,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -14,9 +17,12 @@ from grn._core.rng import child
 from grn._kernels.bins import Bins
 from grn._kernels.histogram_trees import boosted_together
 from grn._kernels.trees import Boosting, boosted
+from grn.methods.resume import resumed
 from grn.methods.trees import PARITY_SEED
 
 NAME = "scenicplus regions"
+# genes whose importances are kept in one file
+_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Growing:
         Who computes, and whether to show progress.
     parity
         One seed for all genes.
+    cache
+        Folder of genes that are done.
     """
 
     mode: str
@@ -44,6 +52,7 @@ class Growing:
     workers: Workers = HERE
     show: bool | None = False
     parity: bool = False
+    cache: Path | None = None
 
     @property
     def plan(self) -> Boosting:
@@ -84,10 +93,22 @@ def region_importances(
         the gene does not vary. Cost: trees per gene; memory the sparse matrices and the regions of one gene per worker.
     """
     trees = _Trees(openness, expression, growing.mode, growing.plan)
-    jobs = ((g, regions, growing.seed_of(str(names[g]))) for g, regions in enumerate(near))
-    threads = growing.mode == "fast"
-    results = in_blocks(_of_gene, trees, jobs, growing.workers, total=len(near), threads=threads)
-    parts = list(progress(results, total=len(near), desc=NAME, show=growing.show))
+
+    def job(g: int) -> tuple[int, np.ndarray, int]:
+        return g, near[g], growing.seed_of(str(names[g]))
+
+    def grow(listed: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        threads = growing.mode == "fast"
+        done = in_blocks(_of_gene, trees, map(job, listed), growing.workers, total=len(listed), threads=threads)
+        return zip(listed, done, strict=True)
+
+    def shared() -> dict[str, Any]:
+        tables = [[table.data, table.indices, table.indptr, list(table.shape)] for table in (openness, expression)]
+        return {"tables": tables, "mode": growing.mode, "plan": growing.plan}
+
+    results = resumed(growing.cache, NAME, shared, range(len(near)), job, grow, together=_TOGETHER)
+    by_gene = dict(progress(results, total=len(near), desc=NAME, show=growing.show))
+    parts = [by_gene[g] for g in range(len(near))]
     whole = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))  # (2, L)
     return whole[0], whole[1]
 

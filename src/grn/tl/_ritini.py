@@ -99,7 +99,8 @@ def ritini(
     permissive
         Let attention go to all pairs, the prior being a term of the loss only. Otherwise no edge outside it is found.
     sources
-        Genes that may act on others (list of ``var_names``); by default those marked or known as regulators.
+        Genes that may act on others (list of ``var_names``); by default those of ``base_grn``; without it, and
+        with ``permissive`` beside them, those marked or known as regulators.
     targets
         Genes whose edges are listed; all genes by default. Sources and targets together: at most 1000, some hundred
         are sensible.

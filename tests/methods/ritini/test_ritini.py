@@ -115,6 +115,15 @@ def test_a_gene_with_one_source_has_attention_one(planted):
     assert lost == set(planted.var_names) - {"SPI1", "TAL1"}
 
 
+def test_sources_of_a_base_grn_act_though_they_are_no_known_regulators(planted):
+    other = str(planted.var_names[~planted.var["is_regulator"]][0])
+    table = pd.DataFrame({"source": ["GATA1", other], "target": ["SPI1", "TAL1"]})
+    adata = grn.tl.ritini(planted, prior="base_grn", base_grn=table, **QUICK, copy=True)
+    assert set(weights(adata).index) == {("GATA1", "SPI1"), (other, "TAL1")}
+    named = grn.tl.ritini(planted, prior="base_grn", base_grn=table, sources=["GATA1"], **QUICK, copy=True)
+    assert set(weights(named).index) == {("GATA1", "SPI1")}
+
+
 def test_edges_outside_the_prior_only_if_permitted(planted):
     table = pd.DataFrame({"source": ["GATA1", "SPI1"], "target": ["SPI1", "TAL1"]})
     adata = grn.tl.ritini(planted, prior="base_grn", base_grn=table, permissive=True, **QUICK, copy=True)

@@ -125,6 +125,7 @@ def fit(
         scale="all" if parity else scale,
         min_cells=0 if parity else least,
         points=history + horizon,
+        listed=_listed(inputs, base_grn, permissive=permissive),
     )
     pairs = prior_of(
         inputs,
@@ -144,6 +145,15 @@ def fit(
     like = torch.zeros((), device=task.device or "cpu")
     trained, curve = _trained(pairs, cuts, schedule, like, (graph_weight, entropy_weight), task.cache)
     return _result(series, pairs, cuts, trained, curve, effects=effects, n_dynamics=n_dynamics, used=schedule)
+
+
+def _listed(inputs: Inputs, base_grn: pd.DataFrame | None, *, permissive: bool) -> list[str] | None:
+    """The sources of a base GRN that are genes of the object; where others may act too, regulators beside them."""
+    table = inputs.prior(base_grn)
+    if table is None:
+        return None
+    further = inputs.names[inputs.regulators].tolist() if permissive else []
+    return sorted({*table["source"].astype(str), *further} & {*inputs.names.tolist()})
 
 
 def _trained(

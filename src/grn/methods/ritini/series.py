@@ -79,6 +79,7 @@ def read_series(
     scale: str,
     min_cells: int,
     points: int,
+    listed: Sequence[str] | None = None,
 ) -> Series:
     """Average paths of all lineages, or the cells themselves.
 
@@ -100,10 +101,12 @@ def read_series(
         Fewest cells in which a gene is above zero.
     points
         Fewest points of a path: one window.
+    listed
+        Sources where none are asked for; ``None`` for marked or known regulators.
     """
     trajectory = inputs.trajectory(key)
     names = _chosen(trajectory, lineages)
-    sources, targets = _sides(inputs, min_cells, averaged=n_times is not None)
+    sources, targets = _sides(inputs, min_cells, listed, averaged=n_times is not None)
     genes = np.union1d(sources, targets)
     genes = genes[np.argsort(inputs.names[genes], kind="stable")]
     if len(genes) > MOST_GENES:
@@ -145,15 +148,17 @@ def _chosen(trajectory: Trajectory, lineages: Sequence[str] | None) -> list[str]
     return sorted(set(lineages))
 
 
-def _sides(inputs: Inputs, min_cells: int, *, averaged: bool) -> tuple[np.ndarray, np.ndarray]:
+def _sides(
+    inputs: Inputs, min_cells: int, listed: Sequence[str] | None, *, averaged: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions of sources and targets that are seen in enough cells."""
     if averaged:
-        cells = inputs.read_cells(min_cells=min_cells)
+        cells = inputs.read_cells(min_cells=min_cells, sources=listed)
         seen = ~cells.rare.all(axis=0)
         return cells.sources[seen[cells.sources]], cells.targets[seen[cells.targets]]
     task = inputs.task
-    named = task.sources is not None
-    sources = inputs.positions(task.sources, "sources") if named else np.flatnonzero(inputs.regulators)
+    named = listed if task.sources is None else task.sources
+    sources = np.flatnonzero(inputs.regulators) if named is None else inputs.positions(named, "sources")
     if not len(sources):
         raise GeneOverlapError(
             "no regulator is among the genes of this object; call grn.pp.annotate_regulators(adata, organism=...) or "

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import grn
+from grn.methods import METHODS
 from pages import agree, cells, printing
 
 FOLDER = Path(__file__).parents[1] / "docs" / "how_to"
@@ -17,6 +18,7 @@ def _of_its_own(tmp_path, monkeypatch):
     """A page writes into a folder of its own, and leaves settings and figures as they were."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(grn.settings, "verbosity", grn.settings.verbosity)
+    monkeypatch.setattr(METHODS, "_records", dict(METHODS._records))
     yield
     plt.close("all")
 
@@ -110,3 +112,31 @@ def test_export():
     assert page["again"].number_of_edges() == len(page["elements"]["edges"]) == n_edges
     back = page["compared"].iloc[0]
     assert back["n_a"] == back["n_b"] == back["n_common"] and back["spearman"] == pytest.approx(1.0)
+
+
+def test_foundation():
+    """A checkpoint comes back as the model that was saved, and answers the probes that the embedded one answers."""
+    page = run("foundation")
+    adata, model = page["adata"], page["model"]
+    told = {name: adata.uns[f"{name}_vvp"]["params"] for name in ("scgpt", "mini")}
+    assert told["scgpt"]["model_sha256"] == model.sha256 != told["mini"]["model_sha256"]
+    assert adata.varm["scgpt_vvp"].shape == adata.varm["mini_vvp"].shape
+    assert page["report"]["known"] == len(page["symbols"]) > 700
+
+
+def test_own_method():
+    """A function of values is a method like any other, and its figures come from draws that no choice was made on."""
+    page = run("own_method")
+    assert grn.get.network(page["adata"], key="mine").params["method"] == "spearman"
+    figures = page["figures"]
+    assert list(figures.index) == [5, 6, 7, 8, 9] and (figures["spearman"] > 2 * figures["floor"]).all()
+    assert abs(page["gain"].mean()) < 0.05
+
+
+def test_million():
+    """A file gives the numbers of memory; metacells are no worse than as many single cells."""
+    page = run("million")
+    assert abs(page["difference"]).max() < 1e-5
+    found = page["found"]
+    assert found["all cells"] >= found["metacells"] >= found["as many single cells"] > 2 * found["chance"]
+    assert page["means"].n_obs < page["atlas"].n_obs / 50

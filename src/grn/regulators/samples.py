@@ -55,7 +55,8 @@ class Samples:
     def sides(self, group: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the table of a group: the reference and the other condition, donors in one order."""
         here = (self.table["group"] == group).to_numpy()
-        return tuple(np.flatnonzero(here & (self.table["condition"] == side).to_numpy()) for side in (0, 1))  # type: ignore[return-value]
+        other = (self.table["condition"] == 1).to_numpy()
+        return np.flatnonzero(here & ~other), np.flatnonzero(here & other)
 
     def named(self) -> pd.DataFrame:
         """The table with names in place of numbers."""

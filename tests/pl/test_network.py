@@ -15,6 +15,18 @@ from grn.pl import _layout
 from grn.pl._colors import ACTIVATE, REPRESS, UNSIGNED
 
 
+def test_a_hub_does_not_crowd_out_others():
+    hub = pd.DataFrame({"source": "HUB", "target": [f"T{i}" for i in range(40)], "weight": np.linspace(9, 5, 40)})
+    others = [pd.DataFrame({"source": f"R{j}", "target": [f"T{i}" for i in range(3 * j, 3 * j + 4)]}) for j in range(6)]
+    table = pd.concat([hub, pd.concat(others).assign(weight=1.0)], ignore_index=True)
+    shown = [name.partition(">")[0] for name in drawn_edges(grn.pl.network(table, max_edges=30))]
+    assert shown.count("HUB") == 10 and len(shown) == 30
+    # where others leave room it has more, the strongest
+    shown = drawn_edges(grn.pl.network(table, max_edges=45))
+    assert {f"HUB>T{i}" for i in range(45 - 24)} <= set(shown) and len(shown) == 45
+    assert len(drawn_edges(grn.pl.network(hub, max_edges=30))) == 30
+
+
 def drawn_edges(ax):
     return {patch.get_gid().removeprefix("edge:"): patch for patch in ax.patches}
 

@@ -148,6 +148,17 @@ def test_what_cannot_be_saved_is_said_before_anything_is_drawn(name, calls, tmp_
         draw(calls, name, ax=plt.figure().add_subplot(), figsize=(3, 3))
 
 
+def test_names_stay_text_in_files_for_print(tmp_path):
+    edges = pd.DataFrame({"source": ["SPI1"], "target": ["LYZ"], "weight": [1.0]})
+    before = plt.rcParams["svg.fonttype"]
+    grn.pl.network(edges, save=tmp_path / "network.svg")
+    text = (tmp_path / "network.svg").read_text(encoding="utf-8")
+    assert "<text" in text and ">SPI1</text>" in text
+    assert plt.rcParams["svg.fonttype"] == before
+    grn.pl.network(edges, save=tmp_path / "network.pdf")
+    assert b"/Type3" not in (tmp_path / "network.pdf").read_bytes()
+
+
 @pytest.mark.parametrize("name", MAPS)
 def test_colour_maps(name, calls):
     for cmap in ("PRGn", mpl.colormaps["PRGn"]):

@@ -48,6 +48,23 @@ def test_curves_are_the_stored_values(probed):
     assert "baseline" not in gradient
 
 
+def test_bands_are_what_most_targets_of_a_source_do():
+    rng = np.random.default_rng(0)
+    genes = ["SPI1", *(f"G{i}" for i in range(40))]
+    made = ad.AnnData(np.zeros((2, 41), dtype="float32"), var=pd.DataFrame(index=genes))
+    values = rng.normal(size=(41, 1, len(GRID))).astype("float32")
+    values[0] = np.nan
+    made.varm["vvp"] = values
+    made.uns["vvp"] = {"sources": np.array(["SPI1"]), "grid": GRID, "value_scale": "z-score", "params": {}}
+    ax = grn.pl.response(made, pairs=[("SPI1", "G1"), ("SPI1", "G2")], keys="vvp")[0]
+    (band,) = [thing for thing in ax.collections if thing.get_gid() == "all:SPI1"]
+    corners = band.get_paths()[0].vertices
+    low, high = np.percentile(values[1:, 0], (5, 95), axis=0)
+    for x, bottom, top in zip(GRID, low, high, strict=True):
+        here = corners[np.isclose(corners[:, 0], x), 1]
+        assert np.isclose(here, bottom, atol=1e-6).any() and np.isclose(here, top, atol=1e-6).any()
+
+
 def test_axes_name_scale_and_unit_and_lines_their_pair(probed):
     axes = grn.pl.response(probed, pairs=[("SPI1", "LYZ"), ("PAX5", "LYZ")])
     assert "z-score" in axes[1].get_xlabel()

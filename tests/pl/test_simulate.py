@@ -30,7 +30,7 @@ def arrows(ax) -> list[Quiver]:
 
 
 def test_arrows_are_the_shown_grid_and_the_control_has_the_same_scale(adata):
-    axes = grn.pl.flow(adata)
+    axes = grn.pl.flow(adata, panels=["flow", "control"])
     grid = adata.uns["simulation"]["grid"]
     shown = grid[grid["shown"]]
     flow, control = (arrows(ax)[0] for ax in axes)
@@ -45,7 +45,7 @@ def test_groups_are_named_on_the_map_and_numbers_get_a_bar(adata):
     axes = grn.pl.flow(adata, panels="flow", color="group")
     named = {text.get_text() for text in axes[0].texts if text.get_gid() == "group"}
     assert named == set(adata.obs["group"])
-    figure = grn.pl.flow(adata, color="time")[0].figure
+    figure = grn.pl.flow(adata, panels=["flow", "control"], color="time")[0].figure
     assert [ax.get_xlabel() for ax in figure.axes][-1] == "time"
 
 
@@ -54,6 +54,15 @@ def test_scores_are_drawn_on_one_scale(adata):
     meshes = [next(c for c in ax.collections if hasattr(c, "get_coordinates")) for ax in axes[:2]]
     assert meshes[0].get_clim() == meshes[1].get_clim()
     assert arrows(axes[2])[0].get_gid() == "development"
+
+
+def test_scores_come_first_where_there_is_pseudotime(adata):
+    titles = [ax.get_title() for ax in grn.pl.flow(adata)]
+    assert titles == ["GATA1=0: score of the perturbation", "score of the control"]
+    plain = adata.copy()
+    grid = adata.uns["simulation"]["grid"]
+    plain.uns["simulation"]["grid"] = grid.drop(columns=["score", "control_score"])
+    assert [ax.get_title() for ax in grn.pl.flow(plain)] == ["GATA1=0: perturbation", "negative control"]
 
 
 def test_given_axes_are_used(adata):

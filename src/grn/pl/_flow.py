@@ -22,7 +22,7 @@ from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
 from grn.pl._panels import panels as make_panels
 from grn.pl._simulate import check_table, record_of, title_of
-from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, settle, size_points, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, PLATE, SMALL, TEXT, settle, size_points, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,7 +48,7 @@ def flow(
     *,
     rna: str = "rna",
     key: str = "simulation",
-    panels: str | Sequence[str] = ("flow", "control"),
+    panels: str | Sequence[str] | None = None,
     color: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     palette: Mapping[str, str] | Sequence[str] | str | None = None,
@@ -71,7 +71,8 @@ def flow(
     panels
         One panel or several: ``"flow"``, ``"control"`` (the same arrows after each cell's changes were shuffled over
         genes), and, after a simulation with ``pseudotime``, ``"development"`` (gradient of pseudotime), ``"score"``
-        and ``"control_score"`` (inner products of flow and control with development).
+        and ``"control_score"`` (inner products of flow and control with development). ``None`` draws both scores where
+        there is pseudotime, else flow and control.
     color
         Column of ``obs`` that colours the cells; up to 12 groups are named on the map. Grey by default.
     ax
@@ -111,7 +112,7 @@ def flow(
     output = Output.of(ax=ax, figsize=figsize, save=save, show=show, return_fig=return_fig)
     shades = color_map(RISING if cmap is None else cmap)
     record = record_of(adata, key)
-    wanted = [panels] if isinstance(panels, str) else list(panels)
+    wanted = _wanted(record, panels)
     grid = _grid(record, wanted, key)
     basis = record.mapping("params").text("basis")
     if basis not in adata.obsm:
@@ -142,6 +143,15 @@ def flow(
         for panel in axes[: len(wanted)]:
             _name_groups(panel, places, values, paint)
     return output.finish(axes[: len(wanted)])
+
+
+def _wanted(record: UnsEntry, panels: str | Sequence[str] | None) -> list[str]:
+    """Names of the panels; arrows alone hide the cells, so scores come first where there are any."""
+    if panels is None:
+        grid = record.record.get("grid")
+        scored = isinstance(grid, pd.DataFrame) and {"score", "control_score"} <= set(grid.columns)
+        return ["score", "control_score"] if scored else ["flow", "control"]
+    return [panels] if isinstance(panels, str) else list(panels)
 
 
 def _grid(record: UnsEntry, wanted: list[str], key: str) -> pd.DataFrame:
@@ -219,8 +229,6 @@ def _frame(ax: Axes, basis: str, title: str, name: str) -> None:
 
 def _name_groups(ax: Axes, places: np.ndarray, values: pd.Series, paint: Sequence[Any]) -> None:
     """Names of the groups at their middle, moved so that none covers another."""
-    from matplotlib.patheffects import withStroke
-
     names = list(values.cat.categories)
     if len(names) > _MANY:
         return
@@ -241,5 +249,5 @@ def _name_groups(ax: Axes, places: np.ndarray, values: pd.Series, paint: Sequenc
         ax.text(
             x / width, y / height, name, transform=ax.transAxes, ha="center", va="center", fontsize=SMALL,
             color=paint[code], fontweight="bold", zorder=5,
-            path_effects=[withStroke(linewidth=1.6, foreground="white")], gid="group",
+            bbox=PLATE, gid="group",
         )  # fmt: skip

@@ -59,6 +59,10 @@ def network(
 ) -> Drawn:
     """Draw the strongest edges of a network, or those around chosen genes.
 
+    So that one hub does not crowd out all others, a regulator has at first a sixth of ``max_edges``, or 10 if that is
+    more, and further edges only where those of others leave room; around chosen genes the strongest are drawn as they
+    come.
+
     Closed arrows are activation (red), bars are repression (blue), open arrows have no
     known sign (grey). Plain lines, in the colour of their sign, have no known direction:
     all edges of an undirected network, and those of which the column ``direction`` says
@@ -82,7 +86,7 @@ def network(
     hops
         Steps from the focus genes, along edges of either direction.
     max_edges
-        Most edges to draw.
+        Most edges to draw, the strongest first.
     max_genes
         Most genes to draw.
     width_by

@@ -11,7 +11,7 @@ import pandas as pd
 
 from grn.network.direction import NONE, WORDS
 from grn.pl._colors import SIGN_NAMES
-from grn.pl._style import FOCUS, INK, MUTED, SMALL, TEXT
+from grn.pl._style import FOCUS, INK, MUTED, PLATE, SMALL, TEXT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -236,8 +236,6 @@ def nodes(ax: Axes, picture: Picture, where: np.ndarray) -> None:
 
 def label_texts(ax: Axes, picture: Picture, which: np.ndarray) -> list[Text]:
     """Write labels of some genes at the origin, to be measured and moved."""
-    from matplotlib.patheffects import withStroke
-
     return [
         ax.text(
             0,
@@ -249,7 +247,7 @@ def label_texts(ax: Axes, picture: Picture, which: np.ndarray) -> list[Text]:
             color=INK,
             ha="center",
             va="center",
-            path_effects=[withStroke(linewidth=1.6, foreground="white", alpha=0.85)],
+            bbox=PLATE,
             zorder=5,
             gid=f"label:{picture.names[i]}",
         )

@@ -27,8 +27,9 @@ SNIPPETS = {
         figsize
             Width and height of a new figure in inches; by default as large as its content needs.
         save
-            File to write the figure to; its ending is the format, such as ``.png``, ``.pdf`` or ``.svg``. Bitmaps have
-            300 dots per inch unless ``matplotlib.rcParams["savefig.dpi"]`` is a number.
+            File to write the figure to; its ending is the format, such as ``.png``, ``.pdf`` or ``.svg``. In the latter
+            two names stay text that can be edited. Bitmaps have 300 dots per inch unless
+            ``matplotlib.rcParams["savefig.dpi"]`` is a number.
         show
             Show the figure, and return nothing; it is not shown by default.
         return_fig
@@ -92,7 +93,9 @@ class Output:
             import matplotlib as mpl
 
             dpi = mpl.rcParams["savefig.dpi"]
-            with written(self.save, name="save") as place:
+            # names stay text that a program for figures can edit
+            text = mpl.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "ps.fonttype": 42})
+            with text, written(self.save, name="save") as place:
                 figure.savefig(place, format=_ending(self.save), dpi=_DPI if dpi == "figure" else dpi)
         if self.show:
             import matplotlib.pyplot as plt

@@ -19,7 +19,7 @@ from grn.pl._colors import line_colors
 from grn.pl._edge_data import in_names, near
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import DrawnPanels, Output
-from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, TEXT, check_axes, settle, size_points, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, MUTED, SMALL, TEXT, check_axes, settle, size_points, tidy
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Pair = tuple[str, str]
 # lines of one dash pattern
 _SHADES = 7
+# fewest targets of a source for a band, and its bounds in per cent
+_FEWEST = 10
+_BAND = (5, 95)
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 
 
@@ -53,6 +56,8 @@ def response(
     Perturbation curves (keys whose name holds no ``"gradient"``) are differences to the baseline and so pass
     through 0 at the baseline, drawn as an open marker; gradients have no such point, nor have probes
     of real cells (``context="mean"``). The baseline is ``uns[key]["params"]["baseline"]``, by default 0.
+    Behind the lines lies, in the colour of the first pair of a source, what 90 % of all its targets do: a line within
+    its band is nothing special.
 
     Parameters
     ----------
@@ -76,7 +81,8 @@ def response(
     Returns
     -------
     numpy.ndarray
-        Axes, one per key. The line of a pair has the gid ``"SOURCE>TARGET"``.
+        Axes, one per key. The line of a pair has the gid ``"SOURCE>TARGET"``, the band of a source, where it has at
+        least 10 targets, ``"all:SOURCE"``.
 
     Raises
     ------
@@ -154,12 +160,15 @@ class _Curves:
         Name of the scale of the grid.
     baseline
         Value of all genes in the virtual cell; ``None`` when the probe started from real cells.
+    bands
+        Per source bounds of what most of its targets do (2, K).
     """
 
     grid: np.ndarray
     values: np.ndarray
     scale: str
     baseline: float | None
+    bands: Mapping[str, np.ndarray]
 
     @property
     def anchor(self) -> float | None:
@@ -199,7 +208,19 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
         values=np.array(curves)[:, order],
         scale=str(features.value_scale).replace("_", " "),
         baseline=params.number("baseline", 0.0) if params.text("context", "virtual") == "virtual" else None,
+        bands=_bands(get.features(adata, key=key, group=group, sources=sources), order),
     )
+
+
+def _bands(features: get.Features, order: np.ndarray) -> dict[str, np.ndarray]:
+    """What 90 % of the targets of every source do, where there are enough of them."""
+    bands = {}
+    for number, source in enumerate(map(str, features.sources)):
+        curves = np.asarray(features.values[:, number], dtype=float)[:, order]
+        known = curves[np.isfinite(curves).all(axis=1)]
+        if len(known) >= _FEWEST:
+            bands[source] = np.percentile(known, _BAND, axis=0)
+    return bands
 
 
 def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves, colors: Sequence[Any]) -> None:
@@ -208,6 +229,7 @@ def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves, colors: Sequen
         ax.axvline(curves.baseline, color=FAINT, linewidth=0.7, zorder=1)
     gradient = "gradient" in key
     anchor = None if gradient else curves.anchor
+    _draw_bands(ax, pairs, curves, colors, anchor)
     for i, (source, target) in enumerate(pairs):
         x, y = curves.grid, curves.values[i]
         measured = np.arange(len(x))
@@ -235,6 +257,19 @@ def _draw(ax: Axes, key: str, pairs: list[Pair], curves: _Curves, colors: Sequen
     tidy(ax)
     ax.locator_params(axis="y", nbins=5)
     ax.margins(x=0.03, y=0.08)
+
+
+def _draw_bands(ax: Axes, pairs: list[Pair], curves: _Curves, colors: Sequence[Any], anchor: float | None) -> None:
+    """Bands of all targets behind the lines, each once."""
+    first = {source: colors[i] for i, (source, _) in reversed(list(enumerate(pairs)))}
+    for source, (low, high) in curves.bands.items():
+        x = curves.grid
+        if anchor is not None:
+            at = int(np.searchsorted(x, anchor))
+            x, low, high = np.insert(x, at, anchor), np.insert(low, at, 0.0), np.insert(high, at, 0.0)
+        ax.fill_between(x, low, high, color=first[source], alpha=0.13, linewidth=0, zorder=0, gid=f"all:{source}")
+    if curves.bands:
+        ax.set_title("bands: 90 % of all targets of the source", fontsize=SMALL, color=MUTED, loc="left", pad=3)
 
 
 def _name_lines(ax: Axes, pairs: list[Pair], values: np.ndarray, colors: Sequence[Any]) -> None:

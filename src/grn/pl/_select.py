@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 
+import numpy as np
 import pandas as pd
+
+# a regulator has a sixth of the edges of a picture, and ten at least, before others must leave room
+_SHARES, _LEAST_SHARE = 6, 10
 
 
 def strongest(table: pd.DataFrame, *, max_edges: int, max_genes: int) -> pd.DataFrame:
-    """Edges in the order of the table, as long as both limits hold."""
-    return table.iloc[_admit(table, range(len(table)), set(), max_edges=max_edges, max_genes=max_genes)]
+    """Edges in the order of the table, as long as both limits hold, none from a regulator that crowds others out.
+
+    A regulator has its share of the edges first, and more only where others leave room.
+    """
+    sources = table["source"].astype(str)
+    share = max(_LEAST_SHARE, -(-max_edges // min(_SHARES, max(1, sources.nunique()))))
+    first = (sources.groupby(sources).cumcount() < share).to_numpy()
+    rows = [*np.flatnonzero(first).tolist(), *np.flatnonzero(~first).tolist()]
+    taken = _admit(table, rows, set(), max_edges=max_edges, max_genes=max_genes)
+    return table.iloc[sorted(taken)]
 
 
 def around(table: pd.DataFrame, focus: list[str], *, hops: int, max_edges: int, max_genes: int) -> pd.DataFrame:

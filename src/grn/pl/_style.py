@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 INK, MUTED, FAINT, FOCUS = "#1A1A1A", "#6B6B6B", "#C8C8C8", "#E69F00"
 SMALL, TEXT = 6.0, 7.0
+# behind names on a picture; an outline around letters would make them shapes in files for print
+PLATE = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "boxstyle": "square,pad=0.04"}
 POINTS_PER_MM = 72 / 25.4
 COLUMN_MM = 89.0
 

@@ -20,7 +20,7 @@ from grn.pl._edge_data import near
 from grn.pl._label_places import place_labels
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
-from grn.pl._style import COLUMN_MM, FAINT, INK, SMALL, settle, size_points, tidy
+from grn.pl._style import COLUMN_MM, FAINT, INK, PLATE, SMALL, settle, size_points, tidy
 from grn.pl._trajectory_lines import Lines, along_tree, on_embedding
 
 if TYPE_CHECKING:
@@ -188,8 +188,6 @@ def _edges(ax: Axes, tree: Trajectory, lines: Lines) -> None:
 
 def _names(ax: Axes, tree: Trajectory, lines: Lines) -> None:
     """Names of the nodes beside them, so that none covers another; leaves and the root choose first."""
-    from matplotlib.patheffects import withStroke
-
     settle(ax)
     width, height = size_points(ax)
     scale = 72 / ax.figure.get_figure(root=True).dpi
@@ -203,7 +201,7 @@ def _names(ax: Axes, tree: Trajectory, lines: Lines) -> None:
     for node, (x, y) in zip(order, centres, strict=True):
         ax.text(
             x / width, y / height, tree.nodes[node], transform=ax.transAxes, ha="center", va="center", fontsize=SMALL,
-            color=INK, zorder=5, path_effects=[withStroke(linewidth=1.6, foreground="white")], gid="name",
+            color=INK, zorder=5, bbox=PLATE, gid="name",
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Sphinx configuration; build with ``sphinx-build -W --keep-going -b html docs docs/_build``."""
 
 import os
+from urllib.parse import urlsplit
 
 import grn
 
@@ -64,6 +65,56 @@ bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 bibtex_reference_style = "author_year"
 
+# where a builder has no network, an inventory that cannot be fetched would be an error: Read the Docs has one
+if os.environ.get("READTHEDOCS") == "True" or os.environ.get("GRN_DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "anndata": ("https://anndata.readthedocs.io/en/stable/", None),
+        "decoupler": ("https://decoupler.readthedocs.io/en/latest/", None),
+        "matplotlib": ("https://matplotlib.org/stable/", None),
+        "mudata": ("https://mudata.readthedocs.io/stable/", None),
+        "networkx": ("https://networkx.org/documentation/stable/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "python": ("https://docs.python.org/3/", None),
+        "scanpy": ("https://scanpy.readthedocs.io/en/stable/", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy/", None),
+        "torch": ("https://docs.pytorch.org/docs/stable/", None),
+    }
+
 html_theme = "sphinx_book_theme"
 html_title = f"grn {release}"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_static_path = ["_static"]
+html_css_files = ["grn.css"]
+html_favicon = "_static/favicon.svg"
+html_theme_options = {
+    "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo-dark.svg", "alt_text": "grn"},
+    "home_page_in_toc": False,
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "use_download_button": True,
+}
+# links to edit a page and to report what is wrong with it, once it is known where: https://host/owner/name
+repository = os.environ.get("GRN_DOCS_REPOSITORY", "")
+if repository:
+    html_theme_options |= {
+        "repository_url": repository,
+        "repository_branch": os.environ.get("GRN_DOCS_BRANCH", "main"),
+        "path_to_docs": "docs",
+        "use_edit_page_button": True,
+        "use_issues_button": True,
+        "use_repository_button": True,
+    }
+
+
+def absolute(app, pagename, templatename, context, doctree):
+    """The page for what is not found is shown at any address, so its links start from the root of the site."""
+    if pagename == "404":
+        root = urlsplit(os.environ.get("READTHEDOCS_CANONICAL_URL", "/")).path
+        context["metatags"] = context.get("metatags", "") + f'<base href="{root}">'
+
+
+def setup(app):
+    """Connect what is done here."""
+    app.connect("html-page-context", absolute)

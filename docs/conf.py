@@ -52,6 +52,7 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -91,6 +91,7 @@ html_favicon = "_static/favicon.svg"
 html_theme_options = {
     "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo-dark.svg", "alt_text": "grn"},
     "home_page_in_toc": False,
+    "navbar_persistent": [],  # the search stands on the left
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "navigation_with_keys": False,

@@ -27,7 +27,7 @@ from grn.methods.record import METHODS, Method
 from grn.methods.runner import check_ready
 from grn.methods.trial import seconds_of
 
-_WIDTH = 110
+_WIDTH = 80
 
 
 @dataclass(frozen=True)

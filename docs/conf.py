@@ -1,6 +1,8 @@
 """Sphinx configuration; build with ``sphinx-build -W --keep-going -b html docs docs/_build``."""
 
 import os
+import shutil
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import grn
@@ -117,6 +119,17 @@ def absolute(app, pagename, templatename, context, doctree):
         context["metatags"] = context.get("metatags", "") + f'<base href="{root}">'
 
 
+def downloadable(app, pagename, templatename, context, doctree):
+    """Put the executed notebook of a page beside its source, where the theme offers it."""
+    notebook = Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
+    if notebook.exists():
+        place = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(notebook, place)
+        context["ipynb_source"] = f"{pagename}.ipynb"
+
+
 def setup(app):
-    """Connect what is done here."""
-    app.connect("html-page-context", absolute)
+    """Connect what is done here, before the theme makes its buttons."""
+    app.connect("html-page-context", absolute, priority=100)
+    app.connect("html-page-context", downloadable, priority=100)

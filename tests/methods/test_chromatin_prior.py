@@ -89,3 +89,13 @@ def test_repetitions_of_counts_are_refused(linked):
     fitted(linked)
     with pytest.raises(CapabilityError, match="reads raw counts"):
         grn.tl.confidence(linked, net="dictys", n_permutations=0, n_subsamples=2, top=10)
+
+
+def test_what_can_run_knows_of_motif_hits(scanned):
+    bare = grn.datasets.toy_multiome(n_cells=30, n_regulators=3, n_targets=6)
+    bare["rna"].X = bare["rna"].layers["counts"]
+    methods = grn.tl.suggest(bare).methods
+    assert not methods.loc["dictys", "runs"] and "scan_motifs" in methods.loc["dictys", "missing"]
+    counted = scanned.copy()
+    counted["rna"].X = counted["rna"].layers["counts"]
+    assert grn.tl.suggest(counted).methods.loc["dictys", "runs"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grn._core.errors import CellNameError, RegionError, ResultNotFoundError
+from grn._object.chromatin import Chromatin
 from grn.methods.inputs import Inputs
 
 # motifs in the regions of a gene; the same where there is open chromatin, else all pairs
@@ -28,21 +29,30 @@ def with_chromatin_prior(inputs: Inputs, arguments: Mapping[str, Any]) -> dict[s
     NetworkError
         If no edge is left.
     """
-    asked = arguments.get("base_grn")
-    if not isinstance(asked, str) or asked not in (REGIONS, AUTO):
-        return dict(arguments)
-    if asked == AUTO and not inputs.has_chromatin:
-        return {**arguments, "base_grn": None}
+    chromatin, asked = need_chromatin_prior(inputs, arguments), arguments.get("base_grn")
+    if chromatin is None:
+        nothing_there = isinstance(asked, str) and asked == AUTO
+        return {**arguments, "base_grn": None} if nothing_there else dict(arguments)
     from grn.pp import base_grn_from_regions  # which loads what reads genomes
 
     try:
-        chromatin = inputs.chromatin
-        chromatin.hits()  # its message names the modality
         return {**arguments, "base_grn": base_grn_from_regions(chromatin.regions.atac)}
+    except RegionError as error:
+        raise RegionError(f"{error} {_BY_HAND}") from error
+
+
+def need_chromatin_prior(inputs: Inputs, arguments: Mapping[str, Any]) -> Chromatin | None:
+    """The open chromatin that a base GRN is asked of, with motif hits; ``None`` where none is asked for."""
+    asked = arguments.get("base_grn")
+    if not isinstance(asked, str) or asked not in (REGIONS, AUTO) or (asked == AUTO and not inputs.has_chromatin):
+        return None
+    try:
+        inputs.chromatin.hits()  # its message names the modality
     except ResultNotFoundError as error:
         raise ResultNotFoundError(f"{error} Or pass base_grn=None, which allows all pairs.") from error
     except (CellNameError, RegionError) as error:
         raise type(error)(f"{error} {_BY_HAND}") from error
+    return inputs.chromatin
 
 
 def named_prior(asked: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from anndata import AnnData
 from grn._core.errors import NetworkError
 from grn._object.expression import reads_of
 from grn.methods.answer import check_answer, tell_without_edges, values_read
-from grn.methods.chromatin_prior import named_prior, with_chromatin_prior
+from grn.methods.chromatin_prior import named_prior, need_chromatin_prior, with_chromatin_prior
 from grn.methods.direction import with_direction
 from grn.methods.edge_regions import with_region
 from grn.methods.edges import edges_of, in_groups, stacked
@@ -81,6 +81,7 @@ def check_ready(inputs: Inputs, record: Method, arguments: Mapping[str, Any]) ->
         inputs.need_chromatin()
     if "counts" in record.needs:
         inputs.need_counts()
+    need_chromatin_prior(inputs, arguments)
     if record.ready is not None:
         _called(record.ready, arguments, inputs)
 

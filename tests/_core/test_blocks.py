@@ -2,12 +2,20 @@
 
 import os
 import signal
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from grn._core.blocks import HERE, Workers, in_blocks
 from grn.errors import GeneNameError
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Something with a matrix."""
+
+    matrix: np.ndarray
 
 
 def scaled(shared, block):
@@ -23,6 +31,22 @@ def blocks(n=50):
 def test_threads_and_processes_give_the_same(n_jobs, threads):
     found = list(in_blocks(scaled, 2.5, blocks(), Workers(n_jobs), total=50, threads=threads))
     np.testing.assert_array_equal(found, [2.5 * block for block in blocks()])
+
+
+def file_of(shared, block):
+    """Where the values of a matrix of ``shared`` lie, and whether they are as they were."""
+    X = shared.matrix
+    return getattr(X, "filename", None), X.flags.f_contiguous, float(X[block, -1])
+
+
+def test_processes_read_one_copy_of_a_large_matrix(tmp_path, monkeypatch):
+    """A matrix inside of what is shared, as trees have it, is written to memory once and mapped by every process."""
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path))
+    shared = Holder(np.asfortranarray(np.arange(600_000, dtype=np.float32).reshape(3000, 200)))
+    found = list(in_blocks(file_of, shared, range(40), Workers(2), total=40, threads=False))
+    files = {name for name, _, _ in found}
+    assert len(files) == 1 and str(tmp_path) in str(files.pop())
+    assert all(in_order and value == 200 * i + 199 for i, (_, in_order, value) in enumerate(found))
 
 
 def test_a_worker_gives_the_same(near_client):

@@ -153,3 +153,28 @@ def test_a_target_that_nothing_predicts_has_no_importances():
 def test_blocks_fit_the_memory_and_the_workers():
     assert block_size(3000, 10_000, 2) == 64 and block_size(1_300_000, 10_000, 2) == 8
     assert block_size(3000, 40, 2) == 8 and block_size(3000, 1, 4) == 8
+
+
+def test_later_trees_count_as_many_and_learn_as_much():
+    """Ten trees of rate 0.1, then two of rate 0.4 that count as four each."""
+    x = np.array([0] * 6 + [2] * 6, dtype=np.float32)
+    noise = np.array([1, -1] * 6, dtype=np.float32)
+    plan = Boosting(rounds=18, features=1.0, cells=1.0, learning_rate=0.1, first=10, pace=4)
+    importances, trees = boosted_together(Bins.of(x[:, None]), (x - 1)[:, None], np.arange(1), seed=0, plan=plan)
+    assert (importances.tolist(), trees.tolist()) == ([[18.0]], [18])
+    Y = (x - 1 + 0.2 * noise)[:, None]
+    importances, _ = boosted_together(Bins.of(np.stack([x, noise], axis=1)), Y, np.arange(2), seed=0, plan=plan)
+    # regulators that are independent are fitted side by side, so the rate changes no share
+    np.testing.assert_allclose(importances[0] / 18, np.array([1, 0.04]) / 1.04, rtol=1e-4)
+    few = boosted_together(Bins.of(x[:, None]), Y, np.arange(1), seed=0, plan=Boosting(rounds=19, first=3, pace=5))
+    assert few[1].tolist() == [19]
+
+
+def test_trees_of_the_window_count_once_when_boosting_stops(many):
+    X, Y = many
+    steady = boosted_together(Bins.of(X), Y, np.arange(30), seed=5)[1]
+    faster = boosted_together(Bins.of(X), Y, np.arange(30), seed=5, plan=Boosting(first=60, pace=5))[1]
+    early = steady <= 60
+    assert early.any() and not early.all()
+    np.testing.assert_array_equal(steady[early], faster[early])
+    assert 0.8 < faster[~early].mean() / steady[~early].mean() < 1.25

@@ -65,7 +65,8 @@ def in_blocks(
     work
         Pure: what it gives depends on its arguments alone, and a block whose worker is lost is done again.
     shared
-        What all blocks need; it travels to every worker once.
+        What all blocks need; it travels to every worker once, and processes of this machine map its arrays of more
+        than a megabyte from one copy (joblib).
     blocks
         Taken a few at a time. A block travels to the worker that does it, so it holds no more than what is its own.
     workers

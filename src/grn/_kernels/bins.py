@@ -64,6 +64,15 @@ class Bins:
         """As compiled code takes them."""
         return self.cells, self.starts, self.common, self.sizes
 
+    def codes(self) -> np.ndarray:
+        """Bin of every cell (n, S), a byte each."""
+        table = np.empty((self.n, len(self.sizes)), dtype=np.uint8)
+        table[:] = self.common
+        counts = np.diff(self.starts, axis=1)  # (S, 32)
+        for f, (starts, sizes) in enumerate(zip(self.starts, counts, strict=True)):
+            table[self.cells[starts[0] : starts[-1]], f] = np.repeat(np.arange(MAX_BINS, dtype=np.uint8), sizes)
+        return table
+
     def permuted(self, order: np.ndarray) -> Bins:
         """Those of ``X[order]``: cell i has the values of cell ``order[i]`` (n,). Nothing is cut anew."""
         place = np.empty(self.n, dtype=np.int32)

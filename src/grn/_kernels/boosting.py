@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from grn._kernels.bins import MAX_BINS
 from grn._kernels.lanes import Array, Arrays, Lanes, compiled, load, store
+from grn._kernels.splitmix import draw
 from grn._kernels.tree_levels import OUT, descend, learn, split
 
-# learning rate, most rounds, share of the regulators, of the cells, and the window
-Plan = tuple[np.float32, int, float, float, int]
-
-
-@compiled
-def _number(state: Array) -> Any:
-    """Next number of splitmix64 (Steele et al. 2014)."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@compiled
-def _draw(order: Array, size: int, state: Array) -> None:
-    """Bring ``size`` members drawn without replacement to the front."""
-    n = len(order)
-    for i in range(size):
-        j = i + np.int64(((_number(state) >> np.uint64(32)) * np.uint64(n - i)) >> np.uint64(32))
-        order[i], order[j] = order[j], order[i]
+# learning rate, most trees, share of the regulators, of the cells, window, trees at that rate, and pace of later ones
+Plan = tuple[float, int, float, float, int, int, int]
 
 
 @compiled
@@ -39,7 +19,7 @@ def _deal(deck: Array, at: int, drawn: Array, state: Array) -> int:
     for level in range(drawn.shape[0]):
         k = drawn.shape[1]
         if at + k > len(deck):
-            _draw(deck, len(deck) - 1, state)
+            draw(deck, len(deck) - 1, state)
             at = 0
         drawn[level] = np.sort(deck[at : at + k])
         at += k
@@ -58,23 +38,26 @@ def _grow(
     best: Array,
     place: Array,
     gains: Array,
-    rate: np.float32,
+    rate: float,
+    step: int,
     values: Array,
     n_inside: int,
     active: int,
     lanes: Lanes,
 ) -> None:
-    """Grow a tree of depth 3 for L targets; ``values`` (8, L) of its leaves."""
+    """Grow a tree of depth 3 that counts as ``step`` for L targets; ``values`` (8, L) of its leaves."""
     S, C = room[0], room[1]
     K = 1
     for level in range(3):
         split(bins, drawn[level], R, node, total[level], barred, S, C, best, place, K, lanes)
-        descend(bins, node, total[level], best, place, total[level + 1], gains, n_inside, K, active)
+        descend(bins, node, total[level], best, place, total[level + 1], gains, step / n_inside, K, active)
         K *= 2
     for q in range(8):
         for t in range(len(lanes)):
             cells = total[3, 1, q, t]
-            values[q, t] = rate * total[3, 0, q, t] / cells if cells > np.float32(0.5) else np.float32(0)
+            values[q, t] = (
+                np.float32(rate * step) * total[3, 0, q, t] / cells if cells > np.float32(0.5) else np.float32(0)
+            )
 
 
 @compiled
@@ -90,6 +73,34 @@ def _swap(R: Array, gains: Array, barred: Array, recent: Array, left: Array, tar
     left[a], left[b] = left[b], left[a]
     barred[a], barred[b] = barred[b], barred[a]
     targets[a], targets[b] = targets[b], targets[a]
+
+
+@compiled
+def _retire(
+    R: Array,
+    gains: Array,
+    barred: Array,
+    recent: Array,
+    left: Array,
+    targets: Array,
+    trees: Array,
+    active: int,
+    late: int,
+) -> int:
+    """Put targets that are predicted no better behind the others; how many go on.
+
+    Trees of the window count once each, ``late`` less than they are: the larger they are, the later it is seen that
+    they are in vain.
+    """
+    place = 0
+    while place < active:
+        if recent[place].sum() < 0:
+            active -= 1
+            trees[active], trees[place] = trees[place] - late, trees[active]
+            _swap(R, gains, barred, recent, left, targets, place, active)
+        else:
+            place += 1
+    return active
 
 
 @compiled
@@ -125,7 +136,8 @@ def boost(
     seed
         Seed.
     plan
-        Learning rate, most rounds, share of the regulators, of the cells, and the window.
+        Learning rate, most trees, share of the regulators, of the cells, the window, how many trees have that rate,
+        and as how many of them a later tree counts.
     gains, trees
         Filled: gains (blocks L, S) and numbers of trees (blocks L,), by place.
     lanes
@@ -136,7 +148,7 @@ def boost(
     ndarray
         The target (blocks L,) that stands in every place of ``gains`` at the end.
     """
-    rate, rounds, features, share, window = plan
+    rate, rounds, features, share, window, first, pace = plan
     L, n = len(lanes), R.shape[1]
     state = np.array([seed], dtype=np.uint64)
     order, deck, at = np.arange(n).astype(np.int32), columns.copy(), len(columns)
@@ -150,8 +162,12 @@ def boost(
     left = np.zeros(R.shape[0] * L, np.float32)
     recent = np.zeros((R.shape[0] * L, window))
     targets = np.arange(R.shape[0] * L)
-    for turn in range(rounds):
-        _draw(order, out, state)
+    turn, grown, steps = 0, 0, np.zeros(window, np.int64)
+    while grown < rounds and active > 0:
+        step = min(1 if grown < first else pace, rounds - grown)
+        grown += step
+        steps[turn % window] = step
+        draw(order, out, state)
         at = _deal(deck, at, drawn, state)
         for g in range((active + L - 1) // L):
             here = slice(g * L, (g + 1) * L)
@@ -162,19 +178,12 @@ def boost(
                 rest = rest - load(R[g], order[e], lanes)
             store(total, 0, rest)
             total[0, 1, 0] = n - out
-            _grow(bins, drawn, R[g], node, total, barred[here], room, best, place, gains[here], rate, values,
+            _grow(bins, drawn, R[g], node, total, barred[here], room, best, place, gains[here], rate, step, values,
                   n - out, min(L, active - g * L), lanes)  # fmt: skip
             learn(R[g], node, values, improved, left[here], lanes)
             recent[here, turn % window] = improved[0]
-        place_now = 0
-        while place_now < active:
-            trees[place_now] = turn + 1
-            if out > 0 and turn + 1 >= window and recent[place_now].sum() < 0:
-                active -= 1
-                trees[active], trees[place_now] = trees[place_now], trees[active]
-                _swap(R, gains, barred, recent, left, targets, place_now, active)
-            else:
-                place_now += 1
-        if active == 0:
-            break
+        trees[:active] = grown
+        if out > 0 and turn + 1 >= window:
+            active = _retire(R, gains, barred, recent, left, targets, trees, active, steps.sum() - window)
+        turn += 1
     return targets

@@ -29,7 +29,8 @@ def boosted_together(
     """Importances of some regulators, as :func:`grn._kernels.trees.boosted` gives them for one target.
 
     What differs from the exact trees beside the bins: the regulators tried are drawn for a level, not for each of its
-    splits, and without coming back before all others had their turn; and all targets see the same draws.
+    splits, and without coming back before all others had their turn; all targets see the same draws; and a tree after
+    the first ``plan.first`` may learn at ``plan.pace`` times the rate, and then counts as so many.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def boosted_together(
     if barred is not None:
         own[:T] = barred
     gains, trees = np.zeros((places, len(bins.sizes))), np.zeros(places, dtype=np.int64)
-    shares = (np.float32(plan.learning_rate), plan.rounds, plan.features, plan.cells, plan.window)
+    shares = (plan.learning_rate, plan.rounds, plan.features, plan.cells, plan.window, plan.first, plan.pace)
     columns = np.asarray(columns, dtype=np.int64)
     order = boost(bins.arrays, columns, R, own, T, np.uint64(seed), shares, gains, trees, (0,) * lanes)
     importances, counts = np.zeros((T, len(columns))), np.zeros(T, dtype=np.int64)

@@ -28,7 +28,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile on first call, for all later processes as well, without Python's lock."""
+    """Compile on first call, for all later processes as well, without Python's lock.
+
+    numba takes code from its cache while the file of the function is the same, though code of other files may be
+    inlined there. Whoever edits a function that another file calls sets ``NUMBA_CACHE_DIR`` to a new folder, or touches
+    the callers; an installation writes all files anew.
+    """
     made: Any = njit(nogil=True, error_model="numpy", cache=True)(function)
     return cast(Function, made)
 

@@ -189,13 +189,13 @@ def descend(
     place: Array,
     below: Array,
     gains: Array,
-    n_inside: int,
+    weight: float,
     K: int,
     active: int,
 ) -> None:
     """Give the nodes of the next level their cells (bit K) and sums ``below`` (2, 2K, L), and regulators their gains.
 
-    Only the first ``active`` targets are looked at.
+    Only the first ``active`` targets are looked at; gains are taken ``weight`` times.
     """
     cells, starts, common, n_bins = bins
     for t in range(active):
@@ -205,7 +205,7 @@ def descend(
             below[0, k, t], below[1, k, t] = total[0, k, t], total[1, k, t]
             if f < 0:
                 continue
-            gains[t, f] += np.float64(best[0, k, t]) / (np.float64(total[1, k, t]) * n_inside)
+            gains[t, f] += weight * np.float64(best[0, k, t]) / np.float64(total[1, k, t])
             if common[f] > b:
                 first, last, other = starts[f, 0], starts[f, b + 1], 0
             else:

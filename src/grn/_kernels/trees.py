@@ -28,6 +28,9 @@ class Boosting:
     friedman
         Whether splits are compared by Friedman's formula of the same gain, as boosting in scikit-learn did until 1.8,
         where this scikit-learn has it: equal gains are told apart by their last bit, which differs.
+    first, pace
+        Trees on histograms alone: after the first so many, a tree has ``pace`` times the learning rate and counts as
+        so many.
     """
 
     learning_rate: float = 0.01
@@ -35,6 +38,8 @@ class Boosting:
     features: float = 0.1
     cells: float = 0.9
     window: int = 25
+    first: int = 300
+    pace: int = 1
     paired: bool = True
     friedman: bool = False
 

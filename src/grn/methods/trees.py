@@ -28,6 +28,9 @@ PARITY_SEED = 666
 
 # targets whose importances are kept in one file
 _TOGETHER = 8
+# as how many trees one of the fast mode counts after the first 300, with as many times the learning rate
+PACE = 5
+
 # trees whose time is taken, those that boosting usually needs, and seconds that are worth saying beforehand
 _TRIAL, _USUAL, LONG = 3, 200, 30.0
 
@@ -35,6 +38,8 @@ _TRIAL, _USUAL, LONG = 3, 200, 30.0
 Job = tuple[int, np.ndarray, int]
 # importances (k,) of the columns (k,) of the regulators for a target, given a seed
 Learner = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+# from a group, its table, the order of the cells, targets and regulators: targets and their importances
+Together = Callable[[Group, sparse.csc_array, np.ndarray, list[int], np.ndarray], Iterator[tuple[int, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Trees:
         From the regulators (n, S), float32 in Fortran order, to a :data:`Learner`.
     parity
         Genes and cells in the order of the object and one seed for all, as the original has it.
-    binned
-        Boosts on binned regulators instead of calling the learner.
+    together
+        Gives every target and its importances on binned regulators, many targets at once, in place of the learner.
     trial
         A few trees (n, S), (n,) for the time they take, and how many of them a target has.
     """
@@ -58,7 +63,7 @@ class Trees:
     name: str
     learner: Callable[[np.ndarray], Learner]
     parity: bool
-    binned: Boosting | None = None
+    together: Together | None = None
     trial: tuple[Callable[[np.ndarray, np.ndarray], object], float] | None = None
 
 
@@ -76,7 +81,8 @@ def boosting(name: str, plan: Boosting, *, mode: str, parity: bool) -> Trees:
     """
     few = replace(plan, rounds=_TRIAL)
     trial = (partial(boosted, seed=0, plan=few), min(plan.rounds, _USUAL) / _TRIAL)
-    return Trees(name, partial(_exact, plan), parity=parity, binned=plan if mode == "fast" else None, trial=trial)
+    fast = partial(importances_together, name=name, plan=replace(plan, pace=PACE)) if mode == "fast" else None
+    return Trees(name, partial(_exact, plan), parity=parity, together=fast, trial=trial)
 
 
 def _exact(plan: Boosting, X: np.ndarray) -> Learner:
@@ -161,9 +167,9 @@ def _resumed(
     genes = group.cells.genes
 
     def grow(targets: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        if trees.binned is None:
+        if trees.together is None:
             return _one_by_one(group, table, place, list(targets), used, trees)
-        return importances_together(group, table, place, list(targets), used, name=trees.name, plan=trees.binned)
+        return trees.together(group, table, place, list(targets), used)
 
     def shared() -> dict[str, Any]:
         values = [table.data, table.indices, table.indptr, list(table.shape)]

@@ -30,7 +30,6 @@ FIRST_SEED, REGULATORS, TOP = 100, 50, 10
 PROBLEMS = (
     (2000, 0.5, 24, ("grnboost2", "genie3", "genie3, extra")),
     (8000, 0.5, 12, ("grnboost2",)),
-    (8000, 0.2, 12, ("grnboost2",)),
 )
 PARAMS: dict[str, dict[str, object]] = {
     "grnboost2": {},

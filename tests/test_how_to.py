@@ -52,6 +52,7 @@ def test_conditions(with_data, capsys):
     for _, part in page["table"].groupby("group", observed=True):
         ranks = part.set_index("regulator")["rank"]
         assert ranks[["STAT1", "STAT2", "IRF9"]].max() <= 4 and (part["qval"] < 0.05).sum() >= 10
+    assert 0.03 < sum(page["below"]) / len(page["below"]) < 0.08 and sum(page["called"]) / len(page["called"]) < 0.25
     swapped = page["swapped"]
     assert len(grn.get.regulators(swapped, max_q=0.05)) == 0
     assert len(grn.get.regulators(swapped, key="drivers", max_q=0.05)) >= 10

@@ -100,7 +100,7 @@ def test_calls_have_arguments_that_there_are(path):
 @pages
 def test_methods_that_are_named_are_registered(path):
     named = re.findall(r"infer_network\([^)]*method=\"(\w+)\"", path.read_text(encoding="utf-8"))
-    of_the_page = re.findall(r"Method\(\"(\w+)\"", path.read_text(encoding="utf-8"))
+    of_the_page = re.findall(r"Method\(\s*\"(\w+)\"", path.read_text(encoding="utf-8"))
     assert [name for name in named if name not in [*METHODS, *of_the_page]] == []
 
 

@@ -56,6 +56,8 @@ def need_chromatin_prior(inputs: Inputs, arguments: Mapping[str, Any]) -> Chroma
 
 
 def named_prior(asked: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, Any]:
-    """What is recorded of a base GRN that was made here: its name, by which it can be made again."""
-    made = isinstance(asked.get("base_grn"), str) and used["base_grn"] is not asked["base_grn"]
-    return {"base_grn": REGIONS} if made and used["base_grn"] is not None else {}
+    """What is recorded of a base GRN that was asked for by name: the name by which the same is made again."""
+    name = asked.get("base_grn")
+    if not isinstance(name, str) or used["base_grn"] is name:
+        return {}
+    return {"base_grn": name if used["base_grn"] is None else REGIONS}

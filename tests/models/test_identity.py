@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import pickle
 
 import anndata as ad
@@ -108,6 +109,17 @@ def test_files_keep_the_hash_they_had(tmp_path):
     assert load(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     path = grn.models.save(family_of("scgpt"), tmp_path / "s")
     assert "+changed" not in load(path, params={"readout": "mvc"}).sha256
+
+
+def test_names_beside_the_weights_are_part_of_the_hash(tmp_path):
+    model = family_of("scgpt")
+    path = grn.models.save(model, tmp_path / "s")
+    before = load(path).sha256
+    assert load(path).sha256 == before and len(before) == 64
+    names = json.loads((path / "vocab.json").read_text())
+    names["OTHER"] = names.pop(model.source_genes[0])
+    (path / "vocab.json").write_text(json.dumps(names))
+    assert load(path).sha256 != before
 
 
 @pytest.fixture

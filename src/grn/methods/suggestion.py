@@ -74,7 +74,10 @@ class Suggestion:
             taken = "" if pd.isna(row["seconds"]) else f"; about {duration(row['seconds'])} here"
             lines.append(_item(f"{name}: {row['cost']}{taken}"))
         lines.append("Methods that cannot")
-        lines += [_item(f"{name}: {row['missing']}") for name, row in self.methods[~self.methods["runs"]].iterrows()]
+        alike: dict[str, list[str]] = {}
+        for name, row in self.methods[~self.methods["runs"]].iterrows():
+            alike.setdefault(row["missing"].replace(f"method {name!r}", "the method"), []).append(str(name))
+        lines += [_item(f"{', '.join(names)}: {missing}") for missing, names in alike.items()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

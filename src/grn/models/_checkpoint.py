@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +52,8 @@ class Checkpoint:
         Entries of the state that are no tensors (symbol lists).
     label
         First entry of a file that holds (label, arguments, state).
+    beside
+        Hashes of the files that were read beside it, by name; filled as they are read.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class Checkpoint:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     other: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
+    beside: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def folder(self) -> Path:
@@ -65,8 +70,11 @@ class Checkpoint:
         return self.path.parent
 
     def sha256(self) -> str:
-        """Hash of the parameter file."""
-        return sha256_file(self.path)
+        """Hash of the parameter file and of what was read beside it: other names of genes make another model."""
+        parameters = sha256_file(self.path)
+        if not self.beside:
+            return parameters
+        return hashlib.sha256(json.dumps([parameters, self.beside], sort_keys=True).encode()).hexdigest()
 
     def has(self, *keys: str) -> bool:
         """Whether all these parameters are there."""
@@ -107,13 +115,17 @@ class Checkpoint:
             raise WeightsError(f"{path} is not readable JSON ({error}); fetch it again.") from error
         if not isinstance(content, dict):
             raise WeightsError(f"{path} holds a {type(content).__name__}; expected a JSON object.")
+        self.beside[name] = sha256_file(path)
         return content
 
     def dictionary(self, *patterns: str, what: str, path: str | Path | None = None) -> dict[Any, Any]:
         """A pickled dictionary beside the parameters (or one folder up), by file name patterns, or at ``path``."""
-        return read_pickle(self._beside(patterns, what) if path is None else Path(path))
+        path = self._found(patterns, what) if path is None else Path(path)
+        content = read_pickle(path)
+        self.beside[what] = sha256_file(path)
+        return content
 
-    def _beside(self, patterns: tuple[str, ...], what: str) -> Path:
+    def _found(self, patterns: tuple[str, ...], what: str) -> Path:
         for folder in (self.folder, self.folder.parent):
             paths = sorted({p for pattern in patterns for p in folder.glob(pattern)})
             if len(paths) > 1:

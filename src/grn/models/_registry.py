@@ -146,8 +146,8 @@ def load(
     -----
     Nothing in a file is run: parameters are read as tensors, dictionaries by a reader that builds plain containers
     only. Every key must be accounted for; keys that are known and not needed are listed in ``model.unused``.
-    ``model.sha256`` is the hash of the file, followed by what was asked for in ``params`` and ``dtype``
-    (``"…+readout=mvc"``).
+    ``model.sha256`` is the hash of the file and of those that were read beside it, such as the vocabulary, followed by
+    what was asked for in ``params`` and ``dtype`` (``"…+readout=mvc"``).
 
     Examples
     --------

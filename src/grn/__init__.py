@@ -15,7 +15,7 @@ from typing import Any
 from grn import errors
 from grn._core.settings import settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _NAMESPACES = ("bench", "datasets", "genes", "genome", "get", "methods", "models", "pl", "pp", "tl")
 _OBJECTS = {"Network": "grn.network", "report": "grn._report"}

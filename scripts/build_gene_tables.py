@@ -222,7 +222,8 @@ def orthologs(folder: Path, main: dict[str, str], further: dict[str, str]) -> tu
             "score": pd.to_numeric(table["gene_order_score"], errors="coerce").fillna(0),
         }
     )
-    pairs = pairs[pairs["human"] != ""].sort_values("score").drop_duplicates(["mouse", "human"], keep="last")
+    pairs = pairs[pairs["human"] != ""].sort_values("score", kind="stable")
+    pairs = pairs.drop_duplicates(["mouse", "human"], keep="last")
     best = pairs["score"] >= MIN_GENE_ORDER
     for column in ("mouse", "human"):
         others = pairs.groupby(column)["score"]

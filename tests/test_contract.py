@@ -579,5 +579,5 @@ def test_an_interruption_leaves_the_object_as_it_was(name, monkeypatch):
     before = snapshot(adata)
     monkeypatch.setattr("tqdm.auto.tqdm", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        FUNCTIONS[name](adata, **arguments)
+        FUNCTIONS[name](adata, **arguments, progress=True)
     assert snapshot(adata) == before

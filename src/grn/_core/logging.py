@@ -56,8 +56,12 @@ def progress(items: Iterable[T], *, total: int | None = None, desc: str = "", sh
         ``True``, ``False``, or ``None`` for what the public function was told, and else "only on a terminal or in a
         notebook".
     """
-    from tqdm.auto import tqdm
-
     show = shown() if show is None else show
     visible = (sys.stderr.isatty() or "ipykernel" in sys.modules) if show is None else show
-    yield from tqdm(items, total=total, desc=desc, disable=not visible, leave=False)
+    if not visible:
+        # a hidden bar of tqdm takes a lock of all forked processes, which one that is killed never gives back
+        yield from items
+        return
+    from tqdm.auto import tqdm
+
+    yield from tqdm(items, total=total, desc=desc, leave=False)

@@ -376,7 +376,9 @@ CALLS = {
 }
 CHAINED = ("confidence", "tl.cistromes", "tl.eregulon_activity")
 # functions with an argument atac= that read chromatin only through a method, and the scan, which reads names alone
-BY_METHOD = {"pp.scan_motifs", "tl.infer_network", "tl.confidence", "tl.differential", "tl.suggest"}
+BY_METHOD = {
+    *("pp.scan_motifs", "tl.infer_network", "tl.confidence", "tl.differential", "tl.suggest", "tl.dictys", "tl.flecs")
+}
 
 
 def test_every_function_that_reads_chromatin_is_put_to_the_test():

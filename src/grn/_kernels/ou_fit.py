@@ -245,7 +245,8 @@ def fit(
         Source of randomness for ``sampled``.
     paired
         Compute a single set twice: products of one matrix and of several are rounded in two ways, which the steps make
-        large. Sets of one shape then have the same numbers in every batch.
+        large. Sets of one shape then have the same numbers in every batch where a processor rounds all elements of an
+        array alike, which some do not.
     states
         Where the sets go on, all after the same number of steps or none, and where their states are kept on the way.
     """

@@ -177,7 +177,7 @@ def test_other_models_have_no_such_translator(blood):
 @pytest.mark.slow
 @pytest.mark.parametrize("translator", ["universal", "cells"])
 def test_no_ties_among_the_most_probable_edges_of_a_panel(translator):
-    """100 regulators x 2 000 genes: the first thousand edges have a thousand probabilities, in single precision too."""
+    """100 regulators x 2 000 genes: the first thousand edges have a thousand probabilities."""
     known, able = grn.models.load("mini").genes, grn.genes.regulators("human")
     sources = [gene for gene in known if gene in able][:100]
     names = [*sources, *[gene for gene in known if gene not in able][:1900]]
@@ -187,5 +187,7 @@ def test_no_ties_among_the_most_probable_edges_of_a_panel(translator):
         adata, method="universal", sources=sources, params={"translator": translator}, progress=False, copy=True
     ).uns["grn"]["edges"]
     top = np.sort(table["probability"].to_numpy())[::-1][:1000]
-    assert len(np.unique(top.astype(np.float32))) == 1000
+    assert len(np.unique(top)) == 1000
+    # single precision has some four million numbers there, so that two may meet by chance
+    assert len(np.unique(top.astype(np.float32))) >= 995
     assert top[0] < 1

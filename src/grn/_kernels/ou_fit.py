@@ -245,8 +245,8 @@ def fit(
         Source of randomness for ``sampled``.
     paired
         Compute a single set twice: products of one matrix and of several are rounded in two ways, which the steps make
-        large. Sets of one shape then have the same numbers in every batch where a processor rounds all elements of an
-        array alike, which some do not.
+        large. Sets of one shape then have the same numbers in every batch, where their sizes are multiples of 16 cells
+        and 8 genes: some processors round what is left over at the end of an array in another way.
     states
         Where the sets go on, all after the same number of steps or none, and where their states are kept on the way.
     """

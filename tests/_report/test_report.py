@@ -177,11 +177,12 @@ def test_no_figure_is_left_open_and_the_style_of_the_user_stays(write):
     import matplotlib.pyplot as plt
 
     edges = pd.DataFrame({"source": ["A"], "target": ["B"], "weight": [1.0]})
+    there = plt.get_fignums()
     before = write(edges, "a.html").read_bytes()
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black"}):
         assert write(edges, "b.html").read_bytes() == before
         assert mpl.rcParams["font.size"] == 30
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == there
 
 
 def test_names_are_never_markup(write):

@@ -18,8 +18,8 @@ def cells(text: str) -> list[str]:
     return _CELL.findall(text)
 
 
-def agree(printed: str, written: str) -> bool:
-    """Whether two outputs have the same words and, but for rounding and one in ten, the same numbers."""
+def agree(printed: str, written: str, *, share: float = 0.9) -> bool:
+    """Whether two outputs have the same words and, but for rounding, the same numbers, in a share of all places."""
     one, two = (re.findall(r"[^\s,;:\[\]()]+", text) for text in (printed, written))
     if len(one) != len(two):
         return False
@@ -31,4 +31,4 @@ def agree(printed: str, written: str) -> bool:
             same.append(first == second)
         else:
             same.append(abs(a - b) <= 0.011 + 0.02 * abs(b))
-    return sum(same) >= 0.9 * len(same)
+    return sum(same) >= share * len(same)

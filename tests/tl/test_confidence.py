@@ -148,7 +148,7 @@ def test_a_base_grn_is_passed_again(inferred):
 def test_a_damaged_base_grn_is_told(inferred, stored):
     grn.tl.infer_network(inferred, method="ridge", params={"alpha": 0.1})
     inferred.uns["grn"]["params"]["base_grn"] = stored
-    with pytest.raises(ParameterError, match=r"\['base_grn'\] is .*expected True or False"):
+    with pytest.raises(ParameterError, match=r"\['base_grn'\] is .*expected True, False or 'regions'"):
         grn.tl.confidence(inferred, **FEW)
 
 

@@ -13,6 +13,7 @@ from grn import get
 from grn._core.docs import document
 from grn._core.entries import feature_entry
 from grn._core.errors import GeneNameError, GroupError, ParameterError
+from grn._core.settings import settings
 from grn._object.modalities import from_mudata
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import line_colors
@@ -57,7 +58,7 @@ def response(
     through 0 at the baseline, drawn as an open marker; gradients have no such point, nor have probes
     of real cells (``context="mean"``). The baseline is ``uns[key]["params"]["baseline"]``, by default 0.
     Behind the lines lies, in the colour of the first pair of a source, what 90 % of all its targets do: a line within
-    its band is nothing special.
+    its band is nothing special. Features in a folder have bands where they fit into ``grn.settings.feature_budget``.
 
     Parameters
     ----------
@@ -203,12 +204,14 @@ def _curves(adata: AnnData, key: str, pairs: list[Pair], group: str | None) -> _
             )
     order = np.argsort(grid, kind="stable")
     params = feature_entry(adata, key).mapping("params")
+    # of features in a folder not more is read than asked for
+    whole = key in adata.varm or 4 * adata.n_vars * len(sources) * len(grid) <= settings.feature_budget
     return _Curves(
         grid=grid[order],
         values=np.array(curves)[:, order],
         scale=str(features.value_scale).replace("_", " "),
         baseline=params.number("baseline", 0.0) if params.text("context", "virtual") == "virtual" else None,
-        bands=_bands(get.features(adata, key=key, group=group, sources=sources), order),
+        bands=_bands(get.features(adata, key=key, group=group, sources=sources), order) if whole else {},
     )
 
 

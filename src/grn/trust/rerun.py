@@ -212,8 +212,9 @@ def _stored_params(
             continue
         value = _plain(net.params[parameter])
         not_kept = isinstance(value, str) and value == GIVEN
-        # of this table only whether there was one
-        if parameter == "base_grn" and not (value is None or isinstance(value, bool) or not_kept or value == REGIONS):
+        by_name = isinstance(value, str) and value in (GIVEN, REGIONS)
+        # of a table only whether there was one
+        if parameter == "base_grn" and not (value is None or isinstance(value, bool) or by_name):
             raise ParameterError(
                 f"uns[{key!r}]['params']['base_grn'] is {checks.shown(value)}; expected True, False or {REGIONS!r}. "
                 "Infer the network again."

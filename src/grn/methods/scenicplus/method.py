@@ -157,7 +157,7 @@ def prepare(
 def _ordered(space: pd.DataFrame, regions: pd.DataFrame, *, parity: bool) -> pd.DataFrame:
     """Pairs by gene, of a gene along the genome; with ``parity`` as the sort of the original leaves them."""
     if parity:
-        return space.iloc[np.argsort(space["gene"].to_numpy(dtype=object), kind="stable")].reset_index(drop=True)
+        return space.iloc[np.argsort(space["gene"].to_numpy(dtype=object))].reset_index(drop=True)
     at = regions.iloc[space["region"]]
     order = np.lexsort([at["end"], at["start"], at["chrom"].astype(str), space["gene"].astype(str)])
     return space.iloc[order].reset_index(drop=True)

@@ -147,5 +147,7 @@ def shuffled(adata, column, seed):
 def test_nothing_is_found_where_the_cells_of_every_gene_are_shuffled(name):
     """No knowledge of the planted network reaches a record by names, order or annotation."""
     column = "time" if CASES.get(name, Case()).screen else "group"
-    found = pd.DataFrame([figures(name, shuffled(simulated(name, seed), column, seed)) for seed in range(3)])
+    # of few edges the area is above their share by chance, and that of Dictys by more than of others
+    seeds = range(6 if name == "dictys" else 3)
+    found = pd.DataFrame([figures(name, shuffled(simulated(name, seed), column, seed)) for seed in seeds])
     assert found["auprc"].mean() < found["random"].mean() + 0.1, found

@@ -110,11 +110,12 @@ def test_training_with_bulk_and_motifs_is_that_of_the_original(reference, gene):
         features, reference.target_of(gene), weights, extra=(bulk, Manifold(affinity.float(), present.float()))
     )
     np.testing.assert_allclose(losses[:, 0], reference.bulk[f"{gene}|loss"], atol=1e-4)
-    # training in single precision: processors differ by 9e-4 of a weight and 5e-4 of a score
-    np.testing.assert_allclose(weights.W1[0], reference.bulk[f"{gene}|fc1"], atol=2e-3)
+    # of G1 a ReLU of the original bends at the last bit: the same training in double precision, too, is 8.6e-4 off
+    atol = 1e-3 if gene == "G1" else 1e-4
+    np.testing.assert_allclose(weights.W1[0], reference.bulk[f"{gene}|fc1"], atol=atol)
     score, _ = attribution(features, weights, background())
     expected = reference.bulk_scores[reference.bulk_scores["TG"] == gene].set_index("feature")["mean_abs_shap"]
-    np.testing.assert_allclose(score[0], expected[[*regulators, *near]], atol=1e-3)
+    np.testing.assert_allclose(score[0], expected[[*regulators, *near]], atol=atol)
 
 
 def test_starts_are_those_of_the_original(reference):

@@ -27,7 +27,7 @@ from grn.models._memory_file import save_memory
 from grn.models._model_file import save_tensors
 from grn.models.translator import Translator, TranslatorConfig, TranslatorNetwork
 
-SECONDS, BYTES = 4.0, 200 * 2**20
+SECONDS, BYTES = 1.0, 200 * 2**20
 FAMILIES = ("scgpt", "geneformer", "genecompass", "scprint", "scgenept", "lpm")
 SYMBOLS = ["SPI1", "GATA1", "LYZ", "CD14"]
 ENSEMBL = [f"ENSG{i:011d}" for i in range(1, 5)]

@@ -218,11 +218,11 @@ class Translator:
             raise WeightsError(
                 f"{tensors_path} is not the file {described} was written with; save the translator again."
             )
+        _check_sizes(config, tensors, tensors_path)
         if "config" in header and parsed(header["config"], tensors_path) != json.loads(json.dumps(config.described())):
             raise WeightsError(
                 f"{described} and {tensors_path} differ in their configuration; save the translator again."
             )
-        _check_sizes(config, tensors, tensors_path)
         with outline():
             network = TranslatorNetwork(config)
         load_strictly(network, tensors, tensors_path)

@@ -8,8 +8,8 @@ import pytest
 
 import grn
 
-# training in single precision: processors differ by 5e-4 of a score
-CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+# where a ReLU bends the last bit decides, which differs between processors: 1.2e-4 of a score, 1.6e-4 of a cosine
+SCORE, COSINE = {"relu": 2e-4, "sigmoid": 1e-4}, {"relu": 2e-4, "sigmoid": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +53,15 @@ def test_population_networks_are_those_of_the_original(folder, cells, activation
     scores = pd.read_csv(folder / "scnn_shap_scores.csv").query("activation == @written")
     edges = found["edges"].astype({"source": str, "target": str}).set_index(["target", "source"])["weight"].abs()
     expected = scores[scores["kind"] == "TF"].set_index(["TG", "feature"])["mean_abs_shap"]
-    np.testing.assert_allclose(edges.reindex(expected.index).fillna(0), expected, **CLOSE)
+    np.testing.assert_allclose(edges.reindex(expected.index).fillna(0), expected, atol=SCORE[activation])
     cis = found["cis"].astype({"region": str, "target": str}).set_index(["target", "region"])["weight"].abs()
     expected = scores[scores["kind"] != "TF"].set_index(["TG", "feature"])["mean_abs_shap"]
-    np.testing.assert_allclose(cis.reindex(expected.index).fillna(0), expected, **CLOSE)
+    np.testing.assert_allclose(cis.reindex(expected.index).fillna(0), expected, atol=SCORE[activation])
     cosine = pd.read_csv(folder / "scnn_tf_re_cosine.csv").query("activation == @written")
     largest = cosine.groupby(["TF", "RE"])["cosine"].max()
     bound = found["tf_re"].astype({"source": str, "region": str}).set_index(["source", "region"])["weight"]
     positive = largest[largest > 0]
-    np.testing.assert_allclose(bound.loc[positive.index], positive, **CLOSE)
+    np.testing.assert_allclose(bound.loc[positive.index], positive, atol=COSINE[activation])
     assert len(bound) == len(positive)
 
 
@@ -93,5 +93,5 @@ def test_networks_with_bulk_are_those_of_the_original(folder, cells):
     expected = pd.read_csv(folder / "linger_shap_scores.csv").set_index(["TG", "feature"])["mean_abs_shap"]
     edges = found["edges"].astype({"source": str, "target": str}).set_index(["target", "source"])["weight"].abs()
     cis = found["cis"].astype({"region": str, "target": str}).set_index(["target", "region"])["weight"].abs()
-    np.testing.assert_allclose(pd.concat([edges, cis]).reindex(expected.index).fillna(0), expected, **CLOSE)
+    np.testing.assert_allclose(pd.concat([edges, cis]).reindex(expected.index).fillna(0), expected, atol=1e-4)
     assert found["params"]["mode"] == "LINGER"

@@ -176,11 +176,9 @@ def test_sets_that_are_done_leave_and_the_others_go_on():
         joined(kind, parts) for kind, parts in zip((Counts, Shape, Start), zip(one, other, strict=True), strict=True)
     )
     both = run(counts, shape, start, setting)
-    # processors may round the last elements of an array in another way than the others, which steps make large
     for place, each in enumerate(alone):
-        np.testing.assert_allclose(both[place].losses[:20], each.losses[:20], rtol=1e-9)
-        np.testing.assert_allclose(both[place].losses[-1, 3], each.losses[-1, 3], rtol=0.01)
-        assert both[place].converged and np.corrcoef(both[place].network.ravel(), each.network.ravel())[0, 1] > 0.9
+        assert len(both[place].losses) == len(each.losses)
+        np.testing.assert_allclose(both[place].network, each.network, atol=1e-12)
 
 
 def test_the_start_is_the_same_from_either_side():

@@ -245,8 +245,8 @@ def fit(
         Source of randomness for ``sampled``.
     paired
         Compute a single set twice: products of one matrix and of several are rounded in two ways, which the steps make
-        large. Sets of one shape then have the same numbers in every batch, where their sizes are multiples of 16 cells
-        and 8 genes: some processors round what is left over at the end of an array in another way.
+        large. Sets of one shape then have the same numbers in every batch, if cells, genes, regulators and factors are
+        multiples of what a processor takes at a time, to which the method rounds them up.
     states
         Where the sets go on, all after the same number of steps or none, and where their states are kept on the way.
     """
@@ -284,7 +284,7 @@ class _Run:
             noise=start.diagonal.log(),
             noise_factors=start.noise_factors,
             effects=start.effects,
-        )
+        ).each(Tensor.contiguous)  # products of transposed memory are rounded in another way
         self.moments = {name: moments_of(value) for name, value in self.free.items()}
         mean = torch.where(counts.genes > 0, start.level, _NOWHERE)[:, None] + counts.covariates @ start.effects
         spread = np.log(start.spread) * counts.genes[:, None].expand_as(counts.counts)

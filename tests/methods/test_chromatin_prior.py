@@ -73,6 +73,14 @@ def test_a_regression_and_its_repetitions_take_the_name(linked):
     )
 
 
+def test_repetitions_take_all_pairs_where_auto_found_no_chromatin(linked):
+    adata = linked["rna"].copy()
+    grn.tl.infer_network(adata, method="correlation", params={"base_grn": "auto"})
+    assert adata.uns["grn"]["params"]["base_grn"] == "auto"
+    grn.tl.confidence(adata, n_permutations=3, n_subsamples=0)
+    assert grn.get.edges(adata)["qval"].notna().any()
+
+
 def test_what_is_missing_is_said_with_the_call_that_makes_it(scanned, linked):
     bare = grn.datasets.toy_multiome(n_cells=30, n_regulators=3, n_targets=6)
     with pytest.raises(ResultNotFoundError, match=r"grn.pp.scan_motifs\(mdata\['atac'\].*base_grn=None"):

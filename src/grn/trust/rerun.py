@@ -18,7 +18,7 @@ from grn._object.chromatin import SLOT, Regions, chromatin_of
 from grn._object.expression import values_of
 from grn.methods import METHODS, Method, Task
 from grn.methods.cells import NothingVariesError, with_copies
-from grn.methods.chromatin_prior import REGIONS, with_chromatin_prior
+from grn.methods.chromatin_prior import AUTO, REGIONS, with_chromatin_prior
 from grn.methods.edge_prior import named_edges
 from grn.methods.inputs import Inputs, environment
 from grn.methods.provenance import GIVEN
@@ -212,7 +212,7 @@ def _stored_params(
             continue
         value = _plain(net.params[parameter])
         not_kept = isinstance(value, str) and value == GIVEN
-        by_name = isinstance(value, str) and value in (GIVEN, REGIONS)
+        by_name = isinstance(value, str) and value in (GIVEN, REGIONS, AUTO)
         # of a table only whether there was one
         if parameter == "base_grn" and not (value is None or isinstance(value, bool) or by_name):
             raise ParameterError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,27 +30,8 @@ J = TypeVar("J")
 Point = dict[str, float]
 # points and their scores, fold by fold
 Tried = list[tuple[Point, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Scores of points, fold by fold.
-
-    Parameters
-    ----------
-    trial
-        Gives those of one.
-    n_jobs, cache
-        Processes, and the folder of points that were scored before.
-    """
-
-    trial: Trial
-    n_jobs: int = 1
-    cache: Path | None = None
-
-    def of(self, points: Sequence[Point]) -> list[np.ndarray]:
-        """Scores (n_folds,) of every point."""
-        return kept_jobs(self.trial, points, self.n_jobs, desc="renge search", cache=self.cache)
+# scores (n_folds,) of every point
+Scores = Callable[[Sequence[Point]], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -88,8 +69,8 @@ def choose(
         starts = [random_start(start, child(seed, "renge", "start", str(i))) for i, start in enumerate(starts)]
     trial = Trial(found.screen, blocks, folds, starts, fixed, parity)
     logger.info("renge: searching %s in %d trials (%s search)", ", ".join(free), n_trials, engine)
-    scored = Scored(trial, n_jobs, cache)
-    tried = (_optuna if engine == "optuna" else _own)(scored, free, n_trials, seed)
+    scores = partial(kept_jobs, trial, n_jobs=n_jobs, desc="renge search", cache=cache)
+    tried = (_optuna if engine == "optuna" else _own)(scores, free, n_trials, seed)
     table = pd.DataFrame([{**fixed, **point, "score": values.mean()} for point, values in tried])
     best, values = tried[strongest(tried, only_best=parity)]
     value = float(values.mean())
@@ -150,15 +131,15 @@ def _setting(point: Mapping[str, float], *, parity: bool) -> Setting:
     return Setting(point["C"], point["l1_ratio"], int(point["n_k"]), parity)
 
 
-def map_jobs(
-    task: Callable[..., np.ndarray], arguments: Sequence[tuple], n_jobs: int, *, desc: str
-) -> Iterator[np.ndarray]:
-    """Results of many calls of a function, in processes if asked for; they do not depend on the number of these."""
-    if n_jobs == 1 or len(arguments) < 2:
-        results = starmap(task, arguments)
+def _results(task: Callable[[J], np.ndarray], jobs: Sequence[J], n_jobs: int, *, desc: str) -> Iterator[np.ndarray]:
+    """Results of a function for jobs, in processes if asked for; they do not depend on the number of these."""
+    if len(jobs) < 2:  # a bar of one is none
+        return map(task, jobs)
+    if n_jobs == 1:
+        results = map(task, jobs)
     else:
-        results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(AsHere(task))(*given) for given in arguments)
-    return iter(progress(results, total=len(arguments), desc=desc))
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(AsHere(task))(job) for job in jobs)
+    return progress(results, total=len(jobs), desc=desc)
 
 
 def kept_jobs(
@@ -172,25 +153,25 @@ def kept_jobs(
     """Results of a function, with all it holds a partial or a dataclass, for jobs; those in the cache are read."""
 
     def compute(places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        return zip(places, map_jobs(task, [(jobs[place],) for place in places], n_jobs, desc=desc), strict=True)
+        return zip(places, _results(task, [jobs[place] for place in places], n_jobs, desc=desc), strict=True)
 
     done = dict(resumed(cache, desc, lambda: {"task": task}, range(len(jobs)), jobs.__getitem__, compute))
     return [done[place] for place in range(len(jobs))]
 
 
-def _own(scored: Scored, free: list[str], n_trials: int, seed: int) -> Tried:
+def _own(scores: Scores, free: list[str], n_trials: int, seed: int) -> Tried:
     """Two thirds of the trials on a Latin hypercube, the rest around the best of them."""
     random = child(seed, "renge", "search")
     n_wide = max(1, n_trials - n_trials // 3)
     cells = np.stack([random.permutation(n_wide) for _ in free], axis=1)
     wide = [_point(free, row) for row in (cells + random.random(cells.shape)) / n_wide]
-    tried = list(zip(wide, scored.of(wide), strict=True))
+    tried = list(zip(wide, scores(wide), strict=True))
     best = max(tried, key=lambda one: one[1].mean())[0]
     middle = np.array([_place(name, best[name]) for name in free])
     near = [
         _point(free, np.clip(middle + random.normal(0.0, 0.1, len(free)), 0.0, 1.0)) for _ in range(n_trials - n_wide)
     ]
-    return tried + list(zip(near, scored.of(near), strict=True))
+    return tried + list(zip(near, scores(near), strict=True))
 
 
 def _point(free: list[str], places: np.ndarray) -> Point:
@@ -213,7 +194,7 @@ def _place(name: str, value: float) -> float:
     return float(1.0 - np.sqrt((_HIGH - np.log10(value)) / (_HIGH - _LOW)))
 
 
-def _optuna(scored: Scored, free: list[str], n_trials: int, seed: int) -> Tried:
+def _optuna(scores: Scores, free: list[str], n_trials: int, seed: int) -> Tried:
     """Tree-structured Parzen estimator of optuna, a third of the trials at random; one after the other."""
     optuna = require("optuna", extra="search", purpose="search='optuna'")
 
@@ -228,7 +209,7 @@ def _optuna(scored: Scored, free: list[str], n_trials: int, seed: int) -> Tried:
                 point[name] = float(suggest.suggest_int(name, *DEPTHS))
             else:
                 point[name] = suggest.suggest_float(name, 10.0**_LOW, 10.0**_HIGH, log=True)
-        tried.append((point, scored.of([point])[0]))
+        tried.append((point, scores([point])[0]))
         next(bar, None)
         return float(tried[-1][1].mean())
 

@@ -136,7 +136,7 @@ def test_an_interrupted_call_goes_on_with_the_same_numbers(name, counted, tmp_pa
     assert counted.n < n
 
 
-def test_other_arguments_cells_and_groups_make_parts_of_their_own(counted, tmp_path):
+def test_other_arguments_cells_and_groups_make_parts_of_their_own(tmp_path):
     def call(adata, **given):
         params = {"max_rounds": 10, **given.pop("params", {})}
         out = grn.tl.infer_network(adata, method="grnboost2", params=params, copy=True, **given)
@@ -148,6 +148,7 @@ def test_other_arguments_cells_and_groups_make_parts_of_their_own(counted, tmp_p
     for adata, given in (
         (cells(), {"params": {"max_rounds": 12}}),
         (cells(), {"rng": 1}),
+        (cells(), {"groupby": "group"}),
         (cells(), {"sources": list(cells().var_names[:3])}),
         (cells()[:60].copy(), {}),
         (changed, {}),

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import grn
 from grn._core import checkpoints
@@ -248,6 +249,10 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(counted, tmp
 def test_a_fingerprint_tells_values_types_and_shapes_apart():
     values = [0, 0.0, False, None, "0", "", [], [0], [[0]], {"a": 0}, {"b": 0}, np.zeros(2), np.zeros((2, 1)), "None"]
     values += [np.zeros(2, np.float32), ["ab", "c"], ["a", "bc"], np.array(["a"], dtype=object), ["a"] * 2]
+    values += [
+        kind(np.diag([*diagonal, 0.0])) for kind in (sparse.csr_array, sparse.csc_array) for diagonal in ([1], [2])
+    ]
+    values += [sparse.csr_array((2, 2)), sparse.csr_array((2, 3))]
     made = [checkpoints.fingerprint(value) for value in values]
     assert len(set(made)) == len(values)
     assert checkpoints.fingerprint({"b": 1, "a": 2}) == checkpoints.fingerprint({"a": np.int64(2), "b": 1})

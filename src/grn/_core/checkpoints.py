@@ -18,6 +18,7 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy import sparse
 
 from grn._core import sealed
 
@@ -30,7 +31,9 @@ _EVERY, _SHARE = 30.0, 20.0
 
 
 def fingerprint(value: Any) -> str:
-    """Hash of texts, numbers, arrays, functions by name, and of mappings, sequences, dataclasses and partials of these.
+    """Hash of texts, numbers, arrays, dense or compressed sparse, functions by name, and of what is made of these.
+
+    That is: mappings, sequences, dataclasses and partials.
 
     Raises
     ------
@@ -55,18 +58,27 @@ def _digest(value: Any, made: Any) -> None:
         for name, item in sorted(value.items()):
             _digest(name, made)
             _digest(item, made)
-    elif isinstance(value, partial):
-        _digest(["partial", value.func, value.args, value.keywords], made)
+    elif (inside := _inside(value)) is not None:
+        _digest(inside, made)
     elif isinstance(value, FunctionType):
         made.update(f"function {value.__module__}.{value.__qualname__} ".encode())
-    elif is_dataclass(value) and not isinstance(value, type):
-        _digest({field.name: getattr(value, field.name) for field in fields(value)}, made)
     elif value is None or isinstance(value, str | bool | int | float | np.generic):
         told = value.item() if isinstance(value, np.generic) else value
         text = repr(told)
         made.update(f"{type(told).__name__} {len(text)} {text} ".encode())
     else:
         raise TypeError(f"{type(value).__name__} has no fingerprint")
+
+
+def _inside(value: Any) -> list[Any] | dict[str, Any] | None:
+    """What a sparse matrix, a partial or a dataclass holds; ``None`` for all others."""
+    if sparse.issparse(value) and value.format in ("csr", "csc"):
+        return [value.format, value.data, value.indices, value.indptr, value.shape]
+    if isinstance(value, partial):
+        return ["partial", value.func, value.args, value.keywords]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return None
 
 
 class Part:

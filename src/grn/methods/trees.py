@@ -172,9 +172,8 @@ def _resumed(
         return trees.together(group, table, place, list(targets), used)
 
     def shared() -> dict[str, Any]:
-        values = [table.data, table.indices, table.indptr, list(table.shape)]
         regulators = np.searchsorted(genes, group.sources[used])
-        return {"values": values, "place": place, "regulators": regulators, "trees": trees, "seed": group.task.seed}
+        return {"table": table, "place": place, "regulators": regulators, "trees": trees, "seed": group.task.seed}
 
     def identity(t: int) -> list[Any]:
         gene = int(np.searchsorted(genes, group.targets[t]))

@@ -216,13 +216,12 @@ def fit_genes(data: Data, setting: Setting, *, keep: bool = False, cache: Path |
 
 def _identity(data: Data, setting: Setting) -> dict[str, Any]:
     """Everything that the networks depend on."""
-    means = sparse.csc_array(data.accessibility.means)
     tensors = {"expression": data.expression.numpy(), "target": data.target.numpy()}
     how = {"device": setting.device.type, "memory": 0, "batch_size": None}
     return {
         **{field.name: getattr(data, field.name) for field in fields(Data) if field.name not in _OF_TORCH},
         **tensors,
-        "accessibility": [means.data, means.indices, means.indptr, list(means.shape)],
+        "accessibility": data.accessibility.means,
         "setting": {**{field.name: getattr(setting, field.name) for field in fields(Setting)}, **how},
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -102,11 +101,7 @@ def region_importances(
         done = in_blocks(_of_gene, trees, map(job, listed), growing.workers, total=len(listed), threads=threads)
         return zip(listed, done, strict=True)
 
-    def shared() -> dict[str, Any]:
-        tables = [[table.data, table.indices, table.indptr, list(table.shape)] for table in (openness, expression)]
-        return {"tables": tables, "mode": growing.mode, "plan": growing.plan}
-
-    results = resumed(growing.cache, NAME, shared, range(len(near)), job, grow, together=_TOGETHER)
+    results = resumed(growing.cache, NAME, lambda: {"trees": trees}, range(len(near)), job, grow, together=_TOGETHER)
     by_gene = dict(progress(results, total=len(near), desc=NAME, show=growing.show))
     parts = [by_gene[g] for g in range(len(near))]
     whole = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))  # (2, L)

@@ -124,7 +124,7 @@ QUESTIONS = (
 )
 
 
-def start(question: Question, able: Collection[str], *, published: bool = True) -> Start:
+def start(question: Question, able: Collection[str]) -> Start:
     """The method with the largest figure above its baseline among those that answer, and can run.
 
     Parameters
@@ -133,12 +133,10 @@ def start(question: Question, able: Collection[str], *, published: bool = True) 
         What is asked.
     able
         Names of the methods that can run.
-    published
-        Whether published networks can be used.
     """
     there = [name for name in METHODS if name in able and question.answered(METHODS[name])]
     outside = {name for m in question.measures.values() for name in m.values if name not in METHODS}
-    known = set(there) | (outside if question.published and published else set())
+    known = set(there) | (outside if question.published else set())
     gains = [
         (gain, name, measure)
         for measure in question.measures.values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -76,13 +77,18 @@ class Suggestion:
         lines.append("Methods that cannot")
         alike: dict[str, list[str]] = {}
         for name, row in self.methods[~self.methods["runs"]].iterrows():
-            alike.setdefault(row["missing"].replace(f"method {name!r}", "the method"), []).append(str(name))
+            alike.setdefault(_of_any(str(name), row["missing"]), []).append(str(name))
         lines += [_item(f"{', '.join(names)}: {missing}") for missing, names in alike.items()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         parts = {"What the object holds": self.holds, "Where to start": self.start, "Methods": self.methods}
         return "".join(f"<h4>{html.escape(title)}</h4>{table.to_html()}" for title, table in parts.items())
+
+
+def _of_any(name: str, missing: str) -> str:
+    """What a method lacks, in the words of all that lack the same: a checkpoint of the family in their name."""
+    return re.sub(r"(family|checkpoint of) \w+;", r"\1 FAMILY;", missing.replace(f"method {name!r}", "the method"))
 
 
 def _sentence(text: str) -> str:
@@ -136,7 +142,7 @@ def _row(
     """What is said of one method."""
     params = _params(record, columns, held)
     missing = obstacle(inputs, record, params)
-    told = [f"{measure.told(record.name)}" for measure in measures().values() if record.name in measure.values]
+    told = [measure.told(record.name) for measure in measures().values() if record.name in measure.values]
     return {
         "runs": not missing,
         "missing": missing,
@@ -213,7 +219,7 @@ def _start(
     methods: pd.DataFrame,
 ) -> dict[str, str]:
     """Where to start with one question."""
-    contrast = compared(inputs, columns)
+    contrast = compared(inputs, columns) if question.published else None
     if (question.holding and not held[question.holding].there) or (question.published and contrast is None):
         there = held[question.holding].call if question.holding else ""
         made = f": {there}" if there else ""
@@ -226,9 +232,10 @@ def _start(
         }
     chosen = start(question, able)
     call = methods.loc[chosen.method, "call"] if chosen.method in methods.index else ""
-    if question.by_group and columns.groups and inputs.task.groupby is None and METHODS[chosen.method].by_group:
+    divided = question.by_group and columns.groups and inputs.task.groupby is None
+    if divided and call and METHODS[chosen.method].by_group:
         call = f"{call[:-1]}, groupby={next(iter(columns.groups))!r})"
-    if question.published and contrast is not None:
+    if contrast is not None:
         column, group, reference = contrast
         net = "" if call else f"net=grn.datasets.{chosen.method.lower()}(), "
         sides = f"condition={column!r}, group={group!r}, reference={reference!r}"

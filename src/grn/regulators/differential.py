@@ -9,20 +9,19 @@ import pandas as pd
 from scipy import stats
 
 from grn._core import checks
-from grn._core.errors import GroupError, NetworkError
-from grn._core.logging import hint, logger
+from grn._core.errors import GroupError
+from grn._core.logging import logger
 from grn._core.logging import progress as progress_bar
 from grn._kernels import moderation
-from grn._kernels.ties import merged
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
 from grn._object.values import expression
 from grn.network import Network
-from grn.network.groups import column_of, edges_by_group
+from grn.network.groups import column_of
 from grn.network.schema import storable
 from grn.regulators.activity import scorer_of, scores_of, versions
-from grn.regulators.drivers import DIRECTIONS
-from grn.regulators.networks import name_of, network_of
+from grn.regulators.networks import edges_to_score, name_of, network_of
+from grn.regulators.places import DIRECTIONS, nothing_to_place, places, tell_unplaced
 from grn.regulators.samples import Samples, samples_of
 
 if TYPE_CHECKING:
@@ -60,14 +59,14 @@ def write_differential_activity(
     min_targets = checks.integer("min_targets", min_targets, least=1)
     min_cells = checks.integer("min_cells", min_cells, least=1)
     scorer = scorer_of(method)
-    network = network_of(adata, net).within(adata.var_names.astype(str), targets_only=True)
-    network = network.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)
+    filters = {"min_probability": min_probability, "max_q": max_q, "top_per_source": top_per_source}
+    network = network_of(adata, net, **filters)
     column = column_of(network, groupby, "the network") if network.groups else groupby
     _check_columns(condition, donor, column)
     samples = samples_of(
         adata, condition=condition, reference=reference, group=group, donor=donor, groupby=column, min_cells=min_cells
     )
-    edges = _edges(network, samples, column)
+    edges = edges_to_score(network, column, samples.groups)
     with reads_of() as reads:
         profiles = expression(adata, layer=layer, use_raw=use_raw, values=values).profiles(samples.codes)
     named = pd.DataFrame(profiles, columns=pd.Index(adata.var_names.astype(str)))
@@ -104,11 +103,9 @@ def _compared(
             tables.append(scored[0].assign(group=name))
             activities.append(scored[1])
     if not tables:
-        raise NetworkError(
-            f"no regulator of the network has {min_targets} targets that vary among the genes of this object; lower "
-            "min_targets=, relax the filters, or run grn.pp.align_genes(adata) if its gene names are spelled otherwise."
-        )
-    _tell(lost, min_targets, samples)
+        raise nothing_to_place(min_targets)
+    tell_unplaced(lost, min_targets)
+    _tell_replicates(samples)
     return tables, activities
 
 
@@ -120,17 +117,6 @@ def _check_columns(condition: str, donor: str, column: str | None) -> None:
                 f"{first} and {second} are both the column {named[first]!r}; donors have samples of conditions in "
                 "groups, which takes columns of their own."
             )
-
-
-def _edges(network: Network, samples: Samples, column: str | None) -> dict[str, pd.DataFrame]:
-    """The edges to score every group with; groups that the network lacks are left out and told."""
-    if column is None or not network.groups:
-        return dict.fromkeys(samples.groups, network.edges)
-    edges = edges_by_group(network, column, list(samples.groups), "the network")
-    lacking = [name for name in samples.groups if name not in edges]
-    if lacking:
-        logger.warning("%d groups have no network and are left out: %s", len(lacking), ", ".join(lacking[:10]))
-    return edges
 
 
 class _Group:
@@ -208,19 +194,14 @@ class _Group:
 def _ranked(table: pd.DataFrame, direction: str) -> pd.DataFrame:
     """The table with adjusted p-values and ranks by activity and by own change, first ranks first."""
     columns: dict[str, Any] = {"regulator": table["regulator"].to_numpy(dtype=object)}
-    columns["rank"] = _places(table["score"], direction).astype(np.int64)
+    columns["rank"] = places(table["score"], direction).astype(np.int64)
     columns |= {"score": table["score"], "pval": table["pval"], "qval": _adjusted(table["pval"])}
     columns |= {name: table[name] for name in ("activity", "n_targets", "n_donors")}
     columns |= {name: table[name] for name in ("log_change", "change", "change_pval")}
     columns["change_qval"] = _adjusted(table["change_pval"])
-    columns["change_rank"] = _places(table["change"], direction)
+    columns["change_rank"] = places(table["change"], direction)
     columns["group"] = table["group"]
     return pd.DataFrame(columns).sort_values(["rank", "regulator"], kind="stable")
-
-
-def _places(score: pd.Series, direction: str) -> pd.Series:
-    order = {"up": score, "down": -score, "both": score.abs()}[direction]
-    return pd.Series(merged(order.to_numpy())).rank(ascending=False, method="min")
 
 
 def _adjusted(pval: pd.Series) -> np.ndarray:
@@ -250,10 +231,7 @@ def _by_sample(activities: list[pd.DataFrame], samples: Samples, column: str | N
     return {"samples": named, "activity": pd.concat([activity.assign(regulator=regulators), where], axis=1)}
 
 
-def _tell(lost: dict[str, int], min_targets: int, samples: Samples) -> None:
-    few = [f"{count}{f' in {name}' if name else ''}" for name, count in lost.items() if count]
-    if few:
-        hint("regulators with fewer than %d targets that vary, without a rank: %s", min_targets, ", ".join(few[:8]))
+def _tell_replicates(samples: Samples) -> None:
     counts = [len(samples.sides(place)[0]) for place in range(len(samples.groups))]
     if min(counts) < 3:
         logger.warning(

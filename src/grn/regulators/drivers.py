@@ -11,25 +11,24 @@ import pandas as pd
 from scipy import sparse, stats
 
 from grn._core import checks
-from grn._core.errors import ExpressionError, GroupError, NetworkError
+from grn._core.errors import ExpressionError, GroupError
 from grn._core.labels import asked
-from grn._core.logging import hint, logger, some
+from grn._core.logging import logger, some
 from grn._kernels.contrast import slopes, welch
-from grn._kernels.ties import merged
 from grn._object.container import check_target, target, validate
 from grn._object.expression import Expression, reads_of
 from grn._object.groups import label_codes
 from grn._object.values import expression
 from grn.network import Network
-from grn.network.groups import column_of, edges_by_group
+from grn.network.groups import column_of
 from grn.network.schema import storable
-from grn.regulators.networks import name_of, network_of
+from grn.regulators.networks import edges_to_score, name_of, network_of
+from grn.regulators.places import DIRECTIONS, nothing_to_place, places, tell_unplaced
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 EVIDENCE = ("both", "targets")
-DIRECTIONS = ("up", "down", "both")
 REST = "rest"
 
 
@@ -99,11 +98,11 @@ def write_drivers(
     checks.word("direction", direction, DIRECTIONS)
     min_targets = checks.integer("min_targets", min_targets, least=1)
     min_cells = checks.integer("min_cells", min_cells, least=2)
-    network = network_of(adata, net).within(adata.var_names.astype(str), targets_only=True)
-    network = network.filter(min_probability=min_probability, max_q=max_q, top_per_source=top_per_source)
+    filters = {"min_probability": min_probability, "max_q": max_q, "top_per_source": top_per_source}
+    network = network_of(adata, net, **filters)
     column = column_of(network, groupby, "the network") if network.groups else groupby
     contrast = _contrast(adata, condition, group, reference, column, min_cells)
-    edges = _edges(network, contrast)
+    edges = edges_to_score(network, contrast.column, [name for _, name in contrast.places()])
     with reads_of() as reads:
         genes = _Genes.of(adata, expression(adata, layer=layer, use_raw=use_raw, values=values), contrast.codes)
     result = _tables(edges, genes, contrast, min_targets, evidence, direction)
@@ -113,18 +112,6 @@ def write_drivers(
     out.uns[key_added] = {"table": result, "params": storable(params)}
     logger.info("ranked %d regulators in uns[%r]['table']", result["regulator"].nunique(), key_added)
     return out if copy else None
-
-
-def _edges(network: Network, contrast: _Contrast) -> dict[str, pd.DataFrame]:
-    """The edges to score every group with that has enough cells; groups that the network lacks are left out."""
-    names = [name for _, name in contrast.places()]
-    if contrast.column is None or not network.groups:
-        return dict.fromkeys(names, network.edges)
-    edges = edges_by_group(network, contrast.column, names, "the network")
-    lacking = [name for name in names if name not in edges]
-    if lacking:
-        logger.warning("%d groups have no network and are left out: %s", len(lacking), some(lacking))
-    return edges
 
 
 def _contrast(
@@ -159,7 +146,7 @@ def _contrast(
     if not large.any():
         raise GroupError(f"too few cells for min_cells={min_cells} on both sides: {', '.join(few[:5])}.")
     if few:
-        logger.warning("too few cells on one side of %d groups, which are left out: %s", len(few), ", ".join(few[:10]))
+        logger.warning("too few cells on one side of %d groups, which are left out: %s", len(few), some(few, 10))
     return _Contrast(names, codes, column, large)
 
 
@@ -180,11 +167,8 @@ def _tables(
         if len(table):
             ranked.append(_ranked(table, direction, name))
     if not ranked:
-        raise NetworkError(
-            f"no regulator of the network has {min_targets} targets that vary among the genes of this object; lower "
-            "min_targets=, relax the filters, or run grn.pp.align_genes(adata) if its gene names are spelled otherwise."
-        )
-    _tell(unscored, min_targets)
+        raise nothing_to_place(min_targets)
+    tell_unplaced(unscored, min_targets)
     table = pd.concat(ranked, ignore_index=True)
     if contrast.column is None:
         return table.drop(columns="group")
@@ -234,15 +218,8 @@ def _weights(edges: pd.DataFrame, names: pd.Index, min_targets: int) -> tuple[np
 def _ranked(table: pd.DataFrame, direction: str, group: str) -> pd.DataFrame:
     """The table with ranks and adjusted p-values, first ranks first."""
     score = table["score"]
-    order = {"up": score, "down": -score, "both": score.abs()}[direction]
-    rank = pd.Series(merged(order.to_numpy())).rank(ascending=False, method="min").astype(np.int64)
+    rank = places(score, direction).astype(np.int64)
     columns: dict[str, Any] = {"regulator": table["regulator"].to_numpy(dtype=object), "group": group, "rank": rank}
     columns |= {"score": score, "pval": table["pval"], "qval": stats.false_discovery_control(table["pval"])}
     columns |= {name: table[name] for name in ("activity", "n_targets", "log_change", "change")}
     return pd.DataFrame(columns).sort_values(["rank", "regulator"], kind="stable")
-
-
-def _tell(unscored: dict[str, int], min_targets: int) -> None:
-    few = [f"{count}{f' in {name}' if name else ''}" for name, count in unscored.items() if count]
-    if few:
-        hint("regulators with fewer than %d targets that vary, without a rank: %s", min_targets, ", ".join(few[:8]))

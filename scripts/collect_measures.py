@@ -67,9 +67,9 @@ def number(cell: str) -> float:
 def read(measure: Measure) -> dict[str, Any]:
     """The numbers of a table, of methods by their name."""
     text = (DOCS / measure.file).read_text(encoding="utf-8")
-    rows = next(rows for header, rows in tables(text) if header.startswith(measure.header))
-    header = next(_cells(header) for header, _ in tables(text) if header.startswith(measure.header))
-    rows, column = rows[measure.first : measure.last], header.index(measure.column)
+    line, rows = next((line, rows) for line, rows in tables(text) if line.startswith(measure.header))
+    header, rows = _cells(line), rows[measure.first : measure.last]
+    column = header.index(measure.column)
 
     def value(label: str) -> float:
         found = [row[column] for row in rows if label in (row[0], " / ".join(row[:2]))]

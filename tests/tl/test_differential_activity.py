@@ -235,6 +235,7 @@ def test_a_third_condition_needs_the_name_of_the_second():
         ({"group": "control"}, GroupError, "both 'control'"),
         ({"condition": "batch"}, GroupError, "no column 'batch'"),
         ({"donor": "animal"}, GroupError, "no column 'animal'"),
+        ({"donor": None}, GroupError, "no column None"),
         ({"groupby": "tissue"}, GroupError, "no column 'tissue'"),
         ({"donor": "condition"}, GroupError, "condition and donor are both the column 'condition'"),
         ({"groupby": "donor"}, GroupError, "donor and groupby"),
@@ -267,6 +268,7 @@ class TestRegulators:
             grn.get.regulators(adata, key="mine", max_q=0.1)
         with pytest.raises(GroupError, match="no group 'B'"):
             grn.get.regulators(adata, key="mine", group="B")
+        assert len(grn.get.regulators(adata, key="mine", group=[])) == 0
 
     def test_what_is_not_there_is_said(self):
         adata = planted()

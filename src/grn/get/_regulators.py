@@ -74,14 +74,15 @@ def regulators(
     keep = pd.Series(np.ones(len(table), dtype=bool), index=table.index)
     if group is not None:
         wanted = asked(group)
-        there = list(table["group"].astype(str).unique()) if "group" in table else []
+        groups = table["group"].astype(str) if "group" in table else pd.Series(index=table.index, dtype=str)
+        there = list(groups.dropna().unique())
         lacking = [name for name in wanted if name not in there]
         if lacking:
             raise GroupError(
                 f"the regulators in uns[{key!r}] have no group {', '.join(map(repr, lacking))}; "
                 f"they have {', '.join(there[:10]) or 'none'}."
             )
-        keep &= table["group"].astype(str).isin(wanted)
+        keep &= groups.isin(wanted)
     if max_q is not None:
         if "qval" not in table:
             raise ParameterError(f"the regulators in uns[{key!r}] have no column 'qval'; leave max_q=None.")

@@ -112,7 +112,7 @@ def _compared(
 def _check_columns(condition: str, donor: str, column: str | None) -> None:
     named = {"condition": condition, "donor": donor, "groupby": column}
     for first, second in (("condition", "donor"), ("condition", "groupby"), ("donor", "groupby")):
-        if named[first] == named[second]:
+        if named[first] is not None and named[first] == named[second]:
             raise GroupError(
                 f"{first} and {second} are both the column {named[first]!r}; donors have samples of conditions in "
                 "groups, which takes columns of their own."

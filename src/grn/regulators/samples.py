@@ -107,7 +107,7 @@ def _conditions(labels: tuple[str, ...], condition: str, reference: str, group: 
         for value in values:
             if value not in labels:
                 raise GroupError(
-                    f"obs[{condition!r}] has no value {value!r} for {argument}=; it has {', '.join(labels[:10])}."
+                    f"obs[{condition!r}] has no value {value!r} for {argument}=; it has {some(labels) or 'none'}."
                 )
     if len(others) != 1:
         raise GroupError(

@@ -64,7 +64,6 @@ def forests_together(
     own = np.concatenate([np.asarray(k, dtype=np.int64) for k in columns])
     ends = np.cumsum([len(k) for k in columns])
     shape = (plan.trees, size, plan.leaf, int(plan.extra))
-    grow_forests(
-        codes, sizes, own, ends, scaled, np.uint64(seed), np.asarray(seeds, dtype=np.uint64), shape, gains
-    )  # fmt: skip
+    states = np.asarray(seeds, dtype=np.uint64)
+    grow_forests(codes, sizes, own, ends, scaled, np.uint64(seed), states, shape, gains)
     return gains / plan.trees

@@ -13,6 +13,7 @@ from grn._kernels import ou_fit
 from grn._kernels.gene_ode import Round
 from grn.methods.flecs import equation
 from grn.methods.ritini import method as ritini
+from interrupting import Counter
 
 STEPS = 30
 
@@ -64,29 +65,15 @@ def same(one, two):
         np.testing.assert_array_equal(one.layers[layer], two.layers[layer])
 
 
-class Counted:
-    """Counts the steps or rounds that are computed, and interrupts after some."""
-
-    def __init__(self, monkeypatch):
-        self.n, self.stop = 0, None
-        step, order, of_epoch = ou_fit._Objective.step, equation.shuffled, ritini.train.__globals__["_batches"]
-        monkeypatch.setattr(ou_fit._Objective, "step", self.wrapped(step))
-        monkeypatch.setattr(equation, "shuffled", self.wrapped(order))
-        monkeypatch.setitem(ritini.train.__globals__, "_batches", self.wrapped(of_epoch))
-
-    def wrapped(self, function):
-        def counting(*args, **kwargs):
-            if self.n == self.stop:
-                raise KeyboardInterrupt
-            self.n += 1
-            return function(*args, **kwargs)
-
-        return counting
-
-
 @pytest.fixture
 def counted(monkeypatch):
-    return Counted(monkeypatch)
+    """Counts the steps or rounds that are computed."""
+    counter = Counter()
+    step, order, of_epoch = ou_fit._Objective.step, equation.shuffled, ritini.train.__globals__["_batches"]
+    monkeypatch.setattr(ou_fit._Objective, "step", counter.wrapped(step))
+    monkeypatch.setattr(equation, "shuffled", counter.wrapped(order))
+    monkeypatch.setitem(ritini.train.__globals__, "_batches", counter.wrapped(of_epoch))
+    return counter
 
 
 @pytest.fixture

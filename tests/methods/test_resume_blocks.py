@@ -1,6 +1,6 @@
 """Trees, RENGE, LINGER and SCENIC+ with ``cache=``: targets, trials and genes that are done are not computed again."""
 
-from functools import cache, wraps
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from grn.methods import tree_blocks, trees
 from grn.methods.linger import nets
 from grn.methods.resume import resumed
 from grn.methods.scenicplus import region_importances
+from interrupting import Counter
 
 
 @cache
@@ -68,35 +69,20 @@ CALLS = {
 EVERY = pytest.mark.parametrize("name", CALLS)
 
 
-class Counted:
-    """Counts what is computed, block by block, and interrupts after some."""
-
-    def __init__(self, monkeypatch):
-        self.n, self.stop = 0, None
-        for module, name in (
-            (trees, "boosted"),
-            (tree_blocks, "boosted_together"),
-            (region_importances, "boosted"),
-            (renge_fit, "fit"),
-        ):
-            monkeypatch.setattr(module, name, self.wrapped(getattr(module, name)))
-        monkeypatch.setattr(trees.Grown, "of_target", self.wrapped(trees.Grown.of_target))
-        monkeypatch.setattr(nets._Batch, "train", self.wrapped(nets._Batch.train))
-
-    def wrapped(self, function):
-        @wraps(function)
-        def counting(*args, **kwargs):
-            if self.n == self.stop:
-                raise KeyboardInterrupt
-            self.n += 1
-            return function(*args, **kwargs)
-
-        return counting
-
-
 @pytest.fixture
 def counted(monkeypatch):
-    return Counted(monkeypatch)
+    """Counts what is computed, block by block."""
+    counter = Counter()
+    for place, name in (
+        (trees, "boosted"),
+        (tree_blocks, "boosted_together"),
+        (region_importances, "boosted"),
+        (renge_fit, "fit"),
+        (trees.Grown, "of_target"),
+        (nets._Batch, "train"),
+    ):
+        monkeypatch.setattr(place, name, counter.wrapped(getattr(place, name)))
+    return counter
 
 
 def same(one, two):

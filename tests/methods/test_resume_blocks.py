@@ -9,7 +9,7 @@ import pytest
 import grn
 from grn._core import checkpoints
 from grn._kernels import renge_fit
-from grn.methods import tree_blocks, trees
+from grn.methods import forest_blocks, tree_blocks, trees
 from grn.methods.linger import nets
 from grn.methods.resume import resumed
 from grn.methods.scenicplus import region_importances
@@ -62,6 +62,7 @@ CALLS = {
     "grnboost2": by_name("grnboost2", max_rounds=10),
     "grnboost2 fast": by_name("grnboost2", max_rounds=10, mode="fast"),
     "genie3": by_name("genie3", n_trees=4),
+    "genie3 fast": by_name("genie3", n_trees=4, mode="fast"),
     "renge": renge,
     "linger": linger,
     "scenicplus": scenicplus,
@@ -76,6 +77,7 @@ def counted(monkeypatch):
     for place, name in (
         (trees, "boosted"),
         (tree_blocks, "boosted_together"),
+        (forest_blocks, "forests_together"),
         (region_importances, "boosted"),
         (renge_fit, "fit"),
         (trees.Grown, "of_target"),

@@ -76,9 +76,7 @@ def differential_activity(
         Value to compare; needed only where the column has more than two.
     donor
         Column of ``obs`` with the donor (animal, culture, well: whatever was assigned to a condition).
-    groupby
-        Column of ``obs``: compare within every group, such as every type of cell. By default the column that the
-        network was inferred with, where it has groups; each group is then scored with its own network.
+    %(groups_of_net)s
     net
         Entry of ``uns`` with the network, or a network such as ``grn.datasets.collectri()``. Names are matched as
         :func:`grn.pp.align_genes` found them.
@@ -92,12 +90,7 @@ def differential_activity(
         ``"down"`` those that are less active.
     min_targets
         Fewest targets of a regulator among the genes that vary between samples; regulators with fewer have no rank.
-    min_probability
-        Smallest ``probability`` of an edge; needs that column.
-    max_q
-        Largest ``qval`` of an edge; needs that column.
-    top_per_source
-        Number of strongest edges per regulator and group.
+    %(strongest)s
     min_cells
         Fewest cells of a sample. Samples with fewer are left out with a warning, and in a paired design so is the other
         sample of the donor in that group.

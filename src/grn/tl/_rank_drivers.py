@@ -68,9 +68,7 @@ def rank_drivers(
         Value of the cells of interest.
     reference
         Value of the cells to compare with; ``"rest"``, unless it is a value of the column, stands for all others.
-    groupby
-        Column of ``obs``: compare within every group, such as every type of cell. By default the column that the
-        network was inferred with, where it has groups; each group is then scored with its own network.
+    %(groups_of_net)s
     net
         Entry of ``uns`` with the network, or a network such as ``grn.datasets.collectri()``. Names are matched as
         :func:`grn.pp.align_genes` found them, so a human network can be used for mouse genes.
@@ -81,12 +79,7 @@ def rank_drivers(
         those that are less active, as after a knock-out, ``"both"`` for the largest absolute score.
     min_targets
         Fewest targets of a regulator among the genes that vary; regulators with fewer have no rank.
-    min_probability
-        Smallest ``probability`` of an edge; needs that column.
-    max_q
-        Largest ``qval`` of an edge; needs that column.
-    top_per_source
-        Number of strongest edges per regulator and group.
+    %(strongest)s
     min_cells
         Fewest cells on either side; groups with fewer are left out with a warning.
     %(cells)s

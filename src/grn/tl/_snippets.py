@@ -37,6 +37,19 @@ SNIPPETS = {
             response is compared with what it says where gene i alone is at the baseline; for models that can be shown
             so little (capability ``"unknown"``), whose pages say what that means.
         """,
+    "groups_of_net": """
+        groupby
+            Column of ``obs``: compare within every group, such as every type of cell. By default the column that the
+            network was inferred with, where it has groups; each group is then scored with its own network.
+        """,
+    "strongest": """
+        min_probability
+            Smallest ``probability`` of an edge; needs that column.
+        max_q
+            Largest ``qval`` of an edge; needs that column.
+        top_per_source
+            Number of strongest edges per regulator and group.
+        """,
     "cells": """
         layer
             Layer with counts or log-normalised values; ``None`` reads ``X``.

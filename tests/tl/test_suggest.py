@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import grn
-from grn.errors import GrnError, GroupError, LayerError, ParameterError
+from grn.errors import GeneNameError, GrnError, GroupError, LayerError, ParameterError
 from grn.methods import METHODS
 from grn.methods.measured import measures
 from grn.methods.questions import QUESTIONS, start
@@ -139,6 +139,9 @@ def test_few_cells_leave_what_reads_names_alone():
         ({"perturbation": "nothing"}, GroupError),
         ({"time": "nothing"}, GroupError),
         ({"layer": "nothing"}, LayerError),
+        ({"sources": ["nothing"]}, GeneNameError),
+        ({"targets": ["nothing"]}, GeneNameError),
+        ({"sources": []}, ParameterError),
         ({"calibrate": "yes"}, ParameterError),
     ],
 )

@@ -113,6 +113,8 @@ def suggestion(
     checks.flag("calibrate", calibrate)
     for column in filter(None, (inputs.task.groupby, condition, perturbation, time)):
         inputs.labels(column)
+    for names, what in ((inputs.task.sources, "sources"), (inputs.task.targets, "targets")):
+        inputs.positions(names, what)
     with reads_of():  # which looks at the values once
         inputs.need_matrix()
         columns = columns_of(adata, perturbation=perturbation, time=time, condition=condition)

@@ -220,9 +220,9 @@ def table(folder: Path, size: Size, finished: dict[str, list[float]]) -> str:
         markdown_table(
             ["step", "minutes", "processor minutes", "peak memory, GiB"],
             [
-                [labels[name], f"{seconds / 60:.1f}", f"{busy / 60:.1f}", f"{peak:.2f}"]
-                for name, (seconds, busy, peak) in finished.items()
-                if name in labels
+                [label, *(f"{spent / 60:.1f}" for spent in finished[name][:2]), f"{finished[name][2]:.2f}"]
+                for name, label in labels.items()
+                if name in finished
             ],
         ),
     ]

@@ -58,6 +58,14 @@ def table() -> pd.DataFrame:
     return results()
 
 
+@pytest.fixture(scope="module")
+def page():
+    """The axes of six networks, two protocols and 25 methods."""
+    axes = grn.pl.benchmark(results((*NETWORKS, "ChIP-Atlas", "KnockTF")))
+    axes[0, 0].figure.canvas.draw()
+    return axes
+
+
 SHAPES = {
     "all": {},
     "one network": {"networks": "STRING"},
@@ -81,12 +89,25 @@ def drawn(table):
 
 
 def texts(figure):
-    """Texts that are drawn, with their boxes."""
+    """Lines of the texts that are drawn, with their boxes."""
     if figure.stale:
         figure.canvas.draw()
     found = [text for ax in figure.axes for text in shown(ax)]
     found += [text for legend in figure.legends for text in legend.get_texts()]
-    return [(t.get_text(), t.get_window_extent().extents) for t in found if t.get_visible() and t.get_text().strip()]
+    return [line for t in found if t.get_visible() and t.get_text().strip() for line in line_boxes(t)]
+
+
+def line_boxes(text):
+    """Every line of a text with its own box: a short line leaves room beside it."""
+    words, whole = text.get_text(), text.get_window_extent()
+    lines = words.split("\n")
+    for i, line in enumerate(lines):
+        text.set_text(line)
+        width = text.get_window_extent().width
+        left = {"left": whole.x0, "center": (whole.x0 + whole.x1 - width) / 2, "right": whole.x1 - width}[text.get_ha()]
+        top = whole.y1 - i * whole.height / len(lines)
+        yield line, (left, top - whole.height / len(lines), left + width, top)
+    text.set_text(words)
 
 
 def shown(ax):
@@ -165,7 +186,7 @@ def test_the_number_at_the_floor_is_clear_of_points_and_inside(table):
 def test_panels_and_rows_have_a_fixed_order(drawn):
     axes = drawn("all")
     assert axes.shape == (4, 2)
-    titles = [ax.get_title(loc="left") for ax in axes.flat]
+    titles = [ax.get_title(loc="left").replace("\n", " ") for ax in axes.flat]
     assert titles == [f"{network}, {protocol}" for network in NETWORKS for protocol in ("paper", "strict")]
     names = [tick.get_text() for tick in axes[0, 0].get_yticklabels()]
     assert names[:8] == "methods|pert|pert translator|attention|embedding|vvp|gradient trajectory|ensemble".split("|")
@@ -173,6 +194,63 @@ def test_panels_and_rows_have_a_fixed_order(drawn):
     assert {ax.get_xlim() for ax in axes.flat} == {axes[0, 0].get_xlim()}
     colors = {to_hex(means(axes[0, 0])[name].get_markerfacecolor()) for name in ("vvp", "vvp_mean_cell", "random")}
     assert len(colors) == 3
+
+
+def sizes_mm(figure):
+    return 25.4 * figure.get_size_inches()
+
+
+def fonts(figure):
+    found = [text for ax in figure.axes for text in shown(ax)]
+    found += [text for legend in figure.legends for text in legend.get_texts()]
+    return {text.get_fontsize() for text in found if text.get_text().strip()}
+
+
+def test_six_networks_and_25_methods_fit_a_page(page):
+    figure = page[0, 0].figure
+    width, height = sizes_mm(figure)
+    assert page.shape == (6, 2) and width <= 170.1 and height <= 220
+    assert min(fonts(figure)) >= 6
+    assert_texts_are_free(figure)
+    # networks side by side, the protocols below each other, methods named once a line
+    left = [[round(ax.get_position().x0, 3) for ax in axes] for axes in page]
+    assert all(one == other for one, other in left) and [line[0] for line in left] == sorted(line[0] for line in left)
+    assert all(paper.get_position().y0 > strict.get_position().y1 for paper, strict in page)
+    named = [[len(ax.get_yticklabels()) for ax in axes] for axes in page]
+    assert named[0] == [28, 28] and not np.any(named[1:])
+
+
+def test_rows_of_a_full_page_stand_apart_and_intervals_are_seen(page):
+    scale = 72 / page[0, 0].figure.dpi
+    for ax in page.flat:
+        points = means(ax).values()
+        heights = np.sort([ax.transData.transform(line.get_xydata()[0])[1] for line in points]) * scale
+        assert np.diff(heights).min() > 7
+        assert max(line.get_markersize() for line in points) < 4
+    assert {ax.get_title(loc="right") for ax in page.flat} == {"7 sets", "mESC"}
+
+
+def test_what_is_wider_than_a_page_goes_on_below():
+    many = results(tuple("ABCDEFGHIJK"))
+    axes = grn.pl.benchmark(many, protocols="paper", methods=["vvp", "pert", "random"])
+    figure = axes[0, 0].figure
+    assert axes.shape == (11, 1) and len(figure.axes) == 11 and sizes_mm(figure)[0] <= 170.1
+    assert [ax.get_title(loc="left")[0] for ax in axes.flat] == list("ABCDEFGHIJK")
+    lines = [round(ax.get_position().y0, 3) for ax in axes.flat]
+    assert len(set(lines)) == 2 and lines == sorted(lines, reverse=True)
+    # the last of a column of panels names its scale
+    assert [bool(ax.get_xlabel()) for ax in axes.flat] == [False] * 5 + [True] * 6
+    assert_texts_are_free(figure)
+
+
+def test_long_names_take_more_lines():
+    names = {"STRING": "bound and responding in sorted lines"}
+    table = results().replace({"network": names}).assign(metric="auprc_direction")
+    axes = grn.pl.benchmark(table, metric="auprc_direction", protocols="strict")
+    titles = [ax.get_title(loc="left") for ax in axes.flat]
+    assert "bound and\nresponding in sorted\nlines,\nstrict" in titles
+    assert "\n" in axes[0, 0].get_xlabel()
+    assert_texts_are_free(axes[0, 0].figure)
 
 
 def test_rows_follow_the_table_of_the_paper():
@@ -288,7 +366,7 @@ def test_a_row_without_values_says_so(table):
     axes = grn.pl.benchmark(table, networks=["STRING", "Lofgof"], protocols="paper")
     empty = [text for ax in axes[:, 0] for text in ax.texts if text.get_text() == "no value"]
     assert [text.get_gid() for text in empty] == ["none:correlation"] and empty[0].axes is axes[1, 0]
-    row = axes[1, 0].get_yticks()[[t.get_text() for t in axes[1, 0].get_yticklabels()].index("correlation")]
+    row = axes[1, 0].get_yticks()[[t.get_text() for t in axes[0, 0].get_yticklabels()].index("correlation")]
     assert empty[0].get_position()[1] == row
 
 

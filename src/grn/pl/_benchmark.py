@@ -13,7 +13,8 @@ import pandas as pd
 
 from grn._core.docs import document
 from grn._core.errors import ParameterError
-from grn.pl._benchmark_draw import KIND_COLORS, METRIC_NAMES, NetworkFigures, Row, draw
+from grn.pl._benchmark_draw import KIND_COLORS, METRIC_NAMES, NetworkFigures, draw
+from grn.pl._benchmark_layout import Row
 from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._colors import chosen
 from grn.pl._edge_data import near
@@ -61,7 +62,11 @@ def benchmark(
     show: bool = False,
     return_fig: bool = False,
 ) -> DrawnPanels:
-    r"""Draw how well methods did: one panel per network (rows) and protocol (columns).
+    r"""Draw how well methods did: one panel per network and protocol.
+
+    Networks stand in rows and protocols in columns, or the other way round where there are more networks; what is wider
+    than the figure goes on in another line. A new figure of several panels is 170 mm wide; six networks, two protocols
+    and 25 methods take less than 220 mm of height. All panels have one scale.
 
     Small marks are test data sets. The large point is the mean over independent units: data sets that share a
     ``unit``, as the three mHSC lineages do, are averaged first and count once. Its bar is a 95 % interval: that of
@@ -92,8 +97,8 @@ def benchmark(
     pairs
         ``"all"`` pairs, or those of ``"different families"``.
     ax
-        Axes to draw on, one per panel, row by row; ``None`` opens a figure, 89 mm wide for one
-        protocol if names are short. In a figure of several axes the legend hangs below the last row of panels.
+        Axes to draw on, one per panel, network by network; ``None`` opens a figure, 89 mm wide for one panel if names
+        are short. In a figure of several axes the legend hangs below the first panel of the last network.
     palette
         Colours of methods, ablations, floors and oracles, in this order, or a dict with some of ``"method"``,
         ``"ablation"``, ``"floor"``, ``"oracle"``.
@@ -102,8 +107,8 @@ def benchmark(
     Returns
     -------
     numpy.ndarray
-        Axes of shape (networks, protocols). The point of a method has the gid ``"mean:METHOD"``, open when the
-        method lacks data sets that the panel shows.
+        Axes of shape (networks, protocols), wherever they stand. The point of a method has the gid ``"mean:METHOD"``,
+        open when the method lacks data sets that the panel shows.
 
     Raises
     ------
@@ -283,7 +288,7 @@ def _panel(cells: pd.DataFrame, network: str, protocol: str, rows: list[Row]) ->
     where = {(row.kind, row.method, row.backbone): i for i, row in enumerate(rows)}
     at = [where[key] for key in zip(here["kind"], here["method"], here["backbone"], strict=True)]
     return NetworkFigures(
-        title=", ".join([network, protocol, *(sorted(set(here["pairs"]) - {"all"}))]),
+        names=(network, protocol, *sorted(set(here["pairs"]) - {"all"})),
         units=units,
         points=pd.DataFrame(points, columns=["value", "low", "high", "published", "complete"]),
         tests=pd.DataFrame({"row": at, "test": names, "value": here["value"].to_numpy()}).sort_values(["test", "row"]),

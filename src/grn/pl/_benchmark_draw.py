@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from grn.pl._benchmark_layout import Row, benchmark_axes, is_lowest, is_named, row_places
+from grn.pl._benchmark_titles import fold, title_panels
 from grn.pl._colors import LINES
 from grn.pl._output import Output
-from grn.pl._panels import panels
-from grn.pl._style import COLUMN_MM, INK, MUTED, POINTS_PER_MM, SMALL, TEXT, settle, size_points, tidy
+from grn.pl._style import INK, MUTED, SMALL, TEXT, settle, size_points, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.text import Text
 
 METRIC_NAMES = {
     "auprc": "AUPRC",
@@ -37,26 +37,10 @@ _PUBLISHED = LINES[1]
 _GUIDE = "#EBEBEB"
 _ALONE, _TOGETHER = ("o", "s", "D", "P", "X", "*", "d"), ("^", "v", "<", ">")
 _SMALL_MARK, _LARGE_MARK = 2.5, 4.4
+# points from one tick to the next
+_TICK = 15.0
 # means stand above the middle of their row and single data sets below it, so that neither hides the other
 _MEAN_AT, _TESTS_AT, _MOST = -0.17, 0.27, 9.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the figure.
-
-    Parameters
-    ----------
-    kind, method, backbone
-        What identifies it in the table.
-    label
-        What is written beside it.
-    """
-
-    kind: str
-    method: str
-    backbone: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -65,8 +49,8 @@ class NetworkFigures:
 
     Parameters
     ----------
-    title
-        Written above the panel.
+    names
+        Network, protocol and what else is written above the panel.
     units
         Unit of every test data set.
     points
@@ -77,7 +61,7 @@ class NetworkFigures:
         Places of the two lines; NaN for none.
     """
 
-    title: str
+    names: tuple[str, ...]
     units: dict[str, str]
     points: pd.DataFrame
     tests: pd.DataFrame
@@ -95,53 +79,30 @@ def draw(
 ) -> np.ndarray:
     """Draw all panels and return their axes."""
     flat = [panel for line in numbers for panel in line]
-    places, titles = _places(rows)
-    shape = (len(numbers), len(numbers[0]))
-    expected = f"{shape[0]} networks x {shape[1]} protocols"
-    axes = panels(output, shape, size_mm=_size(shape, rows, places[-1] + 1), expected=expected)
+    places, titles = row_places(rows)
+    networks = [line[0].names[0] for line in numbers]
+    axes = benchmark_axes(output, networks, len(numbers[0]), rows, n_rows=places[-1] + 1)
+    drawn = list(axes.flat)
     units = {test: unit for panel in flat for test, unit in panel.units.items()}
     marks = _marks(units)
     low, high = _limits(flat)
+    shown = [is_named(place, drawn) for place in drawn]
+    for place, named in zip(drawn, shown, strict=True):
+        place.set_xlim(low, high)
+        place.set_ylim(places[-1] + 0.7, -0.6)
+        _names(place, rows, places, titles, colors, shown=named)
+    settle(axes[0, 0])
+    for place in drawn:
+        _scale(place, label if output.given is not None or is_lowest(place, drawn) else "")
+    title_panels(drawn, [panel.names for panel in flat], [panel.units for panel in flat])
+    _legend(axes, _handles(flat, marks, colors), grow=output.given is None and output.size is None)
     settle(axes[0, 0])
     # in a tall axes a mean and its data sets stay close to each other
     apart = min(1.0, _MOST * (places[-1] + 1.3) / size_points(axes[0, 0])[1])
-    headlines = []
-    for panel, place in zip(flat, axes.flat, strict=True):
-        place.set_xlim(low, high)
-        place.set_ylim(places[-1] + 0.7, -0.6)
-        headlines.append(_panel(place, panel, rows, places, marks, apart, colors))
-    for i, line in enumerate(axes):
-        for j, place in enumerate(line):
-            _names(place, rows, places, titles, colors, shown=j == 0 or not _beside(line[0], place))
-            if i == len(axes) - 1 or output.given is not None:
-                place.set_xlabel(label, fontsize=TEXT, color=INK)
-    _legend(axes, _handles(flat, marks, colors), grow=output.given is None and output.size is None)
-    settle(axes[0, 0])
-    for panel, place, title in zip(flat, axes.flat, headlines, strict=True):
-        _count(place, panel, title)
+    for panel, place in zip(flat, drawn, strict=True):
+        _panel(place, panel, rows, places, marks, apart, colors)
         _note_floor(place, panel, colors)
     return axes
-
-
-def _places(rows: list[Row]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Heights of rows, from the top, and of the titles of their kinds."""
-    places, titles, at = [], [], 0.0
-    for i, row in enumerate(rows):
-        if i == 0 or rows[i - 1].kind != row.kind:
-            at += 0.35 if i else 0.0
-            titles.append((at, row.kind))
-            at += 1
-        places.append(at)
-        at += 1
-    return places, titles
-
-
-def _size(shape: tuple[int, int], rows: list[Row], n_rows: float) -> tuple[float, float]:
-    """Width and height in mm that leave room for every name and row; the legend comes on top."""
-    names = 4 + max(len(row.label) for row in rows) * 0.56 * SMALL / POINTS_PER_MM
-    pitch = float(np.clip(240 / (n_rows * shape[0]), 2.6, 3.4))
-    least = COLUMN_MM if shape[1] == 1 else 183.0
-    return max(least, names + 52 * shape[1]), shape[0] * (9 + pitch * (n_rows + 0.3)) + 6
 
 
 def _marks(units: dict[str, str]) -> dict[str, str]:
@@ -175,8 +136,8 @@ def _panel(
     marks: dict[str, str],
     apart: float,
     colors: Mapping[str, Any],
-) -> Text:
-    """Draw the points and lines of a panel and return its title."""
+) -> None:
+    """Draw the points and lines of a panel."""
     ax.hlines(places, 0, 1, transform=ax.get_yaxis_transform(), color=_GUIDE, linewidth=0.5, zorder=0)
     if panel.tests.empty:
         ax.text(0.5, 0.5, "no values", transform=ax.transAxes, ha="center", va="center", fontsize=TEXT, color=MUTED)
@@ -185,6 +146,8 @@ def _panel(
     if np.isfinite(panel.floor):
         ax.axvline(panel.floor, color=colors["floor"], linewidth=0.9, zorder=1, gid="floor")
     several = len(panel.units) > 1
+    # in a narrow panel a full mark would hide the interval
+    mark = float(np.clip(size_points(ax)[0] / 25, 3.2, _LARGE_MARK))
     if several:
         _small(ax, panel, rows, np.array(places) + apart * _TESTS_AT, marks, colors)
     for row, middle, point in zip(rows, places, panel.points.itertuples(), strict=True):
@@ -194,13 +157,13 @@ def _panel(
             line: dict[str, Any] = {"color": color, "linewidth": 1.1, "solid_capstyle": "butt", "zorder": 3}
             ax.plot([point.low, point.high], [place, place], **line, gid=f"interval:{row.label}")
         if np.isfinite(point.value):
-            ax.plot([point.value], [place], **_large(color, complete=point.complete), zorder=4, gid=f"mean:{row.label}")
+            style = _large(color, complete=point.complete, size=mark)
+            ax.plot([point.value], [place], **style, zorder=4, gid=f"mean:{row.label}")
         if not panel.tests.empty and not np.isfinite([point.value, point.published]).any():
             nothing = {"transform": ax.get_yaxis_transform(), "fontsize": SMALL, "color": MUTED, "va": "center"}
             ax.text(0.01, middle, "no value", **nothing, gid=f"none:{row.label}")
         if np.isfinite(point.published):
             ax.plot([point.published], [place], **_published(), zorder=5, gid=f"published:{row.label}")
-    return ax.set_title(panel.title, fontsize=TEXT, color=INK, loc="left", pad=3, fontweight="bold")
 
 
 def _small(
@@ -227,33 +190,16 @@ def _small(
         )
 
 
-def _large(color: str, *, complete: bool) -> dict[str, Any]:
+def _large(color: str, *, complete: bool, size: float = _LARGE_MARK) -> dict[str, Any]:
     face = color if complete else "white"
     edge = "white" if complete else color
-    return {"marker": "o", "markersize": _LARGE_MARK, "markerfacecolor": face, "markeredgecolor": edge,
+    return {"marker": "o", "markersize": size, "markerfacecolor": face, "markeredgecolor": edge,
             "markeredgewidth": 0.5 if complete else 0.9, "linestyle": ""}  # fmt: skip
 
 
 def _published() -> dict[str, Any]:
     return {"marker": "D", "markersize": 4.2, "markerfacecolor": "none", "markeredgecolor": _PUBLISHED,
             "markeredgewidth": 0.9, "linestyle": ""}  # fmt: skip
-
-
-def _count(ax: Axes, panel: NetworkFigures, title: Text) -> None:
-    """Write at the right of the title how many data sets there are, as fully as there is room."""
-    units, independent = panel.units, len(set(panel.units.values()))
-    short = f"{len(units)} data sets" if len(units) > 1 else "".join(units)
-    forms = [short, ""] if independent == len(units) else [f"{short}, {independent} independent", short, ""]
-    for form in forms:
-        right = ax.set_title(form, fontsize=SMALL, color=MUTED, loc="right", pad=3)
-        if not form or right.get_window_extent().x0 > title.get_window_extent().x1 + SMALL:
-            break
-
-
-def _beside(first: Axes, other: Axes) -> bool:
-    """Whether names at the first axes serve the other one too."""
-    boxes = first.get_position(), other.get_position()
-    return first.figure is other.figure and bool(np.allclose(*([box.y0, box.y1] for box in boxes), atol=1e-3))
 
 
 def _names(
@@ -264,12 +210,18 @@ def _names(
     entries = sorted([*((at, _KIND_TITLES[kind], kind) for at, kind in titles), *named])
     ax.set_yticks([at for at, _, _ in entries], [name for _, name, _ in entries])
     tidy(ax, keep=("bottom",))
-    ax.locator_params(axis="x", nbins=6)
     ax.tick_params(axis="y", length=0, pad=3, labelleft=shown)
     # hidden labels are not returned
     for text, (_, _, kind) in zip(ax.get_yticklabels(), entries if shown else [], strict=True):
         if kind:
             text.set(color=colors[kind], fontweight="bold")
+
+
+def _scale(ax: Axes, label: str) -> None:
+    """Ticks and the name of the x axis, as many and as many lines as there is room for."""
+    ax.locator_params(axis="x", nbins=int(np.clip(size_points(ax)[0] // _TICK, 2, 6)))
+    name = ax.set_xlabel(label, fontsize=TEXT, color=INK)
+    name.set_text("\n".join(fold(name, label, ax.get_window_extent().width)))
 
 
 def _handles(panels: list[NetworkFigures], marks: dict[str, str], colors: Mapping[str, Any]) -> list[list[Any]]:
@@ -348,7 +300,8 @@ def _note_floor(ax: Axes, panel: NetworkFigures, colors: Mapping[str, Any]) -> N
     if not np.isfinite(panel.floor):
         return
     left, right = ax.get_xlim()
-    on_right = panel.floor < left + 0.75 * (right - left)
+    room = min(0.75, 1 - 2.6 * SMALL / size_points(ax)[0])
+    on_right = panel.floor < left + room * (right - left)
     ax.annotate(
         f"{panel.floor:.2f}",
         (panel.floor, 0),

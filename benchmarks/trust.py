@@ -2,7 +2,8 @@
 
     python benchmarks/trust.py                 # about ten minutes on one core
     python benchmarks/trust.py --repeats 5     # a quick look
-    python benchmarks/trust.py --only cost     # what permutations cost, in fits; a minute
+    python benchmarks/trust.py --only cost     # what permutations cost, in fits; a few minutes with trees
+    python benchmarks/trust.py --only copies   # trees beside more than one copy of every regulator; some minutes
 
 Prints the tables of ``docs/methods/trust.md``. All genes are simulated, so it is known which edges are real.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,12 +30,13 @@ from grn.methods import METHODS
 
 logging.getLogger("grn").setLevel("ERROR")
 REGULATORS, TARGETS = 10, 60
+TREES = {"grnboost2": {"mode": "fast"}}
 
 
-def frame(values: np.ndarray, obs: pd.DataFrame) -> ad.AnnData:
+def frame(values: np.ndarray, obs: pd.DataFrame, regulators: int = REGULATORS) -> ad.AnnData:
     """An object of regulators R0, R1, ... and targets T0, T1, ..."""
-    names = [f"R{i}" for i in range(REGULATORS)] + [f"T{i}" for i in range(values.shape[1] - REGULATORS)]
-    var = pd.DataFrame({"is_regulator": np.arange(values.shape[1]) < REGULATORS}, index=names)
+    names = [f"R{i}" for i in range(regulators)] + [f"T{i}" for i in range(values.shape[1] - regulators)]
+    var = pd.DataFrame({"is_regulator": np.arange(values.shape[1]) < regulators}, index=names)
     return ad.AnnData(values.astype(np.float32), obs=obs, var=var)
 
 
@@ -50,15 +53,23 @@ def counts(seed: int, *, cells: int = 300, depth: float = 0.0, background: int =
     return frame(np.log1p(scaled[:, : REGULATORS + TARGETS]), obs)
 
 
-def planted(seed: int, *, cells: int = 300, share: float = 0.1, alike: float = 0.0) -> tuple[ad.AnnData, np.ndarray]:
+def planted(
+    seed: int,
+    *,
+    cells: int = 300,
+    genes: tuple[int, int] = (REGULATORS, TARGETS),
+    share: float = 0.1,
+    alike: float = 0.0,
+) -> tuple[ad.AnnData, np.ndarray]:
     """Targets that follow a share of the regulators, which may be alike; the real pairs (regulators, targets)."""
     random = np.random.default_rng(seed)
     common = random.normal(size=(cells, 1))
-    regulators = np.sqrt(alike) * common + np.sqrt(1 - alike) * random.normal(size=(cells, REGULATORS))
-    real = random.random((REGULATORS, TARGETS)) < share
+    regulators = np.sqrt(alike) * common + np.sqrt(1 - alike) * random.normal(size=(cells, genes[0]))
+    real = random.random(genes) < share
     strength = real * random.choice([-1, 1], real.shape) * random.uniform(0.2, 0.6, real.shape)
-    targets = regulators @ strength + random.normal(size=(cells, TARGETS))
-    return frame(np.hstack([regulators, targets]) + 12, pd.DataFrame(index=[f"c{i}" for i in range(cells)])), real
+    targets = regulators @ strength + random.normal(size=(cells, genes[1]))
+    obs = pd.DataFrame(index=[f"c{i}" for i in range(cells)])
+    return frame(np.hstack([regulators, targets]) + 12, obs, genes[0]), real
 
 
 def tested(adata: ad.AnnData, method: str, params: dict | None = None, **arguments) -> pd.DataFrame:
@@ -92,6 +103,18 @@ def null_table(repeats: int, methods: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def discoveries(edges: pd.DataFrame, real: np.ndarray) -> list[float]:
+    """Share of small p-values of pairs that are not real; false share and share found, at two q-values."""
+    at = [edges[c].astype(str).str[1:].astype(int).to_numpy() for c in ("source", "target")]
+    true = real[at[0], at[1]]
+    # pairs without an edge have p = 1
+    shares = [(edges["pval"][~true] < 0.05).sum() / (~real).sum()]
+    for level in (0.05, 0.2):
+        called = (edges["qval"] <= level).to_numpy()
+        shares += [(called & ~true).sum() / max(1, called.sum()), (called & true).sum() / real.sum()]
+    return shares
+
+
 def discovery_table(repeats: int, methods: list[str]) -> pd.DataFrame:
     """False discoveries and power where a tenth of the pairs is real."""
     rows = []
@@ -99,20 +122,12 @@ def discovery_table(repeats: int, methods: list[str]) -> pd.DataFrame:
     cases += [("ridge", 0.5, False), ("ridge, alpha=1e-4", 0.5, True), ("ridge, alpha=1e-4", 0.5, False)]
     for method, alike, together in cases:
         name, _, fixed = method.partition(", alpha=")
-        found: dict[float, list[tuple[float, float]]] = {0.05: [], 0.2: []}
-        small = []
+        made = []
         for seed in range(repeats):
             adata, real = planted(seed, alike=alike)
             params = {"alpha": float(fixed)} if fixed else None
-            edges = tested(adata, name, params, n_permutations=50, together=together, rng=seed)
-            at = [edges[c].astype(str).str[1:].astype(int).to_numpy() for c in ("source", "target")]
-            true = real[at[0], at[1]]
-            small.append((edges["pval"][~true] < 0.05).mean())
-            for level, pairs in found.items():
-                called = (edges["qval"] <= level).to_numpy()
-                pairs.append(((called & ~true).sum() / max(1, called.sum()), (called & true).sum() / real.sum()))
-        means = [value for pairs in found.values() for value in np.mean(pairs, axis=0)]
-        rows.append((method, alike, together, np.mean(small), *means))
+            made.append(discoveries(tested(adata, name, params, n_permutations=50, together=together, rng=seed), real))
+        rows.append((method, alike, together, *np.mean(made, axis=0)))
     columns = ["method", "alike", "together", "p < 0.05 of pairs that are not real", "false at q <= 0.05"]
     return pd.DataFrame(rows, columns=[*columns, "found at q <= 0.05", "false at q <= 0.2", "found at q <= 0.2"])
 
@@ -128,6 +143,31 @@ def cells_and_modules(cells: int, genes: int, regulators: int) -> ad.AnnData:
     return ad.AnnData(sparse.csr_matrix(values, dtype=np.float32), obs=obs, var=var)
 
 
+def copies_table(repeats: int, methods: list[str]) -> pd.DataFrame:
+    """Trees on histograms beside one, two and four permuted copies of every regulator: errors, power and cost."""
+    rows, genes = [], (40, 120)
+    for method in methods:
+        record, params = METHODS[method], {"mode": "fast", **({"n_trees": 100} if method == "genie3" else {})}
+        for alike in (0.0, 0.5):
+            # other data than those on which the number of copies was chosen
+            cases = [
+                planted(seed, cells=400, genes=genes, share=0.05, alike=alike) for seed in range(100, 100 + repeats)
+            ]
+            for copies in (1, 2, 4):
+                METHODS.add(method, replace(record, copies=copies), replace=True)
+                made, start = [], os.times()
+                for seed, (adata, real) in enumerate(cases):
+                    edges = tested(adata, method, params, n_permutations=20, rng=seed)
+                    made.append(discoveries(edges, real))
+                spent = sum(os.times()[:4]) - sum(start[:4])
+                rows.append((method, alike, copies, *np.mean(made, axis=0), spent / repeats))
+                print(rows[-1], file=sys.stderr, flush=True)
+        METHODS.add(method, record, replace=True)
+    columns = ["method", "alike", "copies", "p < 0.05 of pairs that are not real", "false at q <= 0.05"]
+    columns += ["found at q <= 0.05", "false at q <= 0.2", "found at q <= 0.2", "processor time, s"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def seconds(call: Callable[[], object]) -> float:
     """Processor time of a call, that of its child processes included."""
     start = os.times()
@@ -139,22 +179,23 @@ def seconds(call: Callable[[], object]) -> float:
 def cost_table(methods: list[str], size: tuple[int, int, int]) -> pd.DataFrame:
     """Processor time of 20 permutations, as a number of fits; without and with what permutations share."""
     rows = []
-    for method in methods:
+    for method in [*methods, *TREES]:
         adata = cells_and_modules(*size)
-        infer = partial(grn.tl.infer_network, adata, method=method)
+        infer = partial(grn.tl.infer_network, adata, method=method, params=TREES.get(method))
         infer()
         fit = min(seconds(infer) for _ in range(3))
         record = METHODS[method]
-        for shared in (False, True) if record.reads_sums else (False,):
-            METHODS.add(method, replace(record, reads_sums=shared), replace=True)
+        ways = [{"reads_sums": False}, {}] if record.reads_sums else [{"copies": 1}, {}]
+        for way in ways:
+            METHODS.add(method, replace(record, **way), replace=True)
             one, twenty = (
                 seconds(partial(grn.tl.confidence, adata, n_permutations=number, n_subsamples=0)) / fit
                 for number in (1, 20)
             )
             # what 19 more cost
-            rows.append((method, "yes" if shared else "no", fit, twenty, (twenty - one) * 20 / 19))
+            rows.append((method, "no" if way else "yes", fit, twenty, (twenty - one) * 20 / 19))
         METHODS.add(method, record, replace=True)
-    columns = ["method", "one look at the cells", "one fit, s", "the whole call, fits", "20 permutations alone, fits"]
+    columns = ["method", "shared", "one fit, s", "the whole call, fits", "20 permutations alone, fits"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -188,7 +229,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30, help="simulations per row")
     parser.add_argument("--methods", nargs="+", default=["correlation", "ridge"])
-    parser.add_argument("--only", choices=["null", "discovery", "donors", "cost"])
+    parser.add_argument("--trees", nargs="+", default=["grnboost2", "genie3"], help="methods of trees beside copies")
+    parser.add_argument("--only", choices=["null", "discovery", "donors", "cost", "copies"])
     parser.add_argument("--size", nargs=3, type=int, default=[4000, 1500, 120], help="cells, genes, regulators of cost")
     asked = parser.parse_args()
     tables = {
@@ -197,6 +239,10 @@ def main() -> None:
         "cost": (
             f"What 20 permutations cost: {asked.size[0]} cells, {asked.size[1]} genes, {asked.size[2]} regulators",
             lambda: cost_table(asked.methods, tuple(asked.size)),
+        ),
+        "copies": (
+            "Copies of regulators beside trees: 400 cells, 40 regulators, 120 targets, 20 permutations",
+            lambda: copies_table(asked.repeats, asked.trees),
         ),
         "donors": ("Two conditions that do not differ", lambda: donors_table(asked.repeats)),
     }

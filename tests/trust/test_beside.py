@@ -12,6 +12,7 @@ from grn.errors import CapabilityError, ParameterError
 from grn.methods import METHODS
 from grn.trust import beside, repetitions
 from grn.trust.frozen import Frozen
+from grn.trust.rerun import Rerun
 
 
 @pytest.fixture
@@ -151,3 +152,75 @@ def test_a_group_of_sums_has_no_cells(adata, records):
 def test_only_methods_of_groups_read_sums():
     with pytest.raises(ParameterError, match="reads_sums"):
         replace(METHODS["correlation"], whole=True)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Numbers of the copies of every regulator in the fits that were made."""
+    made, fit = [], Rerun.fit_beside
+
+    def counted(self, adata, axes, copies, *, seed):
+        made.append(len(copies))
+        return fit(self, adata, axes, copies, seed=seed)
+
+    monkeypatch.setattr(Rerun, "fit_beside", counted)
+    return made
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("params", [{"mode": "fast"}, {"mode": "exact", "max_rounds": 30}])
+def test_trees_stand_beside_four_copies_at_once(adata, run, fits, params, together):
+    grn.tl.infer_network(adata, method="grnboost2", groupby="group", params=params)
+    permuted, columns = run(adata, shared=False, together=together)
+    assert fits == [4] and len(permuted) == 4
+    # the real regulators are the same in a block, the copies are not
+    real, copies = ([pair[side] for pair in permuted] for side in (0, 1))
+    assert all(np.array_equal(real[0].weights, other.weights) for other in real)
+    assert len({edges.weights.tobytes() for edges in copies}) == 4 and all(len(edges.keys) for edges in copies)
+    assert columns["pval"].between(0, 1).all()
+
+
+def test_methods_of_joint_regressions_stand_beside_one(adata, fits):
+    grn.tl.infer_network(adata, method="celloracle", params={"smooth": False, "n_bags": 2})
+    grn.tl.confidence(adata, n_permutations=3, n_subsamples=0)
+    assert fits == [1, 1, 1]
+
+
+def test_a_permutation_is_the_same_whatever_number_is_asked_for(adata, fits, tmp_path):
+    grn.tl.infer_network(adata, method="genie3", params={"mode": "fast", "n_trees": 30})
+    kept = {}
+    for number in (2, 5, 9):
+        grn.tl.confidence(adata, n_permutations=number, n_subsamples=0, cache=tmp_path)
+        (folder,) = tmp_path.iterdir()
+        files = {path.name: path.read_bytes() for path in folder.glob("permutation_*")}
+        assert len(files) == number and files.items() >= kept.items()
+        kept = files
+    # blocks of four: 0-3; again for 2 and 3, and 4-7; again for 5-7, and 8-11
+    assert fits == [4] * 5
+    once = grn.tl.confidence(adata, n_permutations=9, n_subsamples=0, copy=True)
+    grn.tl.confidence(adata, n_permutations=9, n_subsamples=0, cache=tmp_path)
+    assert fits == [4] * 8
+    pd.testing.assert_frame_equal(adata.uns["grn"]["edges"], once.uns["grn"]["edges"], check_exact=True)
+
+
+def test_copies_of_every_set_have_the_edges_of_a_prior(adata, records, fits):
+    pairs = some_pairs(adata)
+    grn.tl.infer_network(adata, method="grnboost2", params={"mode": "fast", "base_grn": pairs})
+    grn.tl.confidence(adata, n_permutations=4, n_subsamples=0, params={"base_grn": pairs})
+    assert fits == [4] and adata.uns["grn"]["edges"]["qval"].notna().all()
+
+
+def test_names_of_copies_are_those_of_no_gene():
+    sources, taken = ["A", "A 1"], {"A", "A 1", "B", "A (permuted 1)"}
+    copies = beside.copies_of(sources, taken, 3)
+    assert [list(aliases) for aliases in copies] == [sources] * 3
+    names = [alias for aliases in copies for alias in aliases.values()]
+    assert len({*names, *taken}) == 6 + 4
+
+
+@pytest.mark.parametrize("method", ["ridge", "linger"])
+def test_methods_of_sums_and_regions_have_one_copy(method):
+    with pytest.raises(ParameterError, match="copies has to be 1"):
+        replace(METHODS[method], copies=2)
+    with pytest.raises(ParameterError, match="copies"):
+        replace(METHODS["genie3"], copies=0)

@@ -32,7 +32,7 @@ def test_values_are_normalised_over_all_genes_and_stay_sparse(adata):
 def test_copies_stand_beside_the_genes(adata):
     found, names = frozen_of(adata), list(adata.var_names)
     order = blocks_of(adata.obs, "group").order(0, "a")
-    made = found.permuted(["SPI1", "TAL1"], ["s", "t"], order)
+    made = found.permuted([{"SPI1": "s", "TAL1": "t"}], [order])
     assert list(made.var_names) == [*names, "s", "t"]
     assert np.allclose(made[:, names].X.toarray(), adata.X.toarray(), atol=1e-6)
     assert np.array_equal(made[:, ["s", "t"]].X.toarray(), made[order, ["SPI1", "TAL1"]].X.toarray())
@@ -43,7 +43,7 @@ def test_copies_stand_beside_the_genes(adata):
 def test_copies_with_an_order_each(adata):
     found, blocks = frozen_of(adata), blocks_of(adata.obs, None)
     order = np.column_stack([blocks.order(0, "a", name) for name in ("SPI1", "TAL1")])
-    made = found.permuted(["SPI1", "TAL1"], ["s", "t"], order)
+    made = found.permuted([{"SPI1": "s", "TAL1": "t"}], [order])
     for k, (alias, name) in enumerate((("s", "SPI1"), ("t", "TAL1"))):
         assert np.array_equal(made[:, alias].X.toarray(), made[order[:, k], name].X.toarray())
 

@@ -295,6 +295,9 @@ def tell_skipped(group: str) -> None:
         listener.skipped.add(group)
 
 
-def with_copies(taking: Mapping[str, Sequence[str]], aliases: Mapping[str, str]) -> dict[str, list[str]]:
-    """The genes of every group and the copies of those that have one."""
-    return {group: [*names, *(aliases[name] for name in names if name in aliases)] for group, names in taking.items()}
+def with_copies(taking: Mapping[str, Sequence[str]], copies: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The genes of every group and the copies of those that have some."""
+    return {
+        group: [*names, *(aliases[name] for aliases in copies for name in names if name in aliases)]
+        for group, names in taking.items()
+    }

@@ -194,6 +194,9 @@ class Method:
         Whether ``fit`` reads the cells of a group by :meth:`grn.methods.Group.cross` and
         :meth:`~grn.methods.Group.correlation` alone, and ``prepare`` reads none: then :func:`grn.tl.confidence` gives
         it all permutations from one look at the cells.
+    copies
+        How many permuted copies of every regulator stand beside the regulators in one fit of
+        :func:`grn.tl.confidence`; more than one where regulators are drawn at random, as for trees.
     whole
         Whether a method of cells is given all of them at once instead of group by group.
     takes_prior
@@ -244,6 +247,7 @@ class Method:
     knockout: Callable[..., Mapping[str, Any]] | None = None
     response: Callable[..., Mapping[str, Any]] | None = None
     reads_sums: bool = False
+    copies: int = 1
     whole: bool = False
     takes_prior: bool = False
     edge_tables: tuple[str, ...] = ()
@@ -270,10 +274,7 @@ class Method:
                 f"method {self.name!r} needs {', '.join(map(repr, unknown))}; a record may need: {', '.join(NEEDS)}."
             )
         checks.word("direction", self.direction, DIRECTIONS)
-        if self.reads_sums and not self.by_group:
-            raise ParameterError(
-                f"method {self.name!r} has reads_sums=True and is not called once per group of cells; leave it out."
-            )
+        self._check_repetitions()
         for kind in self.devices:
             checks.word("devices", kind, ACCELERATORS)
         taken = sorted(set(self.tables) & TAKEN)
@@ -294,6 +295,15 @@ class Method:
                 raise ParameterError(
                     f"{name} of method {self.name!r} takes {strange[0]!r}, which is no parameter of it."
                 )
+
+    def _check_repetitions(self) -> None:
+        if self.reads_sums and not self.by_group:
+            raise ParameterError(
+                f"method {self.name!r} has reads_sums=True and is not called once per group of cells; leave it out."
+            )
+        checks.integer("copies", self.copies, least=1)
+        if self.copies > 1 and (self.reads_sums or "regions" in self.needs):
+            raise ParameterError(f"method {self.name!r} reads sums or regions, so that copies has to be 1.")
 
     @property
     def reads_model(self) -> bool:

@@ -31,6 +31,10 @@ _TOGETHER = 8
 # as how many trees one of the fast mode counts after the first 300, with as many times the learning rate
 PACE = 5
 
+# permuted copies of a regulator in a fit of confidence: regulators are drawn at random, so that copies compete with
+# each other as with the regulators, and more of them need fewer fits
+COPIES = 4
+
 # trees whose time is taken, those that boosting usually needs, and seconds that are worth saying beforehand
 _TRIAL, _USUAL, LONG = 3, 200, 30.0
 

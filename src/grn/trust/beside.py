@@ -28,8 +28,6 @@ class Permutations:
 
     Parameters
     ----------
-    aliases
-        Names of the copies of the sources (S,).
     order
         Gives the cell whose values a cell gets in a permutation: for all copies (n_cells,), or for each (n_cells, S).
     seed
@@ -38,7 +36,6 @@ class Permutations:
         The permutations that will be asked for, in order.
     """
 
-    aliases: Sequence[str]
     order: Callable[[int], np.ndarray]
     seed: Callable[[int], int]
     numbers: Sequence[int]
@@ -46,14 +43,43 @@ class Permutations:
 
 def beside_copies(rerun: Rerun, frozen: Frozen, axes: Axes, permutations: Permutations) -> Beside:
     """Make edges beside permuted copies, with what permutations share made once where the method allows it."""
-    if rerun.record.reads_sums:
-        return SharedFits(rerun, frozen, axes, permutations).edges
+    way = SharedFits if rerun.record.reads_sums else FitsOfBlocks
+    return way(rerun, frozen, axes, permutations).edges
 
-    def edges(i: int) -> tuple[Edges, Edges]:
-        cells = frozen.permuted(axes.sources, permutations.aliases, permutations.order(i))
-        return rerun.fit_beside(cells, axes, permutations.aliases, seed=permutations.seed(i))
 
-    return edges
+def copies_of(sources: Sequence[str], taken: set[str], sets: int) -> list[dict[str, str]]:
+    """Names of copies by source, for a number of sets; no gene in ``taken`` has one of them."""
+    more = ""
+    while True:
+        marks = [f" (permuted{f' {i}' if i else ''}){more}" for i in range(sets)]
+        copies = [{name: name + mark for name in sources} for mark in marks]
+        if not any(taken.intersection(aliases.values()) for aliases in copies):
+            return copies
+        more += "'"
+
+
+class FitsOfBlocks:
+    """Fits beside the copies of as many permutations at once as the record says.
+
+    Permutations are always made in the same blocks, whatever number of them is asked for: those that are asked for
+    later find the same copies beside them.
+    """
+
+    def __init__(self, rerun: Rerun, frozen: Frozen, axes: Axes, permutations: Permutations) -> None:
+        self._rerun, self._frozen, self._axes, self._permutations = rerun, frozen, axes, permutations
+        self._copies = copies_of(axes.sources, {*frozen.names}, rerun.record.copies)
+        self._block, self._made = -1, ()
+
+    def edges(self, i: int) -> tuple[Edges, Edges]:
+        """Edges of the real regulators and of their copies in a permutation."""
+        block, place = divmod(i, len(self._copies))
+        if block != self._block:
+            first = block * len(self._copies)
+            orders = [self._permutations.order(first + n) for n in range(len(self._copies))]
+            cells, seed = self._frozen.permuted(self._copies, orders), self._permutations.seed(first)
+            self._made = self._rerun.fit_beside(cells, self._axes, self._copies, seed=seed)
+            self._block = block
+        return self._made[0], self._made[1 + place]
 
 
 class SharedFits:
@@ -70,10 +96,11 @@ class SharedFits:
         self._sources = np.searchsorted(self._frozen.names, list(axes.sources))
         self._block: dict[int, int] = {}
         self._sums: dict[str, CopySums] = {}
-        made = self._frozen.permuted(axes.sources, permutations.aliases, np.arange(frozen.values.shape[0]))
-        arguments = rerun.doubled(made, axes, permutations.aliases)
-        inputs = Inputs(made, rerun.task_of(axes, permutations.aliases))
-        self._numbers = PairNumbers(axes, inputs.names, permutations.aliases)
+        copies = copies_of(axes.sources, {*frozen.names}, 1)
+        made = self._frozen.permuted(copies, [np.arange(frozen.values.shape[0])])
+        arguments = rerun.copied(made, copies)
+        inputs = Inputs(made, rerun.task_of(axes, copies))
+        self._numbers = PairNumbers(axes, inputs.names, copies)
         with silently():
             self._fits: dict[str, Callable[[Group], Any]] = {
                 name: fit_of_groups(inputs, rerun.record, {**arguments, **rerun.chosen_of(name)})

@@ -54,22 +54,24 @@ class Frozen:
         """The same with the genes in another order (positions)."""
         return replace(self, values=self.values[:, order], names=self.names[order])
 
-    def permuted(self, sources: Sequence[str], aliases: Sequence[str], order: np.ndarray) -> AnnData:
+    def permuted(self, copies: Sequence[Mapping[str, str]], orders: Sequence[np.ndarray]) -> AnnData:
         """The object with permuted copies of some genes beside the genes as they are.
 
         Parameters
         ----------
-        sources
-            Genes to copy (S,).
-        aliases
-            Names of the copies (S,).
-        order
-            Cell whose values a cell gets: one order for all copies (n_cells,) or one for each (n_cells, S).
+        copies
+            Names of copies by gene (S), one mapping for every set of copies.
+        orders
+            For every set, the cell whose values a cell gets: one order for all copies (n_cells,) or one for each
+            (n_cells, S).
         """
-        chosen = self.values[:, pd.Index(self.names).get_indexer(list(sources))]
-        copies = chosen[order] if order.ndim == 1 else permuted_columns(chosen.tocsc(), order)
-        both = sparse.hstack([self.values, copies], format="csr", dtype=np.float32)
-        return _built(both, np.append(self.names, list(aliases)), self.obs, self.slots, None)
+        tables, index = [self.values], pd.Index(self.names)
+        for aliases, order in zip(copies, orders, strict=True):
+            chosen = self.values[:, index.get_indexer(list(aliases))]
+            tables.append(chosen[order] if order.ndim == 1 else permuted_columns(chosen.tocsc(), order))
+        both = sparse.hstack(tables, format="csr", dtype=np.float32)
+        names = [alias for aliases in copies for alias in aliases.values()]
+        return _built(both, np.append(self.names, names), self.obs, self.slots, None)
 
 
 def freeze(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,18 +104,14 @@ class ListedPairs:
     ----------
     targets, sources
         Places of the ends (E,).
-    real, real_rows
-        Numbers of the edges of real regulators, ascending, and where they are among the pairs.
-    copies, copy_rows
-        Those of the copies.
+    numbers
+        Numbers of the edges of real regulators, ascending, and where they are among the pairs; then those of every set
+        of copies.
     """
 
     targets: np.ndarray
     sources: np.ndarray
-    real: np.ndarray
-    real_rows: np.ndarray
-    copies: np.ndarray
-    copy_rows: np.ndarray
+    numbers: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 class PairNumbers:
@@ -127,27 +123,28 @@ class PairNumbers:
         Names along the axes.
     names
         Names of the genes of the object that is fitted (n_vars,).
-    aliases
-        Names of the copies of the sources in that object (S,), none without copies.
+    copies
+        Names of copies of the sources in that object, by source; one mapping for every set of copies.
     """
 
-    def __init__(self, axes: Axes, names: np.ndarray, aliases: Sequence[str] = ()) -> None:
+    def __init__(self, axes: Axes, names: np.ndarray, copies: Sequence[Mapping[str, str]] = ()) -> None:
         index = pd.Index(names)
-        copies = index.get_indexer(list(aliases))
         sources, targets = index.get_indexer(list(axes.sources)), index.get_indexer(list(axes.targets))
         self._axes = axes
         self._gene = np.arange(len(names))
-        self._copied = np.zeros(len(names), dtype=bool)
+        # 0 for a gene as it is, else the number of its set of copies
+        self._set = np.zeros(len(names), dtype=np.int64)
+        self._n_sets = 1 + len(copies)
         self._source, self._target = (np.full(len(names), -1) for _ in range(2))
         self._source[sources] = np.arange(len(sources))
         self._target[targets] = np.arange(len(targets))
-        if len(copies):
-            self._gene[copies], self._copied[copies] = sources, True
-            self._source[copies] = np.arange(len(sources))
+        for number, aliases in enumerate(copies, start=1):
+            at = index.get_indexer([aliases[name] for name in axes.sources])
+            self._gene[at], self._set[at], self._source[at] = sources, number, np.arange(len(sources))
         self._listed: dict[str, ListedPairs] = {}
 
-    def edges(self, group: Group, answer: Any, record: Method) -> tuple[Edges, Edges]:
-        """Edges of the real sources, and of the copies by the numbers of these, in what ``fit`` gave for a group."""
+    def edges(self, group: Group, answer: Any, record: Method) -> tuple[Edges, ...]:
+        """Edges of the real sources, and of each set of copies by the numbers of these, in what ``fit`` gave."""
         targets, sources, columns = pairs_of(answer, group, record.name)
         listed = self._listed.get(group.name)
         # the same pairs in nearly every permutation
@@ -155,11 +152,7 @@ class PairNumbers:
             listed = self._listed[group.name] = self._numbers(group, targets, sources)
         weights = np.asarray(columns["weight"], dtype=np.float64)
         signs = np.asarray(columns["sign"]) if "sign" in columns else signs_of(weights, signed=record.signed)
-        real, copies = (
-            Edges(keys, weights[rows], signs[rows], rows)
-            for keys, rows in ((listed.real, listed.real_rows), (listed.copies, listed.copy_rows))
-        )
-        return real, copies
+        return tuple(Edges(keys, weights[rows], signs[rows], rows) for keys, rows in listed.numbers)
 
     def _numbers(self, group: Group, targets: np.ndarray, sources: np.ndarray) -> ListedPairs:
         axes, place = self._axes, self._axes.place(group.name)
@@ -169,7 +162,6 @@ class PairNumbers:
         inside = (source >= 0) & (end >= 0) & (place >= 0)
         if not axes.loops:
             inside &= self._gene[position] != target
-        copied = self._copied[position]
-        real, copies = (np.flatnonzero(inside & part) for part in (~copied, copied))
-        real, copies = (rows[np.argsort(keys[rows], kind="stable")] for rows in (real, copies))
-        return ListedPairs(targets, sources, keys[real], real, keys[copies], copies)
+        by_set = (np.flatnonzero(inside & (self._set[position] == number)) for number in range(self._n_sets))
+        ordered = (rows[np.argsort(keys[rows], kind="stable")] for rows in by_set)
+        return ListedPairs(targets, sources, tuple((keys[rows], rows) for rows in ordered))

@@ -94,7 +94,6 @@ def repeat(adata: AnnData, net: Network, rerun: Rerun, plan: RepetitionPlan, *, 
         null.add(null_edges.keys, null_edges.weights)
     numbers = range(plan.n_permutations if plan.permute == "cells" else 0)
     permutations = Permutations(
-        _aliases(axes.sources, {*frozen.names}),
         lambda i: _order(blocks, axes, plan, i),
         lambda i: _seed(plan.seed, "null", i),
         [i for i in numbers if f"permutation_{i}" not in done],
@@ -166,11 +165,3 @@ def _exchanged(targets: Sequence[str], seed: int, i: int) -> dict[str, str]:
 
 def _seed(seed: int, purpose: str, i: int) -> int:
     return int(child(seed, purpose, str(i)).integers(2**32))
-
-
-def _aliases(sources: tuple[str, ...], taken: set[str]) -> list[str]:
-    """Names for permuted copies that no gene has."""
-    mark = " (permuted)"
-    while any(name + mark in taken for name in sources):
-        mark += "'"
-    return [name + mark for name in sources]

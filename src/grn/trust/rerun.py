@@ -28,6 +28,9 @@ from grn.network import Network
 from grn.pp import base_grn
 from grn.trust.numbers import Axes, Edges, PairNumbers, joined
 
+# names of copies by source, one mapping for every set of copies
+Copies = Sequence[Mapping[str, str]]
+
 # a weight may differ by this share of the largest one when it is computed again
 _SAME = 1e-3
 
@@ -62,23 +65,22 @@ class Rerun:
         """Make the network again."""
         return self._fit(adata, axes, (), self.arguments, seed)[0]
 
-    def fit_beside(self, adata: AnnData, axes: Axes, aliases: Sequence[str], *, seed: int) -> tuple[Edges, Edges]:
-        """Make the network again with further regulators, ``aliases`` (S,): edges of the real ones and of those."""
-        return self._fit(adata, axes, aliases, self.doubled(adata, axes, aliases), seed)
+    def fit_beside(self, adata: AnnData, axes: Axes, copies: Copies, *, seed: int) -> tuple[Edges, ...]:
+        """Make the network again with copies of the regulators: edges of the real ones and of every set of copies."""
+        return self._fit(adata, axes, copies, self.copied(adata, copies), seed)
 
-    def doubled(self, adata: AnnData, axes: Axes, aliases: Sequence[str]) -> dict[str, Any]:
+    def copied(self, adata: AnnData, copies: Copies) -> dict[str, Any]:
         """Arguments of a fit on an object with copies of the sources; its regions are given to the copies, too."""
-        copies = dict(zip(axes.sources, aliases, strict=True))
         regions = adata.uns.get(SLOT)
-        if isinstance(regions, Regions):
-            adata.uns[SLOT] = regions.with_copies(copies)
-        return _doubled(self.arguments, copies)
+        if isinstance(regions, Regions) and len(copies) == 1:  # records of more sets read no regions
+            adata.uns[SLOT] = regions.with_copies(copies[0])
+        return _copied(self.arguments, copies)
 
-    def task_of(self, axes: Axes, aliases: Sequence[str]) -> Task:
+    def task_of(self, axes: Axes, copies: Copies) -> Task:
         """What is asked of the method, also of copies of the sources."""
-        task = replace(self.task, sources=[*axes.sources, *aliases], targets=list(axes.targets), values="log")
+        sources = [*axes.sources, *(alias for aliases in copies for alias in aliases.values())]
+        task = replace(self.task, sources=sources, targets=list(axes.targets), values="log")
         if self.task.taking is not None:
-            copies = dict(zip(axes.sources, aliases, strict=True)) if aliases else {}
             task = replace(task, taking=with_copies(self.task.taking, copies))
         return task
 
@@ -92,9 +94,9 @@ class Rerun:
         return self._fit(adata, axes, (), self.arguments, seed)[0]
 
     def _fit(
-        self, adata: AnnData, axes: Axes, aliases: Sequence[str], arguments: Mapping[str, Any], seed: int | None
-    ) -> tuple[Edges, Edges]:
-        task = self.task_of(axes, aliases)
+        self, adata: AnnData, axes: Axes, copies: Copies, arguments: Mapping[str, Any], seed: int | None
+    ) -> tuple[Edges, ...]:
+        task = self.task_of(axes, copies)
         task = task if seed is None else replace(task, seed=seed)
         made = []
         with silently():
@@ -107,28 +109,29 @@ class Rerun:
                     fixed = self.chosen_of(group)
                 # on some of the cells nothing may vary where something did on all
                 with suppress(NothingVariesError):
-                    made.append(self._edges(part, task, {**arguments, **fixed}, axes, aliases))
-        return joined([real for real, _ in made]), joined([copies for _, copies in made])
+                    made.append(self._edges(part, task, {**arguments, **fixed}, axes, copies))
+        return tuple(joined([edges[number] for edges in made]) for number in range(1 + len(copies)))
 
     def _edges(
-        self, adata: AnnData, task: Task, arguments: Mapping[str, Any], axes: Axes, aliases: Sequence[str]
-    ) -> tuple[Edges, Edges]:
-        """Edges of the real sources and of their copies on an object."""
+        self, adata: AnnData, task: Task, arguments: Mapping[str, Any], axes: Axes, copies: Copies
+    ) -> tuple[Edges, ...]:
+        """Edges of the real sources and of each set of their copies on an object."""
         if not self.record.by_group:
             net = fit(adata, self.record, task, arguments)
-            return axes.number(net), axes.number(net, aliases) if aliases else joined(())
+            named = ([aliases[name] for name in axes.sources] for aliases in copies)
+            return axes.number(net), *(axes.number(net, names) for names in named)
         inputs = Inputs(adata, task)
         fit_group = fit_of_groups(inputs, self.record, arguments)
-        numbers = PairNumbers(axes, inputs.names, aliases)
+        numbers = PairNumbers(axes, inputs.names, copies)
 
-        def edges_of_group(name: str, _: np.ndarray) -> tuple[Edges, Edges] | None:
+        def edges_of_group(name: str, _: np.ndarray) -> tuple[Edges, ...] | None:
             group = inputs.group(name, base_grn=arguments.get("base_grn"))
             answer = fit_group(group)
             return None if answer is None else numbers.edges(group, answer, self.record)
 
         parts, _ = inputs.cells.each(edges_of_group)
-        made = [edges for name, edges in sorted(parts, key=lambda part: axes.place(part[0]))]
-        return joined([real for real, _ in made]), joined([copies for _, copies in made])
+        made = [edges for _, edges in sorted(parts, key=lambda part: axes.place(part[0]))]
+        return tuple(joined([edges[number] for edges in made]) for number in range(1 + len(copies)))
 
 
 def rerun_of(
@@ -320,13 +323,15 @@ def _per_group(value: Mapping, parameter: str, groups: tuple[str, ...], key: str
     return chosen
 
 
-def _doubled(arguments: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters with a second row under its other name for every row of a base GRN; self-loops have none."""
-    doubled = dict(arguments)
+def _copied(arguments: Mapping[str, Any], copies: Copies) -> dict[str, Any]:
+    """Parameters with a row more under every other name for each row of a base GRN; self-loops have none."""
+    copied = dict(arguments)
     for name, value in arguments.items():
         if isinstance(value, pd.DataFrame) and {"source", "target"} <= set(value.columns):
             plain = value.astype({"source": str, "target": str})
-            copied = plain["source"].isin(list(aliases)) & (plain["source"] != plain["target"])
-            copies = plain[copied].assign(source=plain.loc[copied, "source"].map(aliases))
-            doubled[name] = pd.concat([plain, copies], ignore_index=True)
-    return doubled
+            proper = plain[plain["source"] != plain["target"]]
+            renamed = (
+                proper.assign(source=proper["source"].map(aliases)).dropna(subset="source") for aliases in copies
+            )
+            copied[name] = pd.concat([plain, *renamed], ignore_index=True)
+    return copied

@@ -16,11 +16,11 @@ from grn._kernels.trees import Forest, forest
 from grn.methods.forest_blocks import forest_importances
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
-from grn.methods.trees import Drawn, Learner, Trees, check_mode, draw, importances
+from grn.methods.trees import COPIES, Drawn, Learner, Trees, check_mode, draw, importances
 
 _KINDS = ("forest", "extra")
 # leaves and bootstraps of mode="fast"
-_LEAF, _CELLS = 2, 1000
+_LEAF, _CELLS = 2, 4000
 # trees whose time is taken beforehand
 _TRIAL = 3
 
@@ -53,7 +53,7 @@ def fit(
         Those that are read.
     mode
         ``"exact"`` grows trees to the last cell (scikit-learn); ``"fast"`` looks at histograms of 32 bins, leaves at
-        least 2 cells in a leaf and draws at most 1 000 cells for a tree.
+        least 2 cells in a leaf and draws at most 4 000 cells for a tree.
     trees
         ``"forest"`` for a random forest, ``"extra"`` for extremely randomised trees.
     n_trees
@@ -90,6 +90,7 @@ METHODS.add(
         probability=False,
         verify=verify,
         prepare=draw,
+        copies=COPIES,
         takes_prior=True,
         needs=("cells",),
         uses_client=True,

@@ -12,7 +12,7 @@ from grn._core.errors import ParameterError
 from grn._kernels.trees import Boosting
 from grn.methods.group import Group
 from grn.methods.record import METHODS, Method
-from grn.methods.trees import Drawn, boosting, check_mode, draw, importances
+from grn.methods.trees import COPIES, Drawn, boosting, check_mode, draw, importances
 
 
 def verify(*, mode: str, max_rounds: int, parity: bool) -> None:
@@ -57,6 +57,7 @@ METHODS.add(
         probability=False,
         verify=verify,
         prepare=draw,
+        copies=COPIES,
         takes_prior=True,
         needs=("cells",),
         uses_client=True,

@@ -11,7 +11,7 @@ from grn import pl
 from grn._report.cautions import Caution
 from grn._report.compared import CORRELATION
 from grn._report.figures import figure
-from grn._report.markup import Markup, listed, pairs, shown, table, tag
+from grn._report.markup import Markup, joined, listed, pairs, shown, table, tag
 from grn._report.subject import Inferred, Subject, gene_facts, names_of
 from grn.network.combine import known_signs
 from grn.network.provenance import in_words
@@ -49,7 +49,8 @@ def warned(found: Sequence[Caution]) -> Markup:
     items = (
         tag("li", tag("strong", ", ".join(who)), ": ", text, _remedy(remedy)) for (text, remedy), who in about.items()
     )
-    return tag("ul", *items, class_="cautions")
+    limits = "Where a number begins to be worth a line here is judgement, not a calibrated limit."
+    return joined([tag("ul", *items, class_="cautions"), tag("p", limits, class_="remedy")])
 
 
 def _remedy(remedy: str) -> Markup | None:

@@ -282,7 +282,7 @@ def _why(starts: Iterable[Any], question: str) -> str:
 
 
 def _linked(text: str) -> str:
-    return re.sub(r"(?<=[ (])((?:methods|bench)/\w+|dynamics)(?=$|[.,)])", lambda found: _page(found[1]), text)
+    return re.sub(r"(?<=[ (])((?:methods|bench|how_to)/\w+|dynamics)(?=$|[.,)])", lambda found: _page(found[1]), text)
 
 
 def systems() -> str:

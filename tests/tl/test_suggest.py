@@ -87,6 +87,79 @@ def test_conditions_and_their_control_go_into_the_call():
     assert "condition='stim', group='drug', reference='ctrl'" in told.start.loc["drivers", "call"]
 
 
+@pytest.fixture
+def treated():
+    """Cells of four donors, each with both conditions, of two types."""
+    adata = grn.datasets.toy(n_cells=320, n_regulators=3, n_targets=30, n_groups=1)
+    number = np.arange(320)
+    adata.obs = pd.DataFrame(index=adata.obs_names)
+    adata.obs["disease"] = np.where(number % 2, "control", "ill")
+    adata.obs["patient_id"] = [f"p{k}" for k in number // 2 % 4]
+    adata.obs["cell_type"] = [f"t{k}" for k in number // 8 % 2]
+    return adata
+
+
+def drivers(adata, **arguments):
+    return grn.tl.suggest(adata, **arguments).start.loc["drivers"]
+
+
+def test_donors_are_replicates_where_both_sides_have_some(treated):
+    told = drivers(treated)
+    assert told["method"] == "CollecTRI" and "how_to/conditions" in told["caution"]
+    assert told["call"] == (
+        "grn.tl.differential_activity(adata, net=grn.datasets.collectri(), condition='disease', group='ill', "
+        "reference='control', donor='patient_id', groupby='cell_type')"
+    )
+    call = told["call"].replace("grn.datasets.collectri()", "net")
+    exec(call, {"grn": grn, "adata": treated, "net": grn.Network(treated.uns["truth"])})
+    assert treated.uns["differential_activity"]["params"]["design"] == "paired donors"
+
+
+@pytest.mark.parametrize(
+    "name", ["donor", "Patient", "individual", "sample", "sample_id", "replicate", "subject", "mouse.id"]
+)
+def test_donors_are_found_by_their_names(treated, name):
+    treated.obs = treated.obs.rename(columns={"patient_id": name})
+    assert f"donor={name!r}" in drivers(treated)["call"]
+
+
+def test_donors_come_before_their_samples_and_may_be_numbers(treated):
+    treated.obs.insert(0, "sample", treated.obs["patient_id"] + treated.obs["disease"])
+    treated.obs["donor"] = treated.obs.pop("patient_id").str[1:].astype(int)
+    assert "donor='donor'" in drivers(treated)["call"]
+    assert "donor='sample'" in drivers(treated, donor="sample")["call"]
+    del treated.obs["donor"]
+    assert "donor='sample'" in drivers(treated)["call"]
+
+
+def test_types_that_leave_no_replicates_are_left_away(treated):
+    treated.obs["cell_type"] = np.where(treated.obs["disease"] == "ill", "t0", "t1")
+    told = drivers(treated)
+    assert "donor='patient_id'" in told["call"] and "groupby" not in told["call"]
+    # those that were asked for are not
+    told = drivers(treated, groupby="cell_type")
+    assert "rank_drivers" in told["call"] and "no group has 2 donors" in told["caution"]
+
+
+def test_without_replicates_cells_are_ranked_and_the_reason_is_told(treated):
+    treated.obs["patient_id"] = np.where(treated.obs["disease"] == "ill", "p0", "p1")
+    told = drivers(treated)
+    assert told["call"].startswith("grn.tl.rank_drivers(adata") and "donor=" not in told["call"]
+    assert "donors are no replicates here: no group has 2 donors" in told["caution"]
+    del treated.obs["patient_id"]
+    assert "donors" not in drivers(treated)["caution"]
+
+
+def test_columns_that_are_not_named_may_have_gaps(treated):
+    treated.obs["patient_id"] = treated.obs["patient_id"].replace("p3", np.nan)
+    assert "320 cells have no value in obs['patient_id']" in drivers(treated)["caution"]
+    treated.obs["disease"] = treated.obs["disease"].where(np.arange(320) > 9)
+    told = drivers(treated)
+    assert "donors are no replicates" in told["caution"]
+    call = told["call"].replace("grn.datasets.collectri()", "net")
+    exec(call, {"grn": grn, "adata": treated, "net": grn.Network(treated.uns["truth"])})
+
+
 def test_the_object_is_not_changed_and_no_order_matters():
     adata = grn.datasets.toy_groups(n_cells=40, n_regulators=3, n_targets=5)
     before = adata.copy()
@@ -136,6 +209,7 @@ def test_few_cells_leave_what_reads_names_alone():
     [
         ({"groupby": "nothing"}, GroupError),
         ({"condition": "nothing"}, GroupError),
+        ({"donor": "nothing"}, GroupError),
         ({"perturbation": "nothing"}, GroupError),
         ({"time": "nothing"}, GroupError),
         ({"layer": "nothing"}, LayerError),

@@ -19,10 +19,9 @@ MOST_GROUPS = 50
 _CONTROL = re.compile(
     r"control|ctrl|ctl|non[-_ ]?targeting|nt|neg.*|scramble.*|wt|wild[-_ ]?type|none|unperturbed", re.I
 )
-_WORDS = {
-    "donor": re.compile(r"donor|patient|individual|subject|sample|replicate|mouse", re.I),
-    "condition": re.compile(r"condition|treat|stim|disease|status|genotype|diagnosis", re.I),
-}
+_CONDITION = re.compile(r"condition|treat|stim|disease|status|genotype|diagnosis", re.I)
+# what was assigned to a condition comes first, what was taken from it last
+_DONORS = ("donor", "patient", "individual", "subject", "participant", "mouse", "animal", "replicate", "sample")
 _GROUPS = re.compile(r"cell.?type|annotation|label|louvain|leiden|cluster|group", re.I)
 _TIME = re.compile(r"(time|day|hour|time_?point)s?", re.I)
 _PSEUDOTIME = re.compile(r".*pseudo_?time", re.I)
@@ -42,6 +41,8 @@ class Columns:
         Columns of numbers that say when cells were taken, and how far they are along a course.
     condition, donor
         Columns of conditions and of donors.
+    types
+        Column of types of cell, by its name, whether all have enough cells or not.
     """
 
     groups: dict[str, int]
@@ -51,13 +52,17 @@ class Columns:
     pseudotime: str
     condition: str
     donor: str
+    types: str
 
 
-def columns_of(adata: Any, *, perturbation: str | None, time: str | None, condition: str | None) -> Columns:
+def columns_of(
+    adata: Any, *, perturbation: str | None, time: str | None, condition: str | None, donor: str | None
+) -> Columns:
     """Look at the columns of ``obs``; those that are named are taken as they are.
 
     Knock-outs are the first column two or more labels of which, and at least half, are genes of the object. Times are a
-    column of numbers with a name such as ``"day"``. Conditions and donors are told by their names alone.
+    column of numbers with a name such as ``"day"``. Conditions and donors are told by their names alone;
+    numbers of donors are labels, too.
     """
     labels = _labels(adata)
     genes = set(map(str, adata.var_names))
@@ -67,13 +72,15 @@ def columns_of(adata: Any, *, perturbation: str | None, time: str | None, condit
     times = time or next((name for name in numbers if _TIME.fullmatch(name) and _few(adata, name)), "")
     course = next((name for name in numbers if _PSEUDOTIME.fullmatch(name)), "")
     taken = {found, times}
-    named = {word: next((c for c in labels if c not in taken and _WORDS[word].search(c)), "") for word in _WORDS}
+    sides = condition or next((name for name in labels if name not in taken and _CONDITION.search(name)), "")
+    left = [name for name in map(str, adata.obs.columns) if name not in {*taken, sides}]
+    whose = donor or _donor(adata, left, labels)
     large = [name for name in labels if name not in taken and _large(adata, name)]
     # those that are named so come first
     groups = {name: len(labels[name]) for name in sorted(large, key=lambda name: not _GROUPS.search(name))}
-    return Columns(
-        groups, found, _control(kinds, genes), times, course, condition or named["condition"], named["donor"]
-    )
+    others = [name for name in labels if name not in {*taken, sides, whose} and 1 < len(labels[name]) <= MOST_GROUPS]
+    types = next((name for name in others if _GROUPS.search(name)), "")
+    return Columns(groups, found, _control(kinds, genes), times, course, sides, whose, types)
 
 
 def control_label(kinds: Collection[str]) -> str:
@@ -92,6 +99,16 @@ def _labels(adata: Any) -> dict[str, tuple[str, ...]]:
         except GrnError:
             continue
     return labels
+
+
+def _donor(adata: Any, names: Collection[str], labels: Collection[str]) -> str:
+    """The column that is named as one of donors: of labels, or of whole numbers."""
+
+    def holds_donors(name: str) -> bool:
+        values = column(adata.obs, name)
+        return name in labels or (pd.api.types.is_integer_dtype(values) and _few(adata, name))
+
+    return next((name for word in _DONORS for name in names if word in name.lower() and holds_donors(name)), "")
 
 
 def _large(adata: Any, name: str) -> bool:

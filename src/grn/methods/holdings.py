@@ -8,7 +8,7 @@ from typing import Any
 
 from grn._core.errors import GrnError
 from grn._core.logging import some
-from grn._object.annotation import Columns, control_label
+from grn._object.annotation import Columns
 from grn.methods.inputs import Inputs
 from grn.network.schema import is_network
 
@@ -87,7 +87,7 @@ def _groups(columns: Columns) -> Holding:
 def _conditions(inputs: Inputs, columns: Columns) -> Holding:
     if not columns.condition:
         return Holding(there=False, found="no column is named as one of conditions; pass condition=")
-    kinds, _ = inputs.labels(columns.condition)
+    kinds, _ = inputs.labels(columns.condition, gaps=True)
     donor = (
         f"; donors, by its name: obs[{columns.donor!r}]" if columns.donor else "; no column is named as one of donors"
     )
@@ -116,15 +116,3 @@ def _results(uns: Mapping[str, Any]) -> dict[str, Holding]:
     features = [k for k, v in uns.items() if isinstance(v, Mapping) and {"sources", "grid"} <= set(v)]
     kinds = {"features": features, "networks": [key for key, value in uns.items() if is_network(value)]}
     return {kind: Holding(there=True, found=some(map(repr, keys), 5)) for kind, keys in kinds.items() if keys}
-
-
-def compared(inputs: Inputs, columns: Columns) -> tuple[str, str, str] | None:
-    """Column of a contrast, the group of interest and the reference; ``None`` where no column has two sides."""
-    name = columns.condition or next(iter(columns.groups), "")
-    if not name:
-        return None
-    kinds, _ = inputs.labels(name)
-    if len(kinds) < 2:
-        return None
-    reference = control_label(kinds) or (kinds[0] if columns.condition else "rest")
-    return name, next(kind for kind in kinds if kind != reference), reference

@@ -170,9 +170,9 @@ class Inputs:
         """Names of the groups asked for, also of those with few cells; none without grouping."""
         return () if self.task.groupby is None else group_codes(self._adata, self.task.groupby, min_cells=0)[0]
 
-    def labels(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
-        """Labels of a column of ``obs``, and that of every cell (n_cells,)."""
-        return label_codes(self._adata.obs, name)
+    def labels(self, name: str, *, gaps: bool = False) -> tuple[tuple[str, ...], np.ndarray]:
+        """Labels of a column of ``obs``, and that of every cell (n_cells,), -1 for none where ``gaps`` are allowed."""
+        return label_codes(self._adata.obs, name, gaps=gaps)
 
     def column(self, name: str, what: str) -> pd.Series:
         """A column of ``obs`` with a value for every cell; ``what`` is the argument that names it."""

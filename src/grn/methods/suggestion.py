@@ -18,7 +18,8 @@ from grn._core.once import silently
 from grn._object.annotation import Columns, columns_of
 from grn._object.expression import reads_of
 from grn._object.groups import MIN_CELLS
-from grn.methods.holdings import Holding, compared, holdings
+from grn.methods.contrasts import Contrast, contrast_of
+from grn.methods.holdings import Holding, holdings
 from grn.methods.inference import check_model
 from grn.methods.inputs import Inputs
 from grn.methods.measured import measures
@@ -105,24 +106,27 @@ def suggestion(
     inputs: Inputs,
     *,
     condition: str | None,
+    donor: str | None,
     perturbation: str | None,
     time: str | None,
     calibrate: bool,
 ) -> Suggestion:
     """What :func:`grn.tl.suggest` says of an object."""
     checks.flag("calibrate", calibrate)
-    for column in filter(None, (inputs.task.groupby, condition, perturbation, time)):
+    for column in filter(None, (inputs.task.groupby, condition, donor, perturbation, time)):
         inputs.labels(column)
     for names, what in ((inputs.task.sources, "sources"), (inputs.task.targets, "targets")):
         inputs.positions(names, what)
     with reads_of():  # which looks at the values once
         inputs.need_matrix()
-        columns = columns_of(adata, perturbation=perturbation, time=time, condition=condition)
+        columns = columns_of(adata, perturbation=perturbation, time=time, condition=condition, donor=donor)
         held = holdings(inputs, adata.uns, columns)
-        return _told(inputs, columns, held, calibrate=calibrate)
+        return _told(inputs, columns, held, contrast_of(adata, inputs, columns), calibrate=calibrate)
 
 
-def _told(inputs: Inputs, columns: Columns, held: Mapping[str, Holding], *, calibrate: bool) -> Suggestion:
+def _told(
+    inputs: Inputs, columns: Columns, held: Mapping[str, Holding], contrast: Contrast | None, *, calibrate: bool
+) -> Suggestion:
     """The tables."""
     name = "mdata" if held["regions"].there else "adata"
     listed = progress(list(METHODS), desc="methods", show=inputs.task.show)
@@ -130,7 +134,7 @@ def _told(inputs: Inputs, columns: Columns, held: Mapping[str, Holding], *, cali
     methods = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
     methods = methods.sort_values("runs", ascending=False, kind="stable")
     able = set(methods.index[methods["runs"]])
-    starts = {question.name: _start(inputs, question, able, columns, held, methods) for question in QUESTIONS}
+    starts = {question.name: _start(inputs, question, able, columns, held, contrast, methods) for question in QUESTIONS}
     return Suggestion(
         pd.DataFrame.from_dict({key: asdict(holding) for key, holding in held.items()}, orient="index"),
         pd.DataFrame.from_dict(starts, orient="index").rename_axis("question"),
@@ -218,10 +222,11 @@ def _start(
     able: set[str],
     columns: Columns,
     held: Mapping[str, Holding],
+    contrast: Contrast | None,
     methods: pd.DataFrame,
 ) -> dict[str, str]:
     """Where to start with one question."""
-    contrast = compared(inputs, columns) if question.published else None
+    contrast = contrast if question.published else None
     if (question.holding and not held[question.holding].there) or (question.published and contrast is None):
         there = held[question.holding].call if question.holding else ""
         made = f": {there}" if there else ""
@@ -238,11 +243,10 @@ def _start(
     if divided and call and METHODS[chosen.method].by_group:
         call = f"{call[:-1]}, groupby={next(iter(columns.groups))!r})"
     if contrast is not None:
-        column, group, reference = contrast
-        net = "" if call else f"net=grn.datasets.{chosen.method.lower()}(), "
-        sides = f"condition={column!r}, group={group!r}, reference={reference!r}"
-        call = f"{call + '; ' if call else ''}grn.tl.rank_drivers(adata, {net}{sides})"
+        net = "" if call else f"net=grn.datasets.{chosen.method.lower()}()"
+        call = f"{call + '; ' if call else ''}{contrast.call('adata', net)}"
     if question.after and call:
         call = f"{call}; {question.after(METHODS[chosen.method])}"
-    caution = question.caution if chosen.method else ""
+    told = (question.caution, "" if contrast is None else contrast.caution())
+    caution = "; ".join(filter(None, told)) if chosen.method else ""
     return {"asks": question.asks, "method": chosen.method, "call": call, "why": chosen.why, "caution": caution}

@@ -15,6 +15,7 @@ from grn._core.logging import progress as progress_bar
 from grn._kernels import moderation
 from grn._object.container import check_target, target, validate
 from grn._object.expression import reads_of
+from grn._object.samples import Samples, samples_of
 from grn._object.values import expression
 from grn.network import Network
 from grn.network.groups import column_of
@@ -22,7 +23,6 @@ from grn.network.schema import storable
 from grn.regulators.activity import scorer_of, scores_of, versions
 from grn.regulators.networks import edges_to_score, name_of, network_of
 from grn.regulators.places import DIRECTIONS, nothing_to_place, places, tell_unplaced
-from grn.regulators.samples import Samples, samples_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -32,6 +32,7 @@ def suggest(
     targets: Sequence[str] | None = None,
     groupby: str | None = None,
     condition: str | None = None,
+    donor: str | None = None,
     perturbation: str | None = None,
     time: str | None = None,
     layer: str | None = None,
@@ -56,10 +57,11 @@ def suggest(
     %(pairs)s
     groupby
         Column of ``obs`` with the groups to make networks of; too small groups are then told.
-    condition, perturbation, time
-        Columns of ``obs`` (str) with conditions, knocked-out genes and numbers that say when cells were taken. Those
-        that are not named are looked for: knock-outs by labels that are genes, the others by their names. What was
-        found is told.
+    condition, donor, perturbation, time
+        Columns of ``obs`` (str) with conditions, donors, knocked-out genes and numbers that say when cells were taken.
+        Those that are not named are looked for: knock-outs by labels that are genes, the others by their names. What
+        was found is told. Conditions with two or more donors on both sides are compared by
+        :func:`grn.tl.differential_activity`, others by :func:`grn.tl.rank_drivers`.
     %(cells)s
     calibrate
         Time short trials on this machine, a minute or two in all: passes of the model as
@@ -82,7 +84,7 @@ def suggest(
     ------
     %(raises)s
     GroupError
-        If ``groupby``, ``condition``, ``perturbation`` or ``time`` is no column of ``obs``.
+        If ``groupby``, ``condition``, ``donor``, ``perturbation`` or ``time`` is no column of ``obs``.
 
     Notes
     -----
@@ -102,5 +104,5 @@ def suggest(
     asked = {"sources": sources, "targets": targets, "groupby": groupby}
     read = {"layer": layer, "use_raw": use_raw, "values": values}
     inputs = inputs_of(adata, model=model, device=device, n_jobs=n_jobs, progress=progress, **asked, **read)
-    named = {"condition": condition, "perturbation": perturbation, "time": time}
+    named = {"condition": condition, "donor": donor, "perturbation": perturbation, "time": time}
     return suggestion(adata, inputs, calibrate=calibrate, **named)

@@ -101,9 +101,11 @@ def _best(
     if starts == 1:
         return _relax(_fit(_shape(names, ends, seed), cell, boxes), ends, cell, boxes, radii)
     best, lowest = np.zeros((len(names), 2)), np.inf
+    between = ends[ends[:, 0] != ends[:, 1]]
+    reach = _reach(between, radii)
     for shape in stress_layouts(names, ends, seed=seed, starts=starts if len(names) > 3 else 1):
         here = _relax(_fit(shape, cell, boxes), ends, cell, boxes, radii)
-        hidden = int((np.abs(_edge_push(here, ends, radii)).sum(axis=1) > 0.3).sum())
+        hidden = int((np.abs(_edge_push(here, between, reach)).sum(axis=1) > 0.3).sum())
         cost = crossings(here, ends) + 2 * hidden + _narrow(here, ends)
         if cost < lowest:
             best, lowest = here, cost
@@ -224,6 +226,8 @@ def _relax(start: np.ndarray, ends: np.ndarray, cell: Rectangle, boxes: np.ndarr
         boxes = np.minimum(boxes, 2 * radii[:, None] + 3)
     steps = _RELAX if len(start) <= _MANY else _RELAX // 4
     apart = len(start) * len(ends) <= _CROSSINGS
+    between = ends[ends[:, 0] != ends[:, 1]]
+    reach = _reach(between, radii) if apart else np.zeros((0, 0))
     # a label stands on one side of its node, so a node at the edge needs more than half its box
     margin = np.minimum(boxes * [0.5, 0.7] + 1, np.array([width, height]) / 2)
     low = np.array([left, bottom]) + margin
@@ -233,7 +237,7 @@ def _relax(start: np.ndarray, ends: np.ndarray, cell: Rectangle, boxes: np.ndarr
         pull = 0.02 * max(0.0, 1 - 1.5 * step / steps)
         move = _box_push(here, boxes) + pull * (start - here)
         if apart:
-            move += _edge_push(here, ends, radii)
+            move += _edge_push(here, between, reach)
         here = np.clip(here + move, low, high)
         if pull == 0 and np.abs(move).max() < 0.01:
             break
@@ -270,19 +274,32 @@ def _touching(here: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return first[hit], second[hit]
 
 
-def _edge_push(here: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    ends = ends[ends[:, 0] != ends[:, 1]]
+def _reach(ends: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """How near every edge may come to every node (nodes, edges): as near as it likes to its own ends."""
+    nodes = np.arange(len(radii))[:, None]
+    at_end = (nodes == ends[None, :, 0]) | (nodes == ends[None, :, 1])
+    return np.where(at_end, 0.0, radii[:, None] + 4)
+
+
+def _edge_push(here: np.ndarray, ends: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Push nodes from edges that come nearer than their reach; no edge is a loop."""
     if not len(ends):
         return np.zeros_like(here)
-    start, span = here[ends[:, 0]], here[ends[:, 1]] - here[ends[:, 0]]
-    length = np.maximum((span**2).sum(axis=1), 1e-9)
-    # (nodes, edges) from here on, with their coordinates (nodes, edges, 2)
-    along = ((here[:, None] - start[None]) * span[None]).sum(axis=2) / length
-    foot = start[None] + np.clip(along, 0, 1)[:, :, None] * span[None]
-    away = here[:, None] - foot
-    gap = np.linalg.norm(away, axis=2)
-    at_end = (np.arange(len(here))[:, None] == ends[None, :, 0]) | (np.arange(len(here))[:, None] == ends[None, :, 1])
-    short = np.where(at_end, 0.0, np.maximum(radii[:, None] + 4 - gap, 0.0))
-    normal = np.stack([-span[:, 1], span[:, 0]], axis=1) / np.sqrt(length)[:, None]
-    direction = np.where(gap[:, :, None] > 1e-6, away / np.maximum(gap, 1e-6)[:, :, None], normal[None])
-    return (0.25 * short[:, :, None] * direction).sum(axis=1).clip(-6, 6)
+    (x, y), (start_x, start_y) = here.T, here[ends[:, 0]].T
+    span_x, span_y = (here[ends[:, 1]] - here[ends[:, 0]]).T
+    length = np.maximum(span_x**2 + span_y**2, 1e-9)
+    # (nodes, edges) from here on
+    along = ((x[:, None] - start_x) * span_x + (y[:, None] - start_y) * span_y) / length
+    along = np.minimum(np.maximum(along, 0), 1)
+    away_x, away_y = x[:, None] - (start_x + along * span_x), y[:, None] - (start_y + along * span_y)
+    gap = np.sqrt(away_x**2 + away_y**2)
+    node, edge = np.nonzero(gap < reach)
+    if not len(node):
+        return np.zeros_like(here)
+    # few edges are that near, and only they push
+    gap, push = gap[node, edge], 0.25 * (reach[node, edge] - gap[node, edge])
+    apart, width, root = gap > 1e-6, np.maximum(gap, 1e-6), np.sqrt(length[edge])
+    push_x = push * np.where(apart, away_x[node, edge] / width, -span_y[edge] / root)
+    push_y = push * np.where(apart, away_y[node, edge] / width, span_x[edge] / root)
+    total = [np.bincount(node, one, minlength=len(here)) for one in (push_x, push_y)]
+    return np.stack(total, axis=1).clip(-6, 6)

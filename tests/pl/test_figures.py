@@ -108,6 +108,18 @@ def test_no_text_is_clipped_by_the_figure(adata, name):
     assert width * 25.4 == pytest.approx(89, abs=1)
 
 
+@pytest.mark.parametrize("width", [85, 170])
+@pytest.mark.parametrize("name", CALLS)
+def test_axes_of_a_column_or_a_page_clip_no_text_and_can_be_read(adata, name, width):
+    figure, ax = plt.subplots(figsize=(width / 25.4, width * 0.7 / 25.4), layout="constrained")
+    CALLS[name](adata, ax)
+    figure.canvas.draw()
+    box, (wide, high) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 >= -0.01 and box.y0 >= -0.01 and box.x1 <= wide + 0.01 and box.y1 <= high + 0.01
+    texts = [text for text in figure.findobj(mpl.text.Text) if text.get_visible() and text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= 5.5
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_the_object_is_not_changed(adata, name):
     edges, scores = adata.uns["grn"]["edges"].copy(), adata.obsm["score_ulm"].copy()

@@ -22,7 +22,7 @@ from grn.pl._colors import SNIPPETS as COLORS
 from grn.pl._output import SNIPPETS as OUTPUT
 from grn.pl._output import Drawn, Output
 from grn.pl._paired_cells import Cells, cells_of
-from grn.pl._style import COLUMN_MM, INK, SMALL, TEXT, settle, size_points, tick_size, tidy
+from grn.pl._style import COLUMN_MM, INK, SMALL, TEXT, lay_flat, settle, size_points, tick_size, tidy
 from grn.pl._triplets import triplet_table
 
 if TYPE_CHECKING:
@@ -246,6 +246,7 @@ def _draw(ax: Axes, table: Table, shades: Colormap) -> None:
     dots.set_gid("accessibility")
     _sizes(places[2], largest)
     ax.tick_params(axis="x", labelsize=tick_size(width / columns))
+    lay_flat(ax, width / columns)
     ax.tick_params(axis="y", labelsize=tick_size(height / rows))
     if min(width / columns, height / rows) < 4:
         logger.warning("%d x %d fields are too small for their dots on this axes; draw fewer.", rows, columns)

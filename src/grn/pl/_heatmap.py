@@ -23,6 +23,7 @@ from grn.pl._style import (
     SMALL,
     TEXT,
     blank,
+    lay_flat,
     settle,
     size_points,
     tick_size,
@@ -175,6 +176,7 @@ def draw_matrix(ax: Axes, matrix: pd.DataFrame, scale: tuple[Colormap, Normalize
     settle(ax)
     width, height = size_points(ax)
     ax.tick_params(axis="x", labelsize=tick_size(width / columns))
+    lay_flat(ax, width / columns)
     ax.tick_params(axis="y", labelsize=tick_size(height / rows))
     if min(width / columns, height / rows) < 1.4 * POINTS_PER_MM:
         logger.warning("%d x %d cells are too small for their labels on this axes; draw fewer.", rows, columns)

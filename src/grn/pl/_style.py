@@ -71,6 +71,14 @@ def size_points(ax: Axes) -> tuple[float, float]:
     return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
 
 
+def lay_flat(ax: Axes, points_per_cell: float) -> None:
+    """Lay the names below columns flat where every one of them fits below its own."""
+    labels = [label for label in ax.get_xticklabels() if label.get_text()]
+    longest = max((label.get_window_extent().height for label in labels), default=0.0)  # they stand upright
+    if longest * 72 / ax.figure.get_figure(root=True).dpi <= 0.9 * points_per_cell:
+        ax.tick_params(axis="x", labelrotation=0)
+
+
 def tick_size(points_per_cell: float, *, least: float = 4.0) -> float:
     """Font size of tick labels that do not touch each other."""
     return float(np.clip(points_per_cell * 0.95, least, SMALL))

@@ -64,3 +64,12 @@ def test_what_cannot_be_used(file, capsys, monkeypatch, arguments, said):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "") and said in err and "fault of grn" not in err
     assert [path.name for path in file.parent.iterdir()] == ["cells.h5ad"]
+
+
+def test_the_network_of_another_file_is_not_written_over(file, tmp_path, capsys):
+    edges = tmp_path / "edges.csv"
+    grn.get.edges(ad.read_h5ad(file)).to_csv(edges, index=False)
+    before = edges.read_bytes()
+    status, out, err = run(capsys, file, "--network", edges, "-o", edges)
+    assert (status, out) == (2, "") and "--network" in err and "written over" in err
+    assert edges.read_bytes() == before

@@ -80,8 +80,9 @@ def _check(args: argparse.Namespace) -> None:
             continue
         if ending and path.suffix.lower() != ending:
             raise ParameterError(f"{name} {path} does not end in {ending}.")
-        if path.resolve() == args.input.resolve():
-            raise ParameterError(f"{name} {path} is the input as well and would be written over; pass another path.")
+        for other, place in (("the input", args.input), ("--network", args.network)):
+            if place is not None and path.resolve() == place.resolve():
+                raise ParameterError(f"{name} {path} is {other} as well and would be written over; pass another path.")
         output_folder(path.absolute().parent, name=name)
         if path.absolute().parent.exists():
             output_file(path, name=name)

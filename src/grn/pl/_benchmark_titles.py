@@ -33,7 +33,6 @@ def title_panels(axes: Sequence[Axes], names: Sequence[Sequence[str]], units: Se
     right = [ax.set_title("", loc="right", pad=3, fontsize=SMALL, color=MUTED) for ax in axes]
     counts = [_counts(found) for found in units]
     widths = [ax.get_window_extent().width for ax in axes]
-    lines = [[", ".join(parts)] for parts in names]
     panels = list(zip(left, right, widths, strict=True))
     lines = [[", ".join(parts)] for parts in names]
     if not _all_beside(panels, lines, [forms[_SHORT] for forms in counts]):

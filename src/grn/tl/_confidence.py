@@ -154,10 +154,10 @@ def confidence(
     Cost: ``n_permutations + n_subsamples + 1`` fits, those of permutations with twice the regulators; the one more
     checks that the arguments are those that made the network. Of a filtered network it may be made twice, the second
     time with all genes. In trees (grnboost2, genie3) four permutations are made in one fit with five times the
-    regulators, of which they draw at random: that takes the time of two or three. Permutations of correlation, ridge and
-    prior_ridge share one look at the cells, as many of them at a time as ``grn.settings.memory_budget`` allows: each
-    costs one matrix product of the copies with all genes beyond what is done without cells. Memory: the values of the
-    genes that take part as a sparse matrix, once more for every copy, and the weights of the copies in float32.
+    regulators, of which they draw at random: that takes the time of two or three. Permutations of correlation, ridge
+    and prior_ridge share one look at the cells, as many of them at a time as ``grn.settings.memory_budget`` allows:
+    each costs one matrix product of the copies with all genes beyond what is done without cells. Memory: the values of
+    the genes that take part as a sparse matrix, once more for every copy, and the weights of the copies in float32.
 
     The smallest p-value is 1 / (1 + N). With S regulators a q-value reaches 0.05 only if about
     ``20 S / n_permutations`` edges lie beyond all null weights of their regulators; take more permutations for sparse

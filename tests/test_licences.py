@@ -12,7 +12,7 @@ PATTERNS = [pattern for row in ROWS for pattern in re.findall(r"`([^`]+)`", row[
 FILES = sorted(
     path.relative_to(SOURCES).as_posix()
     for path in SOURCES.rglob("*")
-    if path.is_file() and path.suffix not in {".py", ".pyc"} and path.name != "py.typed"
+    if path.is_file() and path.suffix != ".py" and path.name != "py.typed" and path.parent.name != "__pycache__"
 )
 
 

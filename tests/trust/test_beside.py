@@ -203,6 +203,15 @@ def test_a_permutation_is_the_same_whatever_number_is_asked_for(adata, fits, tmp
     pd.testing.assert_frame_equal(adata.uns["grn"]["edges"], once.uns["grn"]["edges"], check_exact=True)
 
 
+def test_repetitions_beside_another_number_of_copies_are_made_anew(adata, records, fits, tmp_path):
+    grn.tl.infer_network(adata, method="grnboost2", params={"mode": "fast"})
+    asked = {"n_permutations": 2, "n_subsamples": 0, "cache": tmp_path}
+    grn.tl.confidence(adata, **asked)
+    records("grnboost2", replace(METHODS["grnboost2"], copies=1))
+    grn.tl.confidence(adata, **asked)
+    assert fits == [4, 1, 1]
+
+
 def test_copies_of_every_set_have_the_edges_of_a_prior(adata, records, fits):
     pairs = some_pairs(adata)
     grn.tl.infer_network(adata, method="grnboost2", params={"mode": "fast", "base_grn": pairs})

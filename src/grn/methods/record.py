@@ -298,9 +298,7 @@ class Method:
 
     def _check_repetitions(self) -> None:
         if self.reads_sums and not self.by_group:
-            raise ParameterError(
-                f"method {self.name!r} has reads_sums=True and is not called once per group of cells; leave it out."
-            )
+            raise ParameterError(f"method {self.name!r} has reads_sums=True and is not called by groups; leave it out.")
         checks.integer("copies", self.copies, least=1)
         if self.copies > 1 and (self.reads_sums or "regions" in self.needs):
             raise ParameterError(f"method {self.name!r} reads sums or regions, so that copies has to be 1.")

@@ -62,7 +62,7 @@ def stored_repetitions(
     columns = [name for name in (rerun.task.groupby, plan.get("strata")) if name is not None]
     identity = {
         "version": __version__,
-        "method": rerun.record.name,
+        "method": [rerun.record.name, rerun.record.copies],
         "arguments": {name: _identity(value) for name, value in sorted(rerun.arguments.items())},
         "chosen": repr(sorted((name, sorted(values.items())) for name, values in rerun.chosen.items())),
         "model": "" if rerun.task.model is None else rerun.task.model.sha256,
